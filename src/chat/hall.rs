@@ -1,0 +1,711 @@
+//! Everybody who is here, the rooms, and the rules: what each message brings about. PROTOCOL.md §6, §9.
+//!
+//! ```text
+//! arrive / receive / lost / slow / terminate ──▶ Effect, Effect, …
+//! ```
+//!
+//! Invariant: whoever is here arrived as a [`Newcomer`], which the server makes of a verified peer only.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use super::Moment;
+use super::log::{Cursor, Entry};
+use super::message::{ByeReason, ErrorCode, Event, LeftReason, Numbered, Session, ToClient, ToServer, Welcome};
+use super::name::{MAX_TEXT, Name, RoomName};
+use super::numbers::{Numbers, Standing};
+use super::pace::{Bucket, Pace};
+use super::room::Room;
+
+/// How much larger than its text an envelope may be, in bytes.
+const ENVELOPE_OVER_TEXT: usize = 512;
+/// How many ended sessions, and how many names, are remembered.
+const REMEMBERED: usize = 65_536;
+
+/// A connection, by a number that is never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Conn(pub u64);
+
+/// A room, by a number that is never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RoomId(pub u64);
+
+/// Somebody who has proved who they are, and wants to come in.
+#[derive(Clone, Debug)]
+pub struct Newcomer {
+    /// Their connection.
+    pub conn: Conn,
+    /// The name they go by.
+    pub name: Name,
+    /// Their identity's fingerprint: whose the name is.
+    pub owner: [u8; 32],
+    /// Their credential's hash.
+    pub session: Session,
+    /// The Person message that shows others who they are.
+    pub person: Arc<[u8]>,
+}
+
+/// What becomes of somebody's first message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// They are in.
+    Admitted,
+    /// Another try, with a password, is allowed.
+    OnceMore,
+    /// The connection ends, after what there is to say.
+    Closed,
+}
+
+/// What is to be done, in this order.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// One connection gets this.
+    Tell(Conn, Arc<[u8]>),
+    /// Everybody in a room gets this.
+    Post(RoomId, Entry),
+    /// A connection reads a room's events from after this cursor on.
+    Enter(Conn, RoomId, Cursor),
+    /// A connection reads a room's events up to this cursor, and no further.
+    Exit(Conn, RoomId, Cursor),
+    /// A connection ends, after what it has yet to get.
+    End(Conn),
+    /// Something for the operator's log.
+    Note(Note),
+}
+
+/// What the operator's log tells: who and that, never what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// Somebody came into a room where others are.
+    Joined(Name),
+    /// Somebody said something.
+    Exchanged,
+    /// Somebody's session has ended.
+    Left(Name),
+}
+
+/// Bounds; `None` where there is none.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Sessions at once.
+    pub sessions: Option<usize>,
+    /// Members of a room.
+    pub members: Option<usize>,
+    /// Rooms of a session.
+    pub rooms: usize,
+    /// Messages that cost others something (17 to 21, 25).
+    pub messages: Option<Pace>,
+    /// Joins and leaves of one identity.
+    pub joins: Option<Pace>,
+}
+
+impl Limits {
+    /// The protocol's (§9).
+    #[must_use]
+    pub const fn standard() -> Self {
+        Self {
+            sessions: Some(4_096),
+            members: Some(1_000),
+            rooms: 32,
+            messages: Some(Pace::per_second(20, 5)),
+            joins: Some(Pace::per_minute(16)),
+        }
+    }
+
+    /// For benchmarks and trusted rooms: no rates, no sizes of rooms.
+    #[must_use]
+    pub const fn off() -> Self {
+        Self { sessions: None, members: None, rooms: 32, messages: None, joins: None }
+    }
+}
+
+/// Everybody who is here.
+#[derive(Debug)]
+pub struct Hall {
+    limits: Limits,
+    present: HashMap<Conn, Present>,
+    rooms: HashMap<RoomName, OpenRoom>,
+    names: Names,
+    ended: Ended,
+    joins: HashMap<[u8; 32], Bucket>,
+    cursor: Cursor,
+    rooms_opened: u64,
+}
+
+#[derive(Debug)]
+struct Present {
+    who: Newcomer,
+    rooms: Vec<RoomName>,
+    numbers: Numbers,
+    messages: Bucket,
+}
+
+#[derive(Debug)]
+struct OpenRoom {
+    id: RoomId,
+    roster: Room,
+}
+
+impl Hall {
+    /// An empty hall.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            present: HashMap::new(),
+            rooms: HashMap::new(),
+            names: Names::default(),
+            ended: Ended::default(),
+            joins: HashMap::new(),
+            cursor: 0,
+            rooms_opened: 0,
+        }
+    }
+
+    /// Somebody's first message, or their second after [`Verdict::OnceMore`].
+    pub fn arrive(&mut self, who: Newcomer, first: &ToServer, now: Moment, out: &mut Vec<Effect>) -> Verdict {
+        let conn = who.conn;
+        let ToServer::Join { room, .. } = first else {
+            return Verdict::Closed;
+        };
+        if self.ended.has(who.session) || self.present.values().any(|present| present.who.session == who.session) {
+            out.push(refusal(conn, ErrorCode::Refused, "that session has been here before: begin a new one"));
+            return Verdict::Closed;
+        }
+        if !self.names.claim(&who, |owner_is_here| self.present.contains_key(&owner_is_here)) {
+            out.push(refusal(
+                conn,
+                ErrorCode::Password,
+                "that name, or one that looks like it, belongs to another key",
+            ));
+            return Verdict::OnceMore;
+        }
+        let earlier =
+            self.present.values().find(|other| other.who.owner == who.owner && other.who.name.looks_like(&who.name));
+        if let Some(earlier) = earlier.map(|present| present.who.conn) {
+            self.end(earlier, ByeReason::Replaced, LeftReason::Replaced, now, out);
+        }
+        if self.limits.sessions.is_some_and(|most| self.present.len() >= most) {
+            out.push(refusal(conn, ErrorCode::Refused, "the server is full"));
+            return Verdict::Closed;
+        }
+        let present = Present { who, rooms: Vec::new(), numbers: Numbers::default(), messages: Bucket::default() };
+        self.present.insert(conn, present);
+        if let Err(why) = self.join(conn, room, now, out) {
+            self.forget(conn);
+            out.push(refusal(conn, ErrorCode::Refused, why));
+            return Verdict::Closed;
+        }
+        Verdict::Admitted
+    }
+
+    /// A message from somebody who is here; from anybody else it is passed over.
+    pub fn receive(&mut self, from: Conn, message: ToServer, now: Moment, out: &mut Vec<Effect>) {
+        let Some(present) = self.present.get_mut(&from) else {
+            return;
+        };
+        match message {
+            ToServer::Numbered { n, body } => self.numbered(from, n, body, now, out),
+            ToServer::Join { room, .. } => {
+                if let Err(why) = self.join(from, &room, now, out) {
+                    out.push(refusal(from, ErrorCode::Refused, why));
+                }
+            }
+            ToServer::Leave(room) if present.rooms.contains(&room) => self.leave(from, &room, now, out),
+            ToServer::Leave(_) => out.push(refusal(from, ErrorCode::Refused, "not in that room")),
+            ToServer::Seen(_) => {}
+            ToServer::Ping => out.push(tell(from, &ToClient::Pong)),
+            ToServer::Malformed => out.push(refusal(from, ErrorCode::Malformed, "wrong fields")),
+            ToServer::Unsupported => {
+                let slow_enough = self.limits.messages.is_none_or(|pace| present.messages.take(pace, now.tick));
+                let code = if slow_enough { ErrorCode::Unsupported } else { ErrorCode::Wait };
+                out.push(refusal(from, code, "this server does not do that"));
+            }
+        }
+    }
+
+    /// A connection has ended without a word.
+    pub fn lost(&mut self, conn: Conn, now: Moment, out: &mut Vec<Effect>) {
+        self.leave_all(conn, LeftReason::Lost, now, out);
+    }
+
+    /// Too much was waiting for a connection that does not read; it has been told.
+    pub fn slow(&mut self, conn: Conn, now: Moment, out: &mut Vec<Effect>) {
+        self.leave_all(conn, LeftReason::Slow, now, out);
+    }
+
+    /// Everybody's session ends.
+    pub fn terminate(&mut self, out: &mut Vec<Effect>) {
+        for (conn, _) in self.present.drain() {
+            out.push(tell(conn, &ToClient::Bye(ByeReason::Terminated)));
+            out.push(Effect::End(conn));
+        }
+        self.rooms.clear();
+    }
+
+    /// Who is here, and in which rooms, by name.
+    #[must_use]
+    pub fn who(&self) -> Vec<(Name, Vec<RoomName>)> {
+        let mut all: Vec<_> =
+            self.present.values().map(|present| (present.who.name.clone(), present.rooms.clone())).collect();
+        all.sort();
+        all
+    }
+
+    fn join(&mut self, conn: Conn, name: &RoomName, now: Moment, out: &mut Vec<Effect>) -> Result<(), &'static str> {
+        let Some(present) = self.present.get_mut(&conn) else {
+            return Ok(());
+        };
+        if present.rooms.contains(name) {
+            return Err("already in that room");
+        }
+        if present.rooms.len() >= self.limits.rooms {
+            return Err("in too many rooms");
+        }
+        let full = |room: &OpenRoom| self.limits.members.is_some_and(|most| room.roster.members().len() >= most);
+        if self.rooms.get(name).is_some_and(full) {
+            return Err("the room is full");
+        }
+        if let Some(pace) = self.limits.joins {
+            self.joins.retain(|_, bucket| !bucket.is_full(now.tick));
+            if !self.joins.entry(present.who.owner).or_default().take(pace, now.tick) {
+                return Err("too many joins: wait a minute");
+            }
+        }
+        let rooms_opened = &mut self.rooms_opened;
+        let room = self.rooms.entry(name.clone()).or_insert_with(|| {
+            *rooms_opened += 1;
+            OpenRoom { id: RoomId(*rooms_opened), roster: Room::default() }
+        });
+        let (id, others) = (room.id, room.roster.members().to_vec());
+        let change = room.roster.add(conn, now.tick);
+        present.rooms.push(name.clone());
+        let (session, newcomer, person) = (present.who.session, present.who.name.clone(), present.who.person.clone());
+        self.cursor += 1;
+        // Everybody is told who comes before they are told that somebody has come.
+        let joined = ToClient::Event {
+            cursor: self.cursor,
+            at: now.at,
+            event: Event::Joined { room: name.clone(), session, change },
+        };
+        let bytes = [&*person, &joined.encode()].concat().into();
+        out.push(Effect::Post(id, Entry { cursor: self.cursor, except: Some(conn), bytes }));
+        let others: Vec<&Newcomer> =
+            others.iter().filter_map(|other| self.present.get(other)).map(|present| &present.who).collect();
+        out.extend(others.iter().map(|other| Effect::Tell(conn, other.person.clone())));
+        let welcome = ToClient::Welcome(Welcome {
+            room: name.clone(),
+            sessions: others.iter().map(|other| other.session).chain([session]).collect(),
+            change,
+            resumed: false,
+            cursor: self.cursor,
+            at: now.at,
+            notice: String::new(),
+            longest_text: MAX_TEXT as u64,
+        });
+        out.push(tell(conn, &welcome));
+        out.push(Effect::Enter(conn, id, self.cursor));
+        if !others.is_empty() {
+            out.push(Effect::Note(Note::Joined(newcomer)));
+        }
+        Ok(())
+    }
+
+    fn numbered(&mut self, from: Conn, n: u64, body: Numbered, now: Moment, out: &mut Vec<Effect>) {
+        let Some(present) = self.present.get_mut(&from) else {
+            return;
+        };
+        match present.numbers.standing(n) {
+            Standing::Answered(None) => return out.push(tell(from, &ToClient::Accepted(n))),
+            Standing::Answered(Some(code)) => return out.push(answer(from, code, n)),
+            Standing::TooHigh(next) => return out.push(answer(from, ErrorCode::Again, next)),
+            Standing::Next => {}
+        }
+        if self.limits.messages.is_some_and(|pace| !present.messages.take(pace, now.tick)) {
+            return out.push(answer(from, ErrorCode::Wait, n));
+        }
+        match present.say(&self.rooms, body, now) {
+            Ok((id, event)) => {
+                present.numbers.accept();
+                self.cursor += 1;
+                let bytes = ToClient::Event { cursor: self.cursor, at: now.at, event }.encode().into();
+                out.push(Effect::Post(id, Entry { cursor: self.cursor, except: Some(from), bytes }));
+                out.push(tell(from, &ToClient::Accepted(n)));
+                out.push(Effect::Note(Note::Exchanged));
+            }
+            Err(code) => {
+                if code != ErrorCode::Again {
+                    present.numbers.refuse(code);
+                }
+                out.push(answer(from, code, n));
+            }
+        }
+    }
+
+    /// Leaves a room they are in; of the last one, that is the end of the session.
+    fn leave(&mut self, conn: Conn, name: &RoomName, now: Moment, out: &mut Vec<Effect>) {
+        self.take_out(conn, name, LeftReason::Left, now, out);
+        let Some(present) = self.present.get_mut(&conn) else {
+            return;
+        };
+        present.rooms.retain(|room| room != name);
+        if let Some(pace) = self.limits.joins {
+            self.joins.entry(present.who.owner).or_default().charge(pace, now.tick);
+        }
+        if present.rooms.is_empty() {
+            self.end(conn, ByeReason::Left, LeftReason::Left, now, out);
+        }
+    }
+
+    /// Ends somebody's session, and tells them why.
+    fn end(&mut self, conn: Conn, bye: ByeReason, left: LeftReason, now: Moment, out: &mut Vec<Effect>) {
+        self.leave_all(conn, left, now, out);
+        out.push(tell(conn, &ToClient::Bye(bye)));
+        out.push(Effect::End(conn));
+    }
+
+    fn leave_all(&mut self, conn: Conn, reason: LeftReason, now: Moment, out: &mut Vec<Effect>) {
+        let Some(present) = self.present.get_mut(&conn) else {
+            return;
+        };
+        let name = present.who.name.clone();
+        for room in std::mem::take(&mut present.rooms) {
+            self.take_out(conn, &room, reason, now, out);
+        }
+        self.forget(conn);
+        out.push(Effect::Note(Note::Left(name)));
+    }
+
+    /// Tells a room that somebody is gone, them too.
+    fn take_out(&mut self, conn: Conn, name: &RoomName, reason: LeftReason, now: Moment, out: &mut Vec<Effect>) {
+        let (Some(room), Some(present)) = (self.rooms.get_mut(name), self.present.get(&conn)) else {
+            return;
+        };
+        let Some(change) = room.roster.remove(conn, now.tick) else {
+            return;
+        };
+        self.cursor += 1;
+        let event = Event::Left { room: name.clone(), session: present.who.session, change, reason };
+        let bytes = ToClient::Event { cursor: self.cursor, at: now.at, event }.encode().into();
+        out.push(Effect::Post(room.id, Entry { cursor: self.cursor, except: None, bytes }));
+        out.push(Effect::Exit(conn, room.id, self.cursor));
+        if room.roster.members().is_empty() {
+            self.rooms.remove(name);
+        }
+    }
+
+    fn forget(&mut self, conn: Conn) {
+        if let Some(present) = self.present.remove(&conn) {
+            self.ended.add(present.who.session);
+        }
+    }
+}
+
+impl Present {
+    /// What a Say brings about, if it may be said.
+    fn say(
+        &self,
+        rooms: &HashMap<RoomName, OpenRoom>,
+        body: Numbered,
+        now: Moment,
+    ) -> Result<(RoomId, Event), ErrorCode> {
+        let (room, change, envelope) = match body {
+            Numbered::Say { room, change, envelope } => (room, change, envelope),
+            Numbered::Malformed => return Err(ErrorCode::Malformed),
+            Numbered::Unsupported => return Err(ErrorCode::Unsupported),
+        };
+        let open = rooms.get(&room).filter(|_| self.rooms.contains(&room)).ok_or(ErrorCode::Refused)?;
+        if envelope.len() > MAX_TEXT + ENVELOPE_OVER_TEXT {
+            return Err(ErrorCode::Large);
+        }
+        if !open.roster.takes(change, now.tick) {
+            return Err(ErrorCode::Again);
+        }
+        Ok((open.id, Event::Said { room, session: self.who.session, change, envelope }))
+    }
+}
+
+/// Whose each name is. The first to use one has it, and all that look like it, as long as the server runs.
+#[derive(Debug, Default)]
+struct Names {
+    owners: HashMap<String, ([u8; 32], Conn)>,
+    oldest_first: VecDeque<String>,
+}
+
+impl Names {
+    /// Whether the name is theirs, now at the latest. Beyond the bound the oldest claim of somebody away gives way.
+    fn claim(&mut self, who: &Newcomer, is_here: impl Fn(Conn) -> bool) -> bool {
+        let skeletons = who.name.skeletons();
+        let mut claimed = skeletons.iter().filter_map(|skeleton| self.owners.get(skeleton));
+        if claimed.any(|(owner, _)| *owner != who.owner) {
+            return false;
+        }
+        let mut tries = self.oldest_first.len();
+        while self.owners.len() >= REMEMBERED && tries > 0 {
+            tries -= 1;
+            let Some(oldest) = self.oldest_first.pop_front() else { break };
+            if self.owners.get(&oldest).is_some_and(|(_, conn)| is_here(*conn)) {
+                self.oldest_first.push_back(oldest);
+            } else {
+                self.owners.remove(&oldest);
+            }
+        }
+        for skeleton in skeletons {
+            if self.owners.insert(skeleton.clone(), (who.owner, who.conn)).is_none() {
+                self.oldest_first.push_back(skeleton);
+            }
+        }
+        true
+    }
+}
+
+/// Sessions that have ended, which are never taken again: the last so many.
+#[derive(Debug, Default)]
+struct Ended {
+    sessions: HashSet<Session>,
+    oldest_first: VecDeque<Session>,
+}
+
+impl Ended {
+    fn has(&self, session: Session) -> bool {
+        self.sessions.contains(&session)
+    }
+
+    fn add(&mut self, session: Session) {
+        self.sessions.insert(session);
+        self.oldest_first.push_back(session);
+        if self.oldest_first.len() > REMEMBERED
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            self.sessions.remove(&oldest);
+        }
+    }
+}
+
+fn tell(conn: Conn, message: &ToClient) -> Effect {
+    Effect::Tell(conn, message.encode().into())
+}
+
+/// An Error that answers nothing counted.
+fn refusal(conn: Conn, code: ErrorCode, text: &str) -> Effect {
+    tell(conn, &ToClient::Error { code, text: text.to_owned(), n: 0 })
+}
+
+/// An Error that answers a number.
+fn answer(conn: Conn, code: ErrorCode, n: u64) -> Effect {
+    let text = match code {
+        ErrorCode::Refused => "not in that room",
+        ErrorCode::Large => "too long",
+        ErrorCode::Malformed => "wrong fields",
+        ErrorCode::Unsupported => "this server does not do that",
+        ErrorCode::Again => "the room has changed, or a message before it is missing",
+        ErrorCode::Wait => "too fast",
+        ErrorCode::Password | ErrorCode::Absent | ErrorCode::Volatile => "",
+    };
+    tell(conn, &ToClient::Error { code, text: text.to_owned(), n })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    struct Test {
+        hall: Hall,
+        now: Moment,
+        effects: Vec<Effect>,
+    }
+
+    impl Test {
+        fn new(limits: Limits) -> Self {
+            Self { hall: Hall::new(limits), now: Moment { at: 1, tick: Instant::now() }, effects: Vec::new() }
+        }
+
+        /// Comes in as `name`; key and session are told by numbers.
+        fn arrive(&mut self, conn: u64, name: &str, owner: u8, session: u8) -> Verdict {
+            let who = Newcomer {
+                conn: Conn(conn),
+                name: Name::parse(name).unwrap(),
+                owner: [owner; 32],
+                session: Session([session; 32]),
+                person: ToClient::Pong.encode().into(),
+            };
+            self.effects.clear();
+            self.hall.arrive(who, &join("#lobby"), self.now, &mut self.effects)
+        }
+
+        fn receive(&mut self, conn: u64, message: ToServer) -> Vec<ToClient> {
+            self.effects.clear();
+            self.hall.receive(Conn(conn), message, self.now, &mut self.effects);
+            self.told(conn)
+        }
+
+        fn told(&self, conn: u64) -> Vec<ToClient> {
+            let own = self.effects.iter().filter_map(|effect| match effect {
+                Effect::Tell(to, bytes) if *to == Conn(conn) => Some(ToClient::parse_all(bytes).unwrap()),
+                _ => None,
+            });
+            own.flatten().collect()
+        }
+
+        fn posted(&self) -> Vec<Event> {
+            let posted = self.effects.iter().filter_map(|effect| match effect {
+                Effect::Post(_, entry) => Some(ToClient::parse_all(&entry.bytes).unwrap()),
+                _ => None,
+            });
+            posted
+                .flatten()
+                .filter_map(|m| if let ToClient::Event { event, .. } = m { Some(event) } else { None })
+                .collect()
+        }
+
+        fn codes(answers: &[ToClient]) -> Vec<(ErrorCode, u64)> {
+            answers
+                .iter()
+                .filter_map(|m| if let ToClient::Error { code, n, .. } = m { Some((*code, *n)) } else { None })
+                .collect()
+        }
+    }
+
+    fn join(room: &str) -> ToServer {
+        ToServer::Join { room: RoomName::parse(room).unwrap(), password: String::new(), cursor: 0 }
+    }
+
+    fn say(n: u64, change: u64, length: usize) -> ToServer {
+        let body = Numbered::Say { room: RoomName::lobby(), change, envelope: vec![b'x'; length] };
+        ToServer::Numbered { n, body }
+    }
+
+    #[test]
+    fn a_newcomer_is_welcomed_and_the_others_are_told() {
+        let mut test = Test::new(Limits::standard());
+        assert_eq!(test.arrive(1, "sahnawaz", 1, 1), Verdict::Admitted);
+        assert!(!test.effects.iter().any(|e| matches!(e, Effect::Note(_))), "nobody was there to hear it");
+        assert_eq!(test.arrive(2, "Ira", 2, 2), Verdict::Admitted);
+        let [ToClient::Pong, ToClient::Welcome(welcome)] = &test.told(2)[..] else { panic!("{:?}", test.told(2)) };
+        assert_eq!((welcome.change, welcome.cursor, welcome.sessions.len()), (2, 2, 2));
+        assert_eq!(test.posted(), [Event::Joined { room: RoomName::lobby(), session: Session([2; 32]), change: 2 }]);
+        assert!(test.effects.iter().any(|e| matches!(e, Effect::Note(Note::Joined(name)) if name.as_str() == "Ira")));
+    }
+
+    #[test]
+    fn a_say_is_posted_accepted_and_noted_once_and_its_repetition_only_answered() {
+        let mut test = Test::new(Limits::standard());
+        test.arrive(1, "Ira", 1, 1);
+        for (round, events) in [1, 0].into_iter().enumerate() {
+            assert_eq!(test.receive(1, say(1, 1, 5)), [ToClient::Accepted(1)]);
+            assert_eq!(test.posted().len(), events, "round {round}");
+            assert_eq!(test.effects.iter().filter(|e| matches!(e, Effect::Note(Note::Exchanged))).count(), events);
+        }
+    }
+
+    #[test]
+    fn what_is_not_taken_uses_its_number_up_unless_it_is_to_come_again() {
+        let mut test = Test::new(Limits::off());
+        test.arrive(1, "Ira", 1, 1);
+        let elsewhere = Numbered::Say { room: RoomName::parse("#other").unwrap(), change: 1, envelope: vec![] };
+        let cases = [
+            (say(2, 1, 1), (ErrorCode::Again, 1)),
+            (say(1, 7, 1), (ErrorCode::Again, 1)),
+            (say(1, 1, 4_609), (ErrorCode::Large, 1)),
+            (ToServer::Numbered { n: 2, body: Numbered::Malformed }, (ErrorCode::Malformed, 2)),
+            (ToServer::Numbered { n: 3, body: Numbered::Unsupported }, (ErrorCode::Unsupported, 3)),
+            (ToServer::Numbered { n: 4, body: elsewhere }, (ErrorCode::Refused, 4)),
+            (say(1, 1, 1), (ErrorCode::Large, 1)),
+        ];
+        for (message, expected) in cases {
+            assert_eq!(Test::codes(&test.receive(1, message.clone())), [expected], "{message:?}");
+            assert_eq!(test.posted(), []);
+        }
+        assert_eq!(test.receive(1, say(5, 1, 4_608)), [ToClient::Accepted(5)]);
+    }
+
+    #[test]
+    fn who_is_too_fast_waits_and_loses_nothing() {
+        let mut test = Test::new(Limits::standard());
+        test.arrive(1, "Ira", 1, 1);
+        for n in 1..=20 {
+            assert_eq!(test.receive(1, say(n, 1, 1)), [ToClient::Accepted(n)]);
+        }
+        assert_eq!(Test::codes(&test.receive(1, say(21, 1, 1))), [(ErrorCode::Wait, 21)]);
+        test.now.tick += Duration::from_millis(200);
+        assert_eq!(test.receive(1, say(21, 1, 1)), [ToClient::Accepted(21)]);
+    }
+
+    #[test]
+    fn the_same_user_replaces_and_another_key_is_refused() {
+        let mut test = Test::new(Limits::standard());
+        test.arrive(1, "Ira", 1, 1);
+        for look_alike in ["Ira", "ira", "lra", "Іra"] {
+            assert_eq!(test.arrive(2, look_alike, 9, 9), Verdict::OnceMore, "{look_alike}");
+            assert_eq!(Test::codes(&test.told(2)), [(ErrorCode::Password, 0)]);
+        }
+        assert_eq!(test.arrive(3, "Ira", 1, 3), Verdict::Admitted);
+        assert_eq!(test.told(1), [ToClient::Bye(ByeReason::Replaced)]);
+        assert_eq!(test.posted().len(), 2, "left, then joined");
+        test.hall.lost(Conn(3), test.now, &mut Vec::new());
+        assert_eq!(test.arrive(4, "Ira", 9, 10), Verdict::OnceMore, "a name stays its owner's who is away");
+    }
+
+    #[test]
+    fn a_session_that_was_here_is_not_taken_again() {
+        let mut test = Test::new(Limits::standard());
+        test.arrive(1, "Ira", 1, 1);
+        assert_eq!(test.arrive(2, "Ira", 1, 1), Verdict::Closed, "present");
+        test.hall.lost(Conn(1), test.now, &mut Vec::new());
+        assert_eq!(test.arrive(3, "Ira", 1, 1), Verdict::Closed, "ended");
+    }
+
+    #[test]
+    fn leaving_the_last_room_is_the_end_and_the_leaver_hears_it() {
+        let mut test = Test::new(Limits::standard());
+        test.arrive(1, "Ira", 1, 1);
+        assert!(matches!(test.receive(1, join("#other"))[..], [ToClient::Welcome(_)]));
+        assert_eq!(test.receive(1, ToServer::Leave(RoomName::lobby())), []);
+        let [Effect::Post(_, entry), Effect::Exit(..)] = &test.effects[..] else { panic!("{:?}", test.effects) };
+        assert_eq!(entry.except, None);
+        let told = test.receive(1, ToServer::Leave(RoomName::parse("#other").unwrap()));
+        assert_eq!(told, [ToClient::Bye(ByeReason::Left)]);
+        assert!(matches!(test.effects.last(), Some(Effect::End(Conn(1)))));
+        assert_eq!(test.receive(1, ToServer::Ping), [], "who has left is not heard");
+    }
+
+    #[test]
+    fn joins_are_bounded_and_leaves_count_but_are_never_refused() {
+        let mut test = Test::new(Limits::standard());
+        test.arrive(1, "Ira", 1, 1);
+        let other = RoomName::parse("#other").unwrap();
+        let mut refused = 0;
+        for _ in 0..16 {
+            if Test::codes(&test.receive(1, join("#other"))).is_empty() {
+                assert_eq!(test.receive(1, ToServer::Leave(other.clone())), []);
+            } else {
+                refused += 1;
+            }
+        }
+        assert_eq!(refused, 16 - 8, "8 joins and 7 leaves beside the first join make 16; the 8th leave is a debt");
+    }
+
+    #[test]
+    fn full_rooms_and_full_servers_refuse() {
+        let mut test = Test::new(Limits { members: Some(1), sessions: Some(2), ..Limits::standard() });
+        test.arrive(1, "Ira", 1, 1);
+        assert_eq!(test.arrive(2, "sahnawaz", 2, 2), Verdict::Closed);
+        assert_eq!(Test::codes(&test.told(2)), [(ErrorCode::Refused, 0)]);
+        assert_eq!(test.hall.who().len(), 1);
+    }
+
+    #[test]
+    fn a_first_message_other_than_join_is_the_end() {
+        let mut test = Test::new(Limits::standard());
+        let who = Newcomer {
+            conn: Conn(1),
+            name: Name::parse("Ira").unwrap(),
+            owner: [1; 32],
+            session: Session([1; 32]),
+            person: [].into(),
+        };
+        let verdict = test.hall.arrive(who, &ToServer::Ping, test.now, &mut test.effects);
+        assert_eq!((verdict, test.effects.len()), (Verdict::Closed, 0));
+    }
+}

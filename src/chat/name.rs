@@ -1,0 +1,319 @@
+//! Names and texts: parsed once, bounded, safe to print. PROTOCOL.md §6, §9.
+//!
+//! Nothing that came from a peer reaches a screen or a log but as one of these.
+
+use std::fmt::{self, Write};
+use std::sync::Arc;
+
+use precis_core::profile::Profile;
+use precis_profiles::UsernameCasePreserved;
+use unicode_security::confusable_detection::skeleton;
+
+/// The longest name, in characters; a room's `#` not counted.
+pub const MAX_NAME: usize = 32;
+/// The longest text, in bytes.
+pub const MAX_TEXT: usize = 4_096;
+
+/// Why a name is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadName {
+    /// Nothing there.
+    #[error("a name has at least one character")]
+    Empty,
+    /// Over [`MAX_NAME`] characters.
+    #[error("a name has at most {MAX_NAME} characters")]
+    TooLong,
+    /// Spaces, control or direction characters, or others that RFC 8265 keeps out of names.
+    #[error("a name has letters, digits and signs only: no spaces, no control or invisible characters")]
+    Characters,
+    /// It is spelt in a way that RFC 8265 would change.
+    #[error("a name is spelt in its normal form")]
+    NotNormal,
+    /// A room's name without `#`.
+    #[error("a room's name begins with #")]
+    NoRoom,
+}
+
+/// A user's name, PRECIS UsernameCasePreserved (RFC 8265).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// Takes a name as it stands; what a peer sends must be in its normal form already.
+    ///
+    /// # Errors
+    /// [`BadName`] says which rule it breaks.
+    pub fn parse(text: &str) -> Result<Self, BadName> {
+        let normal = Self::normalize(text)?;
+        if &*normal.0 == text { Ok(normal) } else { Err(BadName::NotNormal) }
+    }
+
+    /// Takes a name as a person typed it, and brings it into its normal form.
+    ///
+    /// # Errors
+    /// [`BadName`] says which rule it breaks.
+    pub fn normalize(text: &str) -> Result<Self, BadName> {
+        if text.is_empty() {
+            return Err(BadName::Empty);
+        }
+        // Before the tables are asked, which take time by length.
+        if text.chars().nth(MAX_NAME).is_some() {
+            return Err(BadName::TooLong);
+        }
+        let normal = UsernameCasePreserved::new().enforce(text).map_err(|_| BadName::Characters)?;
+        match normal.chars().count() {
+            0 => Err(BadName::Empty),
+            1..=MAX_NAME => Ok(Self(normal.into())),
+            _ => Err(BadName::TooLong),
+        }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What names that people would take for one another have in common (UTS 39 §4): the skeleton of the name as it
+    /// stands, by which `Ira` is `lra`, and that of its lower case, by which `Ira` is `ira`.
+    #[must_use]
+    pub fn skeletons(&self) -> [String; 2] {
+        [skeleton(&self.0).collect(), skeleton(&self.0.to_lowercase()).collect()]
+    }
+
+    /// Whether people could take one for the other.
+    #[must_use]
+    pub fn looks_like(&self, other: &Self) -> bool {
+        let others = other.skeletons();
+        self.skeletons().iter().any(|skeleton| others.contains(skeleton))
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A room's name: `#` and what could be a user's name.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoomName(Arc<str>);
+
+impl RoomName {
+    /// Where everybody starts.
+    #[must_use]
+    pub fn lobby() -> Self {
+        Self("#lobby".into())
+    }
+
+    /// Takes a room's name as it stands, with its `#`.
+    ///
+    /// # Errors
+    /// [`BadName`] says which rule it breaks.
+    pub fn parse(text: &str) -> Result<Self, BadName> {
+        Name::parse(text.strip_prefix('#').ok_or(BadName::NoRoom)?)?;
+        Ok(Self(text.into()))
+    }
+
+    /// The name, with its `#`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RoomName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for RoomName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text is empty, or longer than it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadText {
+    /// Nothing there.
+    #[error("there is nothing to say in it")]
+    Empty,
+    /// Longer than the bound.
+    #[error("{length} bytes are more than the {limit} that a message may have")]
+    TooLong {
+        /// Its length, in bytes.
+        length: usize,
+        /// What it may have, in bytes.
+        limit: usize,
+    },
+    /// Not UTF-8.
+    #[error("it is not text")]
+    NotUtf8,
+}
+
+/// What somebody wrote. Shown only through [`fmt::Display`], which makes control and direction characters visible.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Text(Arc<str>);
+
+impl Text {
+    /// Takes 1 to `limit` bytes.
+    ///
+    /// # Errors
+    /// [`BadText`] for anything else; nothing is cut.
+    pub fn parse(text: &str, limit: usize) -> Result<Self, BadText> {
+        match text.len() {
+            0 => Err(BadText::Empty),
+            length if length > limit => Err(BadText::TooLong { length, limit }),
+            _ => Ok(Self(text.into())),
+        }
+    }
+
+    /// Takes 1 to [`MAX_TEXT`] bytes of UTF-8.
+    ///
+    /// # Errors
+    /// [`BadText`] for anything else.
+    pub fn from_utf8(bytes: &[u8]) -> Result<Self, BadText> {
+        Self::parse(std::str::from_utf8(bytes).map_err(|_| BadText::NotUtf8)?, MAX_TEXT)
+    }
+
+    /// The text as it was written: for sealing and comparing, never for a screen.
+    #[must_use]
+    pub fn as_written(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Visible(&self.0).fmt(f)
+    }
+}
+
+/// Shows any text with what would act on a screen made visible: ESC is shown as `<U+001B>`.
+#[derive(Clone, Copy, Debug)]
+pub struct Visible<'a>(pub &'a str);
+
+impl fmt::Display for Visible<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for char in self.0.chars() {
+            if acts_on_screens(char) {
+                write!(f, "<U+{:04X}>", u32::from(char))?;
+            } else {
+                f.write_char(char)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// C0, DEL, C1; direction marks, embeddings, overrides and isolates; line separators; what is invisible by design.
+/// The two joiners stay: emoji and several scripts are written with them.
+fn acts_on_screens(char: char) -> bool {
+    char.is_control()
+        || matches!(char,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_letters_digits_and_signs_of_any_script() {
+        for name in ["sahnawaz", "Ira", "x", "jean-luc.2", "Zoë", "Ирина", "李雷", "مريم", &"a".repeat(32)]
+        {
+            assert_eq!(Name::parse(name).map(|name| name.to_string()).as_deref(), Ok(name));
+        }
+    }
+
+    #[test]
+    fn names_that_could_deceive_or_act_are_refused() {
+        let refused = [
+            ("", BadName::Empty),
+            (&"a".repeat(33) as &str, BadName::TooLong),
+            ("two words", BadName::Characters),
+            ("tab\t", BadName::Characters),
+            ("line\n", BadName::Characters),
+            ("\u{1b}[31mred", BadName::Characters),
+            ("c1\u{9b}31m", BadName::Characters),
+            ("\u{202e}evil", BadName::Characters),
+            ("ze\u{200b}ro", BadName::Characters),
+            ("ni\0l", BadName::Characters),
+            ("😀", BadName::Characters),
+            ("Zoe\u{308}", BadName::NotNormal),
+            ("ＩＲＡ", BadName::NotNormal),
+        ];
+        for (name, why) in refused {
+            assert_eq!(Name::parse(name), Err(why), "{name:?}");
+        }
+        assert_eq!(Name::normalize("Zoe\u{308}").unwrap().as_str(), "Zoë");
+    }
+
+    #[test]
+    fn names_that_look_alike_are_found() {
+        let name = |text| Name::parse(text).unwrap();
+        let pairs = [
+            ("Ira", "ira"),
+            ("Ira", "lra"),
+            ("alice", "аlice"),
+            ("paul", "раul"),
+            ("Bob", "bοb"),
+            ("modern", "rnodern"),
+            ("Ira", "Іra"),
+        ];
+        for (one, other) in pairs {
+            assert!(name(one).looks_like(&name(other)), "{one} {other}");
+        }
+        assert!(!name("Ira").looks_like(&name("Iran")));
+    }
+
+    #[test]
+    fn rooms_have_a_number_sign_and_a_name() {
+        assert_eq!(RoomName::parse("#lobby"), Ok(RoomName::lobby()));
+        for (room, why) in [("lobby", BadName::NoRoom), ("#", BadName::Empty), ("#a b", BadName::Characters)] {
+            assert_eq!(RoomName::parse(room), Err(why));
+        }
+    }
+
+    #[test]
+    fn a_text_shows_what_would_act_on_a_screen() {
+        let shown = [
+            ("Hi", "Hi"),
+            ("\u{1b}[2J\u{1b}]0;pwn\u{7}", "<U+001B>[2J<U+001B>]0;pwn<U+0007>"),
+            ("\u{9b}31m", "<U+009B>31m"),
+            ("a\r\nb\u{7f}", "a<U+000D><U+000A>b<U+007F>"),
+            ("\u{202e}olleh\u{2066}", "<U+202E>olleh<U+2066>"),
+            ("\u{feff}\u{200b}\u{2028}", "<U+FEFF><U+200B><U+2028>"),
+            ("👩\u{200d}🔬 नमस्ते", "👩\u{200d}🔬 नमस्ते"),
+        ];
+        for (written, expected) in shown {
+            let text = Text::parse(written, MAX_TEXT).unwrap();
+            assert_eq!(text.to_string(), expected);
+            assert_eq!(text.as_written(), written);
+        }
+    }
+
+    #[test]
+    fn a_text_is_refused_rather_than_cut() {
+        assert_eq!(Text::parse("", 10), Err(BadText::Empty));
+        assert_eq!(Text::parse("eleven char", 10), Err(BadText::TooLong { length: 11, limit: 10 }));
+        assert_eq!(Text::from_utf8(&[0xff]), Err(BadText::NotUtf8));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_that_is_shown_acts_on_a_screen(text in "\\PC{0,40}|.{1,40}") {
+            proptest::prop_assert!(!Visible(&text).to_string().chars().any(acts_on_screens));
+        }
+    }
+}

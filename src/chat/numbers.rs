@@ -1,0 +1,86 @@
+//! The numbers of a credential's messages, and the answers they got. PROTOCOL.md §6 "Numbers".
+
+use std::collections::VecDeque;
+
+use super::message::ErrorCode;
+
+/// How far back a message that was not taken is remembered.
+const REMEMBERED: u64 = 1_024;
+
+/// Where a number stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It was answered before: with this, or accepted.
+    Answered(Option<ErrorCode>),
+    /// It is the next.
+    Next,
+    /// Something before it is missing: this one is the next.
+    TooHigh(u64),
+}
+
+/// How many of a credential's numbered messages have been answered, and which of them were not taken.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    last: u64,
+    refused: VecDeque<(u64, ErrorCode)>,
+}
+
+impl Numbers {
+    /// Looks `n` up.
+    #[must_use]
+    pub fn standing(&self, n: u64) -> Standing {
+        match n {
+            n if n <= self.last => {
+                Standing::Answered(self.refused.iter().find(|(refused, _)| *refused == n).map(|(_, code)| *code))
+            }
+            n if n == self.next() => Standing::Next,
+            _ => Standing::TooHigh(self.next()),
+        }
+    }
+
+    /// The number that is due.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.last + 1
+    }
+
+    /// The next number is used up by a message that was taken.
+    pub fn accept(&mut self) {
+        self.last += 1;
+    }
+
+    /// The next number is used up by a message that was not taken.
+    pub fn refuse(&mut self, code: ErrorCode) {
+        self.last += 1;
+        self.refused.push_back((self.last, code));
+        while self.refused.front().is_some_and(|(n, _)| n + REMEMBERED <= self.last) {
+            self.refused.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_gets_the_answer_it_got_the_first_time() {
+        let mut numbers = Numbers::default();
+        assert_eq!(numbers.standing(1), Standing::Next);
+        assert_eq!(numbers.standing(2), Standing::TooHigh(1));
+        numbers.accept();
+        numbers.refuse(ErrorCode::Large);
+        assert_eq!(numbers.standing(1), Standing::Answered(None));
+        assert_eq!(numbers.standing(2), Standing::Answered(Some(ErrorCode::Large)));
+        assert_eq!(numbers.standing(3), Standing::Next);
+        assert_eq!(numbers.standing(u64::MAX), Standing::TooHigh(3));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut numbers = Numbers::default();
+        (0..5_000).for_each(|_| numbers.refuse(ErrorCode::Refused));
+        assert_eq!(numbers.refused.len() as u64, REMEMBERED);
+        assert_eq!(numbers.standing(5_000), Standing::Answered(Some(ErrorCode::Refused)));
+    }
+}

@@ -1,0 +1,4 @@
+//! cfb-chat
+pub mod chat;
+pub mod secure;
+pub mod wire;

@@ -1,0 +1,259 @@
+//! Credentials: what an identity signs for a few days, so that it need not be used again until then. PROTOCOL.md §2.
+//!
+//! A user's credential is its session. The idea is RFC 9345's delegated credential.
+
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use rand::CryptoRng;
+use sha2::{Digest, Sha256};
+use x25519_dalek::{EphemeralSecret, PublicKey};
+
+use super::identity::{Fingerprint, Identity, PublicIdentity};
+use crate::wire::codec::{BadEncoding, Reader, Writer};
+
+/// How long a credential is made for, in seconds: seven days.
+pub const LIFETIME: u64 = 7 * DAY;
+const DAY: u64 = 24 * 60 * 60;
+
+const LABEL: &str = "cfb-chat/1 credential";
+
+/// Who a credential speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A server; its name and its X25519 key are empty.
+    Server,
+    /// A user.
+    User,
+}
+
+impl Role {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::User => "user",
+        }
+    }
+}
+
+/// Seconds since 1970, as credentials count them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnixSeconds(pub u64);
+
+/// Why a credential is refused, in the order in which one looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadCredential {
+    /// Fields, role, fingerprint, key, signature or proof are not what they must be.
+    #[error("the credential does not hold")]
+    Credential,
+    /// It has expired, or is for longer than anybody may ask: one of the two clocks is wrong.
+    #[error("the credential is not for today")]
+    Clock,
+    /// A user's name breaks the rules.
+    #[error("the name is not one that is taken")]
+    Name,
+}
+
+/// The three parts in which a credential travels.
+#[derive(Clone, Copy, Debug)]
+pub struct Presented<'a> {
+    /// DER SubjectPublicKeyInfo of the identity.
+    pub spki: &'a [u8],
+    /// The credential's bytes.
+    pub credential: &'a [u8],
+    /// The identity's signature over them.
+    pub signature: &'a [u8],
+}
+
+/// One's own credential, with the private half of its signing key, which lives only here and is wiped.
+pub struct OwnCredential {
+    spki: Vec<u8>,
+    bytes: Vec<u8>,
+    signature: Vec<u8>,
+    signing: SigningKey,
+    expires: UnixSeconds,
+}
+
+impl OwnCredential {
+    /// A server's, from `now` on.
+    #[must_use]
+    pub fn for_server(rng: &mut impl CryptoRng, identity: &Identity, now: UnixSeconds) -> Self {
+        Self::make(rng, identity, Role::Server, "", &[], now)
+    }
+
+    /// A user's, from `now` on.
+    #[must_use]
+    pub fn for_user(rng: &mut impl CryptoRng, identity: &Identity, name: &str, now: UnixSeconds) -> Self {
+        // The private half is what will open boxes (§7); until there are any, nothing needs it.
+        let agreement = PublicKey::from(&EphemeralSecret::random_from_rng(rng));
+        Self::make(rng, identity, Role::User, name, agreement.as_bytes(), now)
+    }
+
+    /// The parts to send.
+    #[must_use]
+    pub fn presented(&self) -> Presented<'_> {
+        Presented { spki: &self.spki, credential: &self.bytes, signature: &self.signature }
+    }
+
+    /// The session that a user's credential is: its SHA-256.
+    #[must_use]
+    pub fn session(&self) -> [u8; 32] {
+        session(&self.bytes)
+    }
+
+    /// When it ends.
+    #[must_use]
+    pub fn expires(&self) -> UnixSeconds {
+        self.expires
+    }
+
+    /// Signs what this credential's key is for.
+    pub(super) fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.signing.sign(message).to_bytes()
+    }
+
+    fn make(
+        rng: &mut impl CryptoRng,
+        identity: &Identity,
+        role: Role,
+        name: &str,
+        agreement: &[u8],
+        now: UnixSeconds,
+    ) -> Self {
+        let signing = SigningKey::generate(rng);
+        let expires = UnixSeconds(now.0 + LIFETIME);
+        let public = identity.public();
+        let bytes = Writer::new()
+            .array(7)
+            .text(LABEL)
+            .text(role.word())
+            .text(name)
+            .bytes(&public.fingerprint().0)
+            .bytes(signing.verifying_key().as_bytes())
+            .bytes(agreement)
+            .uint(expires.0)
+            .finish();
+        let signature = identity.sign(rng, &bytes);
+        Self { spki: public.spki().to_vec(), bytes, signature, signing, expires }
+    }
+}
+
+/// A credential that holds: its fields can be shown and used. Only [`CheckedCredential::check`] makes one.
+#[derive(Clone, Debug)]
+pub struct CheckedCredential {
+    identity: PublicIdentity,
+    bytes: Vec<u8>,
+    signature: Vec<u8>,
+    name: String,
+    signing: VerifyingKey,
+}
+
+impl CheckedCredential {
+    /// Checks everything that §2 asks, in its order. `name_holds` is the rule for users' names.
+    ///
+    /// # Errors
+    /// [`BadCredential`] says which part does not hold.
+    pub fn check(
+        presented: Presented<'_>,
+        role: Role,
+        now: UnixSeconds,
+        name_holds: impl FnOnce(&str) -> bool,
+    ) -> Result<Self, BadCredential> {
+        let fields = Fields::parse(presented.credential).map_err(|_| BadCredential::Credential)?;
+        let x25519_length = if role == Role::User { 32 } else { 0 };
+        if fields.role != role.word()
+            || fields.x25519.len() != x25519_length
+            || role == Role::Server && !fields.name.is_empty()
+            || fields.fingerprint != <[u8; 32]>::from(Sha256::digest(presented.spki))
+        {
+            return Err(BadCredential::Credential);
+        }
+        let identity = PublicIdentity::from_spki(presented.spki).map_err(|_| BadCredential::Credential)?;
+        let acceptable = now.0.saturating_sub(DAY)..=now.0.saturating_add(LIFETIME + DAY);
+        if !acceptable.contains(&fields.expires) {
+            return Err(BadCredential::Clock);
+        }
+        if role == Role::User && !name_holds(fields.name) {
+            return Err(BadCredential::Name);
+        }
+        if !identity.verifies(presented.credential, presented.signature) {
+            return Err(BadCredential::Credential);
+        }
+        let signing = VerifyingKey::from_bytes(&fields.ed25519).map_err(|_| BadCredential::Credential)?;
+        if signing.is_weak() {
+            return Err(BadCredential::Credential);
+        }
+        Ok(Self {
+            identity,
+            bytes: presented.credential.to_vec(),
+            signature: presented.signature.to_vec(),
+            name: fields.name.to_owned(),
+            signing,
+        })
+    }
+
+    /// The parts as they came.
+    #[must_use]
+    pub fn presented(&self) -> Presented<'_> {
+        Presented { spki: self.identity.spki(), credential: &self.bytes, signature: &self.signature }
+    }
+
+    /// The identity that signed it.
+    #[must_use]
+    pub fn identity(&self) -> &PublicIdentity {
+        &self.identity
+    }
+
+    /// The identity's fingerprint.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.identity.fingerprint()
+    }
+
+    /// The user's name, which has passed the rule it was checked by; empty for a server.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The session that a user's credential is: its SHA-256.
+    #[must_use]
+    pub fn session(&self) -> [u8; 32] {
+        session(&self.bytes)
+    }
+
+    /// Whether `signature` is this credential's key's over `message`, strictly (§2).
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        Signature::from_slice(signature).is_ok_and(|signature| self.signing.verify_strict(message, &signature).is_ok())
+    }
+}
+
+struct Fields<'a> {
+    role: &'a str,
+    name: &'a str,
+    fingerprint: [u8; 32],
+    ed25519: [u8; 32],
+    x25519: &'a [u8],
+    expires: u64,
+}
+
+impl<'a> Fields<'a> {
+    fn parse(credential: &'a [u8]) -> Result<Self, BadEncoding> {
+        let mut reader = Reader::new(credential);
+        if reader.array()? != 7 || reader.text()? != LABEL {
+            return Err(BadEncoding);
+        }
+        let fields = Self {
+            role: reader.text()?,
+            name: reader.text()?,
+            fingerprint: reader.bytes_exact()?,
+            ed25519: reader.bytes_exact()?,
+            x25519: reader.bytes()?,
+            expires: reader.uint()?,
+        };
+        reader.end()?;
+        Ok(fields)
+    }
+}
+
+fn session(credential: &[u8]) -> [u8; 32] {
+    Sha256::digest(credential).into()
+}

@@ -1,0 +1,269 @@
+//! Long-term identities: an RSA key pair, its fingerprint, and its PEM text. PROTOCOL.md §2.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64ct::{Base64Unpadded, Encoding};
+use pkcs8::der::Decode;
+use pkcs8::der::asn1::AnyRef;
+use pkcs8::spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};
+use pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding, PrivateKeyInfoRef};
+use rand::CryptoRng;
+use rsa::traits::PublicKeyParts;
+use rsa::{BoxedUint, Oaep, Pss, RsaPrivateKey, RsaPublicKey};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+/// Sizes of RSA modulus that are taken, in bits.
+pub const KEY_BITS: [usize; 3] = [2048, 3072, 4096];
+/// The longest SPKI, in bytes.
+const MAX_SPKI: usize = 640;
+/// 65537, big endian, as the only public exponent that is taken.
+const EXPONENT: [u8; 3] = [1, 0, 1];
+/// rsaEncryption, RFC 8017 appendix A.1.
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+
+/// Why a key cannot be an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadKey {
+    /// No PEM, or no key in it.
+    #[error("it is damaged, or no PEM key at all")]
+    Damaged,
+    /// A PEM of another kind than PKCS#8 (private) or SPKI (public).
+    #[error("it is not in the PKCS#8 form (\"BEGIN PRIVATE KEY\" or \"BEGIN ENCRYPTED PRIVATE KEY\")")]
+    OtherForm,
+    /// A key for something else.
+    #[error("it is not an RSA key")]
+    NotRsa,
+    /// An RSA key of a size that is not taken.
+    #[error("it has {0} bits; 2048, 3072 and 4096 are taken")]
+    Size(usize),
+    /// An RSA key with a public exponent that is not taken.
+    #[error("its public exponent is not 65537")]
+    Exponent,
+    /// The numbers do not belong together.
+    #[error("its numbers do not make a key")]
+    Inconsistent,
+    /// The PEM is encrypted, and no passphrase was given.
+    #[error("it is protected by a passphrase")]
+    Locked,
+    /// The PEM is encrypted, and not with this passphrase.
+    #[error("the passphrase does not open it")]
+    WrongPassphrase,
+}
+
+/// SHA-256 of an identity's SPKI: what people compare.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fingerprint(pub [u8; 32]);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SHA256:{}", Base64Unpadded::encode_string(&self.0))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The text is not `SHA256:` and 43 characters of base64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a fingerprint is SHA256: and 43 characters of base64")]
+pub struct BadFingerprint;
+
+impl FromStr for Fingerprint {
+    type Err = BadFingerprint;
+
+    fn from_str(text: &str) -> Result<Self, BadFingerprint> {
+        let encoded = text.strip_prefix("SHA256:").ok_or(BadFingerprint)?;
+        let mut bytes = [0; 32];
+        match Base64Unpadded::decode(encoded, &mut bytes) {
+            Ok(decoded) if decoded.len() == 32 => Ok(Self(bytes)),
+            _ => Err(BadFingerprint),
+        }
+    }
+}
+
+/// A public RSA identity that keeps to the rules of §2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicIdentity {
+    spki: Vec<u8>,
+    key: RsaPublicKey,
+    fingerprint: Fingerprint,
+}
+
+impl PublicIdentity {
+    /// Parses DER SubjectPublicKeyInfo. Size and exponent are looked at before any arithmetic.
+    ///
+    /// # Errors
+    /// [`BadKey`] for everything that is not exactly the one encoding of an RSA key that is taken.
+    pub fn from_spki(spki: &[u8]) -> Result<Self, BadKey> {
+        if spki.len() > MAX_SPKI {
+            return Err(BadKey::Damaged);
+        }
+        let info = SubjectPublicKeyInfoRef::from_der(spki).map_err(|_| BadKey::Damaged)?;
+        if info.algorithm.oid != RSA_ENCRYPTION || info.algorithm.parameters != Some(AnyRef::NULL) {
+            return Err(BadKey::NotRsa);
+        }
+        let numbers = info.subject_public_key.as_bytes().ok_or(BadKey::Damaged)?;
+        let numbers = rsa::pkcs1::RsaPublicKeyRef::from_der(numbers).map_err(|_| BadKey::Damaged)?;
+        let modulus = numbers.modulus.as_bytes();
+        let bits = modulus.len() * 8 - modulus.first().map_or(0, |first| first.leading_zeros() as usize);
+        check_size(bits)?;
+        if numbers.public_exponent.as_bytes() != EXPONENT {
+            return Err(BadKey::Exponent);
+        }
+        let number = |bytes, bits| BoxedUint::from_be_slice(bytes, bits).map_err(|_| BadKey::Damaged);
+        let key =
+            RsaPublicKey::new(number(modulus, u32::try_from(bits).map_err(|_| BadKey::Damaged)?)?, 65_537u64.into())
+                .map_err(|_| BadKey::Inconsistent)?;
+        let public = Self::from_key(key)?;
+        if public.spki == spki { Ok(public) } else { Err(BadKey::Damaged) }
+    }
+
+    /// Parses a PEM ("BEGIN PUBLIC KEY").
+    ///
+    /// # Errors
+    /// [`BadKey`] as [`PublicIdentity::from_spki`].
+    pub fn from_pem(pem: &str) -> Result<Self, BadKey> {
+        let (label, document) = pkcs8::Document::from_pem(pem).map_err(|_| BadKey::Damaged)?;
+        if label == "PUBLIC KEY" { Self::from_spki(document.as_bytes()) } else { Err(BadKey::OtherForm) }
+    }
+
+    /// The PEM text ("BEGIN PUBLIC KEY").
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        self.key.to_public_key_pem(LineEnding::LF).expect("a key that was encoded once can be again")
+    }
+
+    /// DER SubjectPublicKeyInfo.
+    #[must_use]
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
+    /// The number that people compare.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Whether `signature` is this identity's over `message`: RSASSA-PSS, SHA-256, 32 bytes of salt.
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.key.verify(Pss::<Sha256>::new_with_salt(32), &Sha256::digest(message), signature).is_ok()
+    }
+
+    /// Encrypts a secret so that only this identity can open it: RSAES-OAEP, SHA-256.
+    pub(super) fn encrypt(&self, rng: &mut impl CryptoRng, label: &str, secret: &[u8; 32]) -> Vec<u8> {
+        self.key
+            .encrypt(rng, Oaep::<Sha256>::new_with_label(label.as_bytes()), secret)
+            .expect("32 bytes fit under OAEP with a modulus of 2048 bits or more")
+    }
+
+    fn from_key(key: RsaPublicKey) -> Result<Self, BadKey> {
+        let spki = key.to_public_key_der().map_err(|_| BadKey::Damaged)?.into_vec();
+        let fingerprint = Fingerprint(Sha256::digest(&spki).into());
+        Ok(Self { spki, key, fingerprint })
+    }
+}
+
+/// An RSA key pair: who somebody is. It is used rarely: to sign a credential, and to open the issued secret.
+pub struct Identity {
+    private: RsaPrivateKey,
+    public: PublicIdentity,
+}
+
+impl Identity {
+    /// Makes a new key pair of `bits` bits, one of [`KEY_BITS`].
+    ///
+    /// # Errors
+    /// [`BadKey::Size`] for another size.
+    pub fn generate(rng: &mut impl CryptoRng, bits: usize) -> Result<Self, BadKey> {
+        check_size(bits)?;
+        Self::from_key(RsaPrivateKey::new(rng, bits).map_err(|_| BadKey::Inconsistent)?)
+    }
+
+    /// Parses a PKCS#8 PEM; an encrypted one with the passphrase.
+    ///
+    /// # Errors
+    /// [`BadKey`] says what is wrong with it.
+    pub fn from_pem(pem: &str, passphrase: Option<&str>) -> Result<Self, BadKey> {
+        let (label, document) = pkcs8::SecretDocument::from_pem(pem).map_err(|_| BadKey::Damaged)?;
+        match (label, passphrase) {
+            ("PRIVATE KEY", _) => Self::from_pkcs8(document.as_bytes()),
+            ("ENCRYPTED PRIVATE KEY", None) => Err(BadKey::Locked),
+            ("ENCRYPTED PRIVATE KEY", Some(passphrase)) => {
+                let locked =
+                    pkcs8::EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| BadKey::Damaged)?;
+                let opened = locked.decrypt(passphrase).map_err(|_| BadKey::WrongPassphrase)?;
+                Self::from_pkcs8(opened.as_bytes())
+            }
+            _ => Err(BadKey::OtherForm),
+        }
+    }
+
+    /// The PKCS#8 PEM text, encrypted if there is a passphrase (PBES2, scrypt and AES-256-CBC; OpenSSL reads it).
+    #[must_use]
+    pub fn to_pem(&self, passphrase: Option<&str>) -> Zeroizing<String> {
+        match passphrase {
+            None => self.private.to_pkcs8_pem(LineEnding::LF),
+            Some(passphrase) => self.private.to_pkcs8_encrypted_pem(passphrase, LineEnding::LF),
+        }
+        .expect("a valid key can be encoded")
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> &PublicIdentity {
+        &self.public
+    }
+
+    /// RSASSA-PSS, SHA-256, 32 bytes of salt, blinded.
+    pub(super) fn sign(&self, rng: &mut impl CryptoRng, message: &[u8]) -> Vec<u8> {
+        self.private
+            .sign_with_rng(rng, Pss::<Sha256>::new_blinded_with_salt(32), &Sha256::digest(message))
+            .expect("a checked key of 2048 bits or more signs")
+    }
+
+    /// Opens what was encrypted to this identity. Where that fails one goes on with random bytes (§2),
+    /// so that nobody learns from an answer whether it did.
+    pub(super) fn decrypt(&self, rng: &mut impl CryptoRng, label: &str, ciphertext: &[u8]) -> [u8; 32] {
+        let mut secret = [0; 32];
+        rng.fill_bytes(&mut secret);
+        let padding = Oaep::<Sha256>::new_with_label(label.as_bytes());
+        if let Ok(opened) = self.private.decrypt_blinded(rng, padding, ciphertext).map(Zeroizing::new)
+            && let Ok(opened) = <&[u8; 32]>::try_from(opened.as_slice())
+        {
+            secret = *opened;
+        }
+        secret
+    }
+
+    fn from_pkcs8(der: &[u8]) -> Result<Self, BadKey> {
+        let info = PrivateKeyInfoRef::try_from(der).map_err(|_| BadKey::Damaged)?;
+        if info.algorithm.oid != RSA_ENCRYPTION {
+            return Err(BadKey::NotRsa);
+        }
+        let numbers =
+            rsa::pkcs1::RsaPrivateKeyRef::from_der(info.private_key.as_bytes()).map_err(|_| BadKey::Damaged)?;
+        let modulus = numbers.modulus.as_bytes();
+        check_size(modulus.len() * 8 - modulus.first().map_or(0, |first| first.leading_zeros() as usize))?;
+        if numbers.public_exponent.as_bytes() != EXPONENT {
+            return Err(BadKey::Exponent);
+        }
+        Self::from_key(RsaPrivateKey::from_pkcs8_der(der).map_err(|_| BadKey::Inconsistent)?)
+    }
+
+    fn from_key(private: RsaPrivateKey) -> Result<Self, BadKey> {
+        private.validate().map_err(|_| BadKey::Inconsistent)?;
+        let public = PublicIdentity::from_key(private.to_public_key())?;
+        check_size(public.key.n().bits() as usize)?;
+        Ok(Self { private, public })
+    }
+}
+
+fn check_size(bits: usize) -> Result<(), BadKey> {
+    if KEY_BITS.contains(&bits) { Ok(()) } else { Err(BadKey::Size(bits)) }
+}

@@ -1,0 +1,17 @@
+//! Secrecy: identities, the handshake, and the sealing of records.
+//!
+//! ```text
+//! identity (RSA, on disk) ──signs──▶ credential ──proves──▶ handshake ──▶ Established { sealer, opener, peer }
+//!                                                                              │
+//!                               one chain a direction: step ▶ seal ▶ record ◀──┘
+//! ```
+//!
+//! Invariant: nothing here does I/O, reads a clock, owns a source of randomness, or logs. Bytes, time and
+//! randomness are arguments. Only [`handshake`] makes an [`handshake::Established`] or a [`handshake::VerifiedPeer`].
+
+pub mod credential;
+pub mod handshake;
+pub mod identity;
+mod keys;
+pub mod record;
+mod seal;
