@@ -1,4 +1,7 @@
 //! cfb-chat
 pub mod chat;
+pub mod net;
 pub mod secure;
+pub mod server;
+pub mod store;
 pub mod wire;

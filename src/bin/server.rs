@@ -1,1 +1,120 @@
-fn main() {}
+//! `server`: hosts a chat.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cfb_chat::server::log_pipe::LogPipe;
+use cfb_chat::server::{Config, Server, StartError, Timing, console};
+use cfb_chat::store::passphrase::PassphraseSource;
+use clap::{Parser, ValueEnum};
+use log::{LevelFilter, info};
+
+const EXAMPLES: &str = "\
+Examples:
+  server -p 9443                       for this machine alone
+  server --host 0.0.0.0 -p 9443        for everybody who can reach it
+  server -p 0 --keys /srv/chat/keys    on any free port, which is printed
+
+Console:
+  TERMINATE  ends all sessions and stops the server (as do Ctrl+C and SIGTERM)
+  WHO        lists who is here
+  HELP       lists the commands
+
+Exit status:
+  0  stopped by TERMINATE, Ctrl+C or SIGTERM    3  its keys cannot be used
+  1  anything else that failed                  4  cannot listen on that address
+  2  wrong usage";
+
+/// Hosts a private group chat. Standard output has its address and the answers to console commands; the event log,
+/// which never has content, goes to standard error.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Arguments {
+    /// Port to listen on; 0 for any
+    #[arg(short, long, default_value_t = 9443)]
+    port: u16,
+    /// Address to listen on, IPv4 or IPv6
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
+    /// Folder of the server's key pair; made if it is not there
+    #[arg(long, value_name = "DIR", default_value = "keys", env = "CFB_CHAT_KEYS")]
+    keys: PathBuf,
+    /// Size of a new RSA key, in bits
+    #[arg(long, default_value = "3072", value_parser = ["2048", "3072", "4096"])]
+    bits: String,
+    /// File whose first line is the passphrase of the private key
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// What the event log has: off, error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log_level: LevelFilter,
+    /// Limits on rates, sizes of rooms and connections; deadlines and bounds of buffers always hold
+    #[arg(long, value_enum, default_value = "on")]
+    limits: Switch,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            if let Some(hint) = error.hint() {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::from(match error {
+                StartError::Key(_) => 3,
+                StartError::Listen { .. } => 4,
+                StartError::System(_) => 1,
+            })
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), StartError> {
+    let log = start_log(arguments.log_level)?;
+    let config = Config {
+        host: arguments.host.clone(),
+        port: arguments.port,
+        keys: arguments.keys.clone(),
+        bits: arguments.bits.parse().unwrap_or(3072),
+        passphrase: PassphraseSource { file: arguments.passphrase_file.clone() },
+        limits: arguments.limits == Switch::On,
+        timing: Timing::standard(),
+    };
+    let server = Server::start(&config)?;
+    let address = server.address();
+    say(&format!("[+] Running on host: {}\n[+] Running on port: {}", address.ip(), address.port()));
+    info!("[+] Fingerprint: {}", server.fingerprint());
+    console::watch_signals(server.stopper())?;
+    console::start(server.stopper())?;
+    server.wait();
+    log.finish(Duration::from_secs(1));
+    say("[+] All connections had been terminated\n[+] Server is shut down");
+    Ok(())
+}
+
+/// Lines on standard output; that nobody reads them is no reason to stop.
+fn say(lines: &str) {
+    let mut output = io::stdout().lock();
+    let _ = writeln!(output, "{lines}").and_then(|()| output.flush());
+}
+
+fn start_log(level: LevelFilter) -> io::Result<LogPipe> {
+    let pipe = LogPipe::start(io::stderr())?;
+    env_logger::Builder::new()
+        .filter_module("cfb_chat", level)
+        .filter_module("server", level)
+        .target(env_logger::Target::Pipe(Box::new(pipe.clone())))
+        .format(|line, record| writeln!(line, "{} {}", chrono::Local::now().format("%Y-%m-%d %H:%M:%S"), record.args()))
+        .init();
+    Ok(pipe)
+}

@@ -1,0 +1,284 @@
+//! The handshake over a link, under one deadline; then records.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::CryptoRng;
+
+use super::{Link, left, write_all};
+use crate::secure::credential::{OwnCredential, UnixSeconds};
+use crate::secure::handshake::{Established, Failed, RefusalCode, Refused, VerifiedPeer, client, server};
+use crate::secure::identity::Identity;
+use crate::secure::record::{Opener, Sealer};
+use crate::wire::frame::{BadLength, Deframer, MAX_FRAME, MAX_HANDSHAKE_FRAME};
+
+/// Bytes that one read takes at most. On the stack: nothing is held while nothing comes.
+const CHUNK: usize = 4_096;
+
+/// The incoming half of a channel: bytes in, records' texts out.
+pub struct Incoming {
+    link: Arc<dyn Link>,
+    deframer: Deframer,
+    opener: Opener,
+}
+
+/// Why there is no next record.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// Nothing came for too long.
+    #[error("nothing came for too long")]
+    Silent,
+    /// The other end has closed.
+    #[error("the connection ended")]
+    Closed,
+    /// Something came that is no record of this channel: somebody changed or injected it.
+    #[error("what came was changed on the way")]
+    Broken,
+    /// A frame's length is none.
+    #[error("not the protocol: {0}")]
+    BadLength(#[from] BadLength),
+    /// The connection failed.
+    #[error("the connection failed: {0}")]
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::Silent,
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+/// A channel to somebody who has proved who they are.
+pub struct Channel {
+    /// Reads what they send.
+    pub incoming: Incoming,
+    /// Seals what they are sent.
+    pub sealer: Sealer,
+    /// Who they are.
+    pub peer: VerifiedPeer,
+}
+
+impl Incoming {
+    /// Waits for the next record, for `patience` in all; gives its text.
+    ///
+    /// # Errors
+    /// [`Ended`]: there will be no more.
+    pub fn next_text(&mut self, patience: Duration) -> Result<&mut [u8], Ended> {
+        let deadline = Instant::now() + patience;
+        let mut frames = Frames { link: &*self.link, deframer: &mut self.deframer };
+        frames.wait(patience, deadline)?;
+        let body = self.deframer.next_frame().ok().flatten().ok_or(Ended::Broken)?;
+        self.opener.open(body).map_err(|_| Ended::Broken)
+    }
+}
+
+/// Why the server did not let somebody in.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAccepted {
+    /// They were refused, and told so if they could be.
+    #[error("{code}{}", .detail.map(|detail| format!(" ({detail})")).unwrap_or_default())]
+    Refused {
+        /// What they were told.
+        code: RefusalCode,
+        /// What only the log tells.
+        detail: Option<&'static str>,
+    },
+    /// They were silent for too long.
+    #[error("said nothing for too long")]
+    Silent,
+    /// They went away.
+    #[error("went away during the handshake")]
+    Gone,
+}
+
+const LENGTH: Option<&str> = Some("a frame of an impossible length");
+
+impl From<Ended> for NotAccepted {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Silent => Self::Silent,
+            _ => Self::Gone,
+        }
+    }
+}
+
+/// What the server tells about a handshake that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerStep {
+    /// The first frame has come: not just an open connection any more.
+    Spoke,
+    /// The user's credential and proof hold.
+    UserProved,
+    /// The secret has been sent.
+    SecretSent,
+}
+
+/// The server's side of the handshake.
+///
+/// `check` is asked when a user has proved who they are, and may still refuse them.
+///
+/// # Errors
+/// [`NotAccepted`]: the refusal has been sent, the link is the caller's to close.
+pub fn accept(
+    link: &Arc<dyn Link>,
+    deadline: Instant,
+    rng: &mut impl CryptoRng,
+    own: &OwnCredential,
+    now: UnixSeconds,
+    name_holds: impl FnOnce(&str) -> bool,
+    mut step: impl FnMut(ServerStep, Option<&VerifiedPeer>),
+) -> Result<Channel, NotAccepted> {
+    let mut deframer = Deframer::new(MAX_HANDSHAKE_FRAME);
+    let mut frames = Frames { link: &**link, deframer: &mut deframer };
+    let refuse = |refused: Refused, detail| {
+        // Whether the farewell arrives is not ours to know.
+        let _ = refused.farewell.map(|farewell| write_all(&**link, &farewell, deadline));
+        NotAccepted::Refused { code: refused.code, detail }
+    };
+    let hello = match frames.next(deadline) {
+        Ok(body) => body,
+        Err(Ended::BadLength(_)) => return Err(refuse(server::refused_bare(RefusalCode::Malformed), LENGTH)),
+        Err(ended) => return Err(ended.into()),
+    };
+    step(ServerStep::Spoke, None);
+    let (proving, answer_and_proof) = server::accept(rng, hello, own).map_err(|refused| refuse(refused, None))?;
+    write_all(&**link, &answer_and_proof, deadline).map_err(|_| NotAccepted::Gone)?;
+    let proof = match frames.next(deadline) {
+        Ok(body) => body,
+        Err(Ended::BadLength(_)) => return Err(refuse(proving.refuse(RefusalCode::Malformed), LENGTH)),
+        Err(ended) => return Err(ended.into()),
+    };
+    let checked = proving.check_user(proof, now, name_holds).map_err(|refused| {
+        let detail = refused.farewell.is_none().then_some("a record that does not open");
+        refuse(refused, detail)
+    })?;
+    step(ServerStep::UserProved, Some(checked.user()));
+    let (Established { sealer, opener, peer }, frame) = checked.issue(rng);
+    write_all(&**link, &frame, deadline).map_err(|_| NotAccepted::Gone)?;
+    step(ServerStep::SecretSent, Some(&peer));
+    deframer.set_limit(MAX_FRAME);
+    let incoming = Incoming { link: link.clone(), deframer, opener };
+    Ok(Channel { incoming, sealer, peer })
+}
+
+/// Why a client did not get through the handshake. `E` is what the caller's own check says.
+#[derive(Debug, thiserror::Error)]
+pub enum NotConnected<E> {
+    /// The server, or somebody on the way, did not do as the protocol has it.
+    #[error(transparent)]
+    Handshake(#[from] Failed),
+    /// The caller does not want this server.
+    #[error("this is not the server that was expected")]
+    Unwanted(E),
+    /// The connection ended; `true` if before anything had come.
+    #[error("the server ended the connection during the handshake")]
+    Cut {
+        /// Whether not even its keys had come: it may be busy.
+        before_keys: bool,
+    },
+    /// Nothing came for too long.
+    #[error("the server did not answer in time")]
+    Silent,
+}
+
+/// What the client tells about a handshake that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientStep {
+    /// Waits for the server's keys.
+    GettingKey,
+    /// The server is who it should be; the user's own keys go out.
+    SendingKey,
+    /// Both have the secret.
+    Completed,
+}
+
+/// The client's side of the handshake.
+///
+/// `judge` is asked when the server has proved who it is, and before anything about the user is sent.
+///
+/// # Errors
+/// [`NotConnected`].
+#[allow(
+    clippy::too_many_arguments,
+    reason = "each is something the handshake must be given, and none belongs to another"
+)]
+pub fn connect<E>(
+    link: &Arc<dyn Link>,
+    deadline: Instant,
+    rng: &mut impl CryptoRng,
+    identity: &Identity,
+    own: &OwnCredential,
+    now: UnixSeconds,
+    judge: impl FnOnce(&VerifiedPeer) -> Result<(), E>,
+    mut step: impl FnMut(ClientStep),
+) -> Result<Channel, NotConnected<E>> {
+    let mut deframer = Deframer::new(MAX_HANDSHAKE_FRAME);
+    let mut frames = Frames { link: &**link, deframer: &mut deframer };
+    let cut = |before_keys| {
+        move |ended: Ended| match ended {
+            Ended::BadLength(_) => NotConnected::Handshake(Failed::Malformed),
+            Ended::Silent => NotConnected::Silent,
+            _ => NotConnected::Cut { before_keys },
+        }
+    };
+    let gone = |error: io::Error| match error.kind() {
+        io::ErrorKind::TimedOut => NotConnected::Silent,
+        _ => NotConnected::Cut { before_keys: false },
+    };
+    let (start, hello) = client::Start::new(rng);
+    // A server that is busy may say so and close before it reads: what it said is still there to be read.
+    let sent = write_all(&**link, &hello, deadline);
+    step(ClientStep::GettingKey);
+    let answer = frames.next(deadline).map_err(cut(true))?;
+    let keyed = start.agree(answer)?;
+    sent.map_err(gone)?;
+    let checked = keyed.check_server(frames.next(deadline).map_err(cut(false))?, now)?;
+    judge(checked.server()).map_err(NotConnected::Unwanted)?;
+    step(ClientStep::SendingKey);
+    let (proved, proof) = checked.prove(own);
+    let sent = write_all(&**link, &proof, deadline);
+    let secret = frames.next(deadline).map_err(cut(false))?;
+    let Established { sealer, opener, peer } = proved.establish(rng, secret, identity)?;
+    sent.map_err(gone)?;
+    step(ClientStep::Completed);
+    deframer.set_limit(MAX_FRAME);
+    let incoming = Incoming { link: link.clone(), deframer, opener };
+    Ok(Channel { incoming, sealer, peer })
+}
+
+/// A link's bytes as frames.
+struct Frames<'a> {
+    link: &'a dyn Link,
+    deframer: &'a mut Deframer,
+}
+
+impl Frames<'_> {
+    /// The next frame's body.
+    fn next(&mut self, deadline: Instant) -> Result<&mut [u8], Ended> {
+        self.wait(left(deadline)?, deadline)?;
+        self.deframer.next_frame()?.ok_or(Ended::Closed)
+    }
+
+    /// Reads until a frame is there; `patience` is what is left until `deadline`.
+    fn wait(&mut self, mut patience: Duration, deadline: Instant) -> Result<(), Ended> {
+        let mut chunk = [0; CHUNK];
+        loop {
+            if self.deframer.has_frame()? {
+                return Ok(());
+            }
+            match self.link.read(&mut chunk, patience)? {
+                0 => return Err(Ended::Closed),
+                read => self.deframer.feed(&chunk[..read]),
+            }
+            // Zero once it has passed: a frame that is whole by now still counts, another read does not.
+            patience = deadline.saturating_duration_since(Instant::now());
+            if patience.is_zero() && !self.deframer.has_frame()? {
+                return Err(Ended::Silent);
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Pipes: bytes between two ends, and the channel that the handshake makes of them.
+//!
+//! ```text
+//! Link (tcp, memory; later udp) ──▶ channel::accept / connect ──▶ Incoming (records' texts) + Sealer and Link
+//! ```
+//!
+//! Invariant: nothing here knows what is said.
+
+pub mod channel;
+pub mod memory;
+pub mod tcp;
+
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// One end of an ordered, reliable stream of bytes, shared by the thread that reads and the thread that writes.
+///
+/// After [`Link::close`] with [`Shutdown::Both`], whoever waits in [`Link::read`] wakes up.
+pub trait Link: AsFd + Send + Sync {
+    /// Waits for bytes: how many came, 0 at the end of the stream.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::TimedOut`] after `patience`; whatever the system says.
+    fn read(&self, into: &mut [u8], patience: Duration) -> io::Result<usize>;
+
+    /// Writes as much as fits now, at once.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if nothing fits; whatever the system says.
+    fn write_now(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Ends one direction or both. That it has ended before is no error.
+    fn close(&self, how: Shutdown);
+}
+
+/// Writes all of `bytes`, waiting until `deadline` for room.
+///
+/// # Errors
+/// [`io::ErrorKind::TimedOut`] at the deadline; whatever the system says.
+pub fn write_all(link: &dyn Link, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match link.write_now(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let mut waiting = [PollFd::new(&link, PollFlags::OUT)];
+                match poll(&mut waiting, Some(&timespec(left(deadline)?))) {
+                    Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// How long until `deadline`.
+///
+/// # Errors
+/// [`io::ErrorKind::TimedOut`] if it has passed.
+pub fn left(deadline: Instant) -> io::Result<Duration> {
+    match deadline.saturating_duration_since(Instant::now()) {
+        Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
+        left => Ok(left),
+    }
+}
+
+/// A duration as poll(2) wants it.
+#[must_use]
+pub fn timespec(duration: Duration) -> Timespec {
+    Timespec { tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() }
+}

@@ -1,0 +1,108 @@
+//! TCP, and what else is a socket with a stream: one implementation for both.
+
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use super::Link;
+
+/// A stream socket as a [`Link`]: it blocks for the reader only.
+#[derive(Debug)]
+pub struct SocketLink<S> {
+    socket: S,
+    /// The read timeout that the socket has, in milliseconds: most reads want the same as the last.
+    patience: AtomicU64,
+}
+
+/// A TCP connection as a [`Link`].
+pub type TcpLink = SocketLink<TcpStream>;
+
+impl TcpLink {
+    /// Takes a connection over. Small messages go out at once (`TCP_NODELAY`).
+    ///
+    /// # Errors
+    /// Whatever the system says, for a connection that has ended already.
+    pub fn new(socket: TcpStream) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        Ok(Self { socket, patience: AtomicU64::new(0) })
+    }
+}
+
+impl SocketLink<UnixStream> {
+    pub(super) fn local(socket: UnixStream) -> Self {
+        Self { socket, patience: AtomicU64::new(0) }
+    }
+}
+
+/// What TCP and Unix sockets have in common, and std has no trait for.
+pub trait Socket: AsFd + Send + Sync {
+    /// How long a read waits.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn set_read_timeout(&self, patience: Duration) -> io::Result<()>;
+
+    /// Ends one direction or both.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+}
+
+impl Socket for TcpStream {
+    fn set_read_timeout(&self, patience: Duration) -> io::Result<()> {
+        Self::set_read_timeout(self, Some(patience))
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        Self::shutdown(self, how)
+    }
+}
+
+impl Socket for UnixStream {
+    fn set_read_timeout(&self, patience: Duration) -> io::Result<()> {
+        Self::set_read_timeout(self, Some(patience))
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        Self::shutdown(self, how)
+    }
+}
+
+impl<S: Socket> Link for SocketLink<S> {
+    fn read(&self, into: &mut [u8], patience: Duration) -> io::Result<usize> {
+        // At least one: 0 would be for ever.
+        let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX).max(1);
+        if self.patience.swap(millis, Ordering::Relaxed) != millis {
+            self.socket.set_read_timeout(Duration::from_millis(millis))?;
+        }
+        loop {
+            match recv(&self.socket, &mut *into, RecvFlags::empty()) {
+                Ok((read, _)) => return Ok(read),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => return Err(io::ErrorKind::TimedOut.into()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(send(&self.socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
+    }
+
+    fn close(&self, how: Shutdown) {
+        // The one error there is: that it has ended already.
+        let _ = self.socket.shutdown(how);
+    }
+}
+
+impl<S: AsFd> AsFd for SocketLink<S> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

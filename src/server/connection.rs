@@ -1,0 +1,202 @@
+//! One connection's thread: handshake and Join under one deadline, then what the client says, to the hub.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{self, Sender};
+use log::{info, warn};
+
+use super::Shared;
+use super::gate::{Failure, Source, Ticket};
+use super::hub::ToHub;
+use crate::chat::hall::{Conn, Newcomer, Verdict};
+use crate::chat::message::{NoMessages, Person, Session, ToClient, ToServer};
+use crate::chat::name::Name;
+use crate::chat::pace::Bucket;
+use crate::net::Link;
+use crate::net::channel::{Channel, Ended, Incoming, NotAccepted, ServerStep, accept};
+use crate::secure::credential::UnixSeconds;
+use crate::secure::handshake::VerifiedPeer;
+
+/// A connection that has been given a place at the gate.
+pub(super) struct Connection {
+    pub(super) conn: Conn,
+    pub(super) link: Arc<dyn Link>,
+    pub(super) from: SocketAddr,
+    pub(super) ticket: Ticket,
+}
+
+/// Why somebody did not come in, and what that earns their address.
+struct Turned {
+    why: String,
+    failure: Failure,
+}
+
+impl Connection {
+    /// Serves it until it ends.
+    pub(super) fn serve(self, shared: &Shared) {
+        let source = Source::from(self.from.ip());
+        match self.come_in(shared) {
+            Ok((incoming, rest)) => {
+                shared.gate().joined(self.ticket, source);
+                self.listen(shared, incoming, rest);
+                shared.gate().left(source);
+            }
+            Err(Turned { why, failure }) => {
+                let had_place = shared.gate().failed(self.ticket, source, failure, Instant::now());
+                let why = if had_place { why } else { "busy (it had said nothing, and gave way)".into() };
+                warn!("[-] Refused {}: {why}", self.from);
+            }
+        }
+    }
+
+    /// Handshake and Join. Gives what was said after the Join in the same record.
+    fn come_in(&self, shared: &Shared) -> Result<(Incoming, Vec<ToServer>), Turned> {
+        let deadline = Instant::now() + shared.timing.join;
+        let own = shared.credential();
+        let name_holds = |name: &str| Name::parse(name).is_ok();
+        let channel =
+            accept(&self.link, deadline, &mut rand::rng(), &own, now(), name_holds, |step, user| match step {
+                ServerStep::Spoke => shared.gate().spoke(self.ticket),
+                ServerStep::UserProved => {
+                    if let Some(name) = user.and_then(name_of) {
+                        info!("[+] New connection. Username: {name}");
+                        info!("[+] Client public key had been received");
+                    }
+                }
+                ServerStep::SecretSent => info!("[+] Secret key had been sent to the client"),
+            });
+        let Channel { mut incoming, sealer, peer } = channel?;
+        let who = self.newcomer(&peer).ok_or_else(|| Turned::refused("its name breaks the rules"))?;
+        // Nobody is here before this has opened: it shows the RSA key, not just a credential.
+        let mut messages = first_messages(&mut incoming, deadline)?;
+        if shared.hub.send(ToHub::Attach(self.conn, self.link.clone(), sealer)).is_err() {
+            return Err(Turned::refused("the server stops"));
+        }
+        let joined = self.join(shared, &who, &mut incoming, &mut messages);
+        if joined.is_err() {
+            let _ = shared.hub.send(ToHub::Lost(self.conn));
+        }
+        joined.map(|()| (incoming, messages))
+    }
+
+    fn join(
+        &self,
+        shared: &Shared,
+        who: &Newcomer,
+        incoming: &mut Incoming,
+        messages: &mut Vec<ToServer>,
+    ) -> Result<(), Turned> {
+        for last_try in [false, true] {
+            let (answer, verdict) = channel::bounded(1);
+            let first = messages.remove(0);
+            let asked = shared.hub.send(ToHub::Arrive(Box::new(who.clone()), first, answer));
+            match asked.ok().and_then(|()| verdict.recv().ok()) {
+                Some(Verdict::Admitted) => return Ok(()),
+                Some(Verdict::OnceMore) if !last_try => {
+                    *messages = first_messages(incoming, Instant::now() + shared.timing.once_more)?;
+                }
+                Some(Verdict::OnceMore) => break,
+                Some(Verdict::Closed) => {
+                    self.hear_out(incoming, shared.timing.farewell);
+                    return Err(Turned::refused("may not join"));
+                }
+                None => return Err(Turned::refused("the server stops")),
+            }
+        }
+        Err(Turned::refused("the name belongs to another key"))
+    }
+
+    /// Passes on what is said, until the connection ends.
+    fn listen(&self, shared: &Shared, mut incoming: Incoming, rest: Vec<ToServer>) {
+        let mut pace = Bucket::default();
+        let mut messages = Ok(rest);
+        while let Ok(said) = messages {
+            for message in said {
+                let slow_enough = shared.timing.messages.is_none_or(|limit| pace.take(limit, Instant::now()));
+                if !slow_enough || shared.hub.send(ToHub::Said(self.conn, message)).is_err() {
+                    self.link.close(std::net::Shutdown::Both);
+                    break;
+                }
+            }
+            messages = next_messages(&mut incoming, shared.timing.silence);
+        }
+        let _ = shared.hub.send(ToHub::Lost(self.conn));
+    }
+
+    /// Lets the other end close first, so that what it was told last is not lost with the connection.
+    fn hear_out(&self, incoming: &mut Incoming, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        while incoming.next_text(deadline.saturating_duration_since(Instant::now())).is_ok() {}
+        self.link.close(std::net::Shutdown::Both);
+    }
+
+    /// What the hall has to know of somebody who has proved who they are: the one place where that is made.
+    fn newcomer(&self, peer: &VerifiedPeer) -> Option<Newcomer> {
+        let credential = peer.credential();
+        let presented = credential.presented();
+        let person = ToClient::Person(Person {
+            spki: presented.spki.to_vec(),
+            credential: presented.credential.to_vec(),
+            signature: presented.signature.to_vec(),
+        });
+        Some(Newcomer {
+            conn: self.conn,
+            name: name_of(peer)?,
+            owner: credential.fingerprint().0,
+            session: Session(credential.session()),
+            person: person.encode().into(),
+        })
+    }
+}
+
+impl Turned {
+    fn refused(why: impl Into<String>) -> Self {
+        Self { why: why.into(), failure: Failure::Refused }
+    }
+}
+
+impl From<NotAccepted> for Turned {
+    fn from(error: NotAccepted) -> Self {
+        let failure = match error {
+            NotAccepted::Refused { .. } => Failure::Refused,
+            NotAccepted::Silent => Failure::Silent,
+            NotAccepted::Gone => Failure::WentAway,
+        };
+        Self { why: error.to_string(), failure }
+    }
+}
+
+impl From<Ended> for Turned {
+    fn from(ended: Ended) -> Self {
+        let failure = match ended {
+            Ended::Silent => Failure::Silent,
+            Ended::Closed | Ended::Failed(_) => Failure::WentAway,
+            Ended::Broken | Ended::BadLength(_) => Failure::Refused,
+        };
+        Self { why: ended.to_string(), failure }
+    }
+}
+
+/// The messages of the record that is due until `deadline`.
+fn first_messages(incoming: &mut Incoming, deadline: Instant) -> Result<Vec<ToServer>, Turned> {
+    let text = incoming.next_text(deadline.saturating_duration_since(Instant::now()))?;
+    ToServer::parse_all(text).map_err(|NoMessages| Turned::refused("its first record holds no messages"))
+}
+
+fn next_messages(incoming: &mut Incoming, patience: Duration) -> Result<Vec<ToServer>, Ended> {
+    ToServer::parse_all(incoming.next_text(patience)?).map_err(|NoMessages| Ended::Broken)
+}
+
+fn name_of(peer: &VerifiedPeer) -> Option<Name> {
+    Name::parse(peer.credential().name()).ok()
+}
+
+pub(super) fn now() -> UnixSeconds {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    UnixSeconds(since_1970.as_secs())
+}
+
+/// What connections send to.
+pub(super) type HubSender = Sender<ToHub>;

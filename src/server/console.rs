@@ -1,0 +1,72 @@
+//! The operator's console: standard input, and signals.
+
+use std::io::{self, BufRead, Write};
+use std::thread;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::Stopper;
+use crate::chat::command::{CONSOLE_HELP, ConsoleCommand};
+use crate::chat::name::RoomName;
+
+/// Takes commands from `input` until it ends, or the server does. What cannot be answered is done all the same.
+pub fn run(mut input: impl BufRead, mut output: impl Write, server: &Stopper) {
+    let mut line = Vec::new();
+    while {
+        line.clear();
+        input.read_until(b'\n', &mut line).is_ok_and(|read| read > 0)
+    } {
+        let answer = match ConsoleCommand::parse(&String::from_utf8_lossy(&line)) {
+            None => continue,
+            Some(Ok(ConsoleCommand::Terminate)) => return server.terminate(),
+            Some(Ok(ConsoleCommand::Help)) => CONSOLE_HELP.to_owned(),
+            Some(Ok(ConsoleCommand::Who)) => match server.who() {
+                Some(who) => who_text(&who),
+                None => return,
+            },
+            Some(Err(hint)) => hint,
+        };
+        let _ = writeln!(output, "{answer}").and_then(|()| output.flush());
+    }
+}
+
+/// Takes commands from standard input, in a thread of its own.
+///
+/// # Errors
+/// Whatever the system says when it has no more threads.
+pub fn start(server: Stopper) -> io::Result<()> {
+    thread::Builder::new().name("console".into()).spawn(move || run(io::stdin().lock(), io::stdout(), &server))?;
+    Ok(())
+}
+
+/// Lets Ctrl+C and SIGTERM end the server as TERMINATE does; a second one ends the process at once.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn watch_signals(server: Stopper) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        for (count, signal) in signals.forever().enumerate() {
+            if count > 0 {
+                std::process::exit(128 + signal);
+            }
+            let server = server.clone();
+            // The hub may be long in coming to it: a second signal must not wait for that.
+            thread::spawn(move || server.terminate());
+        }
+    })?;
+    Ok(())
+}
+
+fn who_text(who: &super::Who) -> String {
+    if who.is_empty() {
+        return "nobody is here".into();
+    }
+    let line = |(name, rooms): &(_, Vec<RoomName>)| {
+        let rooms: Vec<&str> = rooms.iter().map(RoomName::as_str).collect();
+        format!("{name}  {}", rooms.join(" "))
+    };
+    let lines: Vec<String> = who.iter().map(line).collect();
+    format!("{} here\n{}", who.len(), lines.join("\n"))
+}

@@ -1,0 +1,272 @@
+//! Who may begin a handshake. PROTOCOL.md §9.
+//!
+//! A connection that has not said who it is holds one of few places, for a few seconds. When all are taken, one that
+//! has said nothing at all gives way, at random: silence cannot keep anybody out. Only failures earn an address
+//! penalties, and they decay; an address from which somebody is in is never penalized, so a room of people behind one
+//! address stays open while one of them fumbles.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+
+/// Bounds on connections that have not joined yet.
+#[derive(Clone, Copy, Debug)]
+pub struct GateLimits {
+    /// Places in all.
+    pub places: usize,
+    /// Places for one address.
+    pub places_each: usize,
+    /// Whether failures earn penalties.
+    pub penalties: bool,
+}
+
+impl GateLimits {
+    /// The protocol's (§9).
+    #[must_use]
+    pub const fn standard() -> Self {
+        Self { places: 64, places_each: 16, penalties: true }
+    }
+
+    /// For benchmarks and trusted rooms: handshakes still have their deadline.
+    #[must_use]
+    pub const fn off() -> Self {
+        Self { places: usize::MAX, places_each: usize::MAX, penalties: false }
+    }
+}
+
+/// Penalties add up to at most this.
+const MOST: Duration = Duration::from_secs(600);
+/// Below this they are only remembered: OpenSSH's PerSourcePenalties has the same numbers.
+const ENFORCED_FROM: Duration = Duration::from_secs(15);
+/// So many addresses are remembered.
+const REMEMBERED: usize = 65_536;
+
+/// What a connection did that earns its address a penalty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It went away during the handshake.
+    WentAway,
+    /// It was refused: what it said does not hold.
+    Refused,
+    /// It held its place until the deadline.
+    Silent,
+}
+
+impl Failure {
+    fn penalty(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::WentAway => 1,
+            Self::Refused => 5,
+            Self::Silent => 10,
+        })
+    }
+}
+
+/// An address as penalties and places know it: an IPv6 user has a whole /64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Source(IpAddr);
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
+            v4 @ IpAddr::V4(_) => v4,
+        })
+    }
+}
+
+/// A connection's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+/// What becomes of a new connection.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Admission<T> {
+    /// It has a place; if another had to give way for it, that one.
+    Admitted(Ticket, Option<T>),
+    /// All places are taken by connections that are saying something.
+    Busy,
+    /// Its address has to wait.
+    Penalized(Duration),
+}
+
+/// The places, and the penalties. `T` is what ends a connection that has to give way.
+#[derive(Debug)]
+pub struct Gate<T> {
+    limits: GateLimits,
+    places: Vec<Place<T>>,
+    next: u64,
+    penalties: HashMap<Source, Instant>,
+    inside: HashMap<Source, usize>,
+}
+
+#[derive(Debug)]
+struct Place<T> {
+    ticket: Ticket,
+    source: Source,
+    spoke: bool,
+    end: T,
+}
+
+impl<T> Gate<T> {
+    /// A gate with all places free.
+    #[must_use]
+    pub fn new(limits: GateLimits) -> Self {
+        Self { limits, places: Vec::new(), next: 0, penalties: HashMap::new(), inside: HashMap::new() }
+    }
+
+    /// A new connection asks for a place.
+    pub fn admit(&mut self, source: Source, end: T, now: Instant, rng: &mut impl RngExt) -> Admission<T> {
+        if let Some(wait) = self.penalty(source, now) {
+            return Admission::Penalized(wait);
+        }
+        let from_there = self.places.iter().filter(|place| place.source == source).count();
+        let gives_way = if from_there >= self.limits.places_each {
+            Some(self.pick_silent(|place| place.source == source, rng))
+        } else if self.places.len() >= self.limits.places {
+            Some(self.pick_silent(|_| true, rng))
+        } else {
+            None
+        };
+        let displaced = match gives_way {
+            None => None,
+            Some(None) => return Admission::Busy,
+            Some(Some(index)) => Some(self.places.swap_remove(index).end),
+        };
+        self.next += 1;
+        let ticket = Ticket(self.next);
+        self.places.push(Place { ticket, source, spoke: false, end });
+        Admission::Admitted(ticket, displaced)
+    }
+
+    /// A connection has said something: it will not have to give way.
+    pub fn spoke(&mut self, ticket: Ticket) {
+        if let Some(place) = self.places.iter_mut().find(|place| place.ticket == ticket) {
+            place.spoke = true;
+        }
+    }
+
+    /// A connection has joined: its place is free.
+    pub fn joined(&mut self, ticket: Ticket, source: Source) {
+        self.places.retain(|place| place.ticket != ticket);
+        *self.inside.entry(source).or_default() += 1;
+    }
+
+    /// A connection that had joined has ended.
+    pub fn left(&mut self, source: Source) {
+        if let Some(count) = self.inside.get_mut(&source) {
+            *count -= 1;
+            if *count == 0 {
+                self.inside.remove(&source);
+            }
+        }
+    }
+
+    /// A connection has ended before it joined. Gives whether it still had its place: if not, it gave way.
+    pub fn failed(&mut self, ticket: Ticket, source: Source, failure: Failure, now: Instant) -> bool {
+        let before = self.places.len();
+        self.places.retain(|place| place.ticket != ticket);
+        let had_place = self.places.len() < before;
+        if had_place && self.limits.penalties {
+            self.penalize(source, failure.penalty(), now);
+        }
+        had_place
+    }
+
+    fn penalize(&mut self, source: Source, penalty: Duration, now: Instant) {
+        if self.penalties.len() >= REMEMBERED {
+            self.penalties.retain(|_, until| *until > now);
+        }
+        if self.penalties.len() < REMEMBERED {
+            let until = self.penalties.entry(source).or_insert(now);
+            *until = ((*until).max(now) + penalty).min(now + MOST);
+        }
+    }
+
+    fn penalty(&self, source: Source, now: Instant) -> Option<Duration> {
+        let wait = self.penalties.get(&source)?.saturating_duration_since(now);
+        (wait >= ENFORCED_FROM && !self.inside.contains_key(&source)).then_some(wait)
+    }
+
+    fn pick_silent(&self, of: impl Fn(&Place<T>) -> bool, rng: &mut impl RngExt) -> Option<usize> {
+        let silent = |place: &Place<T>| !place.spoke && of(place);
+        let count = self.places.iter().filter(|place| silent(place)).count();
+        let chosen = (count > 0).then(|| rng.random_range(..count))?;
+        self.places.iter().enumerate().filter(|(_, place)| silent(place)).nth(chosen).map(|(index, _)| index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(last: u8) -> Source {
+        IpAddr::from([192, 0, 2, last]).into()
+    }
+
+    fn gate(places: usize, places_each: usize) -> Gate<u32> {
+        Gate::new(GateLimits { places, places_each, penalties: true })
+    }
+
+    fn admit(gate: &mut Gate<u32>, from: u8, end: u32) -> Admission<u32> {
+        gate.admit(source(from), end, Instant::now(), &mut rand::rng())
+    }
+
+    #[test]
+    fn a_silent_one_gives_way_and_one_that_spoke_does_not() {
+        let mut gate = gate(10, 2);
+        let Admission::Admitted(first, None) = admit(&mut gate, 1, 1) else { panic!() };
+        gate.spoke(first);
+        assert!(matches!(admit(&mut gate, 1, 2), Admission::Admitted(_, None)));
+        let Admission::Admitted(third, Some(2)) = admit(&mut gate, 1, 3) else { panic!() };
+        gate.spoke(third);
+        assert_eq!(admit(&mut gate, 1, 4), Admission::Busy);
+        assert!(matches!(admit(&mut gate, 2, 5), Admission::Admitted(_, None)), "another address has its own");
+    }
+
+    #[test]
+    fn places_are_bounded_over_all_addresses() {
+        let mut gate = gate(2, 2);
+        admit(&mut gate, 1, 1);
+        admit(&mut gate, 2, 2);
+        assert!(matches!(admit(&mut gate, 3, 3), Admission::Admitted(_, Some(1 | 2))));
+        assert_eq!(gate.places.len(), 2);
+    }
+
+    #[test]
+    fn failures_add_up_and_decay_and_giving_way_is_none() {
+        let (mut gate, start, rng) = (gate(64, 1), Instant::now(), &mut rand::rng());
+        let fail = |gate: &mut Gate<u32>, now| {
+            let Admission::Admitted(ticket, None) = gate.admit(source(1), 0, now, &mut rand::rng()) else { panic!() };
+            assert!(gate.failed(ticket, source(1), Failure::Refused, now));
+        };
+        (0..3).for_each(|_| fail(&mut gate, start));
+        assert_eq!(gate.admit(source(1), 0, start, rng), Admission::Penalized(Duration::from_secs(15)));
+        assert!(matches!(gate.admit(source(2), 0, start, rng), Admission::Admitted(..)));
+        let later = start + Duration::from_secs(1);
+        let Admission::Admitted(first, None) = gate.admit(source(1), 0, later, rng) else { panic!() };
+        let Admission::Admitted(_, Some(_)) = gate.admit(source(1), 0, later, rng) else { panic!() };
+        assert!(!gate.failed(first, source(1), Failure::Silent, later));
+    }
+
+    #[test]
+    fn an_address_with_somebody_inside_is_not_penalized() {
+        let (mut gate, now) = (gate(64, 16), Instant::now());
+        let Admission::Admitted(ticket, None) = admit(&mut gate, 1, 0) else { panic!() };
+        gate.joined(ticket, source(1));
+        (0..100).for_each(|_| gate.penalize(source(1), MOST, now));
+        assert!(matches!(admit(&mut gate, 1, 0), Admission::Admitted(..)));
+        gate.left(source(1));
+        assert!(matches!(admit(&mut gate, 1, 0), Admission::Penalized(_)));
+    }
+
+    #[test]
+    fn an_ipv6_user_is_a_64_and_a_mapped_address_is_ipv4() {
+        let source = |text: &str| Source::from(text.parse::<IpAddr>().unwrap());
+        assert_eq!(source("2001:db8::1"), source("2001:db8::ffff:1"));
+        assert_ne!(source("2001:db8::1"), source("2001:db8:0:1::1"));
+        assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
+    }
+}

@@ -1,0 +1,283 @@
+//! A connection as its courier sees it: where it is in its rooms' logs, and what its socket has yet to take.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::Shutdown;
+use std::sync::Arc;
+
+use crate::chat::hall::{Conn, RoomId};
+use crate::chat::log::{Cursor, Entry, Log};
+use crate::net::Link;
+use crate::secure::record::{MAX_RECORD_TEXT, Sealer};
+
+/// What a message for one connection alone costs beside its bytes, so that many small ones are bounded too.
+const OVERHEAD: u64 = 64;
+
+/// This courier's members of a room, by their place among its lines, and what they have yet to get.
+#[derive(Default)]
+pub(super) struct RoomShare {
+    pub(super) log: Log,
+    pub(super) members: Vec<usize>,
+    pub(super) dirty: bool,
+}
+
+pub(super) type Rooms = HashMap<RoomId, RoomShare>;
+
+/// A connection.
+pub(super) struct Line {
+    pub(super) conn: Conn,
+    pub(super) link: Arc<dyn Link>,
+    pub(super) state: State,
+    sealer: Sealer,
+    /// Every event up to here has been sealed.
+    cursor: Cursor,
+    seats: Vec<Seat>,
+    /// What is for it alone, each to be sealed after the event of this cursor.
+    own: VecDeque<(Cursor, Arc<[u8]>)>,
+    own_bytes: u64,
+    /// Sealed, and not taken by the socket yet.
+    tail: Vec<u8>,
+}
+
+/// How far a connection's end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It goes on.
+    Open,
+    /// It ends when it has got what is due to it.
+    Ending,
+    /// Nothing goes out any more.
+    Done,
+}
+
+/// What a line reads of a room's log.
+#[derive(Clone, Copy)]
+struct Seat {
+    room: RoomId,
+    since: Cursor,
+    until: Option<Cursor>,
+}
+
+/// The text of a line's next record. Most readers of a room are at the same place, so it is kept between lines.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// What it was made from: a room's log after a cursor, when this was the last event.
+    source: Option<(RoomId, Cursor, Cursor)>,
+    to: Cursor,
+    text: Vec<u8>,
+    except: Vec<Conn>,
+}
+
+impl Line {
+    pub(super) fn new(conn: Conn, link: Arc<dyn Link>, sealer: Sealer, latest: Cursor) -> Self {
+        Self {
+            conn,
+            link,
+            state: State::Open,
+            sealer,
+            cursor: latest,
+            seats: Vec::new(),
+            own: VecDeque::new(),
+            own_bytes: 0,
+            tail: Vec::new(),
+        }
+    }
+
+    pub(super) fn tell(&mut self, after: Cursor, bytes: Arc<[u8]>) {
+        self.own_bytes += bytes.len() as u64 + OVERHEAD;
+        self.own.push_back((after, bytes));
+    }
+
+    pub(super) fn enter(&mut self, room: RoomId, since: Cursor) {
+        self.seats.push(Seat { room, since, until: None });
+    }
+
+    pub(super) fn exit(&mut self, room: RoomId, until: Cursor) {
+        if let Some(seat) = self.seats.iter_mut().find(|seat| seat.room == room && seat.until.is_none()) {
+            seat.until = Some(until);
+        }
+    }
+
+    /// The rooms in whose logs it still reads.
+    pub(super) fn rooms(&self) -> impl Iterator<Item = RoomId> {
+        self.seats.iter().map(|seat| seat.room)
+    }
+
+    /// The rooms it has left, and whose logs it has read to the end that is its own.
+    pub(super) fn give_up_seats(&mut self) -> Vec<RoomId> {
+        let cursor = self.cursor;
+        self.seats
+            .extract_if(.., |seat| seat.until.is_some_and(|until| until <= cursor))
+            .map(|seat| seat.room)
+            .collect()
+    }
+
+    /// Everything it has yet to get is forgotten, but for what is sealed already, and this.
+    pub(super) fn only(&mut self, last_words: Arc<[u8]>) -> Vec<RoomId> {
+        self.own.clear();
+        self.own_bytes = 0;
+        self.tell(self.cursor, last_words);
+        std::mem::take(&mut self.seats).into_iter().map(|seat| seat.room).collect()
+    }
+
+    /// Where it is in this room's log: events up to here are not needed for it any more.
+    pub(super) fn position(&self, room: RoomId) -> Cursor {
+        self.seats.iter().find(|seat| seat.room == room).map_or(self.cursor, |seat| seat.since.max(self.cursor))
+    }
+
+    /// Whether its socket is full.
+    pub(super) fn is_stuck(&self) -> bool {
+        !self.tail.is_empty()
+    }
+
+    /// How many bytes wait for it here.
+    pub(super) fn waiting(&self, rooms: &Rooms) -> u64 {
+        let unread =
+            |seat: &Seat| rooms.get(&seat.room).map_or(0, |room| room.log.bytes_after(seat.since.max(self.cursor)));
+        self.tail.len() as u64 + self.own_bytes + self.seats.iter().map(unread).sum::<u64>()
+    }
+
+    /// Sends as much as its socket takes of what is due to it.
+    pub(super) fn flush(&mut self, rooms: &Rooms, latest: Cursor, batch: &mut Batch, sealed: &mut Vec<u8>) {
+        if self.state == State::Done || !self.send_tail() {
+            return;
+        }
+        while self.cursor < latest || !self.own.is_empty() {
+            sealed.clear();
+            if let Some(room) = self.reads_only() {
+                batch.fill(room, self.position(room), latest, rooms);
+                if batch.except.contains(&self.conn) {
+                    self.fill_own(rooms, latest, sealed);
+                } else {
+                    self.cursor = batch.to;
+                    seal(&mut self.sealer, &batch.text, sealed);
+                }
+            } else {
+                self.fill_own(rooms, latest, sealed);
+            }
+            if !self.send(sealed) {
+                return;
+            }
+        }
+        if self.state == State::Ending {
+            self.link.close(Shutdown::Write);
+            self.state = State::Done;
+        }
+    }
+
+    /// The room, if all that is due to it are the events of one.
+    fn reads_only(&self) -> Option<RoomId> {
+        match self.seats[..] {
+            [Seat { room, until: None, .. }] if self.own.is_empty() => Some(room),
+            _ => None,
+        }
+    }
+
+    /// Seals one record of what is due to it and perhaps to nobody else: events of all its rooms and its own messages,
+    /// in their order.
+    fn fill_own(&mut self, rooms: &Rooms, latest: Cursor, sealed: &mut Vec<u8>) {
+        let mut due: Vec<(Cursor, &Entry)> = Vec::new();
+        for seat in &self.seats {
+            let Some(room) = rooms.get(&seat.room) else { continue };
+            let mut length = 0;
+            due.extend(
+                room.log
+                    .after(seat.since.max(self.cursor))
+                    .take_while(|entry| seat.until.is_none_or(|until| entry.cursor <= until))
+                    .filter(|entry| entry.except != Some(self.conn))
+                    // More than one record's worth of a room is not looked at.
+                    .take_while(|entry| {
+                        let fits = length <= MAX_RECORD_TEXT;
+                        length += entry.bytes.len();
+                        fits
+                    })
+                    .map(|entry| (entry.cursor, entry)),
+            );
+        }
+        due.sort_unstable_by_key(|(cursor, _)| *cursor);
+        let mut text = Vec::new();
+        let mut events = due.into_iter().peekable();
+        loop {
+            let own_is_next = match (self.own.front(), events.peek()) {
+                (Some((after, _)), Some((cursor, _))) => after < cursor,
+                (own, _) => own.is_some(),
+            };
+            let next: &[u8] = match (own_is_next, self.own.front(), events.peek()) {
+                (true, Some((_, bytes)), _) => bytes,
+                (_, _, Some((_, entry))) => &entry.bytes,
+                _ => {
+                    self.cursor = latest;
+                    break;
+                }
+            };
+            if text.len() + next.len() > MAX_RECORD_TEXT {
+                break;
+            }
+            text.extend_from_slice(next);
+            if own_is_next {
+                self.own_bytes -= next.len() as u64 + OVERHEAD;
+                self.own.pop_front();
+            } else if let Some((cursor, _)) = events.next() {
+                self.cursor = cursor;
+            }
+        }
+        seal(&mut self.sealer, &text, sealed);
+    }
+
+    /// Sends what is sealed; what the socket does not take becomes the tail. Gives whether it took all.
+    fn send(&mut self, sealed: &[u8]) -> bool {
+        let mut rest = sealed;
+        while !rest.is_empty() {
+            match self.link.write_now(rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    // Its reader wakes up, and the hub hears of it from there.
+                    self.link.close(Shutdown::Both);
+                    self.state = State::Done;
+                    self.tail = Vec::new();
+                    return false;
+                }
+            }
+        }
+        self.tail.extend_from_slice(rest);
+        rest.is_empty()
+    }
+
+    fn send_tail(&mut self) -> bool {
+        if self.tail.is_empty() {
+            return true;
+        }
+        let tail = std::mem::take(&mut self.tail);
+        self.send(&tail)
+    }
+}
+
+impl Batch {
+    /// Makes the text of the record that begins after `from`, unless it is there already.
+    fn fill(&mut self, room: RoomId, from: Cursor, latest: Cursor, rooms: &Rooms) {
+        if self.source == Some((room, from, latest)) {
+            return;
+        }
+        self.source = Some((room, from, latest));
+        self.text.clear();
+        self.except.clear();
+        self.to = from;
+        for entry in rooms.get(&room).into_iter().flat_map(|share| share.log.after(from)) {
+            if self.text.len() + entry.bytes.len() > MAX_RECORD_TEXT {
+                return;
+            }
+            self.text.extend_from_slice(&entry.bytes);
+            self.except.extend(entry.except);
+            self.to = entry.cursor;
+        }
+        self.to = latest;
+    }
+}
+
+fn seal(sealer: &mut Sealer, text: &[u8], sealed: &mut Vec<u8>) {
+    if !text.is_empty() {
+        sealer.seal(text, sealed);
+    }
+}

@@ -1,0 +1,359 @@
+//! The server's threads.
+//!
+//! ```text
+//! accept ──▶ gate ──▶ connection (one thread a client) ──▶ hub (one) ──▶ couriers (one a core) ──▶ sockets
+//!                                                            ▲
+//!                                            console, signals┘
+//! ```
+//!
+//! Invariant: it holds no key to what it relays, and whoever acts in it comes from a verified peer.
+
+mod connection;
+pub mod console;
+mod courier;
+mod gate;
+mod hub;
+mod line;
+pub mod log_pipe;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel;
+use log::{info, warn};
+use rustix::event::{PollFd, PollFlags, poll};
+
+use self::connection::{Connection, HubSender, now};
+use self::gate::{Admission, Gate, GateLimits};
+use self::hub::{ToHub, Who};
+use crate::chat::hall::{Conn, Limits};
+use crate::chat::pace::Pace;
+use crate::net::tcp::TcpLink;
+use crate::net::{Link, timespec};
+use crate::secure::credential::OwnCredential;
+use crate::secure::handshake::RefusalCode;
+use crate::secure::handshake::server::refused_bare;
+use crate::secure::identity::{Fingerprint, Identity};
+use crate::store::key_files::{self, KeyError, Owner};
+use crate::store::passphrase::PassphraseSource;
+
+/// A connection's thread has this much stack, in bytes; what it does not touch costs nothing.
+const STACK: usize = 256 * 1_024;
+/// The server makes itself a new credential this often.
+const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// When the system has no more descriptors or threads, the next connection is looked at after this.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// What a server is started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen: a name or an address, IPv4 or IPv6.
+    pub host: String,
+    /// On which port; 0 for any.
+    pub port: u16,
+    /// The folder with its keys.
+    pub keys: PathBuf,
+    /// The size of a new key, in bits.
+    pub bits: usize,
+    /// The passphrase of its private key.
+    pub passphrase: PassphraseSource,
+    /// Whether the limits of PROTOCOL.md §9 are kept. Deadlines and bounds of buffers always are.
+    pub limits: bool,
+    /// Deadlines.
+    pub timing: Timing,
+}
+
+/// Deadlines and paces of one connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// For handshake and Join together.
+    pub join: Duration,
+    /// For a second Join, with a password.
+    pub once_more: Duration,
+    /// Without a record for so long, a connection is lost.
+    pub silence: Duration,
+    /// For hearing why one may not join.
+    pub farewell: Duration,
+    /// Messages of any kind; above it the connection is cut. `None`: no bound.
+    pub messages: Option<Pace>,
+}
+
+impl Timing {
+    /// The protocol's (§6, §9).
+    #[must_use]
+    pub const fn standard() -> Self {
+        Self {
+            join: Duration::from_secs(10),
+            once_more: Duration::from_secs(60),
+            silence: Duration::from_secs(90),
+            farewell: Duration::from_secs(5),
+            messages: Some(Pace::per_second(100, 100)),
+        }
+    }
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its key pair.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The address.
+    #[error("cannot listen on {host}, port {port}: {source}")]
+    Listen {
+        /// The host asked for.
+        host: String,
+        /// The port asked for.
+        port: u16,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Threads or descriptors.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+impl StartError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Key(error) => error.hint(),
+            Self::Listen { source, port, .. } => match source.kind() {
+                io::ErrorKind::AddrInUse => {
+                    Some(format!("another program listens there: choose another port than {port} with -p"))
+                }
+                io::ErrorKind::PermissionDenied => {
+                    Some("ports under 1024 are the system's: choose a higher one with -p".into())
+                }
+                io::ErrorKind::AddrNotAvailable => {
+                    Some("--host wants an address of this machine; 0.0.0.0 is all of them".into())
+                }
+                _ => None,
+            },
+            Self::System(_) => None,
+        }
+    }
+}
+
+/// A server that runs.
+pub struct Server {
+    address: SocketAddr,
+    fingerprint: Fingerprint,
+    stopper: Stopper,
+    accepting: JoinHandle<()>,
+    hub: JoinHandle<()>,
+}
+
+/// Ends a server, and asks it things, from any thread.
+#[derive(Clone)]
+pub struct Stopper {
+    hub: HubSender,
+}
+
+impl Stopper {
+    /// Lets the server end: everybody is told, and it stops within seconds.
+    pub fn terminate(&self) {
+        // An error is a server that has stopped.
+        let _ = self.hub.send(ToHub::Terminate);
+    }
+
+    /// Who is here, unless the server has stopped.
+    #[must_use]
+    pub fn who(&self) -> Option<Who> {
+        let (answer, who) = channel::bounded(1);
+        self.hub.send(ToHub::Who(answer)).ok()?;
+        who.recv().ok()
+    }
+}
+
+/// What all of a server's threads share.
+struct Shared {
+    hub: HubSender,
+    gate: Mutex<Gate<Arc<dyn Link>>>,
+    credential: Mutex<Arc<OwnCredential>>,
+    timing: Timing,
+}
+
+impl Shared {
+    fn gate(&self) -> MutexGuard<'_, Gate<Arc<dyn Link>>> {
+        // Whoever panicked with it had not half changed it.
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn credential(&self) -> Arc<OwnCredential> {
+        self.credential.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Server {
+    /// Loads or makes the key pair, and listens.
+    ///
+    /// # Errors
+    /// [`StartError`] says what is wrong, and what to do about it.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        let mut rng = rand::rng();
+        let loaded = key_files::load_or_make(&config.keys, Owner::Server, config.bits, &mut rng, &config.passphrase)?;
+        if loaded.made {
+            info!("[+] New key pair: {}", loaded.path.display());
+        }
+        let identity = loaded.identity;
+        let fingerprint = identity.public().fingerprint();
+        let listen = |source| StartError::Listen { host: config.host.clone(), port: config.port, source };
+        let listener = bind(&config.host, config.port).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        listener.set_nonblocking(true)?;
+        let (limits, gate) = if config.limits {
+            (Limits::standard(), GateLimits::standard())
+        } else {
+            (Limits::off(), GateLimits::off())
+        };
+        let mut timing = config.timing;
+        if !config.limits {
+            timing.messages = None;
+        }
+        let (stop, stopped) = UnixStream::pair()?;
+        let (sender, hub) = hub::start(limits, stop)?;
+        let stopper = Stopper { hub: sender.clone() };
+        let credential = OwnCredential::for_server(&mut rng, &identity, now());
+        let shared = Arc::new(Shared {
+            hub: sender,
+            gate: Mutex::new(Gate::new(gate)),
+            credential: Mutex::new(Arc::new(credential)),
+            timing,
+        });
+        let accept = Accept { listener, stopped, shared, identity, renewed: Instant::now(), next: 0 };
+        let accepting = thread::Builder::new().name("accept".into()).spawn(move || accept.run())?;
+        Ok(Self { address, fingerprint, stopper, accepting, hub })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// What ends it.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(self) {
+        // A thread that has panicked has ended too; the panic has been shown.
+        let _ = self.hub.join();
+        let _ = self.accepting.join();
+    }
+}
+
+/// The thread that takes connections in.
+struct Accept {
+    listener: TcpListener,
+    /// Closed when the server is to stop.
+    stopped: UnixStream,
+    shared: Arc<Shared>,
+    identity: Identity,
+    renewed: Instant,
+    next: u64,
+}
+
+impl Accept {
+    fn run(mut self) {
+        loop {
+            let mut waiting = [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&self.stopped, PollFlags::IN)];
+            let until_renewal = RENEWAL.saturating_sub(self.renewed.elapsed());
+            // Interrupted or not: everything is looked at again.
+            let _ = poll(&mut waiting, Some(&timespec(until_renewal)));
+            if !waiting[1].revents().is_empty() {
+                return;
+            }
+            if self.renewed.elapsed() >= RENEWAL {
+                let renewed = OwnCredential::for_server(&mut rand::rng(), &self.identity, now());
+                *self.shared.credential.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(renewed);
+                self.renewed = Instant::now();
+            }
+            self.accept_all();
+        }
+    }
+
+    fn accept_all(&mut self) {
+        loop {
+            match self.listener.accept() {
+                Ok((socket, from)) => {
+                    if let Err(error) = self.admit(socket, from) {
+                        warn!("[-] Refused {from}: {error}");
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    warn!("[!] Cannot take a connection in: {error}");
+                    thread::sleep(EXHAUSTED);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, socket: TcpStream, from: SocketAddr) -> io::Result<()> {
+        socket.set_nonblocking(false)?;
+        let link: Arc<dyn Link> = Arc::new(TcpLink::new(socket)?);
+        let admission = self.shared.gate().admit(from.ip().into(), link.clone(), Instant::now(), &mut rand::rng());
+        match admission {
+            Admission::Admitted(ticket, gives_way) => {
+                if let Some(silent) = gives_way {
+                    turn_away(&*silent);
+                }
+                self.next += 1;
+                let connection = Connection { conn: Conn(self.next), link, from, ticket };
+                let shared = self.shared.clone();
+                let thread = thread::Builder::new().name("connection".into()).stack_size(STACK);
+                if let Err(error) = thread.spawn(move || connection.serve(&shared)) {
+                    self.shared.gate().failed(ticket, from.ip().into(), gate::Failure::WentAway, Instant::now());
+                    return Err(error);
+                }
+            }
+            Admission::Busy => {
+                turn_away(&*link);
+                warn!("[-] Refused {from}: busy");
+            }
+            Admission::Penalized(wait) => {
+                turn_away(&*link);
+                warn!("[-] Refused {from}: too many failures from its address, for {} s more", wait.as_secs());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Says "busy", in the clear, and closes.
+fn turn_away(link: &dyn Link) {
+    let farewell = refused_bare(RefusalCode::Busy).farewell.unwrap_or_default();
+    // Whether it arrives is not ours to know.
+    let _ = link.write_now(&farewell);
+    link.close(std::net::Shutdown::Both);
+}
+
+/// Whether accept(2) failed for the connection that was to be taken, and not for all.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
+
+/// Listens on the first of the host's addresses that can be listened on.
+fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    TcpListener::bind(&*(bare, port).to_socket_addrs()?.collect::<Vec<_>>())
+}

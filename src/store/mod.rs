@@ -1,0 +1,116 @@
+//! Disk: one's own keys, and what is known of others.
+//!
+//! Invariant: nothing here knows a socket, and nothing that is there is ever overwritten.
+
+pub mod key_files;
+pub mod known_servers;
+pub mod passphrase;
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Why something on the disk cannot be used. Each says the path, and [`DiskError::hint`] what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// It could not be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// What.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It could not be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// What.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Others than its owner can read a secret.
+    #[error("{path} can be read by others (mode {mode:04o})")]
+    Exposed {
+        /// What.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+}
+
+impl DiskError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Exposed { path, .. } if path.is_dir() => Some(format!("chmod 700 {}", quoted(path))),
+            Self::Exposed { path, .. } => Some(format!("chmod 600 {}", quoted(path))),
+            Self::Read { .. } | Self::Write { .. } => None,
+        }
+    }
+}
+
+/// A path as a shell takes it.
+pub(crate) fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
+}
+
+fn read_error(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
+    let path = path.to_owned();
+    |source| DiskError::Read { path, source }
+}
+
+fn write_error(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
+    let path = path.to_owned();
+    |source| DiskError::Write { path, source }
+}
+
+/// Makes a folder that only its owner can enter, if it is not there.
+fn make_private_folder(folder: &Path) -> Result<(), DiskError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(write_error(folder))
+}
+
+/// Refuses what others can read.
+fn refuse_exposed(path: &Path) -> Result<(), DiskError> {
+    let mode = fs::metadata(path).map_err(read_error(path))?.permissions().mode() & 0o7777;
+    if mode & 0o077 == 0 { Ok(()) } else { Err(DiskError::Exposed { path: path.to_owned(), mode }) }
+}
+
+/// Makes a file with this content, durably and all at once, unless one of that name is there.
+fn create_new(path: &Path, content: &[u8], mode: u32) -> Result<Created, DiskError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut draft_name = path.file_name().unwrap_or_default().to_owned();
+    draft_name.push(format!(".{}.{:?}.tmp", std::process::id(), std::thread::current().id()));
+    let draft = folder.join(draft_name);
+    let written = write_draft(&draft, content, mode);
+    // A link to the finished draft: it appears whole, and fails if the name is taken.
+    let linked = written.and_then(|()| fs::hard_link(&draft, path));
+    let _ = fs::remove_file(&draft);
+    match linked {
+        Ok(()) => {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(write_error(path))?;
+            Ok(Created::Made)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Created::WasThere),
+        Err(error) => Err(write_error(path)(error)),
+    }
+}
+
+/// What became of [`create_new`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Created {
+    Made,
+    WasThere,
+}
+
+fn write_draft(draft: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    // One that a crash left behind is nobody's.
+    let _ = fs::remove_file(draft);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(draft)?;
+    // Whatever the umask, no wider and no narrower.
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.write_all(content)?;
+    file.sync_all()
+}

@@ -1,0 +1,35 @@
+//! Passphrases of encrypted keys: from a file, or asked for on the terminal. Never from the command line.
+
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::{DiskError, read_error, refuse_exposed};
+
+/// Where a passphrase comes from.
+#[derive(Clone, Debug, Default)]
+pub struct PassphraseSource {
+    /// A file whose first line it is.
+    pub file: Option<PathBuf>,
+}
+
+impl PassphraseSource {
+    /// The passphrase for the key at `key`. On a terminal it is asked for only if it is `needed` to open one.
+    ///
+    /// # Errors
+    /// [`DiskError`] if the file, or the terminal, cannot be read; or if others can read the file.
+    pub fn get(&self, key: &Path, needed: bool) -> Result<Option<Zeroizing<String>>, DiskError> {
+        if let Some(file) = &self.file {
+            let text = Zeroizing::new(fs::read_to_string(file).map_err(read_error(file))?);
+            refuse_exposed(file)?;
+            return Ok(Some(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned())));
+        }
+        if !needed || !io::stdin().is_terminal() {
+            return Ok(None);
+        }
+        let asked = rpassword::prompt_password(format!("Passphrase for {}: ", key.display()));
+        asked.map(|passphrase| Some(passphrase.into())).map_err(read_error(key))
+    }
+}
