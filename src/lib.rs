@@ -1,5 +1,6 @@
 //! cfb-chat
 pub mod chat;
+pub mod client;
 pub mod net;
 pub mod secure;
 pub mod server;

@@ -63,6 +63,14 @@ pub struct Presented<'a> {
     pub signature: &'a [u8],
 }
 
+impl Presented<'_> {
+    /// The session that a user's credential is: its SHA-256, whether or not it holds.
+    #[must_use]
+    pub fn session(&self) -> [u8; 32] {
+        session(self.credential)
+    }
+}
+
 /// One's own credential, with the private half of its signing key, which lives only here and is wiped.
 pub struct OwnCredential {
     spki: Vec<u8>,

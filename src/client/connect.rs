@@ -1,0 +1,212 @@
+//! From nothing to a channel: the connection, the handshake, and whether the server is who it should be.
+
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rand::RngExt;
+
+use super::ui::Screen;
+use super::view::Shown;
+use super::{ClientError, Config, Unwanted};
+use crate::net::Link;
+use crate::net::channel::{Channel, ClientStep, NotConnected, connect as handshake};
+use crate::net::tcp::TcpLink;
+use crate::secure::credential::{BadCredential, OwnCredential, UnixSeconds};
+use crate::secure::handshake::{Failed, RefusalCode, VerifiedPeer};
+use crate::secure::identity::{Fingerprint, Identity};
+use crate::store::known_servers::{KnownServers, Pin, address};
+
+/// How often a busy server is tried again, and after how long, in milliseconds.
+const TRIES: u32 = 5;
+const PAUSE: std::ops::RangeInclusive<u64> = 1_000..=3_000;
+
+/// A channel, and the link under it.
+pub(super) struct Connected {
+    pub(super) channel: Channel,
+    pub(super) link: Arc<dyn Link>,
+}
+
+/// Connects, and comes back a few times if the server is busy.
+pub(super) fn connect(
+    config: &Config,
+    identity: &Identity,
+    own: &OwnCredential,
+    screen: &mut dyn Screen,
+) -> Result<Connected, ClientError> {
+    let mut steps = Steps { screen, shown: 0 };
+    for tries_left in (0..TRIES).rev() {
+        match try_once(config, identity, own, &mut steps) {
+            Err(Trouble::Busy(_)) if tries_left > 0 => {
+                let pause = Duration::from_millis(rand::rng().random_range(PAUSE));
+                steps.screen.show(&Shown::Remark(format!(
+                    "[!] The server is busy. Trying again in {:.1} s …",
+                    pause.as_secs_f32()
+                )))?;
+                thread::sleep(pause);
+            }
+            Err(Trouble::Busy(error) | Trouble::Final(error)) => return Err(error),
+            Ok(connected) => return Ok(connected),
+        }
+    }
+    unreachable!("the last try is final")
+}
+
+enum Trouble {
+    /// Another try may help.
+    Busy(ClientError),
+    Final(ClientError),
+}
+
+impl<E: Into<ClientError>> From<E> for Trouble {
+    fn from(error: E) -> Self {
+        Self::Final(error.into())
+    }
+}
+
+/// The steps that are shown, each once, however often one tries.
+struct Steps<'a> {
+    screen: &'a mut dyn Screen,
+    shown: usize,
+}
+
+const STEPS: [&str; 5] = [
+    "Connected successfully.",
+    "Exchanging keys.",
+    "Getting public key from the server",
+    "Sending public key to server",
+    "Exchange completed!",
+];
+
+impl Steps<'_> {
+    fn up_to(&mut self, count: usize) {
+        for step in STEPS.iter().take(count).skip(self.shown) {
+            // A screen that takes nothing shows when there is something to lose.
+            let _ = self.screen.show(&Shown::Step(step));
+        }
+        self.shown = self.shown.max(count);
+    }
+}
+
+fn try_once(
+    config: &Config,
+    identity: &Identity,
+    own: &OwnCredential,
+    steps: &mut Steps<'_>,
+) -> Result<Connected, Trouble> {
+    let socket = reach(config)?;
+    let deadline = Instant::now() + config.timing.join;
+    let link: Arc<dyn Link> = Arc::new(TcpLink::new(socket).map_err(|error| unreachable_at(config, &error))?);
+    steps.up_to(2);
+    let mut remarks = Vec::new();
+    let judge = |server: &VerifiedPeer| judge(config, server.credential().fingerprint(), &mut remarks);
+    let channel = handshake(&link, deadline, &mut rand::rng(), identity, own, now(), judge, |step| {
+        steps.up_to(match step {
+            ClientStep::GettingKey => 3,
+            ClientStep::SendingKey => 4,
+            ClientStep::Completed => 5,
+        });
+    });
+    for remark in remarks {
+        steps.screen.show(&remark)?;
+    }
+    match channel {
+        Ok(channel) => Ok(Connected { channel, link }),
+        Err(NotConnected::Unwanted(unwanted)) => Err(unwanted.into()),
+        Err(NotConnected::Handshake(failed)) => Err(failure(config, failed)),
+        Err(NotConnected::Cut { before_keys: true }) => Err(Trouble::Busy(refused(config, "it hung up", None))),
+        Err(NotConnected::Cut { before_keys: false }) => Err(refused(config, "it hung up", None).into()),
+        Err(NotConnected::Silent) => {
+            let hint = Some("is that a cfb-chat server? Something listens there, but does not answer as one");
+            Err(refused(config, "it did not answer in time", hint).into())
+        }
+    }
+}
+
+fn reach(config: &Config) -> Result<TcpStream, ClientError> {
+    let bare = config.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&config.host);
+    let addresses = (bare, config.port).to_socket_addrs().map_err(|error| unreachable_at(config, &error))?;
+    let mut last = None;
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, config.timing.join) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = Some(error),
+        }
+    }
+    let error = last.unwrap_or_else(|| std::io::Error::other("that name has no address"));
+    Err(unreachable_at(config, &error))
+}
+
+/// Whether the server is the one that is wanted. A new one is kept before anything is sent to it.
+fn judge(config: &Config, found: Fingerprint, remarks: &mut Vec<Shown>) -> Result<(), Unwanted> {
+    let address = address(&config.host, config.port);
+    if let Some(wanted) = config.fingerprint.filter(|wanted| *wanted != found) {
+        return Err(Unwanted::NotAsked { address, wanted, found });
+    }
+    let known = KnownServers::in_folder(&config.keys);
+    let mut pin = known.look_up(&config.host, config.port, found)?;
+    if pin == Pin::Unknown {
+        if config.strict && config.fingerprint.is_none() {
+            return Err(Unwanted::Unknown { address, found });
+        }
+        pin = known.keep(&config.host, config.port, found)?;
+        if pin == Pin::Unknown {
+            let check = if config.fingerprint.is_some() {
+                ""
+            } else {
+                "\n[!] Compare it with what the server shows at its start."
+            };
+            remarks.push(Shown::Remark(format!(
+                "[!] First contact with {address}. Its fingerprint is\n    {found}{check}\n    Kept in {}.",
+                known.path().display()
+            )));
+        }
+    }
+    match pin {
+        Pin::Unknown | Pin::Same => Ok(()),
+        Pin::Changed { known: was, line } => {
+            Err(Unwanted::Changed { address, known: was, found, file: known.path().to_owned(), line })
+        }
+    }
+}
+
+fn failure(config: &Config, failed: Failed) -> Trouble {
+    let (code, bare) = match failed {
+        Failed::RefusedBare(code) => (code, " (said in the clear: perhaps not by the server)"),
+        Failed::Refused(code) => (code, ""),
+        Failed::Server(BadCredential::Clock) => {
+            let hint = Some("is this machine's clock right? The server's credential is not for today");
+            return refused(config, "the two clocks differ by more than a day", hint).into();
+        }
+        Failed::Malformed | Failed::Unopened | Failed::Server(_) => {
+            return ClientError::Broken(failed.to_string()).into();
+        }
+    };
+    let (why, hint) = match code {
+        RefusalCode::Version => {
+            ("it speaks another version of the protocol", Some("the newer of the two programs is the one to keep"))
+        }
+        RefusalCode::Malformed => ("it did not understand", None),
+        RefusalCode::Credential => ("your credential does not hold for it", None),
+        RefusalCode::Clock => ("the two clocks differ by more than a day", Some("is this machine's clock right?")),
+        RefusalCode::Name => ("it does not take your name", Some("choose another with -u")),
+        RefusalCode::Refused => ("you may not come in", None),
+        RefusalCode::Busy => {
+            return Trouble::Busy(refused(config, &format!("it is busy{bare}"), Some("try again in a minute")));
+        }
+    };
+    refused(config, &format!("{why}{bare}"), hint).into()
+}
+
+fn refused(config: &Config, why: &str, hint: Option<&'static str>) -> ClientError {
+    ClientError::Refused { address: address(&config.host, config.port), why: why.into(), hint }
+}
+
+fn unreachable_at(config: &Config, error: &std::io::Error) -> ClientError {
+    ClientError::Unreachable { address: address(&config.host, config.port), why: error.to_string() }
+}
+
+pub(super) fn now() -> UnixSeconds {
+    UnixSeconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+}

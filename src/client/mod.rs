@@ -1,0 +1,221 @@
+//! The client: one session, and the screen it is on.
+//!
+//! ```text
+//! keyboard or pipe ──lines──▶ run (owns Session) ──frames──▶ server
+//!        screen ◀──Shown──────┘        ▲
+//!                                      └── reader thread ◀── records
+//! ```
+//!
+//! Invariant: what came from a peer reaches a screen as a `Name` or a `Text` only.
+
+mod connect;
+mod outbox;
+mod room;
+mod run;
+mod session;
+pub mod ui;
+pub mod view;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::chat::message::ByeReason;
+use crate::chat::name::Name;
+use crate::secure::identity::Fingerprint;
+use crate::store::key_files::KeyError;
+use crate::store::known_servers::KnownServersError;
+use crate::store::passphrase::PassphraseSource;
+
+pub use run::run;
+
+/// What a client is started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The server: a name or an address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Who one is.
+    pub name: Name,
+    /// The folder of one's own keys, and of what is known of servers.
+    pub keys: PathBuf,
+    /// The size of a new key, in bits.
+    pub bits: usize,
+    /// The passphrase of one's private key.
+    pub passphrase: PassphraseSource,
+    /// The only fingerprint that is taken.
+    pub fingerprint: Option<Fingerprint>,
+    /// Whether a server that is not known is refused.
+    pub strict: bool,
+    /// Deadlines.
+    pub timing: Timing,
+}
+
+/// Deadlines of a client.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// For reaching the server, and then for handshake and Join.
+    pub join: Duration,
+    /// After so long without sending anything it says that it is there.
+    pub ping: Duration,
+    /// Without a record for so long, the connection is lost.
+    pub silence: Duration,
+    /// How long leaving may take once there is nothing more to deliver.
+    pub leave: Duration,
+}
+
+impl Timing {
+    /// The protocol's (§6).
+    #[must_use]
+    pub const fn standard() -> Self {
+        Self {
+            join: Duration::from_secs(10),
+            ping: Duration::from_secs(30),
+            silence: Duration::from_secs(90),
+            leave: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why a session did not begin, or how it ended but by the user's own wish.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// One's own key pair.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The server could not be reached.
+    #[error("cannot reach {address}: {why}")]
+    Unreachable {
+        /// Where it should be.
+        address: String,
+        /// What the system says.
+        why: String,
+    },
+    /// The server is somebody else.
+    #[error(transparent)]
+    Unwanted(#[from] Unwanted),
+    /// The server refused.
+    #[error("the server at {address} refused: {why}")]
+    Refused {
+        /// Where.
+        address: String,
+        /// Why.
+        why: String,
+        /// What the user can do about it.
+        hint: Option<&'static str>,
+    },
+    /// The server ended the session.
+    #[error("the server ended the session: {}", bye_text(*.0))]
+    Ended(ByeReason),
+    /// The connection ended, without a goodbye.
+    #[error("the connection was lost: {why}{}", undelivered_text(*.undelivered))]
+    Lost {
+        /// How.
+        why: String,
+        /// Messages of which it is not known whether they were delivered.
+        undelivered: usize,
+    },
+    /// The other end broke the protocol.
+    #[error("the other end broke the protocol: {0}")]
+    Broken(String),
+    /// Threads, or the screen.
+    #[error("cannot go on: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Why a server is not the one that is wanted. Nothing about the user has been sent to it.
+#[derive(Debug, thiserror::Error)]
+pub enum Unwanted {
+    /// It has another fingerprint than when it was first seen.
+    #[error(
+        "THE SERVER AT {address} IS NOT THE ONE IT WAS. Somebody may be pretending to be it.\n\
+         \x20 it was  {known}\n\
+         \x20 it is   {found}\n\
+         Nothing about you has been sent."
+    )]
+    Changed {
+        /// Where.
+        address: String,
+        /// Who it was.
+        known: Fingerprint,
+        /// Who it is.
+        found: Fingerprint,
+        /// The file that says so.
+        file: PathBuf,
+        /// The line there, from 1.
+        line: usize,
+    },
+    /// It has another fingerprint than was asked for.
+    #[error(
+        "the server at {address} has another fingerprint than was asked for:\n  wanted  {wanted}\n  found   {found}"
+    )]
+    NotAsked {
+        /// Where.
+        address: String,
+        /// What was asked for.
+        wanted: Fingerprint,
+        /// What it is.
+        found: Fingerprint,
+    },
+    /// It is not known, and only known ones were to be taken.
+    #[error("the server at {address} is not known, and --strict takes only known ones. Its fingerprint is\n  {found}")]
+    Unknown {
+        /// Where.
+        address: String,
+        /// What it is.
+        found: Fingerprint,
+    },
+    /// What is known could not be read, or the new one not be kept.
+    #[error(transparent)]
+    KnownServers(#[from] KnownServersError),
+}
+
+impl ClientError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Key(error) => error.hint(),
+            Self::Unwanted(Unwanted::KnownServers(error)) => known_servers_hint(error),
+            Self::Unreachable { .. } => Some("is it running, and are -s and -p those that it shows?".into()),
+            Self::Unwanted(Unwanted::Changed { file, line, .. }) => Some(format!(
+                "ask whoever runs it. If it has a new key indeed, remove line {line} of {}",
+                file.display()
+            )),
+            Self::Unwanted(Unwanted::NotAsked { .. }) => Some("ask whoever runs it which one is right".into()),
+            Self::Unwanted(Unwanted::Unknown { .. }) => Some(
+                "if whoever runs it shows you the same, give it by --fingerprint, or leave --strict out once".into(),
+            ),
+            Self::Refused { hint, .. } => hint.map(str::to_owned),
+            Self::Ended(ByeReason::Replaced) => {
+                Some("the same name has come in from somewhere else, with your key".into())
+            }
+            Self::Ended(_) | Self::Lost { .. } | Self::Broken(_) | Self::System(_) => None,
+        }
+    }
+}
+
+fn known_servers_hint(error: &KnownServersError) -> Option<String> {
+    match error {
+        KnownServersError::Disk(error) => error.hint(),
+        KnownServersError::BadLine { line, .. } => Some(format!("mend or remove line {line}")),
+    }
+}
+
+fn bye_text(reason: ByeReason) -> &'static str {
+    match reason {
+        ByeReason::Terminated => "it stops (terminated)",
+        ByeReason::Kicked => "an operator has put you out (kicked)",
+        ByeReason::Replaced => "you have come in from somewhere else (replaced)",
+        ByeReason::Slow => "too much was waiting for you to read it (slow)",
+        ByeReason::Left => "you have left (left)",
+    }
+}
+
+fn undelivered_text(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        1 => "; it is not known whether your last message was delivered".into(),
+        count => format!("; it is not known whether your last {count} messages were delivered"),
+    }
+}

@@ -1,0 +1,304 @@
+//! A client's life: connect, talk, leave.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{self, Receiver, Sender, never, select};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::connect::{Connected, connect, now};
+use super::session::{Own, Progress, Session};
+use super::ui::{Input, Screen};
+use super::view::Shown;
+use super::{ClientError, Config};
+use crate::chat::command::{USER_HELP, UserCommand};
+use crate::chat::message::{BadServer, ByeReason, ErrorCode, Session as Id, ToClient, ToServer};
+use crate::chat::name::{RoomName, Visible};
+use crate::net::channel::{Ended, Incoming};
+use crate::net::{Link, write_all};
+use crate::secure::credential::OwnCredential;
+use crate::secure::record::Sealer;
+use crate::store::key_files::{Owner, load_or_make};
+
+/// Records, and lines of input, that may wait to be looked at.
+const QUEUE: usize = 256;
+/// A server that takes nothing for so long is lost.
+const STALLED: Duration = Duration::from_secs(30);
+
+/// Connects, talks until the user leaves or the server ends it, and leaves.
+///
+/// # Errors
+/// [`ClientError`]: why it did not begin, or did not end by the user's wish.
+pub fn run(config: &Config, screen: &mut dyn Screen) -> Result<(), ClientError> {
+    let mut rng = rand::rng();
+    let owner = Owner::Client(config.name.as_str());
+    let loaded = load_or_make(&config.keys, owner, config.bits, &mut rng, &config.passphrase)?;
+    if loaded.made {
+        let fingerprint = loaded.identity.public().fingerprint();
+        screen.show(&Shown::Remark(format!(
+            "[!] New key pair in {}. Your fingerprint is\n    {fingerprint}",
+            loaded.path.display()
+        )))?;
+    }
+    let credential = OwnCredential::for_user(&mut rng, &loaded.identity, config.name.as_str(), now());
+    let Connected { channel, link } = connect(config, &loaded.identity, &credential, screen)?;
+    let own = Own {
+        name: config.name.clone(),
+        fingerprint: loaded.identity.public().fingerprint(),
+        session: Id(credential.session()),
+    };
+    let (session, join) = Session::join(own, RoomName::lobby());
+    let (records, arrived) = channel::bounded(QUEUE);
+    let incoming = channel.incoming;
+    let silence = config.timing.silence;
+    thread::Builder::new().name("reader".into()).spawn(move || read(incoming, silence, &records))?;
+    let mut talk = Talk { config, session, sealer: channel.sealer, link, arrived, last_sent: Instant::now(), screen };
+    talk.send(&join)?;
+    let outcome = talk.come_in().and_then(|()| talk.go_on());
+    talk.link.close(std::net::Shutdown::Both);
+    talk.screen.close();
+    outcome
+}
+
+/// What the reader thread has read.
+type Arrived = Result<Vec<ToClient>, Silenced>;
+
+/// Why the reader thread reads no more.
+enum Silenced {
+    Ended(Ended),
+    Broken(BadServer),
+}
+
+fn read(mut incoming: Incoming, silence: Duration, records: &Sender<Arrived>) {
+    loop {
+        let messages = match incoming.next_text(silence) {
+            Ok(text) => ToClient::parse_all(text).map_err(Silenced::Broken),
+            Err(ended) => Err(Silenced::Ended(ended)),
+        };
+        let last = messages.is_err();
+        // An error is a session that has ended.
+        if records.send(messages).is_err() || last {
+            return;
+        }
+    }
+}
+
+/// A session over a channel, on a screen.
+struct Talk<'a> {
+    config: &'a Config,
+    session: Session,
+    sealer: Sealer,
+    link: Arc<dyn Link>,
+    arrived: Receiver<Arrived>,
+    last_sent: Instant,
+    screen: &'a mut dyn Screen,
+}
+
+/// How a session goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Lines are taken.
+    Talking,
+    /// The user has said all: it is delivered, and then left.
+    Finishing,
+    /// The Leave is out.
+    Leaving(Instant),
+}
+
+impl Talk<'_> {
+    /// Until the server lets one in.
+    fn come_in(&mut self) -> Result<(), ClientError> {
+        let deadline = Instant::now() + self.config.timing.join;
+        loop {
+            let arrived = self.arrived.recv_deadline(deadline);
+            for progress in self.take(arrived.unwrap_or(Err(Silenced::Ended(Ended::Silent))))? {
+                match progress {
+                    Progress::Goes => {}
+                    Progress::Welcomed => {
+                        self.screen.show(&Shown::Step("Initial set up had been completed!"))?;
+                        self.screen.show(&Shown::Step("Now you can start to exchange messages"))?;
+                        return Ok(());
+                    }
+                    Progress::Refused(code, text) => return Err(self.refused(code, &text)),
+                    Progress::Bye(reason) => return Err(ClientError::Ended(reason)),
+                }
+            }
+        }
+    }
+
+    /// Until the end.
+    fn go_on(&mut self) -> Result<(), ClientError> {
+        let interrupts = interrupts()?;
+        let input = self.screen.start_input()?;
+        let mut mode = Mode::Talking;
+        loop {
+            self.send_due()?;
+            if mode == Mode::Finishing && self.session.undelivered() == 0 {
+                let leave = self.session.leave();
+                self.send(&leave)?;
+                mode = Mode::Leaving(Instant::now() + self.config.timing.leave);
+            }
+            let takes_lines = mode == Mode::Talking && self.session.has_room();
+            let lines = if takes_lines { input.clone() } else { never() };
+            select! {
+                recv(self.arrived) -> arrived => {
+                    let arrived = arrived.unwrap_or(Err(Silenced::Ended(Ended::Closed)));
+                    if self.hear(arrived, mode)? == Some(ByeReason::Left) {
+                        return Ok(());
+                    }
+                }
+                recv(lines) -> line => mode = self.obey(line.unwrap_or(Input::End), mode)?,
+                recv(interrupts) -> _ => mode = match mode {
+                    // Whoever is in a hurry leaves at once; what is not delivered is said below.
+                    Mode::Talking => Mode::Finishing,
+                    _ => return self.gone(),
+                },
+                default(self.patience(mode)) => {
+                    if let Mode::Leaving(deadline) = mode && Instant::now() >= deadline {
+                        return self.gone();
+                    }
+                    if self.last_sent.elapsed() >= self.config.timing.ping {
+                        let ping = self.session.ping();
+                        self.send(&ping)?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in what has arrived, and shows it.
+    fn hear(&mut self, arrived: Arrived, mode: Mode) -> Result<Option<ByeReason>, ClientError> {
+        for progress in self.take(arrived)? {
+            match progress {
+                Progress::Bye(ByeReason::Left) if matches!(mode, Mode::Leaving(_)) => {
+                    return Ok(Some(ByeReason::Left));
+                }
+                Progress::Bye(reason) => return Err(ClientError::Ended(reason)),
+                Progress::Goes | Progress::Welcomed | Progress::Refused(..) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn take(&mut self, arrived: Arrived) -> Result<Vec<Progress>, ClientError> {
+        let messages = match arrived {
+            Ok(messages) => messages,
+            Err(Silenced::Broken(error)) => return Err(ClientError::Broken(error.to_string())),
+            Err(Silenced::Ended(ended)) => {
+                return Err(ClientError::Lost { why: ended.to_string(), undelivered: self.session.undelivered() });
+            }
+        };
+        let (mut all, mut shown) = (Vec::new(), Vec::new());
+        let mut broken = None;
+        for message in messages {
+            match self.session.receive(message, (Instant::now(), now()), &mut shown) {
+                Ok(Progress::Goes) => {}
+                Ok(progress) => all.push(progress),
+                Err(error) => {
+                    broken = Some(error);
+                    break;
+                }
+            }
+        }
+        for item in &shown {
+            self.screen.show(item)?;
+        }
+        match broken {
+            Some(error) => Err(ClientError::Broken(error.to_string())),
+            None => Ok(all),
+        }
+    }
+
+    /// Does what a line says.
+    fn obey(&mut self, input: Input, mode: Mode) -> Result<Mode, ClientError> {
+        let line = match input {
+            Input::Line(line) => line,
+            Input::End => return Ok(Mode::Finishing),
+            Input::Unreadable(why) => {
+                self.screen.show(&Shown::Remark(format!("[!] Not sent: {why}.")))?;
+                return Ok(mode);
+            }
+        };
+        match UserCommand::parse(&line) {
+            None => {}
+            Some(Ok(UserCommand::Exit)) => return Ok(Mode::Finishing),
+            Some(Ok(UserCommand::Help)) => self.screen.show(&Shown::Help(USER_HELP))?,
+            Some(Ok(UserCommand::Say(text))) => {
+                if let Err(why) = self.session.say(text) {
+                    self.screen.show(&Shown::Remark(format!("[!] Not sent: {why}.")))?;
+                }
+            }
+            Some(Err(hint)) => self.screen.show(&Shown::Remark(format!("[!] {hint}.")))?,
+        }
+        Ok(mode)
+    }
+
+    fn send_due(&mut self) -> Result<(), ClientError> {
+        while let Some(message) = self.session.take_due(Instant::now()) {
+            self.send(&message)?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, message: &ToServer) -> Result<(), ClientError> {
+        let mut frame = Vec::new();
+        self.sealer.seal(&message.encode(), &mut frame);
+        self.last_sent = Instant::now();
+        match write_all(&*self.link, &frame, Instant::now() + STALLED) {
+            Ok(()) => Ok(()),
+            // Why it ended may still be waiting to be read: that is the better answer.
+            Err(error) if is_gone(&error) => Ok(()),
+            Err(error) => Err(ClientError::Lost { why: error.to_string(), undelivered: self.session.undelivered() }),
+        }
+    }
+
+    /// How long nothing need be done.
+    fn patience(&self, mode: Mode) -> Duration {
+        let ping = self.last_sent + self.config.timing.ping;
+        let leave = if let Mode::Leaving(deadline) = mode { Some(deadline) } else { None };
+        let next = [Some(ping), leave, self.session.due_at()].into_iter().flatten().min().unwrap_or(ping);
+        next.saturating_duration_since(Instant::now())
+    }
+
+    /// Left without the server's goodbye.
+    fn gone(&mut self) -> Result<(), ClientError> {
+        match self.session.undelivered() {
+            0 => Ok(()),
+            undelivered => Err(ClientError::Lost { why: "left in a hurry".into(), undelivered }),
+        }
+    }
+
+    fn refused(&self, code: ErrorCode, text: &str) -> ClientError {
+        let (why, hint) = match code {
+            ErrorCode::Password => (
+                "the name belongs to another key".into(),
+                Some("choose another with -u, or use the key that it was first used with"),
+            ),
+            _ => (Visible(text).to_string(), None),
+        };
+        let address = crate::store::known_servers::address(&self.config.host, self.config.port);
+        ClientError::Refused { address, why, hint }
+    }
+}
+
+/// Ctrl+C and SIGTERM, from here on.
+fn interrupts() -> io::Result<Receiver<()>> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let (sender, receiver) = channel::bounded(2);
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        // A third one, when nobody has taken the first two, is one too many to wait for.
+        for signal in signals.forever() {
+            if sender.try_send(()).is_err() {
+                std::process::exit(128 + signal);
+            }
+        }
+    })?;
+    Ok(receiver)
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected)
+}

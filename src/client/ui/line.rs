@@ -1,0 +1,105 @@
+//! A terminal: a line to edit at the bottom, what arrives above it. Append-only: nothing that was shown is drawn again.
+
+use std::io::{self, IsTerminal, Write};
+use std::thread;
+
+use crossbeam::channel::{self, Receiver, Sender, TrySendError};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustyline::error::ReadlineError;
+use rustyline::history::MemHistory;
+use rustyline::{Config, Editor, ExternalPrinter};
+
+use super::plain::print;
+use super::{Input, Screen};
+use crate::chat::command::UserCommand;
+use crate::client::outbox::CAPACITY;
+use crate::client::view::{Shown, Stream};
+
+const PROMPT: &str = "> ";
+/// Ends what the line editor may have begun: bracketed paste; and the prompt that waits for a line.
+const LEAVE_LINE: &[u8] = b"\r\x1b[K\x1b[?2004l";
+
+/// A terminal with line editing.
+#[derive(Default)]
+pub struct LineScreen {
+    editing: Option<Editing>,
+}
+
+struct Editing {
+    printer: Box<dyn ExternalPrinter + Send>,
+    before: Option<Termios>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Screen for LineScreen {
+    fn show(&mut self, shown: &Shown) -> io::Result<()> {
+        match &mut self.editing {
+            // What goes to a file goes past the terminal.
+            Some(editing) if shown.stream() == Stream::Output || io::stderr().is_terminal() => {
+                editing.printer.print(format!("{}\n", shown.text())).map_err(io::Error::other)
+            }
+            _ => print(shown),
+        }
+    }
+
+    fn start_input(&mut self) -> io::Result<Receiver<Input>> {
+        let config = Config::builder().auto_add_history(true).build();
+        let mut editor: Editor<(), MemHistory> =
+            Editor::with_history(config, MemHistory::new()).map_err(io::Error::other)?;
+        let printer = Box::new(editor.create_external_printer().map_err(io::Error::other)?);
+        let before = tcgetattr(io::stdin()).ok();
+        let (sender, lines) = channel::bounded(CAPACITY);
+        let mut full = editor.create_external_printer().map_err(io::Error::other)?;
+        let thread = thread::Builder::new().name("input".into()).spawn(move || {
+            while let Some(input) = next_input(&mut editor) {
+                if !pass_on(&input, &sender, &mut full) {
+                    return;
+                }
+            }
+            let _ = sender.try_send(Input::End);
+        })?;
+        self.editing = Some(Editing { printer, before, thread });
+        Ok(lines)
+    }
+
+    fn close(&mut self) {
+        let Some(editing) = self.editing.take() else {
+            return;
+        };
+        // The editor's thread may wait for a key for ever: the terminal is put right without it.
+        if !editing.thread.is_finished() {
+            if let Some(before) = editing.before {
+                let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
+            }
+            let _ = io::stdout().write_all(LEAVE_LINE).and_then(|()| io::stdout().flush());
+        }
+    }
+}
+
+/// What the user typed or pasted; `None` at the end of input, and for Ctrl+C.
+fn next_input(editor: &mut Editor<(), MemHistory>) -> Option<String> {
+    loop {
+        match editor.readline(PROMPT) {
+            Ok(text) => return Some(text),
+            Err(ReadlineError::Signal(_)) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Passes each line on, without ever waiting: what arrives is shown only while the editor runs. Gives whether to go on.
+fn pass_on(text: &str, sender: &Sender<Input>, printer: &mut impl ExternalPrinter) -> bool {
+    let mut refused = 0;
+    for line in text.lines() {
+        match sender.try_send(Input::Line(line.to_owned())) {
+            Ok(()) if matches!(UserCommand::parse(line), Some(Ok(UserCommand::Exit))) => return false,
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => refused += 1,
+            Err(TrySendError::Disconnected(_)) => return false,
+        }
+    }
+    if refused > 0 {
+        let _ = printer.print(format!("[!] {refused} lines were not sent: {CAPACITY} are waiting already.\n"));
+    }
+    true
+}

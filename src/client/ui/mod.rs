@@ -1,0 +1,52 @@
+//! Screens: where things are shown, and where lines come from.
+
+mod line;
+mod plain;
+
+pub use line::LineScreen;
+pub use plain::PlainScreen;
+
+use std::io::{self, IsTerminal};
+
+use crossbeam::channel::Receiver;
+
+use super::view::Shown;
+
+/// What the user does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A line.
+    Line(String),
+    /// A line that cannot be sent, and why.
+    Unreadable(&'static str),
+    /// There will be no more.
+    End,
+}
+
+/// Shows things, and gives lines. The order: `show` at any time, `start_input` once, `close` at the end.
+pub trait Screen {
+    /// Shows something, whole, below all that was shown before.
+    ///
+    /// # Errors
+    /// Whatever the system says: nobody is looking any more.
+    fn show(&mut self, shown: &Shown) -> io::Result<()>;
+
+    /// Begins to take lines.
+    ///
+    /// # Errors
+    /// Whatever the system says when it has no more threads, or no terminal.
+    fn start_input(&mut self) -> io::Result<Receiver<Input>>;
+
+    /// Leaves the terminal as it was.
+    fn close(&mut self);
+}
+
+/// The screen for where one is: with line editing on a terminal, plain in pipes.
+#[must_use]
+pub fn screen() -> Box<dyn Screen> {
+    if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        Box::new(LineScreen::default())
+    } else {
+        Box::new(PlainScreen)
+    }
+}

@@ -1,0 +1,98 @@
+//! Plain lines in, plain lines out: pipes, scripts, tests.
+
+use std::io::{self, BufRead, Read, Write};
+use std::thread;
+
+use crossbeam::channel::{self, Receiver, Sender};
+
+use super::{Input, Screen};
+use crate::client::view::{Shown, Stream};
+
+/// The longest line that is held, in bytes; what is longer could not be sent either.
+const LONGEST_LINE: u64 = 65_536;
+
+/// Standard input, output and error.
+pub struct PlainScreen;
+
+impl Screen for PlainScreen {
+    fn show(&mut self, shown: &Shown) -> io::Result<()> {
+        print(shown)
+    }
+
+    fn start_input(&mut self) -> io::Result<Receiver<Input>> {
+        // Nobody waits for a pipe that is not read: it waits for room to say more.
+        let (sender, lines) = channel::bounded(0);
+        thread::Builder::new().name("input".into()).spawn(move || read_lines(io::stdin().lock(), &sender))?;
+        Ok(lines)
+    }
+
+    fn close(&mut self) {}
+}
+
+pub(super) fn print(shown: &Shown) -> io::Result<()> {
+    let text = shown.text();
+    match shown.stream() {
+        Stream::Output => {
+            let mut output = io::stdout().lock();
+            writeln!(output, "{text}")?;
+            output.flush()
+        }
+        Stream::Error => writeln!(io::stderr().lock(), "{text}"),
+    }
+}
+
+fn read_lines(mut input: impl BufRead, lines: &Sender<Input>) {
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        match input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes) {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {}
+        }
+        let whole = bytes.last() == Some(&b'\n');
+        let item = if !whole && bytes.len() as u64 == LONGEST_LINE {
+            if input.skip_until(b'\n').is_err() {
+                break;
+            }
+            Input::Unreadable("the line is longer than anything that can be sent")
+        } else {
+            let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            match std::str::from_utf8(line) {
+                Ok(line) => Input::Line(line.to_owned()),
+                Err(_) => Input::Unreadable("the line is not UTF-8"),
+            }
+        };
+        // An error is a session that has ended.
+        if lines.send(item).is_err() {
+            return;
+        }
+    }
+    let _ = lines.send(Input::End);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inputs(bytes: &[u8]) -> Vec<Input> {
+        let (sender, lines) = channel::unbounded();
+        read_lines(bytes, &sender);
+        drop(sender);
+        lines.iter().collect()
+    }
+
+    #[test]
+    fn lines_end_with_a_line_feed_or_the_input() {
+        let line = |text: &str| Input::Line(text.into());
+        assert_eq!(inputs(b"Hi\r\n\nthere"), [line("Hi"), line(""), line("there"), Input::End]);
+    }
+
+    #[test]
+    fn what_is_not_text_or_too_long_is_told_and_the_rest_goes_on() {
+        let long = vec![b'x'; 3 * 65_536];
+        let all = [b"\xff\n", &long[..], b"\nHi\n"].concat();
+        let found = inputs(&all);
+        assert!(matches!(found[..], [Input::Unreadable(_), Input::Unreadable(_), Input::Line(_), Input::End]));
+    }
+}
