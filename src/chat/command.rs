@@ -24,6 +24,7 @@ impl ConsoleCommand {
     ///
     /// # Errors
     /// A hint, for a line that is no command: it changes nothing.
+    #[must_use]
     pub fn parse(line: &str) -> Option<Result<Self, String>> {
         let word = line.trim();
         Some(match word {
@@ -60,6 +61,7 @@ impl<'a> UserCommand<'a> {
     ///
     /// # Errors
     /// A hint, for a line that is no command.
+    #[must_use]
     pub fn parse(line: &'a str) -> Option<Result<Self, String>> {
         if line.trim().is_empty() {
             return None;

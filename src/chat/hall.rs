@@ -19,6 +19,8 @@ use super::room::Room;
 
 /// How much larger than its text an envelope may be, in bytes.
 const ENVELOPE_OVER_TEXT: usize = 512;
+/// So many members fit into a Welcome, which is one record; the bound that stays when limits are off.
+const MOST_MEMBERS: usize = 1_900;
 /// How many ended sessions, and how many names, are remembered.
 const REMEMBERED: usize = 65_536;
 
@@ -112,10 +114,10 @@ impl Limits {
         }
     }
 
-    /// For benchmarks and trusted rooms: no rates, no sizes of rooms.
+    /// For benchmarks and trusted rooms: no rates, and rooms as large as the protocol can have them.
     #[must_use]
     pub const fn off() -> Self {
-        Self { sessions: None, members: None, rooms: 32, messages: None, joins: None }
+        Self { sessions: None, members: Some(MOST_MEMBERS), rooms: 32, messages: None, joins: None }
     }
 }
 

@@ -8,9 +8,11 @@ use crate::secure::credential::{CheckedCredential, Presented, Role, UnixSeconds}
 use crate::secure::identity::Fingerprint;
 
 /// Everybody a server has told of.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct People {
     known: HashMap<Session, Member>,
+    /// Whose each look of a name is.
+    looks: HashMap<String, Vec<(Session, Fingerprint)>>,
 }
 
 /// Somebody a server has told of.
@@ -28,27 +30,32 @@ pub enum Member {
 }
 
 impl People {
+    /// Nobody but oneself, whose name nobody else may look like.
+    #[must_use]
+    pub fn new(own: Session, name: &Name, key: Fingerprint) -> Self {
+        let mut people = Self { known: HashMap::new(), looks: HashMap::new() };
+        people.take_looks(own, name, key);
+        people
+    }
+
     /// Takes a Person in. Their session is what their credential says it is.
-    pub fn meet(
-        &mut self,
-        person: &Person,
-        own_name: &Name,
-        own_key: Fingerprint,
-        now: UnixSeconds,
-    ) -> (Session, Member) {
+    pub fn meet(&mut self, person: &Person, now: UnixSeconds) {
         let Person { spki, credential, signature } = person;
         let presented = Presented { spki, credential, signature };
         let session = Session(presented.session());
+        if matches!(self.known.get(&session), Some(Member::Known { .. })) {
+            return;
+        }
         let checked = CheckedCredential::check(presented, Role::User, now, |name| Name::parse(name).is_ok());
         let member = match checked.as_ref().map(|checked| (Name::parse(checked.name()), checked.fingerprint())) {
-            Ok((Ok(name), fingerprint)) if !self.is_taken(&name, fingerprint, own_name, own_key) => {
+            Ok((Ok(name), fingerprint)) if !self.is_taken(&name, fingerprint) => {
+                self.take_looks(session, &name, fingerprint);
                 Member::Known { name, fingerprint }
             }
             Ok((Ok(_), _)) => Member::Refused("their name looks like somebody else's"),
             _ => Member::Refused("their credential does not hold"),
         };
-        self.known.insert(session, member.clone());
-        (session, member)
+        self.known.insert(session, member);
     }
 
     /// Who a session is, if the server has told.
@@ -59,16 +66,28 @@ impl People {
 
     /// Forgets whoever is in no room any more.
     pub fn forget(&mut self, session: Session) {
-        self.known.remove(&session);
+        if let Some(Member::Known { name, .. }) = self.known.remove(&session) {
+            for look in name.skeletons() {
+                if let Some(whose) = self.looks.get_mut(&look) {
+                    whose.retain(|(other, _)| *other != session);
+                    if whose.is_empty() {
+                        self.looks.remove(&look);
+                    }
+                }
+            }
+        }
     }
 
-    /// Whether a name looks like that of somebody else.
-    fn is_taken(&self, name: &Name, fingerprint: Fingerprint, own_name: &Name, own_key: Fingerprint) -> bool {
-        let others = self.known.values().filter_map(|member| match member {
-            Member::Known { name, fingerprint } => Some((name, *fingerprint)),
-            Member::Refused(_) => None,
-        });
-        others.chain([(own_name, own_key)]).any(|(other, key)| key != fingerprint && other.looks_like(name))
+    /// Whether a name looks like that of somebody with another key.
+    fn is_taken(&self, name: &Name, fingerprint: Fingerprint) -> bool {
+        let whose = name.skeletons().into_iter().filter_map(|look| self.looks.get(&look));
+        whose.flatten().any(|(_, other)| *other != fingerprint)
+    }
+
+    fn take_looks(&mut self, session: Session, name: &Name, fingerprint: Fingerprint) {
+        for look in name.skeletons() {
+            self.looks.entry(look).or_default().push((session, fingerprint));
+        }
     }
 }
 
@@ -174,6 +193,10 @@ mod tests {
     const OWN: Session = Session([1; 32]);
     const OTHER: Session = Session([2; 32]);
 
+    fn nobody() -> People {
+        People::new(OWN, &Name::parse("Ira").unwrap(), Fingerprint([1; 32]))
+    }
+
     fn welcome(sessions: &[Session], change: u64) -> Welcome {
         Welcome {
             room: RoomName::lobby(),
@@ -189,7 +212,7 @@ mod tests {
 
     #[test]
     fn each_change_follows_the_last_and_adds_up() {
-        let mut people = People::default();
+        let mut people = nobody();
         people.known.insert(OTHER, Member::Refused("test"));
         let roster = || Roster::new(&welcome(&[OWN], 4), OWN, &people).unwrap();
         assert_eq!(roster().joined(OTHER, 5), Ok(()));
@@ -204,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_welcome_names_oneself_and_nobody_unknown_or_twice() {
-        let people = People::default();
+        let people = nobody();
         let refused = |sessions: &[Session], change| Roster::new(&welcome(sessions, change), OWN, &people).unwrap_err();
         assert_eq!(refused(&[], 1), BadRoster::Member);
         assert_eq!(refused(&[OWN, OTHER], 2), BadRoster::Stranger);

@@ -50,7 +50,7 @@ pub fn run(config: &Config, screen: &mut dyn Screen) -> Result<(), ClientError> 
         fingerprint: loaded.identity.public().fingerprint(),
         session: Id(credential.session()),
     };
-    let (session, join) = Session::join(own, RoomName::lobby());
+    let (session, join) = Session::join(&own, RoomName::lobby());
     let (records, arrived) = channel::bounded(QUEUE);
     let incoming = channel.incoming;
     let silence = config.timing.silence;
@@ -136,6 +136,11 @@ impl Talk<'_> {
         let mut mode = Mode::Talking;
         loop {
             self.send_due()?;
+            if let Mode::Leaving(deadline) = mode
+                && Instant::now() >= deadline
+            {
+                return self.gone();
+            }
             if mode == Mode::Finishing && self.session.undelivered() == 0 {
                 let leave = self.session.leave();
                 self.send(&leave)?;
@@ -156,15 +161,7 @@ impl Talk<'_> {
                     Mode::Talking => Mode::Finishing,
                     _ => return self.gone(),
                 },
-                default(self.patience(mode)) => {
-                    if let Mode::Leaving(deadline) = mode && Instant::now() >= deadline {
-                        return self.gone();
-                    }
-                    if self.last_sent.elapsed() >= self.config.timing.ping {
-                        let ping = self.session.ping();
-                        self.send(&ping)?;
-                    }
-                }
+                default(self.patience(mode)) => {}
             }
         }
     }
@@ -239,6 +236,11 @@ impl Talk<'_> {
     fn send_due(&mut self) -> Result<(), ClientError> {
         while let Some(message) = self.session.take_due(Instant::now()) {
             self.send(&message)?;
+        }
+        // However much arrives: who only listens has to say that they are there.
+        if self.last_sent.elapsed() >= self.config.timing.ping {
+            let ping = self.session.ping();
+            self.send(&ping)?;
         }
         Ok(())
     }

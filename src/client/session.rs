@@ -28,7 +28,7 @@ pub struct Own {
 /// A session, from its Join on.
 #[derive(Debug)]
 pub struct Session {
-    own: Own,
+    own: Id,
     room: RoomName,
     people: People,
     roster: Option<Roster>,
@@ -75,12 +75,12 @@ pub enum Broken {
 impl Session {
     /// Begins one, with the message that asks to be let in.
     #[must_use]
-    pub fn join(own: Own, room: RoomName) -> (Self, ToServer) {
+    pub fn join(own: &Own, room: RoomName) -> (Self, ToServer) {
         let join = ToServer::Join { room: room.clone(), password: String::new(), cursor: 0 };
         let session = Self {
-            own,
+            own: own.session,
             room,
-            people: People::default(),
+            people: People::new(own.session, &own.name, own.fingerprint),
             roster: None,
             cursor: 0,
             longest_text: MAX_TEXT,
@@ -155,9 +155,7 @@ impl Session {
                 self.grow(cursor)?;
                 self.happened(at, event, shown)?;
             }
-            ToClient::Person(person) => {
-                self.people.meet(&person, &self.own.name, self.own.fingerprint, now.1);
-            }
+            ToClient::Person(person) => self.people.meet(&person, now.1),
             ToClient::Error { code, text, n: 0 } => return self.refused(code, text),
             ToClient::Error { code, n, .. } => {
                 if let Some(text) = self.outbox.not_taken(n, code, now.0)? {
@@ -178,7 +176,7 @@ impl Session {
             return Err(Broken::Unasked("a Welcome"));
         }
         self.grow(welcome.cursor)?;
-        self.roster = Some(Roster::new(welcome, self.own.session, &self.people)?);
+        self.roster = Some(Roster::new(welcome, self.own, &self.people)?);
         self.longest_text = usize::try_from(welcome.longest_text).unwrap_or(MAX_TEXT).min(MAX_TEXT);
         for session in &welcome.sessions {
             if let Some(Member::Refused(why)) = self.people.get(*session) {
@@ -197,7 +195,7 @@ impl Session {
             Event::Said { room, session, .. }
             | Event::Joined { room, session, .. }
             | Event::Left { room, session, .. }
-                if room != self.room || session != self.own.session && self.people.get(session).is_none() =>
+                if room != self.room || session != self.own && self.people.get(session).is_none() =>
             {
                 return Err(if room == self.room { BadRoster::Stranger.into() } else { Broken::Unasked("an event") });
             }

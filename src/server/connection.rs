@@ -97,15 +97,18 @@ impl Connection {
                 Some(Verdict::OnceMore) if !last_try => {
                     *messages = first_messages(incoming, Instant::now() + shared.timing.once_more)?;
                 }
-                Some(Verdict::OnceMore) => break,
+                Some(Verdict::OnceMore) => {
+                    self.hear_out(incoming, shared.timing.farewell);
+                    return Err(Turned::refused("the name belongs to another key"));
+                }
                 Some(Verdict::Closed) => {
                     self.hear_out(incoming, shared.timing.farewell);
                     return Err(Turned::refused("may not join"));
                 }
-                None => return Err(Turned::refused("the server stops")),
+                None => break,
             }
         }
-        Err(Turned::refused("the name belongs to another key"))
+        Err(Turned::refused("the server stops"))
     }
 
     /// Passes on what is said, until the connection ends.

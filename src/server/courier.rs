@@ -288,7 +288,9 @@ impl Round {
             room.dirty = false;
             // Flushing moves lines, not members.
             let members = std::mem::take(&mut room.members);
-            members.iter().for_each(|line| self.flush(*line));
+            for &line in &members {
+                self.flush(line);
+            }
             if let Some(room) = self.rooms.get_mut(id) {
                 room.members = members;
             }

@@ -143,12 +143,11 @@ pub fn load_or_make(
 
 /// The public file says the same as the private one; it is written if it is not there.
 fn match_public(identity: &Identity, private: &Path, public: &Path) -> Result<(), KeyError> {
-    let pem = match read(public)? {
-        Some(pem) => pem,
-        None => {
-            create_new(public, identity.public().to_pem().as_bytes(), 0o644)?;
-            read(public)?.unwrap_or_default()
-        }
+    let pem = if let Some(pem) = read(public)? {
+        pem
+    } else {
+        create_new(public, identity.public().to_pem().as_bytes(), 0o644)?;
+        read(public)?.unwrap_or_default()
     };
     let found = PublicIdentity::from_pem(&pem).map_err(|why| KeyError::Bad { path: public.to_owned(), why })?;
     if found == *identity.public() {

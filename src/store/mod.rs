@@ -30,6 +30,14 @@ pub enum DiskError {
         /// What the system says.
         source: io::Error,
     },
+    /// Anybody can put files in the folder of secrets.
+    #[error("{path} can be written by everybody (mode {mode:04o})")]
+    Open {
+        /// What.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// Others than its owner can read a secret.
     #[error("{path} can be read by others (mode {mode:04o})")]
     Exposed {
@@ -45,7 +53,7 @@ impl DiskError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Exposed { path, .. } if path.is_dir() => Some(format!("chmod 700 {}", quoted(path))),
+            Self::Open { path, .. } => Some(format!("chmod 700 {}", quoted(path))),
             Self::Exposed { path, .. } => Some(format!("chmod 600 {}", quoted(path))),
             Self::Read { .. } | Self::Write { .. } => None,
         }
@@ -67,9 +75,12 @@ fn write_error(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
     |source| DiskError::Write { path, source }
 }
 
-/// Makes a folder that only its owner can enter, if it is not there.
+/// Makes a folder that only its owner can enter, if it is not there; refuses one in which anybody can put files.
 fn make_private_folder(folder: &Path) -> Result<(), DiskError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(write_error(folder))
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(write_error(folder))?;
+    let mode = fs::metadata(folder).map_err(read_error(folder))?.permissions().mode() & 0o7777;
+    let sticky = mode & 0o1000 != 0;
+    if mode & 0o002 == 0 || sticky { Ok(()) } else { Err(DiskError::Open { path: folder.to_owned(), mode }) }
 }
 
 /// Refuses what others can read.

@@ -22,6 +22,7 @@ const INTO_VEC: &str = "a Vec takes what is written";
 #[derive(Debug, Default)]
 pub struct Writer(Vec<u8>);
 
+#[allow(clippy::missing_panics_doc, reason = "a Vec takes what is written")]
 impl Writer {
     /// An empty writer.
     #[must_use]

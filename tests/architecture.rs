@@ -1,0 +1,152 @@
+//! Holds the floors of the house: who may import whom, and in which room each third-party crate lives.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A room, and the rooms below that it may import.
+const ROOMS: [(&str, &[&str]); 7] = [
+    ("wire", &[]),
+    ("secure", &["wire"]),
+    ("chat", &["wire"]),
+    ("net", &["wire", "secure"]),
+    ("store", &["wire", "secure", "chat"]),
+    ("server", &["wire", "secure", "chat", "net", "store"]),
+    ("client", &["wire", "secure", "chat", "net", "store"]),
+];
+
+/// A third-party crate, and the only rooms that may name it. `bin` is the two programs.
+const HOMES: [(&str, &[&str]); 25] = [
+    ("aes", &["secure"]),
+    ("base64ct", &["secure"]),
+    ("cfb_mode", &["secure"]),
+    ("chrono", &["client", "bin"]),
+    ("clap", &["bin"]),
+    ("crossbeam", &["server", "client"]),
+    ("ed25519_dalek", &["secure"]),
+    ("env_logger", &["bin"]),
+    ("hkdf", &["secure"]),
+    ("hmac", &["secure"]),
+    ("log", &["server", "bin"]),
+    ("minicbor", &["wire"]),
+    ("ml_kem", &["secure"]),
+    ("pkcs8", &["secure"]),
+    ("precis_core", &["chat"]),
+    ("precis_profiles", &["chat"]),
+    ("rpassword", &["store"]),
+    ("rsa", &["secure"]),
+    ("rustix", &["net", "server", "client"]),
+    ("rustyline", &["client"]),
+    ("sha2", &["secure"]),
+    ("signal_hook", &["server", "client"]),
+    ("slab", &["server"]),
+    ("unicode_security", &["chat"]),
+    ("x25519_dalek", &["secure"]),
+];
+
+/// What a room without I/O, clocks and randomness of its own never names.
+const PURE: [&str; 3] = ["wire", "secure", "chat"];
+const IMPURE: [&str; 9] = [
+    "std::fs",
+    "std::net",
+    "std::io",
+    "std::thread",
+    "std::process",
+    "SystemTime",
+    "Instant::now",
+    "rand::rng(",
+    "println!",
+];
+
+/// What the server must never be able to name: the keys to what it relays.
+const NEVER_IN_SERVER: &str = "secure::e2e";
+
+struct Source {
+    room: String,
+    path: PathBuf,
+    /// The code, without comments; tests are left out of `code`, and kept in `all`.
+    code: String,
+    all: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    assert!(files.len() > 20, "the sources were found");
+    files
+        .into_iter()
+        .filter(|path| path.parent() != Some(&root))
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let all: String = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .map(|line| format!("{line}\n"))
+                .collect();
+            let code = all.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
+            let room = path.strip_prefix(&root).unwrap().components().next().unwrap();
+            Source { room: room.as_os_str().to_string_lossy().into_owned(), path, code, all }
+        })
+        .collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// Whether `code` names the path or crate `name`, as a whole word followed by `::`.
+fn names(code: &str, name: &str) -> bool {
+    code.match_indices(&format!("{name}::")).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
+    })
+}
+
+#[test]
+fn imports_go_down_only() {
+    for source in sources().iter().filter(|source| source.room != "bin") {
+        let (_, below) = ROOMS.iter().find(|(room, _)| *room == source.room).unwrap();
+        for (room, _) in ROOMS.iter().filter(|(room, _)| *room != source.room && !below.contains(room)) {
+            let up = format!("crate::{room}");
+            assert!(!source.all.contains(&up), "{} names {up}", source.path.display());
+        }
+    }
+}
+
+#[test]
+fn each_crate_lives_in_its_rooms_only() {
+    let sources = sources();
+    for (name, homes) in HOMES {
+        for source in &sources {
+            let at_home = homes.contains(&&*source.room);
+            assert!(at_home || !names(&source.code, name), "{} names {name}", source.path.display());
+        }
+        let used = sources.iter().any(|source| names(&source.code, name));
+        assert!(used || name == "clap", "{name} is listed, and nobody uses it");
+    }
+}
+
+#[test]
+fn protocol_and_rules_do_no_io_and_read_no_clock() {
+    for source in sources().iter().filter(|source| PURE.contains(&&*source.room)) {
+        for word in IMPURE {
+            assert!(!source.code.contains(word), "{} names {word}", source.path.display());
+        }
+        assert!(!source.code.contains("log::info!") && !source.code.contains("use ::log"), "{}", source.path.display());
+    }
+}
+
+#[test]
+fn the_server_cannot_name_what_opens_what_it_relays() {
+    for source in sources().iter().filter(|source| source.room == "server") {
+        assert!(!source.all.contains(NEVER_IN_SERVER), "{}", source.path.display());
+        assert!(!source.all.contains("e2e"), "{}", source.path.display());
+    }
+}

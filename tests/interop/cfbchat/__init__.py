@@ -1,0 +1,1 @@
+"""A second implementation of the protocol in PROTOCOL.md, written from that text alone."""

@@ -1,0 +1,67 @@
+"""The fields of the messages and events of PROTOCOL.md §6, by name and type."""
+
+from __future__ import annotations
+
+from .cbor import Bytes
+
+Fields = list[tuple[str, object]]
+
+SESSION = Bytes(32)
+
+CLIENT_MESSAGES: dict[int, tuple[str, Fields]] = {
+    16: ("Join", [("room", str), ("password", str), ("cursor", int)]),
+    17: ("Say", [("n", int), ("room", str), ("change", int), ("envelope", bytes)]),
+    18: ("Whisper", [("n", int), ("to session", SESSION), ("box", bytes)]),
+    19: ("Share", [("n", int), ("boxes", [(SESSION, bytes)])]),
+    20: ("Letter", [("n", int), ("to fingerprint", Bytes(32)), ("letter", bytes)]),
+    21: ("Lookup", [("name", str)]),
+    22: ("Seen", [("cursor", int)]),
+    23: ("Leave", [("room", str)]),
+    24: ("Ping", []),
+    25: ("Command", [("text", str)]),
+}
+
+SERVER_MESSAGES: dict[int, tuple[str, Fields]] = {
+    32: (
+        "Welcome",
+        [
+            ("room", str),
+            ("sessions", [SESSION]),
+            ("change", int),
+            ("resumed", int),
+            ("cursor", int),
+            ("at", int),
+            ("notice", str),
+            ("longest text", int),
+        ],
+    ),
+    33: ("Accepted", [("n", int)]),
+    34: ("Event", [("cursor", int), ("at", int), ("event", list)]),
+    35: ("Person", [("SPKI", bytes), ("credential", bytes), ("signature", bytes)]),
+    36: ("Error", [("code", str), ("text", str), ("n", int)]),
+    37: ("Found", [("name", str), ("SPKI", bytes)]),
+    38: ("Pong", []),
+    39: ("Bye", [("reason", str)]),
+}
+
+EVENTS: dict[int, tuple[str, Fields]] = {
+    1: ("said", [("room", str), ("session", SESSION), ("change", int), ("envelope", bytes)]),
+    2: ("whispered", [("session", SESSION), ("box", bytes)]),
+    3: ("shared", [("session", SESSION), ("box", bytes)]),
+    4: ("joined", [("room", str), ("session", SESSION), ("change", int)]),
+    5: ("left", [("room", str), ("session", SESSION), ("change", int), ("reason", str)]),
+    6: ("notice", [("text", str)]),
+    7: ("letter", [("letter", bytes)]),
+    8: ("absence", [("session", SESSION), ("lost", int)]),
+}
+
+REFUSALS = ("version", "malformed", "credential", "clock", "name", "refused", "busy")
+
+JOIN, SAY, WHISPER, SHARE, LETTER, LOOKUP, SEEN, LEAVE, PING, COMMAND = range(16, 26)
+WELCOME, ACCEPTED, EVENT, PERSON, ERROR, FOUND, PONG, BYE = range(32, 40)
+SAID, WHISPERED, SHARED, JOINED, LEFT, NOTICE, LETTER_CAME, ABSENCE = range(1, 9)
+
+
+def shape(fields: Fields) -> list[object]:
+    """The types of a message or an event, its own type first."""
+    return [int] + [kind for _, kind in fields]
