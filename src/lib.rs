@@ -11,6 +11,8 @@
 //! Imports go down only, and each third-party crate is named in its own rooms: `tests/architecture.rs` holds both.
 //! The protocol is in PROTOCOL.md; sections are cited as §n.
 
+#![deny(clippy::unwrap_used)]
+
 pub mod chat;
 pub mod client;
 pub mod net;

@@ -5,10 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::hall::Conn;
-
-/// An event's number: 1, 2, 3 …, all rooms of a server together.
-pub type Cursor = u64;
+use super::{Conn, Cursor};
 
 /// What everybody in a room is to get, encoded once.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@
 //!
 //! Invariant: nothing here knows a socket, a key, a file, a thread or a clock. Time is an argument.
 
+mod claims;
 pub mod command;
 pub mod hall;
 pub mod log;
@@ -16,6 +17,17 @@ pub mod pace;
 pub mod room;
 
 use std::time::Instant;
+
+/// A connection, by a number that is never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Conn(pub u64);
+
+/// A room, by a number that is never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RoomId(pub u64);
+
+/// An event's number: 1, 2, 3 …, all rooms of a server together.
+pub type Cursor = u64;
 
 /// Now, as the caller's clocks have it.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::hall::Conn;
+use super::Conn;
 
 /// How many changes back a Say may name.
 const CHANGES_BACK: usize = 32;

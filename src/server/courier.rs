@@ -24,11 +24,10 @@ use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender, TrySendError}
 use rustix::event::{PollFd, PollFlags, poll};
 use slab::Slab;
 
-use super::hub::ToHub;
 use super::line::{Batch, Line, Rooms, State};
-use crate::chat::hall::{Conn, RoomId};
-use crate::chat::log::{Cursor, Entry};
+use crate::chat::log::Entry;
 use crate::chat::message::{ByeReason, ToClient};
+use crate::chat::{Conn, Cursor, RoomId};
 use crate::net::{Link, timespec};
 use crate::secure::record::Sealer;
 
@@ -63,6 +62,9 @@ pub enum Command {
     Stop,
 }
 
+/// Tells the hub that somebody has been told that they are too slow, without waiting; gives whether it was told.
+pub type ReportSlow = Box<dyn Fn(Conn) -> bool + Send>;
+
 /// The hub's end of a courier.
 pub struct Courier {
     commands: Sender<Command>,
@@ -91,13 +93,13 @@ impl Courier {
     ///
     /// # Errors
     /// Whatever the system says when it has no more threads or descriptors.
-    pub fn start(number: usize, hub: Sender<ToHub>) -> io::Result<Self> {
+    pub fn start(number: usize, report_slow: ReportSlow) -> io::Result<Self> {
         let (commands, inbox) = channel::bounded(QUEUE);
         let (ring, heard) = UnixStream::pair()?;
         ring.set_nonblocking(true)?;
         heard.set_nonblocking(true)?;
         let bell = Arc::new(Bell { waiting_for_sockets: AtomicBool::new(false), ring });
-        let round = Round::new(inbox, bell.clone(), heard, hub);
+        let round = Round::new(inbox, bell.clone(), heard, report_slow);
         let thread = thread::Builder::new().name(format!("courier {number}")).spawn(move || round.run())?;
         Ok(Self { commands, bell, thread })
     }
@@ -125,7 +127,7 @@ struct Round {
     inbox: Receiver<Command>,
     bell: Arc<Bell>,
     heard: UnixStream,
-    hub: Sender<ToHub>,
+    report_slow: ReportSlow,
     lines: Slab<Line>,
     by_conn: HashMap<Conn, usize>,
     rooms: Rooms,
@@ -147,12 +149,12 @@ struct Round {
 }
 
 impl Round {
-    fn new(inbox: Receiver<Command>, bell: Arc<Bell>, heard: UnixStream, hub: Sender<ToHub>) -> Self {
+    fn new(inbox: Receiver<Command>, bell: Arc<Bell>, heard: UnixStream, report_slow: ReportSlow) -> Self {
         Self {
             inbox,
             bell,
             heard,
-            hub,
+            report_slow,
             lines: Slab::new(),
             by_conn: HashMap::new(),
             rooms: HashMap::new(),
@@ -388,7 +390,7 @@ impl Round {
     /// Tells the hub who was slow. It may be waiting for this courier, so nobody waits for it.
     fn report(&mut self) {
         while let Some(&conn) = self.reports.last() {
-            if self.hub.try_send(ToHub::Slow(conn)).is_err() {
+            if !(self.report_slow)(conn) {
                 break;
             }
             self.reports.pop();

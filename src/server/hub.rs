@@ -17,10 +17,10 @@ use crossbeam::channel::{self, Receiver, Sender};
 use log::info;
 
 use super::courier::{Command, Courier};
-use crate::chat::Moment;
-use crate::chat::hall::{Conn, Effect, Hall, Limits, Newcomer, Note, Verdict};
+use crate::chat::hall::{Effect, Hall, Limits, Newcomer, Note, Verdict};
 use crate::chat::message::ToServer;
 use crate::chat::name::{Name, RoomName};
+use crate::chat::{Conn, Moment};
 use crate::net::Link;
 use crate::secure::record::Sealer;
 
@@ -57,7 +57,11 @@ pub enum ToHub {
 pub fn start(limits: Limits, stop: UnixStream) -> io::Result<(Sender<ToHub>, JoinHandle<()>)> {
     let (sender, inbox) = channel::bounded(QUEUE);
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let couriers = (1..=cores).map(|number| Courier::start(number, sender.clone())).collect::<io::Result<_>>()?;
+    let courier = |number| {
+        let hub = sender.clone();
+        Courier::start(number, Box::new(move |conn| hub.try_send(ToHub::Slow(conn)).is_ok()))
+    };
+    let couriers = (1..=cores).map(courier).collect::<io::Result<_>>()?;
     let hub = Hub { inbox, hall: Hall::new(limits), couriers, effects: Vec::new(), attached: 0 };
     let thread = thread::Builder::new().name("hub".into()).spawn(move || hub.run(stop))?;
     Ok((sender, thread))

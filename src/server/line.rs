@@ -5,8 +5,8 @@ use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
 
-use crate::chat::hall::{Conn, RoomId};
-use crate::chat::log::{Cursor, Entry, Log};
+use crate::chat::log::{Entry, Log};
+use crate::chat::{Conn, Cursor, RoomId};
 use crate::net::Link;
 use crate::secure::record::{MAX_RECORD_TEXT, Sealer};
 

@@ -1,0 +1,160 @@
+//! The messages of a session: fields to bytes and back. PROTOCOL.md §6.
+//!
+//! A record's text is one or more messages, one behind the other. What comes from a peer is parsed here, once.
+
+mod to_client;
+mod to_server;
+
+use std::fmt;
+
+use super::name::RoomName;
+use crate::wire::codec::{BadEncoding, Reader};
+
+pub use to_client::{BadServer, Event, Person, ToClient, Welcome};
+pub use to_server::{Numbered, ToServer};
+
+/// One process of one user, by its credential's hash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Session(pub [u8; 32]);
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "session {:02x}{:02x}…", self.0[0], self.0[1])
+    }
+}
+
+/// Words that the protocol spells out: an enum, its words, and the way back.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl $name {
+            /// The word on the wire.
+            #[must_use]
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+
+            /// What the word on the wire means, if it is one of ours.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)* _ => None }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.word())
+            }
+        }
+    };
+}
+
+words! {
+    /// Why something was not done.
+    ErrorCode {
+        /// Not in that room, already in it, not allowed, full, or too many joins.
+        Refused = "refused",
+        /// The name belongs to another key.
+        Password = "password",
+        /// Nobody such.
+        Absent = "absent",
+        /// Larger than it may be.
+        Large = "large",
+        /// The fields are not what they must be.
+        Malformed = "malformed",
+        /// Not something this server does.
+        Unsupported = "unsupported",
+        /// Not now: the roster it was written for has changed, or a number before it is missing.
+        Again = "again",
+        /// Too fast.
+        Wait = "wait",
+        /// Handed out, but the disk could not keep it.
+        Volatile = "volatile",
+    }
+}
+
+words! {
+    /// Why somebody is no longer in a room.
+    LeftReason {
+        /// By themselves.
+        Left = "left",
+        /// By an operator.
+        Kicked = "kicked",
+        /// By themselves, from somewhere else.
+        Replaced = "replaced",
+        /// The connection was lost.
+        Lost = "lost",
+        /// They did not read.
+        Slow = "slow",
+    }
+}
+
+words! {
+    /// Why the server ends a session.
+    ByeReason {
+        /// The server stops.
+        Terminated = "terminated",
+        /// By an operator.
+        Kicked = "kicked",
+        /// The same user has come in from somewhere else.
+        Replaced = "replaced",
+        /// Too much was waiting for a reader that did not read.
+        Slow = "slow",
+        /// The user left their last room.
+        Left = "left",
+    }
+}
+
+/// A record's text is not one or more messages, or counts with a number that is none: the connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a record that holds no messages")]
+pub struct NoMessages;
+
+/// The fields of one message, after its type.
+#[derive(Clone)]
+struct Fields<'a> {
+    reader: Reader<'a>,
+    count: usize,
+}
+
+impl<'a> Fields<'a> {
+    /// The type and the fields of an array `[type, field, …]`.
+    fn of(value: &'a [u8]) -> Result<(u64, Self), BadEncoding> {
+        let mut reader = Reader::new(value);
+        let count = reader.array()?.checked_sub(1).ok_or(BadEncoding)?;
+        Ok((reader.uint()?, Self { reader, count }))
+    }
+
+    /// Reads `needed` fields; those after them are a later version's, and ignored.
+    fn read<T>(
+        mut self,
+        needed: usize,
+        read: impl FnOnce(&mut Reader<'a>) -> Result<T, BadEncoding>,
+    ) -> Result<T, BadEncoding> {
+        if self.count < needed { Err(BadEncoding) } else { read(&mut self.reader) }
+    }
+}
+
+/// A record's text as messages: one or more arrays that begin with their type.
+fn split(text: &[u8]) -> Result<Vec<(u64, Fields<'_>)>, NoMessages> {
+    let mut reader = Reader::new(text);
+    let mut all = Vec::with_capacity(1);
+    while reader.left() > 0 {
+        all.push(reader.value().and_then(Fields::of).map_err(|_| NoMessages)?);
+    }
+    if all.is_empty() { Err(NoMessages) } else { Ok(all) }
+}
+
+fn room(reader: &mut Reader<'_>) -> Result<RoomName, BadEncoding> {
+    RoomName::parse(reader.text()?).map_err(|_| BadEncoding)
+}
+
+fn session(reader: &mut Reader<'_>) -> Result<Session, BadEncoding> {
+    reader.bytes_exact().map(Session)
+}
+
+#[cfg(test)]
+mod tests;
