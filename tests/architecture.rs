@@ -73,21 +73,28 @@ fn sources() -> Vec<Source> {
     let mut files = Vec::new();
     collect(&root, &mut files);
     assert!(files.len() > 20, "the sources were found");
-    files
-        .into_iter()
-        .filter(|path| path.parent() != Some(&root))
-        .map(|path| {
-            let text = fs::read_to_string(&path).unwrap();
-            let all: String = text
-                .lines()
-                .filter(|line| !line.trim_start().starts_with("//"))
-                .map(|line| format!("{line}\n"))
-                .collect();
-            let code = all.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
-            let room = path.strip_prefix(&root).unwrap().components().next().unwrap();
-            Source { room: room.as_os_str().to_string_lossy().into_owned(), path, code, all }
-        })
-        .collect()
+    let texts: Vec<String> = files.iter().map(|path| without_comments(&fs::read_to_string(path).unwrap())).collect();
+    let test_modules: Vec<&str> = texts.iter().flat_map(|text| test_modules(text)).collect();
+    let mut sources = Vec::new();
+    for (path, all) in files.iter().zip(&texts).filter(|(path, _)| path.parent() != Some(&root)) {
+        let below = path.strip_prefix(&root).unwrap().with_extension("");
+        let parts: Vec<&str> = below.iter().map(|part| part.to_str().unwrap()).collect();
+        let is_test = parts.iter().any(|part| test_modules.contains(part));
+        let code = if is_test { "" } else { all.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default() };
+        sources.push(Source { room: parts[0].to_owned(), path: path.clone(), code: code.to_owned(), all: all.clone() });
+    }
+    sources
+}
+
+fn without_comments(text: &str) -> String {
+    let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    code.join("\n")
+}
+
+/// The modules in files of their own that are there for tests only.
+fn test_modules(code: &str) -> Vec<&str> {
+    let after = code.split("#[cfg(test)]\nmod ").skip(1);
+    after.filter_map(|rest| rest.split_once(';').map(|(name, _)| name)).filter(|name| !name.contains(' ')).collect()
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
