@@ -186,7 +186,7 @@ impl CheckedCredential {
             return Err(BadCredential::Credential);
         }
         let signing = VerifyingKey::from_bytes(&fields.ed25519).map_err(|_| BadCredential::Credential)?;
-        if signing.is_weak() {
+        if signing.is_weak() || signing.to_edwards().compress().to_bytes() != fields.ed25519 {
             return Err(BadCredential::Credential);
         }
         Ok(Self {
@@ -230,7 +230,7 @@ impl CheckedCredential {
 
     /// Whether `signature` is this credential's key's over `message`, strictly (§2).
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        Signature::from_slice(signature).is_ok_and(|signature| self.signing.verify_strict(message, &signature).is_ok())
+        verifies_strictly(&self.signing, message, signature)
     }
 }
 
@@ -262,6 +262,14 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Small-order keys, small-order R, and R or S in a second spelling are refused (§2); a key in one was by `check`.
+fn verifies_strictly(key: &VerifyingKey, message: &[u8], signature: &[u8]) -> bool {
+    Signature::from_slice(signature).is_ok_and(|signature| key.verify_strict(message, &signature).is_ok())
+}
+
 fn session(credential: &[u8]) -> [u8; 32] {
     Sha256::digest(credential).into()
 }
+
+#[cfg(test)]
+mod tests;

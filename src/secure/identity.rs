@@ -133,6 +133,7 @@ impl PublicIdentity {
     }
 
     /// The PEM text ("BEGIN PUBLIC KEY").
+    #[allow(clippy::missing_panics_doc, reason = "what was parsed or made as a key can be encoded")]
     #[must_use]
     pub fn to_pem(&self) -> String {
         self.key.to_public_key_pem(LineEnding::LF).expect("a key that was encoded once can be again")
@@ -205,6 +206,7 @@ impl Identity {
     }
 
     /// The PKCS#8 PEM text, encrypted if there is a passphrase (PBES2, scrypt and AES-256-CBC; OpenSSL reads it).
+    #[allow(clippy::missing_panics_doc, reason = "what was parsed or made as a key can be encoded")]
     #[must_use]
     pub fn to_pem(&self, passphrase: Option<&str>) -> Zeroizing<String> {
         match passphrase {
@@ -232,13 +234,18 @@ impl Identity {
     pub(super) fn decrypt(&self, rng: &mut impl CryptoRng, label: &str, ciphertext: &[u8]) -> [u8; 32] {
         let mut secret = [0; 32];
         rng.fill_bytes(&mut secret);
-        let padding = Oaep::<Sha256>::new_with_label(label.as_bytes());
-        if let Ok(opened) = self.private.decrypt_blinded(rng, padding, ciphertext).map(Zeroizing::new)
+        if let Some(opened) = self.opened(rng, label.as_bytes(), ciphertext)
             && let Ok(opened) = <&[u8; 32]>::try_from(opened.as_slice())
         {
             secret = *opened;
         }
         secret
+    }
+
+    /// What was encrypted, of any length; nothing where OAEP fails.
+    fn opened(&self, rng: &mut impl CryptoRng, label: &[u8], ciphertext: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let padding = Oaep::<Sha256>::new_with_label(label);
+        self.private.decrypt_blinded(rng, padding, ciphertext).map(Zeroizing::new).ok()
     }
 
     fn from_pkcs8(der: &[u8]) -> Result<Self, BadKey> {
@@ -267,3 +274,6 @@ impl Identity {
 fn check_size(bits: usize) -> Result<(), BadKey> {
     if KEY_BITS.contains(&bits) { Ok(()) } else { Err(BadKey::Size(bits)) }
 }
+
+#[cfg(test)]
+mod tests;

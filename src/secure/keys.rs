@@ -141,3 +141,6 @@ fn expand(prk: &[u8; 32], info: &[u8], out: &mut [u8]) {
         .and_then(|hkdf| hkdf.expand(info, out).map_err(|_| hkdf::InvalidPrkLength))
         .expect("a 32-byte PRK and at most 8,160 bytes out are within RFC 5869");
 }
+
+#[cfg(test)]
+mod tests;

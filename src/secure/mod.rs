@@ -15,3 +15,5 @@ pub mod identity;
 mod keys;
 pub mod record;
 mod seal;
+#[cfg(test)]
+mod vectors;

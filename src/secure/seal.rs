@@ -43,3 +43,6 @@ fn mac(keys: &StepKeys, ciphertext: &[u8]) -> Hmac<Sha256> {
         .expect("HMAC takes a key of any length")
         .chain_update(ciphertext)
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,6 +102,7 @@ pub(super) fn hello(share: &Share<ML_KEM_KEY>) -> Vec<u8> {
 /// The share that a first message has for our version; `None` if it offers only others.
 pub(super) fn parse_hello(message: &[u8]) -> Result<Option<Share<ML_KEM_KEY>>, BadEncoding> {
     let mut reader = Reader::new(message);
+    reader.clone().value()?; // whole, as the depth of what is passed over below counts from out here
     if reader.array()? != 2 || reader.uint()? != 1 {
         return Err(BadEncoding);
     }

@@ -68,3 +68,6 @@ pub enum Failed {
     #[error("the server could not prove who it is: {0}")]
     Server(BadCredential),
 }
+
+#[cfg(test)]
+mod tests;

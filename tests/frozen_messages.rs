@@ -1,0 +1,300 @@
+//! The encoding and the messages against `tests/vectors/frozen.json`, which the Python implementation in
+//! `tests/interop` made; what the handshake and the keys have in it is checked beside them, in `src/secure`.
+
+use std::sync::LazyLock;
+
+use cfb_chat::chat::message::{
+    BadServer, ByeReason, ErrorCode, Event, LeftReason, NoMessages, Numbered, Person, Session, ToClient, ToServer,
+    Welcome,
+};
+use cfb_chat::chat::name::{Name, RoomName};
+use cfb_chat::secure::credential::{BadCredential, CheckedCredential, Presented, Role, UnixSeconds};
+use cfb_chat::secure::handshake::{Failed, RefusalCode, client};
+use cfb_chat::wire::codec::{BadEncoding, Reader, Writer};
+use serde_json::Value;
+
+static FROZEN: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(include_str!("vectors/frozen.json")).expect("the frozen values are JSON"));
+
+/// Frozen cases, of which there is at least one.
+fn cases(value: &Value) -> &[Value] {
+    let cases = value.as_array().expect("an array stands here");
+    assert!(!cases.is_empty());
+    cases
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a text stands here")
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().expect("a number stands here")
+}
+
+fn hex(value: &Value) -> Vec<u8> {
+    let digits = text(value);
+    assert!(digits.len().is_multiple_of(2), "whole bytes: {digits}");
+    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal")).collect()
+}
+
+/// A value of the encoding as the file writes it: `{"hex": …}` is a byte string.
+fn write(writer: Writer, value: &Value) -> Writer {
+    match value {
+        Value::Number(_) => writer.uint(number(value)),
+        Value::String(text) => writer.text(text),
+        Value::Object(_) => writer.bytes(&hex(&value["hex"])),
+        Value::Array(all) => all.iter().fold(writer.array(all.len()), write),
+        other => panic!("{other} is no value of the encoding"),
+    }
+}
+
+fn reads_as(reader: &mut Reader<'_>, value: &Value) -> Result<(), BadEncoding> {
+    match value {
+        Value::Number(_) => assert_eq!(reader.uint()?, number(value)),
+        Value::String(text) => assert_eq!(reader.text()?, text),
+        Value::Object(_) => assert_eq!(reader.bytes()?, hex(&value["hex"])),
+        Value::Array(all) => {
+            assert_eq!(reader.array()?, all.len());
+            all.iter().try_for_each(|value| reads_as(reader, value))?;
+        }
+        other => panic!("{other} is no value of the encoding"),
+    }
+    Ok(())
+}
+
+/// One value of any kind, and nothing behind it.
+fn is_one_value(bytes: &[u8]) -> Result<(), BadEncoding> {
+    let mut reader = Reader::new(bytes);
+    reader.value()?;
+    reader.end()
+}
+
+#[test]
+fn values_have_the_frozen_encoding_and_no_other() {
+    for case in cases(&FROZEN["encodings"]) {
+        let (value, encoding) = (&case["value"], hex(&case["encoding"]));
+        assert_eq!(write(Writer::new(), value).finish(), encoding, "{value}");
+        let mut reader = Reader::new(&encoding);
+        assert_eq!(reads_as(&mut reader, value).and_then(|()| reader.end()), Ok(()), "{value}");
+        assert_eq!(Reader::new(&encoding).value(), Ok(&encoding[..]), "{value}");
+        assert_eq!(is_one_value(&[&encoding[..], &[0]].concat()), Err(BadEncoding), "{value}, and a byte");
+        for length in 0..encoding.len() {
+            assert_eq!(is_one_value(&encoding[..length]), Err(BadEncoding), "{value}, cut off at {length}");
+        }
+    }
+}
+
+#[test]
+fn frozen_invalid_encodings_are_refused() {
+    for case in cases(&FROZEN["invalid_encodings"]) {
+        let encoding = hex(&case["encoding"]);
+        assert_eq!(is_one_value(&encoding), Err(BadEncoding), "{encoding:02x?}: {}", case["reason"]);
+        // In a field's place, and in a message's, where nothing at all is no fault.
+        let behind_a_message = [&[0x81, 0x18, 24][..], &encoding].concat();
+        let as_a_field = [&[0x82, 0x18, 24][..], &encoding].concat();
+        for record in [as_a_field, behind_a_message].iter().take(if encoding.is_empty() { 1 } else { 2 }) {
+            assert_eq!(ToServer::parse_all(record), Err(NoMessages), "{record:02x?}");
+            assert_eq!(ToClient::parse_all(record), Err(BadServer::NoMessages), "{record:02x?}");
+        }
+    }
+}
+
+/// A field of a frozen message or event, by its name.
+fn field<'a>(case: &'a Value, name: &str) -> &'a Value {
+    let mut named = cases(&case["fields"]).iter().filter(|field| field["name"] == name);
+    let found = named.next().unwrap_or_else(|| panic!("{} has no field {name}", case["name"]));
+    assert!(named.next().is_none());
+    &found["value"]
+}
+
+fn room(case: &Value) -> RoomName {
+    RoomName::parse(text(field(case, "room"))).expect("a frozen room is one")
+}
+
+fn session(value: &Value) -> Session {
+    Session(hex(&value["hex"]).try_into().expect("a session is 32 bytes"))
+}
+
+/// What we read a frozen message from a client as, and whether we send it too.
+fn from_client(case: &Value) -> (ToServer, bool) {
+    let unsupported = |n| ToServer::Numbered { n, body: Numbered::Unsupported };
+    match text(&case["name"]) {
+        "Join" => {
+            let password = text(field(case, "password")).to_owned();
+            (ToServer::Join { room: room(case), password, cursor: number(field(case, "cursor")) }, true)
+        }
+        "Say" => {
+            let (change, envelope) = (number(field(case, "change")), hex(&field(case, "envelope")["hex"]));
+            let body = Numbered::Say { room: room(case), change, envelope };
+            (ToServer::Numbered { n: number(field(case, "n")), body }, true)
+        }
+        "Whisper" | "Share" | "Letter" => (unsupported(number(field(case, "n"))), false),
+        "Lookup" | "Command" => (ToServer::Unsupported, false),
+        "Seen" => (ToServer::Seen(number(field(case, "cursor"))), true),
+        "Leave" => (ToServer::Leave(room(case)), true),
+        "Ping" => (ToServer::Ping, true),
+        other => panic!("a new message {other}"),
+    }
+}
+
+/// What we read a frozen message from a server as, and whether we send it too.
+fn from_server(case: &Value) -> (ToClient, bool) {
+    let message = match text(&case["name"]) {
+        "Welcome" => ToClient::Welcome(Welcome {
+            room: room(case),
+            sessions: cases(field(case, "sessions")).iter().map(session).collect(),
+            change: number(field(case, "change")),
+            resumed: number(field(case, "resumed")) == 1,
+            cursor: number(field(case, "cursor")),
+            at: number(field(case, "at")),
+            notice: text(field(case, "notice")).to_owned(),
+            longest_text: number(field(case, "longest text")),
+        }),
+        "Accepted" => ToClient::Accepted(number(field(case, "n"))),
+        "Event" => {
+            let said = &cases(&FROZEN["events"])[0];
+            let shown: Vec<Value> = cases(&said["fields"]).iter().map(|field| field["value"].clone()).collect();
+            assert_eq!(cases(field(case, "event"))[1..], shown, "the first frozen event");
+            let (cursor, at) = (number(field(case, "cursor")), number(field(case, "at")));
+            ToClient::Event { cursor, at, event: event(said).0 }
+        }
+        "Person" => ToClient::Person(Person {
+            spki: hex(&field(case, "SPKI")["hex"]),
+            credential: hex(&field(case, "credential")["hex"]),
+            signature: hex(&field(case, "signature")["hex"]),
+        }),
+        "Error" => {
+            let code = ErrorCode::from_word(text(field(case, "code"))).expect("a code");
+            ToClient::Error { code, text: text(field(case, "text")).to_owned(), n: number(field(case, "n")) }
+        }
+        "Found" => return (ToClient::Unknown, false),
+        "Pong" => ToClient::Pong,
+        "Bye" => ToClient::Bye(ByeReason::from_word(text(field(case, "reason"))).expect("a reason")),
+        other => panic!("a new message {other}"),
+    };
+    (message, true)
+}
+
+/// What we read a frozen event as, and whether we send it too.
+fn event(case: &Value) -> (Event, bool) {
+    let session = || session(field(case, "session"));
+    let change = || number(field(case, "change"));
+    let event = match text(&case["name"]) {
+        "said" => {
+            let envelope = hex(&field(case, "envelope")["hex"]);
+            Event::Said { room: room(case), session: session(), change: change(), envelope }
+        }
+        "joined" => Event::Joined { room: room(case), session: session(), change: change() },
+        "left" => {
+            let reason = LeftReason::from_word(text(field(case, "reason"))).expect("a reason");
+            Event::Left { room: room(case), session: session(), change: change(), reason }
+        }
+        "notice" => Event::Notice(text(field(case, "text")).to_owned()),
+        "whispered" | "shared" | "letter" | "absence" => return (Event::Unknown, false),
+        other => panic!("a new event {other}"),
+    };
+    (event, true)
+}
+
+/// `[type, field, …]`, written value by value.
+fn from_its_fields(case: &Value) -> Vec<u8> {
+    let fields = case["fields"].as_array().expect("fields");
+    let head = Writer::new().array(1 + fields.len()).uint(number(&case["type"]));
+    fields.iter().fold(head, |writer, field| write(writer, &field["value"])).finish()
+}
+
+#[test]
+fn frozen_messages_are_written_and_read_as_they_stand() {
+    let (mut written, mut only_read) = (0, 0);
+    for case in cases(&FROZEN["messages"]) {
+        let (encoding, kind) = (hex(&case["encoding"]), number(&case["type"]));
+        let name = &case["name"];
+        let ours = if kind < 32 {
+            let (message, ours) = from_client(case);
+            assert_eq!(ToServer::parse_all(&encoding), Ok(vec![message.clone()]), "{name}");
+            ours.then(|| message.encode())
+        } else {
+            let (message, ours) = from_server(case);
+            assert_eq!(ToClient::parse_all(&encoding), Ok(vec![message.clone()]), "{name}");
+            ours.then(|| message.encode())
+        };
+        match ours {
+            Some(ours) => {
+                assert_eq!(ours, encoding, "{name}");
+                written += 1;
+            }
+            None => only_read += 1,
+        }
+        assert_eq!(from_its_fields(case), encoding, "{name}");
+    }
+    assert_eq!((written, only_read), (12, 6));
+}
+
+#[test]
+fn frozen_messages_follow_one_another_in_a_record() {
+    let of_kinds = |kinds: std::ops::Range<u64>| {
+        cases(&FROZEN["messages"]).iter().filter(move |case| kinds.contains(&number(&case["type"])))
+    };
+    let together: Vec<u8> = of_kinds(16..32).flat_map(|case| hex(&case["encoding"])).collect();
+    let expected: Vec<_> = of_kinds(16..32).map(|case| from_client(case).0).collect();
+    assert_eq!(ToServer::parse_all(&together), Ok(expected));
+    let together: Vec<u8> = of_kinds(32..40).flat_map(|case| hex(&case["encoding"])).collect();
+    let expected: Vec<_> = of_kinds(32..40).map(|case| from_server(case).0).collect();
+    assert_eq!(ToClient::parse_all(&together), Ok(expected));
+}
+
+#[test]
+fn frozen_events_are_written_and_read_as_they_stand() {
+    let (cursor, at) = (6, 1_700_000_000_124);
+    let (mut written, mut only_read) = (0, 0);
+    for case in cases(&FROZEN["events"]) {
+        let head = Writer::new().array(4).uint(34).uint(cursor).uint(at).finish();
+        let encoding = [head, hex(&case["encoding"])].concat();
+        assert_eq!(from_its_fields(case), hex(&case["encoding"]), "{}", case["name"]);
+        let (event, ours) = event(case);
+        let message = ToClient::Event { cursor, at, event };
+        assert_eq!(ToClient::parse_all(&encoding), Ok(vec![message.clone()]), "{}", case["name"]);
+        if ours {
+            assert_eq!(message.encode(), encoding, "{}", case["name"]);
+            written += 1;
+        } else {
+            only_read += 1;
+        }
+    }
+    assert_eq!((written, only_read), (4, 4));
+}
+
+#[test]
+fn frozen_refusals_are_written_and_read_as_they_stand() {
+    use RefusalCode::{Busy, Clock, Credential, Malformed, Name, Refused, Version};
+    let codes = [Version, Malformed, Credential, Clock, Name, Refused, Busy];
+    let frozen = cases(&FROZEN["refusals"]);
+    assert_eq!(frozen.len(), codes.len());
+    for (case, code) in frozen.iter().zip(codes) {
+        assert_eq!(code.word(), text(&case["code"]));
+        assert_eq!(code.message(), hex(&case["encoding"]));
+        let (start, _) = client::Start::new(&mut rand::rng());
+        assert_eq!(start.agree(&hex(&case["encoding"])).err(), Some(Failed::RefusedBare(code)));
+    }
+}
+
+#[test]
+fn frozen_bad_credentials_are_refused_by_the_rule_for_names_that_is_ours() {
+    let now = UnixSeconds(number(&FROZEN["now"]));
+    let check = |case: &Value, spki: &[u8]| {
+        let (credential, signature) = (hex(&case["credential"]), hex(&case["signature"]));
+        let presented = Presented { spki, credential: &credential, signature: &signature };
+        CheckedCredential::check(presented, Role::User, now, |name| Name::parse(name).is_ok()).map(|_| ())
+    };
+    let good = hex(&FROZEN["identities"]["Ira"]["spki"]);
+    assert_eq!(check(&FROZEN["credentials"]["Ira"], &good), Ok(()));
+    for case in cases(&FROZEN["refused_user_credentials"]) {
+        let expected = match text(&case["code"]) {
+            "credential" => BadCredential::Credential,
+            "clock" => BadCredential::Clock,
+            "name" => BadCredential::Name,
+            other => panic!("a new code {other}"),
+        };
+        assert_eq!(check(case, &hex(&case["spki"])), Err(expected), "{}", case["why"]);
+    }
+}
