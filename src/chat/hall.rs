@@ -38,6 +38,15 @@ pub struct Newcomer {
     pub person: Arc<[u8]>,
 }
 
+/// What somebody says who is not in yet.
+#[derive(Clone, Debug)]
+pub enum Asks {
+    /// Their first message.
+    First(ToServer),
+    /// Another try, with a password.
+    OnceMore(ToServer),
+}
+
 /// What becomes of somebody's first message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -45,8 +54,8 @@ pub enum Verdict {
     Admitted,
     /// Another try, with a password, is allowed.
     OnceMore,
-    /// The connection ends, after what there is to say.
-    Closed,
+    /// The connection ends, after what there is to say, for this reason; its [`Effect::End`] is among the effects.
+    Closed(&'static str),
 }
 
 /// What is to be done, in this order.
@@ -155,39 +164,47 @@ impl Hall {
         }
     }
 
-    /// Somebody's first message, or their second after [`Verdict::OnceMore`].
-    pub fn arrive(&mut self, who: Newcomer, first: &ToServer, now: Moment, out: &mut Vec<Effect>) -> Verdict {
+    /// Somebody's first message, or their second after [`Verdict::OnceMore`], which is the last.
+    pub fn arrive(&mut self, who: Newcomer, asks: &Asks, now: Moment, out: &mut Vec<Effect>) -> Verdict {
         let conn = who.conn;
-        let ToServer::Join { room, .. } = first else {
-            return Verdict::Closed;
+        let verdict = self.decide(who, asks, now, out);
+        if let Verdict::Closed(_) = verdict {
+            out.push(Effect::End(conn));
+        }
+        verdict
+    }
+
+    fn decide(&mut self, who: Newcomer, asks: &Asks, now: Moment, out: &mut Vec<Effect>) -> Verdict {
+        let conn = who.conn;
+        let (Asks::First(ToServer::Join { room, .. }) | Asks::OnceMore(ToServer::Join { room, .. })) = asks else {
+            return Verdict::Closed("its first message is no Join");
+        };
+        let mut refuse = |code, why| {
+            out.push(refusal(conn, code, why));
+            Verdict::Closed(why)
         };
         if self.ended.has(who.session) || self.present.values().any(|present| present.who.session == who.session) {
-            out.push(refusal(conn, ErrorCode::Refused, "that session has been here before: begin a new one"));
-            return Verdict::Closed;
+            return refuse(ErrorCode::Refused, "that session has been here before: begin a new one");
         }
         if !self.names.claim(&who.name, who.owner, conn, |conn| self.present.contains_key(&conn)) {
-            out.push(refusal(
-                conn,
-                ErrorCode::Password,
-                "that name, or one that looks like it, belongs to another key",
-            ));
-            return Verdict::OnceMore;
+            let closed = refuse(ErrorCode::Password, "that name, or one that looks like it, belongs to another key");
+            return if matches!(asks, Asks::First(_)) { Verdict::OnceMore } else { closed };
         }
         let earlier =
             self.present.values().find(|other| other.who.owner == who.owner && other.who.name.looks_like(&who.name));
-        if let Some(earlier) = earlier.map(|present| present.who.conn) {
-            self.end(earlier, ByeReason::Replaced, LeftReason::Replaced, now, out);
+        let earlier = earlier.map(|present| present.who.conn);
+        if earlier.is_none() && self.limits.sessions.is_some_and(|most| self.present.len() >= most) {
+            return refuse(ErrorCode::Refused, "the server is full");
         }
-        if self.limits.sessions.is_some_and(|most| self.present.len() >= most) {
-            out.push(refusal(conn, ErrorCode::Refused, "the server is full"));
-            return Verdict::Closed;
+        if let Some(earlier) = earlier {
+            self.end(earlier, ByeReason::Replaced, LeftReason::Replaced, now, out);
         }
         let present = Present { who, rooms: Vec::new(), numbers: Numbers::default(), messages: Bucket::default() };
         self.present.insert(conn, present);
         if let Err(why) = self.join(conn, room, now, out) {
             self.forget(conn);
             out.push(refusal(conn, ErrorCode::Refused, why));
-            return Verdict::Closed;
+            return Verdict::Closed(why);
         }
         Verdict::Admitted
     }

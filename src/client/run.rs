@@ -57,7 +57,7 @@ pub fn run(config: &Config, screen: &mut dyn Screen) -> Result<(), ClientError> 
     thread::Builder::new().name("reader".into()).spawn(move || read(incoming, silence, &records))?;
     let mut talk = Talk { config, session, sealer: channel.sealer, link, arrived, last_sent: Instant::now(), screen };
     talk.send(&join)?;
-    let outcome = talk.come_in().and_then(|()| talk.go_on());
+    let outcome = talk.go();
     talk.link.close(std::net::Shutdown::Both);
     talk.screen.close();
     outcome
@@ -100,6 +100,8 @@ struct Talk<'a> {
 /// How a session goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
+    /// The server is yet to let one in.
+    Joining(Instant),
     /// Lines are taken.
     Talking,
     /// The user has said all: it is delivered, and then left.
@@ -109,84 +111,58 @@ enum Mode {
 }
 
 impl Talk<'_> {
-    /// Until the server lets one in.
-    fn come_in(&mut self) -> Result<(), ClientError> {
-        let deadline = Instant::now() + self.config.timing.join;
-        loop {
-            let arrived = self.arrived.recv_deadline(deadline);
-            for progress in self.take(arrived.unwrap_or(Err(Silenced::Ended(Ended::Silent))))? {
-                match progress {
-                    Progress::Goes => {}
-                    Progress::Welcomed => {
-                        self.screen.show(&Shown::Step("Initial set up had been completed!"))?;
-                        self.screen.show(&Shown::Step("Now you can start to exchange messages"))?;
-                        return Ok(());
-                    }
-                    Progress::Refused(code, text) => return Err(self.refused(code, &text)),
-                    Progress::Bye(reason) => return Err(ClientError::Ended(reason)),
-                }
-            }
-        }
-    }
-
-    /// Until the end.
-    fn go_on(&mut self) -> Result<(), ClientError> {
+    /// From the Join to the end.
+    fn go(&mut self) -> Result<(), ClientError> {
         let interrupts = interrupts()?;
-        let input = self.screen.start_input()?;
-        let mut mode = Mode::Talking;
+        let mut input = never();
+        let mut mode = Mode::Joining(Instant::now() + self.config.timing.join);
         loop {
             self.send_due()?;
-            if let Mode::Leaving(deadline) = mode
-                && Instant::now() >= deadline
-            {
-                return self.gone();
-            }
-            if mode == Mode::Finishing && self.session.undelivered() == 0 {
-                let leave = self.session.leave();
-                self.send(&leave)?;
-                mode = Mode::Leaving(Instant::now() + self.config.timing.leave);
+            match mode {
+                Mode::Joining(deadline) if Instant::now() >= deadline => {
+                    return Err(self.lost(&Ended::Silent.to_string()));
+                }
+                Mode::Leaving(deadline) if Instant::now() >= deadline => return self.gone(),
+                Mode::Finishing if self.session.undelivered() == 0 => {
+                    let leave = self.session.leave();
+                    self.send(&leave)?;
+                    mode = Mode::Leaving(Instant::now() + self.config.timing.leave);
+                }
+                _ => {}
             }
             let takes_lines = mode == Mode::Talking && self.session.has_room();
             let lines = if takes_lines { input.clone() } else { never() };
             select! {
                 recv(self.arrived) -> arrived => {
-                    let arrived = arrived.unwrap_or(Err(Silenced::Ended(Ended::Closed)));
-                    if self.hear(arrived, mode)? == Some(ByeReason::Left) {
-                        return Ok(());
+                    for progress in self.take(arrived.unwrap_or(Err(Silenced::Ended(Ended::Closed))))? {
+                        match progress {
+                            Progress::Goes => {}
+                            Progress::Welcomed => {
+                                input = self.screen.start_input()?;
+                                mode = Mode::Talking;
+                            }
+                            Progress::Refused(code, text) => return Err(self.refused(code, &text)),
+                            Progress::Bye(ByeReason::Left) if matches!(mode, Mode::Leaving(_)) => return Ok(()),
+                            Progress::Bye(reason) => return Err(ClientError::Ended(reason)),
+                        }
                     }
                 }
                 recv(lines) -> line => mode = self.obey(line.unwrap_or(Input::End), mode)?,
                 recv(interrupts) -> _ => mode = match mode {
-                    // Whoever is in a hurry leaves at once; what is not delivered is said below.
                     Mode::Talking => Mode::Finishing,
-                    _ => return self.gone(),
+                    // Nothing said yet, or in a hurry: what is not delivered is told.
+                    Mode::Joining(_) | Mode::Finishing | Mode::Leaving(_) => return self.gone(),
                 },
                 default(self.patience(mode)) => {}
             }
         }
     }
 
-    /// Takes in what has arrived, and shows it.
-    fn hear(&mut self, arrived: Arrived, mode: Mode) -> Result<Option<ByeReason>, ClientError> {
-        for progress in self.take(arrived)? {
-            match progress {
-                Progress::Bye(ByeReason::Left) if matches!(mode, Mode::Leaving(_)) => {
-                    return Ok(Some(ByeReason::Left));
-                }
-                Progress::Bye(reason) => return Err(ClientError::Ended(reason)),
-                Progress::Goes | Progress::Welcomed | Progress::Refused(..) => {}
-            }
-        }
-        Ok(None)
-    }
-
     fn take(&mut self, arrived: Arrived) -> Result<Vec<Progress>, ClientError> {
         let messages = match arrived {
             Ok(messages) => messages,
             Err(Silenced::Broken(error)) => return Err(ClientError::Broken(error.to_string())),
-            Err(Silenced::Ended(ended)) => {
-                return Err(ClientError::Lost { why: ended.to_string(), undelivered: self.session.undelivered() });
-            }
+            Err(Silenced::Ended(ended)) => return Err(self.lost(&ended.to_string())),
         };
         let (mut all, mut shown) = (Vec::new(), Vec::new());
         let mut broken = None;
@@ -253,24 +229,28 @@ impl Talk<'_> {
             Ok(()) => Ok(()),
             // Why it ended may still be waiting to be read: that is the better answer.
             Err(error) if is_gone(&error) => Ok(()),
-            Err(error) => Err(ClientError::Lost { why: error.to_string(), undelivered: self.session.undelivered() }),
+            Err(error) => Err(self.lost(&error.to_string())),
         }
     }
 
     /// How long nothing need be done.
     fn patience(&self, mode: Mode) -> Duration {
         let ping = self.last_sent + self.config.timing.ping;
-        let leave = if let Mode::Leaving(deadline) = mode { Some(deadline) } else { None };
-        let next = [Some(ping), leave, self.session.due_at()].into_iter().flatten().min().unwrap_or(ping);
+        let deadline = match mode {
+            Mode::Joining(deadline) | Mode::Leaving(deadline) => Some(deadline),
+            Mode::Talking | Mode::Finishing => None,
+        };
+        let next = [Some(ping), deadline, self.session.due_at()].into_iter().flatten().min().unwrap_or(ping);
         next.saturating_duration_since(Instant::now())
     }
 
     /// Left without the server's goodbye.
-    fn gone(&mut self) -> Result<(), ClientError> {
-        match self.session.undelivered() {
-            0 => Ok(()),
-            undelivered => Err(ClientError::Lost { why: "left in a hurry".into(), undelivered }),
-        }
+    fn gone(&self) -> Result<(), ClientError> {
+        if self.session.undelivered() == 0 { Ok(()) } else { Err(self.lost("left in a hurry")) }
+    }
+
+    fn lost(&self, why: &str) -> ClientError {
+        ClientError::Lost { why: why.to_owned(), undelivered: self.session.undelivered() }
     }
 
     fn refused(&self, code: ErrorCode, text: &str) -> ClientError {

@@ -177,6 +177,8 @@ impl Session {
         }
         self.grow(welcome.cursor)?;
         self.roster = Some(Roster::new(welcome, self.own, &self.people)?);
+        shown.push(Shown::Step("Initial set up had been completed!"));
+        shown.push(Shown::Step("Now you can start to exchange messages"));
         self.longest_text = usize::try_from(welcome.longest_text).unwrap_or(MAX_TEXT).min(MAX_TEXT);
         for session in &welcome.sessions {
             if let Some(Member::Refused(why)) = self.people.get(*session) {

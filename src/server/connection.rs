@@ -11,7 +11,7 @@ use super::Shared;
 use super::gate::{Failure, Source, Ticket};
 use super::hub::ToHub;
 use crate::chat::Conn;
-use crate::chat::hall::{Newcomer, Verdict};
+use crate::chat::hall::{Asks, Newcomer, Verdict};
 use crate::chat::message::{NoMessages, Person, Session, ToClient, ToServer};
 use crate::chat::name::Name;
 use crate::chat::pace::Bucket;
@@ -89,27 +89,23 @@ impl Connection {
         incoming: &mut Incoming,
         messages: &mut Vec<ToServer>,
     ) -> Result<(), Turned> {
-        for last_try in [false, true] {
+        let mut asks = Asks::First(messages.remove(0));
+        loop {
             let (answer, verdict) = channel::bounded(1);
-            let first = messages.remove(0);
-            let asked = shared.hub.send(ToHub::Arrive(Box::new(who.clone()), first, answer));
+            let asked = shared.hub.send(ToHub::Arrive(Box::new(who.clone()), asks, answer));
             match asked.ok().and_then(|()| verdict.recv().ok()) {
                 Some(Verdict::Admitted) => return Ok(()),
-                Some(Verdict::OnceMore) if !last_try => {
-                    *messages = first_messages(incoming, Instant::now() + shared.timing.once_more)?;
-                }
                 Some(Verdict::OnceMore) => {
-                    self.hear_out(incoming, shared.timing.farewell);
-                    return Err(Turned::refused("the name belongs to another key"));
+                    *messages = first_messages(incoming, Instant::now() + shared.timing.once_more)?;
+                    asks = Asks::OnceMore(messages.remove(0));
                 }
-                Some(Verdict::Closed) => {
+                Some(Verdict::Closed(why)) => {
                     self.hear_out(incoming, shared.timing.farewell);
-                    return Err(Turned::refused("may not join"));
+                    return Err(Turned::refused(why));
                 }
-                None => break,
+                None => return Err(Turned::refused("the server stops")),
             }
         }
-        Err(Turned::refused("the server stops"))
     }
 
     /// Passes on what is said, until the connection ends.

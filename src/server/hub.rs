@@ -17,7 +17,7 @@ use crossbeam::channel::{self, Receiver, Sender};
 use log::info;
 
 use super::courier::{Command, Courier};
-use crate::chat::hall::{Effect, Hall, Limits, Newcomer, Note, Verdict};
+use crate::chat::hall::{Asks, Effect, Hall, Limits, Newcomer, Note, Verdict};
 use crate::chat::message::ToServer;
 use crate::chat::name::{Name, RoomName};
 use crate::chat::{Conn, Moment};
@@ -37,7 +37,7 @@ pub enum ToHub {
     /// Somebody has proved who they are; what they are sent goes this way.
     Attach(Conn, Arc<dyn Link>, Sealer),
     /// Their first message, or the second after [`Verdict::OnceMore`].
-    Arrive(Box<Newcomer>, ToServer, Sender<Verdict>),
+    Arrive(Box<Newcomer>, Asks, Sender<Verdict>),
     /// Another message.
     Said(Conn, ToServer),
     /// The connection has ended.
@@ -108,12 +108,8 @@ impl Hub {
                 self.attached += 1;
                 self.courier(conn).send(Command::Attach(conn, link, sealer));
             }
-            ToHub::Arrive(who, first, answer) => {
-                let conn = who.conn;
-                let verdict = self.hall.arrive(*who, &first, now(), &mut self.effects);
-                if verdict == Verdict::Closed {
-                    self.effects.push(Effect::End(conn));
-                }
+            ToHub::Arrive(who, asks, answer) => {
+                let verdict = self.hall.arrive(*who, &asks, now(), &mut self.effects);
                 // It waits for this, unless it has ended.
                 let _ = answer.try_send(verdict);
             }
@@ -134,7 +130,8 @@ impl Hub {
     }
 
     fn carry_out(&mut self) {
-        for effect in std::mem::take(&mut self.effects) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
             match effect {
                 Effect::Tell(conn, bytes) => self.courier(conn).send(Command::Tell(conn, bytes)),
                 Effect::Post(room, entry) => {
@@ -152,6 +149,8 @@ impl Hub {
                 Effect::Note(Note::Left(name)) => info!("[+] {name} left the server."),
             }
         }
+        // Its room is kept for the next.
+        self.effects = effects;
     }
 
     fn courier(&self, conn: Conn) -> &Courier {

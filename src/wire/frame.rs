@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn nothing_large_is_held_while_nothing_waits() {
         let mut deframer = Deframer::new(MAX_FRAME);
-        deframer.feed(&frame(&[7; MAX_FRAME]));
+        deframer.feed(&frame(&vec![7; MAX_FRAME]));
         assert_eq!(frames(&mut deframer), [vec![7; MAX_FRAME]]);
         assert!(deframer.held.capacity() <= KEPT);
     }

@@ -1,6 +1,8 @@
 use super::*;
 use std::time::{Duration, Instant};
 
+const USED: &str = "that session has been here before: begin a new one";
+
 struct Test {
     hall: Hall,
     now: Moment,
@@ -22,7 +24,7 @@ impl Test {
             person: ToClient::Pong.encode().into(),
         };
         self.effects.clear();
-        self.hall.arrive(who, &join("#lobby"), self.now, &mut self.effects)
+        self.hall.arrive(who, &Asks::First(join("#lobby")), self.now, &mut self.effects)
     }
 
     fn receive(&mut self, conn: u64, message: ToServer) -> Vec<ToClient> {
@@ -142,9 +144,9 @@ fn the_same_user_replaces_and_another_key_is_refused() {
 fn a_session_that_was_here_is_not_taken_again() {
     let mut test = Test::new(Limits::standard());
     test.arrive(1, "Ira", 1, 1);
-    assert_eq!(test.arrive(2, "Ira", 1, 1), Verdict::Closed, "present");
+    assert_eq!(test.arrive(2, "Ira", 1, 1), Verdict::Closed(USED), "present");
     test.hall.lost(Conn(1), test.now, &mut Vec::new());
-    assert_eq!(test.arrive(3, "Ira", 1, 1), Verdict::Closed, "ended");
+    assert_eq!(test.arrive(3, "Ira", 1, 1), Verdict::Closed(USED), "ended");
 }
 
 #[test]
@@ -181,7 +183,7 @@ fn joins_are_bounded_and_leaves_count_but_are_never_refused() {
 fn full_rooms_and_full_servers_refuse() {
     let mut test = Test::new(Limits { members: Some(1), sessions: Some(2), ..Limits::standard() });
     test.arrive(1, "Ira", 1, 1);
-    assert_eq!(test.arrive(2, "sahnawaz", 2, 2), Verdict::Closed);
+    assert_eq!(test.arrive(2, "sahnawaz", 2, 2), Verdict::Closed("the room is full"));
     assert_eq!(Test::codes(&test.told(2)), [(ErrorCode::Refused, 0)]);
     assert_eq!(test.hall.who().len(), 1);
 }
@@ -196,6 +198,6 @@ fn a_first_message_other_than_join_is_the_end() {
         session: Session([1; 32]),
         person: [].into(),
     };
-    let verdict = test.hall.arrive(who, &ToServer::Ping, test.now, &mut test.effects);
-    assert_eq!((verdict, test.effects.len()), (Verdict::Closed, 0));
+    let verdict = test.hall.arrive(who, &Asks::First(ToServer::Ping), test.now, &mut test.effects);
+    assert!(matches!((verdict, &test.effects[..]), (Verdict::Closed(_), [Effect::End(Conn(1))])));
 }

@@ -1,0 +1,16 @@
+//! Whoever means harm, or does it, against the programs as they run: each gets what PROTOCOL.md says, and after each the
+//! server goes on for everybody else.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod connections;
+mod eavesdropper;
+mod endings;
+mod handshake;
+mod names;
+mod records;
+mod rules;
+mod sessions;
+mod slow_reader;
+mod texts;

@@ -1,0 +1,145 @@
+//! Sessions that vanish, come twice, or are somebody else's. PROTOCOL.md §6.
+
+use std::time::{Duration, Instant};
+
+use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, LeftReason, ToClient, ToServer};
+use cfb_chat::chat::name::RoomName;
+use cfb_chat::server::{self, Config, Timing};
+use cfb_chat::store::passphrase::PassphraseSource;
+
+use crate::support::folder::{Folder, SERVER};
+use crate::support::peer::{ANNA, Answer, BORIS, Heard, Peer, credential, still_serves};
+use crate::support::process::Server;
+use crate::support::wire::Wire;
+
+#[test]
+fn whoever_vanishes_has_left_the_room_as_lost() {
+    let server = Server::without_limits();
+    let mut watcher = Peer::join(server.port, &BORIS, "watcher");
+    for how in ["a reset", "a close without Leave"] {
+        let victim = Peer::join(server.port, &ANNA, "Anna");
+        let (room, session) = (RoomName::lobby(), victim.session);
+        let Event::Joined { change, .. } = watcher.sees_change() else { panic!("{how}: came in") };
+        if how == "a reset" {
+            victim.reset();
+        } else {
+            drop(victim);
+        }
+        let left = Event::Left { room, session, change: change + 1, reason: LeftReason::Lost };
+        assert_eq!(watcher.sees_change(), left, "{how}");
+    }
+    still_serves(server.port);
+}
+
+#[test]
+fn a_connection_on_which_nothing_comes_for_too_long_is_lost() {
+    const SILENCE: Duration = Duration::from_secs(3);
+    let folder = Folder::of_server(SERVER);
+    let config = Config {
+        host: "127.0.0.1".into(),
+        port: 0,
+        keys: folder.path().to_owned(),
+        bits: 2048,
+        passphrase: PassphraseSource::default(),
+        limits: true,
+        timing: Timing { silence: SILENCE, ..Timing::standard() },
+    };
+    let server = server::Server::start(&config).expect("it starts");
+    let port = server.address().port();
+    let mut watcher = Peer::join(port, &BORIS, "watcher");
+    let start = Instant::now();
+    let mut silent = Peer::join(port, &ANNA, "Anna");
+    loop {
+        match watcher.hear_within(SILENCE / 6) {
+            Heard::Nothing => watcher.send(&ToServer::Ping),
+            Heard::End => panic!("whoever pings is there"),
+            Heard::Message(message) => {
+                if let ToClient::Event { event: Event::Left { session, reason, .. }, .. } = *message {
+                    assert_eq!((session, reason), (silent.session, LeftReason::Lost));
+                    break;
+                }
+            }
+        }
+    }
+    assert!(start.elapsed() >= SILENCE, "{:?}", start.elapsed());
+    assert!(silent.hears_out().iter().all(|message| !matches!(message, ToClient::Bye(_))), "a loss is no goodbye");
+    server.stopper().terminate();
+    server.wait();
+}
+
+#[test]
+fn the_same_name_and_key_on_a_new_connection_replaces_the_old_one() {
+    let server = Server::without_limits();
+    let mut watcher = Peer::join(server.port, &BORIS, "watcher");
+    let mut old = Peer::join(server.port, &ANNA, "Anna");
+    watcher.sees_change();
+    let mut new = Peer::join(server.port, &ANNA, "Anna");
+
+    old.is_told_bye(ByeReason::Replaced);
+    old.ends();
+    let left = watcher.sees_change();
+    assert!(
+        matches!(left, Event::Left { session, reason: LeftReason::Replaced, .. } if session == old.session),
+        "{left:?}"
+    );
+    assert!(matches!(watcher.sees_change(), Event::Joined { session, .. } if session == new.session));
+    new.say("it is still me");
+    assert_eq!(watcher.hears_said(), (new.session, "it is still me".into()));
+    still_serves(server.port);
+}
+
+#[test]
+fn the_same_name_with_another_key_is_refused_twice_and_then_the_connection_ends() {
+    let server = Server::without_limits();
+    let mut owner = Peer::join(server.port, &ANNA, "Anna");
+    let mut other = Peer::enter(server.port, &BORIS, "Anna");
+    for _ in 0..2 {
+        other.ask_to_join("#lobby");
+        assert_eq!(other.is_answered(), Answer::Error(ErrorCode::Password, 0));
+    }
+    other.ends();
+    owner.say("it was me all the time");
+    assert_eq!(owner.is_answered(), Answer::Accepted(1), "nobody has come in between");
+    assert_eq!(owner.change(), 1);
+    still_serves(server.port);
+}
+
+#[test]
+fn a_name_stays_its_first_owners_when_they_are_away() {
+    let server = Server::without_limits();
+    Peer::join(server.port, &ANNA, "Anna").leaves_for_good();
+    let mut other = Peer::enter(server.port, &BORIS, "Anna");
+    other.ask_to_join("#lobby");
+    assert_eq!(other.is_answered(), Answer::Error(ErrorCode::Password, 0));
+    drop(other);
+    Peer::join(server.port, &ANNA, "Anna").leaves_for_good();
+    still_serves(server.port);
+}
+
+#[test]
+fn a_credential_is_one_session_and_is_never_taken_again() {
+    let server = Server::without_limits();
+    let own = credential(&ANNA, "Anna");
+    let mut watcher = Peer::join(server.port, &BORIS, "watcher");
+    let come_again = || {
+        let mut again = Peer::enter_as(Wire::connect(server.port), &ANNA, &own).expect("its credential holds");
+        again.ask_to_join("#lobby");
+        assert_eq!(again.is_answered(), Answer::Error(ErrorCode::Refused, 0));
+        again.ends();
+    };
+
+    let mut first = Peer::enter_as(Wire::connect(server.port), &ANNA, &own).expect("its credential holds");
+    first.ask_to_join("#lobby");
+    first.is_welcomed();
+    come_again();
+    first.say("I am still here");
+    assert_eq!(first.is_answered(), Answer::Accepted(1));
+    first.leaves_for_good();
+    come_again();
+
+    assert!(matches!(watcher.sees_change(), Event::Joined { .. }));
+    assert!(matches!(watcher.sees_change(), Event::Left { reason: LeftReason::Left, .. }));
+    watcher.send(&ToServer::Ping);
+    assert_eq!(watcher.hear(), Some(ToClient::Pong), "nobody hears of those that were refused");
+    still_serves(server.port);
+}

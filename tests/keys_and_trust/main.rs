@@ -1,0 +1,10 @@
+//! Keys on disk, and which server is taken for which: what the programs make, take and refuse, and how they say so.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod command_line;
+mod key_files;
+mod key_refusals;
+mod known_servers;
+mod openssl;

@@ -1,0 +1,276 @@
+//! Talk from end to end, between clients as people run them.
+
+mod support;
+
+use std::collections::HashMap;
+use std::sync::Barrier;
+use std::thread;
+
+use cfb_chat::chat::message::{Event, LeftReason, Session, ToClient, ToServer};
+use rustix::process::Signal;
+
+use support::folder::{Folder, USER_A, USER_B};
+use support::peer::{ANNA, Answer, BORIS, Peer};
+use support::process::{Client, READY, Server, is_time, run_client, talk};
+
+const SET_UP: &str = "\
+[+] Connected successfully.
+[+] Exchanging keys.
+[+] Getting public key from the server
+[+] Sending public key to server
+[+] Exchange completed!
+[+] Initial set up had been completed!
+[+] Now you can start to exchange messages
+";
+
+#[test]
+fn a_conversation_reads_as_it_always_has() {
+    let server = Server::start();
+    let port = server.port;
+    let mut sahnawaz = Client::join(port, "sahnawaz");
+    server.wait_for_log("Secret key had been sent to the client");
+    let mut ira = Client::start(port, "Ira", Folder::of_user("Ira", USER_B), &[]);
+    ira.process.out.wait_for(READY);
+    sahnawaz.process.out.wait_for("[+] Ira joined the room.");
+    ira.says("Hi");
+    sahnawaz.sees("Ira", "Hi");
+    sahnawaz.says("Hello Ira");
+    ira.sees("sahnawaz", "Hello Ira");
+
+    let ira = ira.exit();
+    sahnawaz.process.out.wait_for("[+] Ira left the room.");
+    let sahnawaz = sahnawaz.exit();
+    server.process.err.wait_for_times("left the server.", 2);
+    let ended = server.terminate();
+
+    assert_eq!((ira.status, sahnawaz.status, ended.status), (Some(0), Some(0), Some(0)));
+    assert_eq!(
+        untimed(&sahnawaz.out),
+        format!("{SET_UP}[+] Ira joined the room.\n<time> Ira: Hi\n[+] Ira left the room.\n")
+    );
+    assert_eq!(untimed(&ira.out), format!("{SET_UP}<time> sahnawaz: Hello Ira\n"));
+    let log = untimed(&ended.err);
+    let (fingerprint, story) = log.split_once('\n').expect("several lines");
+    assert!(fingerprint.starts_with("<time> [+] Fingerprint: SHA256:"), "{fingerprint}");
+    assert_eq!(
+        story,
+        "\
+<time> [+] New connection. Username: sahnawaz
+<time> [+] Client public key had been received
+<time> [+] Secret key had been sent to the client
+<time> [+] New connection. Username: Ira
+<time> [+] Client public key had been received
+<time> [+] Secret key had been sent to the client
+<time> [+] Broadcast message:  New person joined the room. Username: Ira
+<time> Message exchanged
+<time> Message exchanged
+<time> [+] Ira left the server.
+<time> [+] sahnawaz left the server.
+"
+    );
+    assert_eq!(
+        ended.out,
+        format!(
+            "[+] Running on host: 127.0.0.1\n[+] Running on port: {port}\n\
+             [+] All connections had been terminated\n[+] Server is shut down\n"
+        )
+    );
+}
+
+/// Times differ; that there is one does not.
+fn untimed(text: &str) -> String {
+    let line = |line: &str| match line.split_at_checked(20) {
+        Some((time, rest)) if is_time(time) => format!("<time> {rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn everybody_hears_everybody_in_one_order_and_each_in_their_own() {
+    const SPEAKERS: usize = 5;
+    const EACH: usize = 100;
+    let server = Server::without_limits();
+    let port = server.port;
+    let mut listener = Peer::join(port, &BORIS, "listener");
+    let together = &Barrier::new(SPEAKERS);
+    let heard: Vec<(Session, Vec<(Session, String)>)> = thread::scope(|scope| {
+        let speakers: Vec<_> = (0..SPEAKERS)
+            .map(|number| {
+                let mut peer = Peer::join(port, &ANNA, &format!("speaker-{number}"));
+                scope.spawn(move || {
+                    together.wait();
+                    (0..EACH).for_each(|message| peer.say(&message.to_string()));
+                    (peer.session, (0..EACH * (SPEAKERS - 1)).map(|_| peer.hears_said()).collect())
+                })
+            })
+            .collect();
+        speakers.into_iter().map(|speaker| speaker.join().expect("it heard all")).collect()
+    });
+    let all: Vec<(Session, String)> = (0..SPEAKERS * EACH).map(|_| listener.hears_said()).collect();
+
+    let mut next: HashMap<Session, usize> = HashMap::new();
+    for (who, text) in &all {
+        let next = next.entry(*who).or_default();
+        assert_eq!(*text, next.to_string(), "each sender's in its order");
+        *next += 1;
+    }
+    for (session, heard) in heard {
+        let others: Vec<_> = all.iter().filter(|(who, _)| *who != session).cloned().collect();
+        assert!(heard == others, "everybody's in one order");
+    }
+}
+
+#[test]
+fn whoever_comes_late_hears_all_from_then_on_and_nothing_before() {
+    let server = Server::without_limits();
+    let mut speaker = Peer::join(server.port, &ANNA, "speaker");
+    let mut late = Vec::new();
+    for number in 0..100_u32 {
+        if number.is_multiple_of(20) {
+            late.push((number, Peer::join(server.port, &BORIS, &format!("late-{number}"))));
+        }
+        speaker.say(&number.to_string());
+        assert_eq!(speaker.is_answered(), Answer::Accepted(speaker.n));
+    }
+    for (first, peer) in &mut late {
+        for number in *first..100 {
+            assert_eq!(peer.hears_said(), (speaker.session, number.to_string()));
+        }
+    }
+}
+
+#[test]
+fn a_line_from_a_pipe_is_delivered_before_the_client_leaves() {
+    let server = Server::start();
+    let mut listener = Peer::join(server.port, &BORIS, "listener");
+    let port = server.port.to_string();
+    for input in ["done\n", "done"] {
+        let folder = Folder::of_user("builder", USER_A);
+        let ended = run_client(&folder, &["-p", &port, "-u", "builder"], input);
+        assert_eq!(ended.status, Some(0), "{}", ended.err);
+        assert_eq!(listener.hears_said().1, "done");
+        let left = listener.sees_change();
+        assert!(matches!(left, Event::Left { reason: LeftReason::Left, .. }), "{left:?}");
+    }
+}
+
+#[test]
+fn sixty_quick_lines_all_arrive_in_order_with_limits_on() {
+    let server = Server::start();
+    let mut listener = Peer::join(server.port, &BORIS, "listener");
+    let port = server.port.to_string();
+    let lines: Vec<String> = (0..60).map(|number| format!("line {number}")).collect();
+    let ended = run_client(&Folder::of_user("builder", USER_A), &["-p", &port, "-u", "builder"], &lines.join("\n"));
+    assert_eq!(ended.status, Some(0), "{}", ended.err);
+    for line in lines {
+        assert_eq!(listener.hears_said().1, line);
+    }
+}
+
+/// A way to leave, in words and in deed.
+type Way = (&'static str, fn(&mut Client));
+
+#[test]
+fn exit_the_end_of_input_and_signals_leave_in_good_order() {
+    let server = Server::start();
+    let mut listener = Peer::join(server.port, &BORIS, "listener");
+    let ways: [Way; 4] = [
+        ("EXIT", |client| client.says("EXIT")),
+        ("the end of input", |client| client.process.end_input()),
+        ("Ctrl+C", |client| client.process.signal(Signal::INT)),
+        ("SIGTERM", |client| client.process.signal(Signal::TERM)),
+    ];
+    for (way, leave) in ways {
+        let mut client = Client::join(server.port, "Ira");
+        leave(&mut client);
+        let ended = client.process.wait();
+        assert_eq!(ended.status, Some(0), "{way}: {}", ended.err);
+        assert!(matches!(listener.sees_change(), Event::Joined { .. }), "{way}");
+        assert!(matches!(listener.sees_change(), Event::Left { reason: LeftReason::Left, .. }), "{way}");
+    }
+}
+
+#[test]
+fn a_line_is_said_as_it_is_unless_it_is_a_command_and_a_mistyped_command_never_is() {
+    let server = Server::start();
+    let mut listener = Peer::join(server.port, &BORIS, "listener");
+    let mut client = Client::join(server.port, "Ira");
+    let typed = [
+        ("/sya secret", None),
+        ("/say EXIT", Some("EXIT")),
+        ("/mgs Boris secret", None),
+        ("exit", Some("exit")),
+        ("", None),
+        ("   ", None),
+        ("/say /etc is a folder", Some("/etc is a folder")),
+        ("/say", None),
+        ("  indented, with 李雷 and 😀", Some("  indented, with 李雷 and 😀")),
+        ("/", None),
+        ("TERMINATE", Some("TERMINATE")),
+        ("/help", None),
+        ("/exit", None),
+        ("the last", Some("the last")),
+    ];
+    for (line, _) in typed {
+        client.says(line);
+    }
+    for said in typed.iter().filter_map(|(_, said)| *said) {
+        assert_eq!(listener.hears_said().1, said);
+    }
+    client.process.err.wait_for("[!] not sent, and no such command: /sya; /help lists them.");
+    client.process.err.wait_for("[!] not sent, and no such command: /mgs; /help lists them.");
+    client.process.err.wait_for("/say TEXT  says TEXT");
+    let ended = client.exit();
+    assert_eq!((ended.status, talk(&ended.out).len()), (Some(0), 0), "nothing of one's own comes back");
+}
+
+#[test]
+fn a_text_of_any_length_up_to_the_bound_arrives_as_it_was_said() {
+    let server = Server::without_limits();
+    let mut ira = Client::join(server.port, "Ira");
+    let boris = Client::start(server.port, "Boris", Folder::of_user("Boris", USER_B), &[]);
+    boris.process.out.wait_for(READY);
+    for text in ["x".repeat(4_096), "ä".repeat(2_048), "🙂".repeat(1_024), "tab\tand more".into()] {
+        ira.says(&text);
+        boris.sees("Ira", &text.replace('\t', "<U+0009>"));
+    }
+    assert_eq!(boris.talk().len(), 4);
+}
+
+#[test]
+fn two_rooms_do_not_hear_each_other() {
+    let server = Server::start();
+    let mut both = Peer::join(server.port, &ANNA, "both");
+    both.ask_to_join("#side");
+    both.is_welcomed();
+    let mut lobby = Peer::join(server.port, &BORIS, "in-the-lobby");
+    let mut side = Peer::enter(server.port, &BORIS, "at-the-side");
+    side.ask_to_join("#side");
+    side.is_welcomed();
+    let joined = [both.sees_change(), both.sees_change()];
+    assert!(matches!(&joined[0], Event::Joined { room, .. } if room.as_str() == "#lobby"), "{joined:?}");
+    assert!(matches!(&joined[1], Event::Joined { room, .. } if room.as_str() == "#side"), "{joined:?}");
+
+    for (room, text) in [("#lobby", "for the lobby"), ("#side", "for the side"), ("#lobby", "once more")] {
+        let say = both.saying(room, text.as_bytes());
+        both.send(&say);
+        assert_eq!(both.is_answered(), Answer::Accepted(both.n));
+    }
+    assert_eq!([(); 2].map(|()| lobby.hears_said().1), ["for the lobby", "once more"]);
+    assert_eq!(side.hears_said().1, "for the side");
+
+    both.leave("#lobby");
+    assert!(matches!(both.sees_change(), Event::Left { reason: LeftReason::Left, .. }));
+    let say = side.saying("#side", b"still together");
+    side.send(&say);
+    assert_eq!(both.hears_said(), (side.session, "still together".into()));
+    for peer in [&mut lobby, &mut side] {
+        peer.send(&ToServer::Ping);
+    }
+    lobby.wait_for(|message| match message {
+        ToClient::Event { event: Event::Said { .. }, .. } => panic!("{message:?} is not for the lobby"),
+        ToClient::Pong => Some(()),
+        _ => None,
+    });
+}

@@ -1,0 +1,225 @@
+//! The two programs as their users run them, ended when they are dropped.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::folder::{Folder, SERVER, USER_A};
+use super::output::Output;
+
+pub const SERVER_PROGRAM: &str = env!("CARGO_BIN_EXE_server");
+pub const CLIENT_PROGRAM: &str = env!("CARGO_BIN_EXE_client");
+
+/// What a client says when it is in the room.
+pub const READY: &str = "[+] Now you can start to exchange messages";
+
+/// A process whose streams are pipes.
+pub struct Process {
+    child: Child,
+    input: Option<ChildStdin>,
+    pub out: Output,
+    pub err: Output,
+}
+
+/// How a process ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status; `None` if a signal ended it.
+    pub status: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Process {
+    fn spawn(program: &str, arguments: &[&OsStr]) -> Self {
+        let (mut process, errors) = Self::spawn_unread(program, arguments);
+        process.err = Output::collect(errors);
+        process
+    }
+
+    /// One whose standard error nobody reads.
+    fn spawn_unread(program: &str, arguments: &[&OsStr]) -> (Self, ChildStderr) {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .env_remove("CFB_CHAT_KEYS")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let (input, errors) = (child.stdin.take(), child.stderr.take().expect("it is piped"));
+        let out = Output::collect(child.stdout.take().expect("it is piped"));
+        (Self { child, input, out, err: Output::collect(std::io::empty()) }, errors)
+    }
+
+    /// Types a line. Whether it is read shows in what it leads to.
+    pub fn type_line(&mut self, line: &str) {
+        self.type_bytes(format!("{line}\n").as_bytes());
+    }
+
+    pub fn type_bytes(&mut self, bytes: &[u8]) {
+        let input = self.input.as_mut().expect("its input has not been ended");
+        let _ = input.write_all(bytes).and_then(|()| input.flush());
+    }
+
+    pub fn end_input(&mut self) {
+        self.input = None;
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it has not been waited for");
+    }
+
+    /// Waits until it has ended, by itself.
+    pub fn wait(&mut self) -> Ended {
+        let (out, err) = (self.out.wait_for_end(), self.err.wait_for_end());
+        let status = self.child.wait().expect("it is ours").code();
+        Ended { status, out, err }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both do nothing to one that has ended and been waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a program until it ends by itself, with this on its input.
+pub fn run(program: &str, arguments: &[&OsStr], input: &str) -> Ended {
+    let mut process = Process::spawn(program, arguments);
+    process.type_bytes(input.as_bytes());
+    process.end_input();
+    process.wait()
+}
+
+/// Runs the server's program, with arguments or keys by which it cannot run for long.
+pub fn run_server(folder: &Folder, arguments: &[&str]) -> Ended {
+    run(SERVER_PROGRAM, &with_keys(folder, arguments), "")
+}
+
+/// Runs the client's program, with this on its input.
+pub fn run_client(folder: &Folder, arguments: &[&str], input: &str) -> Ended {
+    run(CLIENT_PROGRAM, &with_keys(folder, arguments), input)
+}
+
+fn with_keys<'a>(folder: &'a Folder, arguments: &'a [&'a str]) -> Vec<&'a OsStr> {
+    let keys = [OsStr::new("--keys"), folder.path().as_os_str()];
+    keys.into_iter().chain(arguments.iter().map(OsStr::new)).collect()
+}
+
+/// A server that listens on 127.0.0.1.
+pub struct Server {
+    pub process: Process,
+    pub port: u16,
+    pub folder: Folder,
+}
+
+impl Server {
+    /// With all limits on, and the tests' key.
+    pub fn start() -> Self {
+        Self::start_in(Folder::of_server(SERVER), &["-p", "0"])
+    }
+
+    /// Without limits: failures earn no penalties.
+    pub fn without_limits() -> Self {
+        Self::start_in(Folder::of_server(SERVER), &["-p", "0", "--limits", "off"])
+    }
+
+    pub fn start_in(folder: Folder, arguments: &[&str]) -> Self {
+        let process = Process::spawn(SERVER_PROGRAM, &with_keys(&folder, arguments));
+        Self::running(process, folder)
+    }
+
+    /// Without limits, and nobody reads its log.
+    pub fn with_unread_log() -> (Self, ChildStderr) {
+        let folder = Folder::of_server(SERVER);
+        let (process, log) =
+            Process::spawn_unread(SERVER_PROGRAM, &with_keys(&folder, &["-p", "0", "--limits", "off"]));
+        (Self::running(process, folder), log)
+    }
+
+    /// Waits for a line of the log.
+    pub fn wait_for_log(&self, part: &str) -> String {
+        self.process.err.wait_for(part)
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> String {
+        self.process.err.so_far()
+    }
+
+    /// Lets it end as its operator would.
+    pub fn terminate(mut self) -> Ended {
+        self.process.type_line("TERMINATE");
+        self.process.wait()
+    }
+
+    fn running(process: Process, folder: Folder) -> Self {
+        let line = process.out.wait_for("[+] Running on port: ");
+        let port = line.rsplit(' ').next().and_then(|port| port.parse().ok()).expect("a port");
+        Self { process, port, folder }
+    }
+}
+
+/// A client, on pipes.
+pub struct Client {
+    pub process: Process,
+    pub folder: Folder,
+}
+
+impl Client {
+    /// Comes into the room, with user A's key, whatever the name.
+    pub fn join(port: u16, name: &str) -> Self {
+        let client = Self::start(port, name, Folder::of_user(name, USER_A), &[]);
+        client.process.out.wait_for(READY);
+        client
+    }
+
+    /// Is started, and may come in or not.
+    pub fn start(port: u16, name: &str, folder: Folder, arguments: &[&str]) -> Self {
+        let port = port.to_string();
+        let all = [&["-p", &port, "-u", name], arguments].concat();
+        let process = Process::spawn(CLIENT_PROGRAM, &with_keys(&folder, &all));
+        Self { process, folder }
+    }
+
+    pub fn says(&mut self, line: &str) {
+        self.process.type_line(line);
+    }
+
+    /// Waits until somebody's words are on its screen.
+    pub fn sees(&self, name: &str, text: &str) -> String {
+        self.process.out.wait_for(&format!(" {name}: {text}"))
+    }
+
+    /// What others have said, in the order of its screen: `name: text`.
+    pub fn talk(&self) -> Vec<String> {
+        talk(&self.process.out.so_far())
+    }
+
+    /// Leaves, as it should be left.
+    pub fn exit(mut self) -> Ended {
+        self.process.type_line("EXIT");
+        self.process.wait()
+    }
+}
+
+/// The lines of a screen that are talk, without their times.
+pub fn talk(screen: &str) -> Vec<String> {
+    let said = |line: &str| {
+        let (time, said) = line.split_at_checked("2023-06-25 09:35:24 ".len())?;
+        is_time(time).then(|| said.to_owned())
+    };
+    screen.lines().filter_map(said).collect()
+}
+
+/// Whether this is `YYYY-MM-DD HH:MM:SS `.
+pub fn is_time(text: &str) -> bool {
+    let pattern = "dddd-dd-dd dd:dd:dd ";
+    let fits = |(char, wanted): (char, char)| if wanted == 'd' { char.is_ascii_digit() } else { char == wanted };
+    text.len() == pattern.len() && text.chars().zip(pattern.chars()).all(fits)
+}
