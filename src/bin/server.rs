@@ -1,21 +1,23 @@
 //! `server`: hosts a chat.
 
+mod shared;
+
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use cfb_chat::server::log_pipe::LogPipe;
 use cfb_chat::server::{Config, Server, StartError, Timing, console};
-use cfb_chat::store::passphrase::PassphraseSource;
 use clap::{Parser, ValueEnum};
 use log::{LevelFilter, info};
 
+use self::shared::{KeyArguments, report};
+
 const EXAMPLES: &str = "\
 Examples:
-  server -p 9443                       for this machine alone
-  server --host 0.0.0.0 -p 9443        for everybody who can reach it
-  server -p 0 --keys /srv/chat/keys    on any free port, which is printed
+  server -p 9443                     for this machine alone
+  server --host 0.0.0.0 -p 9443      for everybody who can reach it
+  server -p 0 --keys /srv/chat/keys  on any free port, which is printed
 
 Console:
   TERMINATE  ends all sessions and stops the server (as do Ctrl+C and SIGTERM)
@@ -23,9 +25,11 @@ Console:
   HELP       lists the commands
 
 Exit status:
-  0  stopped by TERMINATE, Ctrl+C or SIGTERM    3  its keys cannot be used
-  1  anything else that failed                  4  cannot listen on that address
-  2  wrong usage";
+  0  stopped by TERMINATE, Ctrl+C or SIGTERM
+  1  anything else that failed
+  2  wrong usage
+  3  its keys cannot be used
+  4  cannot listen on that address";
 
 /// Hosts a private group chat. Standard output has its address and the answers to console commands; the event log,
 /// which never has content, goes to standard error.
@@ -38,15 +42,8 @@ struct Arguments {
     /// Address to listen on, IPv4 or IPv6
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
-    /// Folder of the server's key pair; made if it is not there
-    #[arg(long, value_name = "DIR", default_value = "keys", env = "CFB_CHAT_KEYS")]
-    keys: PathBuf,
-    /// Size of a new RSA key, in bits
-    #[arg(long, default_value = "3072", value_parser = ["2048", "3072", "4096"])]
-    bits: String,
-    /// File whose first line is the passphrase of the private key
-    #[arg(long, value_name = "FILE")]
-    passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    keys: KeyArguments,
     /// What the event log has: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: LevelFilter,
@@ -66,10 +63,7 @@ fn main() -> ExitCode {
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
-            if let Some(hint) = error.hint() {
-                eprintln!("hint: {hint}");
-            }
+            report(&error, error.hint());
             ExitCode::from(match error {
                 StartError::Key(_) => 3,
                 StartError::Listen { .. } => 4,
@@ -84,9 +78,9 @@ fn run(arguments: &Arguments) -> Result<(), StartError> {
     let config = Config {
         host: arguments.host.clone(),
         port: arguments.port,
-        keys: arguments.keys.clone(),
-        bits: arguments.bits.parse().unwrap_or(3072),
-        passphrase: PassphraseSource { file: arguments.passphrase_file.clone() },
+        keys: arguments.keys.keys.clone(),
+        bits: arguments.keys.bits(),
+        passphrase: arguments.keys.passphrase(),
         limits: arguments.limits == Switch::On,
         timing: Timing::standard(),
     };

@@ -1,0 +1,41 @@
+//! What both programs take, and how both tell what went wrong.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+
+use cfb_chat::store::passphrase::PassphraseSource;
+use clap::Args;
+
+/// Where one's key pair is.
+#[derive(Args)]
+pub struct KeyArguments {
+    /// Folder of your key pair, and of what is known of others; made if it is not there
+    #[arg(long, value_name = "DIR", default_value = "keys", env = "CFB_CHAT_KEYS")]
+    pub keys: PathBuf,
+    /// Size of a new RSA key, in bits
+    #[arg(long, default_value = "3072", value_parser = ["2048", "3072", "4096"])]
+    bits: String,
+    /// File whose first line is the passphrase of your private key
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl KeyArguments {
+    /// The size of a new key, in bits.
+    pub fn bits(&self) -> usize {
+        self.bits.parse().expect("one of those that are taken")
+    }
+
+    /// Where the passphrase comes from.
+    pub fn passphrase(&self) -> PassphraseSource {
+        PassphraseSource { file: self.passphrase_file.clone() }
+    }
+}
+
+/// Tells what went wrong, and what to do about it.
+pub fn report(error: impl Display, hint: Option<String>) {
+    eprintln!("error: {error}");
+    if let Some(hint) = hint {
+        eprintln!("hint: {hint}");
+    }
+}
