@@ -1,0 +1,114 @@
+//! What a process or a thread has used, as the kernel counts it, and which cores it may use.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use rustix::param::clock_ticks_per_second;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
+
+/// The cores that this process may use, and which of them are whose.
+#[derive(Clone, Debug)]
+pub(crate) struct Cores {
+    allowed: Vec<usize>,
+}
+
+/// Where the server and the load run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// The server on the first core, the load on the second: neither disturbs the other.
+    Pinned,
+    /// Both on all cores.
+    Free,
+}
+
+impl Cores {
+    /// What this process may use now.
+    pub(crate) fn find() -> io::Result<Self> {
+        let set = sched_getaffinity(None)?;
+        Ok(Self { allowed: (0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect() })
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.allowed.len()
+    }
+
+    /// Moves this thread, and what it starts from now on, to where the server belongs.
+    pub(crate) fn as_server(&self, placement: Placement) -> io::Result<()> {
+        self.move_to(placement, 0)
+    }
+
+    /// Moves this thread, and what it starts from now on, to where the load belongs.
+    pub(crate) fn as_load(&self, placement: Placement) -> io::Result<()> {
+        self.move_to(placement, 1)
+    }
+
+    /// In words, for the tables.
+    pub(crate) fn words(&self, placement: Placement) -> String {
+        match (placement, &self.allowed[..]) {
+            (Placement::Pinned, [server, load, ..]) => format!("server on core {server}, load on core {load}"),
+            (Placement::Pinned, _) => "one core for both: not pinned".into(),
+            (Placement::Free, all) => format!("{} cores for both", all.len()),
+        }
+    }
+
+    fn move_to(&self, placement: Placement, which: usize) -> io::Result<()> {
+        let chosen = match (placement, &self.allowed[..]) {
+            (Placement::Pinned, [_, _, ..]) => &self.allowed[which..=which],
+            (_, all) => all,
+        };
+        let mut set = CpuSet::new();
+        for core in chosen {
+            set.set(*core);
+        }
+        Ok(sched_setaffinity(None, &set)?)
+    }
+}
+
+/// The processor time, user and system, that a process has used, its ended threads included.
+pub(crate) fn of_process(id: u32) -> io::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
+    // The command's name, in parentheses, may hold anything. After it come fields 3 and on; 14 and 15 are wanted.
+    let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_ascii_whitespace().skip(11));
+    let ticks: Option<u64> = fields.and_then(|mut fields| {
+        let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        Some(user + system)
+    });
+    let ticks = ticks.ok_or(io::ErrorKind::InvalidData)?;
+    Ok(Duration::from_nanos(ticks * (1_000_000_000 / clock_ticks_per_second())))
+}
+
+/// The processor time that this thread has used.
+pub(crate) fn of_this_thread() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
+}
+
+/// The memory of a process that is in RAM, in bytes.
+pub(crate) fn resident(id: u32) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB"));
+    let kib: Option<u64> = kib.and_then(|number| number.trim().parse().ok());
+    Ok(kib.ok_or(io::ErrorKind::InvalidData)? * 1_024)
+}
+
+/// Lets this process, and those it starts, open as many files as the system lets it.
+pub(crate) fn raise_open_files() -> io::Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    Ok(limit.maximum.unwrap_or(u64::MAX))
+}
+
+/// The machine, in a line.
+pub(crate) fn machine(cores: &Cores) -> String {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let model = read("/proc/cpuinfo")
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim().to_owned()))
+        .unwrap_or_else(|| std::env::consts::ARCH.into());
+    let congestion = read("/proc/sys/net/ipv4/tcp_congestion_control");
+    let (kernel, tcp) = (read("/proc/sys/kernel/osrelease"), congestion.trim());
+    format!("{model}, {} cores, Linux {}, TCP congestion control {tcp}", cores.count(), kernel.trim())
+}

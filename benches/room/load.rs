@@ -1,0 +1,154 @@
+//! The load: all members of a server in one thread, which reads whatever comes, as soon as it comes.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use cfb_chat::chat::name::RoomName;
+use cfb_chat::net::timespec;
+use cfb_chat::secure::identity::Identity;
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll;
+
+use super::Outcome;
+use super::member::{Line, Member, PATIENCE};
+
+/// Bytes that are read of one connection before the next has its turn.
+const CHUNK: usize = 64 * 1_024;
+/// Connections that one turn looks at: few, so that senders hear soon that they may go on.
+const EVENTS: usize = 64;
+/// Each member pings this often, as clients do that have nothing to say.
+const PING: Duration = Duration::from_secs(30);
+
+/// Everybody who is connected.
+pub(crate) struct Crowd {
+    epoll: OwnedFd,
+    pub(crate) members: Vec<Member>,
+    closed: usize,
+    ready: Vec<epoll::Event>,
+    chunk: Vec<u8>,
+    pinged: usize,
+    last_ping: Instant,
+}
+
+/// What to do with a text that is of no interest beyond having been delivered.
+pub(crate) fn ignore(_text: &[u8]) {}
+
+impl Crowd {
+    /// Nobody yet.
+    pub(crate) fn new() -> Outcome<Self> {
+        Ok(Self {
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            members: Vec::new(),
+            closed: 0,
+            ready: Vec::with_capacity(EVENTS),
+            chunk: vec![0; CHUNK],
+            pinged: 0,
+            last_ping: Instant::now(),
+        })
+    }
+
+    /// Lets `count` more join a room, one after the other, and waits until all of the room know of all.
+    pub(crate) fn join(&mut self, address: SocketAddr, identity: &Identity, room: &str, count: usize) -> Outcome<()> {
+        let room = RoomName::parse(room).map_err(|_| "a room's name")?;
+        let newcomers = self.members.len()..self.members.len() + count;
+        for place in newcomers.clone() {
+            let member = Member::connect(address, identity, &format!("m{place}"), &room)?;
+            let data = epoll::EventData::new_u64(place as u64);
+            epoll::add(&self.epoll, &member, data, epoll::EventFlags::IN)?;
+            self.members.push(member);
+            self.until("somebody was not welcomed", |crowd| crowd.members[place].tally.welcomed)?;
+        }
+        let all = count as u64;
+        self.until("somebody does not know who is there", |crowd| {
+            crowd.members[newcomers.clone()].iter().all(|member| member.tally.change == all)
+        })
+    }
+
+    /// Reads what has come, after waiting for it for `patience` at most. `said` gets each text that somebody said.
+    pub(crate) fn turn(&mut self, patience: Duration, said: &mut impl FnMut(&[u8])) -> Outcome<()> {
+        self.ready.clear();
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.ready), Some(&timespec(patience))) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for event in &self.ready {
+            let member = &mut self.members[usize::try_from(event.data.u64())?];
+            if member.read(&mut self.chunk, said)? == Line::Closed {
+                if !member.tally.bye {
+                    return Err("a connection was lost".into());
+                }
+                epoll::delete(&self.epoll, &*member)?;
+                self.closed += 1;
+            }
+        }
+        self.ping()
+    }
+
+    /// Reads until `done`.
+    pub(crate) fn until(&mut self, otherwise: &str, done: impl Fn(&Self) -> bool) -> Outcome<()> {
+        self.until_hearing(&mut ignore, otherwise, done)
+    }
+
+    /// Reads until `done`. `said` gets each text that somebody said.
+    pub(crate) fn until_hearing(
+        &mut self,
+        said: &mut impl FnMut(&[u8]),
+        otherwise: &str,
+        done: impl Fn(&Self) -> bool,
+    ) -> Outcome<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !done(self) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(otherwise.into());
+            }
+            self.turn(left, said)?;
+        }
+        Ok(())
+    }
+
+    /// Reads for so long.
+    pub(crate) fn listen(&mut self, how_long: Duration) -> Outcome<()> {
+        let end = Instant::now() + how_long;
+        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            self.turn(left.min(PING / 1_000), &mut ignore)?;
+        }
+        Ok(())
+    }
+
+    /// Reads until the server has said goodbye to everybody.
+    pub(crate) fn until_closed(&mut self) -> Outcome<()> {
+        self.until("somebody was not told goodbye", |crowd| crowd.closed == crowd.members.len())
+    }
+
+    /// Waits until everything that was said has come to everybody in the room, once; fails if it has not.
+    pub(crate) fn until_delivered(&mut self, said: &mut impl FnMut(&[u8]), members: Range<usize>) -> Outcome<()> {
+        let sent: u64 = self.members[members.clone()].iter().map(|member| member.sent).sum();
+        self.until_hearing(said, "something was not delivered", |crowd| {
+            let has_all = |member: &Member| member.tally.said >= sent - member.sent && member.unaccepted() == 0;
+            crowd.members[members.clone()].iter().all(has_all)
+        })?;
+        let twice = self.members[members].iter().any(|member| member.tally.said > sent - member.sent);
+        if twice { Err("something was delivered twice".into()) } else { Ok(()) }
+    }
+
+    /// How many said events have been delivered so far, and in how many records.
+    pub(crate) fn delivered(&self) -> (u64, u64) {
+        let tallies = self.members.iter().map(|member| member.tally);
+        tallies.fold((0, 0), |(said, records), tally| (said + tally.said, records + tally.records))
+    }
+
+    /// Pings whoever's turn it is: everybody has one in [`PING`].
+    fn ping(&mut self) -> Outcome<()> {
+        let count = self.members.len();
+        let due = self.last_ping.elapsed() * u32::try_from(count)? >= PING;
+        if self.closed > 0 || !due {
+            return Ok(());
+        }
+        self.last_ping = Instant::now();
+        self.pinged = (self.pinged + 1) % count;
+        Ok(self.members[self.pinged].ping()?)
+    }
+}

@@ -1,0 +1,226 @@
+//! What is measured, and how.
+
+use std::time::{Duration, Instant};
+
+use super::cpu::{self, Placement};
+use super::load::{Crowd, ignore};
+use super::server_process::ServerProcess;
+use super::{Outcome, Setup};
+
+/// Length of each text, in bytes.
+pub(crate) const TEXT: usize = 128;
+/// Members who speak, of all who listen.
+pub(crate) const SENDERS: usize = 4;
+/// A sender waits while the slowest reader is behind by about this many bytes: nobody is to be cut off for being slow.
+const MOST_BEHIND: u64 = 1_024 * 1_024;
+
+const LOBBY: &str = "#lobby";
+
+/// A room in which as much is said as the server can deliver.
+pub(crate) struct Saturated {
+    pub(crate) members: usize,
+    /// Says that each sender sends before it waits for an answer.
+    pub(crate) unanswered: u64,
+    pub(crate) placement: Placement,
+    pub(crate) per_second: f64,
+    pub(crate) cpu_per_million: f64,
+    pub(crate) per_record: f64,
+    /// The shares of one core that the server and the load used.
+    pub(crate) busy: [f64; 2],
+}
+
+/// A room in which now and then somebody says something.
+pub(crate) struct Light {
+    pub(crate) members: usize,
+    pub(crate) rate: u32,
+    pub(crate) placement: Placement,
+    /// From a Say's sending to a member's having opened it: p50, p99, p99.9.
+    pub(crate) latency: [Duration; 3],
+    pub(crate) cpu_per_million: f64,
+    pub(crate) per_record: f64,
+}
+
+/// People who come and go.
+pub(crate) struct Connect {
+    pub(crate) connections: usize,
+    pub(crate) cpu_each: Duration,
+    pub(crate) wall_each: Duration,
+}
+
+/// People who are there and say nothing.
+pub(crate) struct Idle {
+    pub(crate) members: usize,
+    pub(crate) memory_each: u64,
+    pub(crate) window: Duration,
+    pub(crate) cpu: Duration,
+    /// Connections held at the end, in two rooms.
+    pub(crate) held: usize,
+    pub(crate) memory_held: u64,
+}
+
+/// A server, and everybody in it.
+struct Scene {
+    server: ServerProcess,
+    crowd: Crowd,
+}
+
+impl Scene {
+    fn new(setup: &Setup, placement: Placement, members: usize) -> Outcome<Self> {
+        let server = ServerProcess::start(&setup.keys, &setup.cores, placement)?;
+        let mut crowd = Crowd::new()?;
+        crowd.join(server.address(), &setup.identity, LOBBY, members)?;
+        Ok(Self { server, crowd })
+    }
+
+    fn end(mut self) -> Outcome<()> {
+        self.server.terminate()?;
+        self.crowd.until_closed()?;
+        self.server.wait()
+    }
+}
+
+/// Says as much as the server takes, for a while, and counts what is delivered; once for each number of Says that a
+/// sender sends before it waits for an answer.
+pub(crate) fn saturated(
+    setup: &Setup,
+    placement: Placement,
+    members: usize,
+    windows: &[u64],
+) -> Outcome<Vec<Saturated>> {
+    let mut scene = Scene::new(setup, placement, members)?;
+    let mut all = Vec::new();
+    for &unanswered in windows {
+        flood(&mut scene.crowd, unanswered, setup.warm_up)?;
+        let before = (scene.server.cpu()?, cpu::of_this_thread(), Instant::now(), scene.crowd.delivered());
+        flood(&mut scene.crowd, unanswered, setup.window)?;
+        let cpu = scene.server.cpu()?.saturating_sub(before.0);
+        let own_cpu = cpu::of_this_thread().saturating_sub(before.1);
+        let (wall, delivered) = (before.2.elapsed(), scene.crowd.delivered());
+        scene.crowd.until_delivered(&mut ignore, 0..members)?;
+        let (deliveries, records) = (delivered.0 - before.3.0, delivered.1 - before.3.1);
+        all.push(Saturated {
+            members,
+            unanswered,
+            placement,
+            per_second: ratio(deliveries, 1) / wall.as_secs_f64(),
+            cpu_per_million: per_million(cpu, deliveries),
+            per_record: ratio(deliveries, records),
+            busy: [cpu, own_cpu].map(|used| used.as_secs_f64() / wall.as_secs_f64()),
+        });
+    }
+    scene.end()?;
+    Ok(all)
+}
+
+/// Keeps every sender's window full, unless somebody reads too slowly.
+fn flood(crowd: &mut Crowd, unanswered: u64, how_long: Duration) -> Outcome<()> {
+    let (text, end) = ([b'x'; TEXT], Instant::now() + how_long);
+    while Instant::now() < end {
+        if behind(crowd) < MOST_BEHIND {
+            for sender in &mut crowd.members[..SENDERS] {
+                (sender.unaccepted()..unanswered).for_each(|_| sender.say(&text));
+                sender.flush()?;
+            }
+        }
+        crowd.turn(Duration::from_millis(100), &mut ignore)?;
+    }
+    Ok(())
+}
+
+/// How many bytes of texts the slowest reader has yet to get, at most.
+fn behind(crowd: &Crowd) -> u64 {
+    let sent: u64 = crowd.members.iter().map(|member| member.sent).sum();
+    let slowest = crowd.members.iter().map(|member| member.tally.said + member.sent).min();
+    (sent - slowest.unwrap_or(sent)) * TEXT as u64
+}
+
+/// Says something `rate` times a second, and takes the time until it is there.
+pub(crate) fn light(setup: &Setup, placement: Placement, members: usize, rate: u32) -> Outcome<Light> {
+    let mut scene = Scene::new(setup, placement, members)?;
+    let count = usize::try_from(setup.listening.as_secs() * u64::from(rate))?;
+    let mut sent: Vec<Instant> = Vec::with_capacity(count);
+    let mut took = Vec::with_capacity(count * members);
+    let (cpu, start) = (scene.server.cpu()?, Instant::now());
+    for number in 0..count {
+        let due = start + Duration::from_secs(1) * u32::try_from(number)? / rate;
+        while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            scene.crowd.turn(left, &mut |text| took.push(since_sent(&sent, text)))?;
+        }
+        let sender = &mut scene.crowd.members[number % SENDERS];
+        sender.say(format!("{number:0TEXT$}").as_bytes());
+        sent.push(Instant::now());
+        sender.flush()?;
+    }
+    scene.crowd.until_delivered(&mut |text| took.push(since_sent(&sent, text)), 0..members)?;
+    let cpu = scene.server.cpu()?.saturating_sub(cpu);
+    let (deliveries, records) = scene.crowd.delivered();
+    scene.end()?;
+    took.sort_unstable();
+    let percentile = |per_mille: usize| took[(took.len() - 1) * per_mille / 1_000];
+    Ok(Light {
+        members,
+        rate,
+        placement,
+        latency: [500, 990, 999].map(percentile),
+        cpu_per_million: per_million(cpu, deliveries),
+        per_record: ratio(deliveries, records),
+    })
+}
+
+/// A text of [`light`] is the number of its Say.
+fn since_sent(sent: &[Instant], text: &[u8]) -> Duration {
+    let number = std::str::from_utf8(text).ok().and_then(|digits| digits.parse().ok());
+    number.and_then(|number: usize| sent.get(number)).expect("what was said is what was sent").elapsed()
+}
+
+/// Handshake, Join, Leave and goodbye, one connection after the other, in an empty room.
+pub(crate) fn connect(setup: &Setup, connections: usize) -> Outcome<Connect> {
+    let mut server = ServerProcess::start(&setup.keys, &setup.cores, Placement::Pinned)?;
+    let come_and_go = || {
+        let mut crowd = Crowd::new()?;
+        crowd.join(server.address(), &setup.identity, LOBBY, 1)?;
+        crowd.members[0].leave()?;
+        crowd.until_closed()
+    };
+    come_and_go()?;
+    let before = (server.cpu()?, Instant::now());
+    (0..connections).try_for_each(|_| come_and_go())?;
+    let (cpu, wall) = (server.cpu()?.saturating_sub(before.0), before.1.elapsed());
+    server.terminate()?;
+    server.wait()?;
+    let count = u32::try_from(connections)?;
+    Ok(Connect { connections, cpu_each: cpu / count, wall_each: wall / count })
+}
+
+/// What it costs to hold people who say nothing, then as many again in a second room.
+pub(crate) fn idle(setup: &Setup, members: usize) -> Outcome<Idle> {
+    let mut scene = Scene::new(setup, Placement::Pinned, 0)?;
+    let (address, identity) = (scene.server.address(), &setup.identity);
+    let empty = scene.server.resident()?;
+    scene.crowd.join(address, identity, LOBBY, members)?;
+    let memory = scene.server.resident()? - empty;
+    let (cpu, start) = (scene.server.cpu()?, Instant::now());
+    scene.crowd.listen(setup.listening)?;
+    let (cpu, window) = (scene.server.cpu()?.saturating_sub(cpu), start.elapsed());
+    scene.crowd.join(address, identity, "#second", members)?;
+    let rooms = [0..members, members..2 * members];
+    for room in rooms {
+        let speaker = &mut scene.crowd.members[room.start];
+        speaker.say(&[b'x'; TEXT]);
+        speaker.flush()?;
+        scene.crowd.until_delivered(&mut ignore, room)?;
+    }
+    let (held, memory_held) = (scene.crowd.members.len(), scene.server.resident()?);
+    scene.end()?;
+    Ok(Idle { members, memory_each: memory / members as u64, window, cpu, held, memory_held })
+}
+
+/// Processor seconds for a million deliveries.
+pub(crate) fn per_million(cpu: Duration, deliveries: u64) -> f64 {
+    cpu.as_secs_f64() * ratio(1_000_000, deliveries)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn ratio(of: u64, to: u64) -> f64 {
+    of as f64 / to as f64
+}

@@ -1,0 +1,108 @@
+//! The server as users run it: the release binary, in a process of its own, with its limits off.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Outcome;
+use super::cpu::{self, Cores, Placement};
+
+/// How long it may take to make its keys, and to end.
+const START: Duration = Duration::from_secs(60);
+const END: Duration = Duration::from_secs(10);
+
+/// A server that runs. It is ended when this is dropped, whatever has happened.
+pub(crate) struct ServerProcess {
+    child: Child,
+    /// What it says; closed when it has ended.
+    lines: Receiver<String>,
+    address: SocketAddr,
+}
+
+impl ServerProcess {
+    /// Starts a server, and moves this thread to where the load belongs.
+    pub(crate) fn start(keys: &Path, cores: &Cores, placement: Placement) -> Outcome<Self> {
+        // What is started stays where its parent was.
+        cores.as_server(placement)?;
+        let started = Self::spawn(keys);
+        cores.as_load(placement)?;
+        started
+    }
+
+    fn spawn(keys: &Path) -> Outcome<Self> {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_server"))
+            .args(["-p", "0", "--limits", "off", "--log-level", "warn", "--bits", "3072", "--keys"])
+            .arg(keys)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let stdout = child.stdout.take().ok_or("its output is piped")?;
+        let (said, lines) = mpsc::channel();
+        let mut server = Self { child, lines, address: (Ipv4Addr::LOCALHOST, 0).into() };
+        thread::Builder::new().name("server's output".into()).spawn(move || {
+            let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+            lines.map_while(|line| said.send(line).ok()).for_each(drop);
+        })?;
+        let deadline = Instant::now() + START;
+        while server.address.port() == 0 {
+            let line = server.lines.recv_timeout(deadline.saturating_duration_since(Instant::now()))?;
+            if let Some(port) = line.strip_prefix("[+] Running on port: ") {
+                server.address.set_port(port.parse()?);
+            }
+        }
+        Ok(server)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The processor time it has used.
+    pub(crate) fn cpu(&self) -> Outcome<Duration> {
+        Ok(cpu::of_process(self.child.id())?)
+    }
+
+    /// The memory it holds, in bytes.
+    pub(crate) fn resident(&self) -> Outcome<u64> {
+        Ok(cpu::resident(self.child.id())?)
+    }
+
+    /// Asks it to end.
+    pub(crate) fn terminate(&mut self) -> Outcome<()> {
+        let mut stdin = self.child.stdin.take().ok_or("it has been asked before")?;
+        Ok(stdin.write_all(b"TERMINATE\n")?)
+    }
+
+    /// Waits until it has ended, as it should.
+    pub(crate) fn wait(mut self) -> Outcome<()> {
+        if !self.has_closed_its_output() {
+            return Err("the server did not end".into());
+        }
+        let status = self.child.wait()?;
+        if status.success() { Ok(()) } else { Err(format!("the server failed: {status}").into()) }
+    }
+
+    fn has_closed_its_output(&self) -> bool {
+        let deadline = Instant::now() + END;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return true,
+                Err(RecvTimeoutError::Timeout) => return false,
+            }
+        }
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // Both are no-ops for one that has ended and been waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
