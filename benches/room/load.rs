@@ -23,6 +23,8 @@ const PING: Duration = Duration::from_secs(30);
 
 /// Everybody who is connected.
 pub(crate) struct Crowd {
+    /// What its members' names begin with.
+    names: &'static str,
     epoll: OwnedFd,
     pub(crate) members: Vec<Member>,
     closed: usize,
@@ -37,8 +39,9 @@ pub(crate) fn ignore(_text: &[u8]) {}
 
 impl Crowd {
     /// Nobody yet.
-    pub(crate) fn new() -> Outcome<Self> {
+    pub(crate) fn new(names: &'static str) -> Outcome<Self> {
         Ok(Self {
+            names,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             members: Vec::new(),
             closed: 0,
@@ -54,7 +57,7 @@ impl Crowd {
         let room = RoomName::parse(room).map_err(|_| "a room's name")?;
         let newcomers = self.members.len()..self.members.len() + count;
         for place in newcomers.clone() {
-            let member = Member::connect(address, identity, &format!("m{place}"), &room)?;
+            let member = Member::connect(address, identity, &format!("{}{place}", self.names), &room)?;
             let data = epoll::EventData::new_u64(place as u64);
             epoll::add(&self.epoll, &member, data, epoll::EventFlags::IN)?;
             self.members.push(member);

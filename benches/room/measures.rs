@@ -1,5 +1,6 @@
 //! What is measured, and how.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::cpu::{self, Placement};
@@ -43,9 +44,13 @@ pub(crate) struct Light {
 /// People who come and go.
 pub(crate) struct Connect {
     pub(crate) connections: usize,
+    pub(crate) at_a_time: usize,
     pub(crate) cpu_each: Duration,
     pub(crate) wall_each: Duration,
 }
+
+/// Who comes and goes at the same time.
+const AT_A_TIME: [&str; 4] = ["a", "b", "c", "d"];
 
 /// People who are there and say nothing.
 pub(crate) struct Idle {
@@ -67,7 +72,7 @@ struct Scene {
 impl Scene {
     fn new(setup: &Setup, placement: Placement, members: usize) -> Outcome<Self> {
         let server = ServerProcess::start(&setup.keys, &setup.cores, placement)?;
-        let mut crowd = Crowd::new()?;
+        let mut crowd = Crowd::new("m")?;
         crowd.join(server.address(), &setup.identity, LOBBY, members)?;
         Ok(Self { server, crowd })
     }
@@ -173,23 +178,30 @@ fn since_sent(sent: &[Instant], text: &[u8]) -> Duration {
     number.and_then(|number: usize| sent.get(number)).expect("what was said is what was sent").elapsed()
 }
 
-/// Handshake, Join, Leave and goodbye, one connection after the other, in an empty room.
+/// Handshake, Join, Leave and goodbye, some at a time, each in an empty room of its own: the load's processor is never
+/// idle, so that no send of the server pays for waking one.
 pub(crate) fn connect(setup: &Setup, connections: usize) -> Outcome<Connect> {
     let mut server = ServerProcess::start(&setup.keys, &setup.cores, Placement::Pinned)?;
-    let come_and_go = || {
-        let mut crowd = Crowd::new()?;
-        crowd.join(server.address(), &setup.identity, LOBBY, 1)?;
+    let address = server.address();
+    let come_and_go = |name: &'static str| {
+        let mut crowd = Crowd::new(name)?;
+        crowd.join(address, &setup.identity, &format!("#{name}"), 1)?;
         crowd.members[0].leave()?;
         crowd.until_closed()
     };
-    come_and_go()?;
+    come_and_go("warm")?;
     let before = (server.cpu()?, Instant::now());
-    (0..connections).try_for_each(|_| come_and_go())?;
+    let each = connections / AT_A_TIME.len();
+    thread::scope(|scope| {
+        let go = |name| scope.spawn(move || (0..each).try_for_each(|_| come_and_go(name)).map_err(|e| e.to_string()));
+        let threads = AT_A_TIME.map(go);
+        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a client panicked")?)
+    })?;
     let (cpu, wall) = (server.cpu()?.saturating_sub(before.0), before.1.elapsed());
     server.terminate()?;
     server.wait()?;
-    let count = u32::try_from(connections)?;
-    Ok(Connect { connections, cpu_each: cpu / count, wall_each: wall / count })
+    let count = u32::try_from(each * AT_A_TIME.len())?;
+    Ok(Connect { connections, at_a_time: AT_A_TIME.len(), cpu_each: cpu / count, wall_each: wall / count })
 }
 
 /// What it costs to hold people who say nothing, then as many again in a second room.

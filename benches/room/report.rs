@@ -94,7 +94,7 @@ fn connect(it: &Connect) -> [Vec<String>; 2] {
     [
         row(
             "server CPU of one that joins and leaves",
-            format!("{} one after the other", count(it.connections)),
+            format!("{}, {} at a time", count(it.connections), it.at_a_time),
             format!("{} ms", millis(it.cpu_each)),
         ),
         row(

@@ -1,15 +1,13 @@
 //! One connection's thread: handshake and Join under one deadline, then what the client says, to the hub.
 
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{self, Sender};
 use log::{info, warn};
 
-use super::Shared;
 use super::gate::{Failure, Source, Ticket};
-use super::hub::ToHub;
+use super::{Shared, named_thread};
 use crate::chat::Conn;
 use crate::chat::hall::{Asks, Newcomer, Verdict};
 use crate::chat::message::{NoMessages, Person, Session, ToClient, ToServer};
@@ -35,14 +33,23 @@ struct Turned {
 }
 
 impl Connection {
-    /// Serves it until it ends.
-    pub(super) fn serve(self, shared: &Shared) {
+    /// Lets it in, or turns it away. Whoever is in is listened to by a thread of its own, whose stack is fresh: what the
+    /// handshake's arithmetic has touched of this one's goes back to the system.
+    pub(super) fn serve(self, shared: &Arc<Shared>) {
         let source = Source::from(self.from.ip());
         match self.come_in(shared) {
             Ok((incoming, rest)) => {
                 shared.gate().joined(self.ticket, source);
-                self.listen(shared, incoming, rest);
-                shared.gate().left(source);
+                let (conn, told) = (self.conn, shared.clone());
+                let listening = named_thread("listener").spawn(move || {
+                    self.listen(&told, incoming, rest);
+                    told.gate().left(source);
+                });
+                if let Err(error) = listening {
+                    warn!("[!] Cannot listen to somebody who is in: {error}");
+                    shared.hub.lost(conn);
+                    shared.gate().left(source);
+                }
             }
             Err(Turned { why, failure }) => {
                 let had_place = shared.gate().failed(self.ticket, source, failure, Instant::now());
@@ -72,12 +79,10 @@ impl Connection {
         let who = self.newcomer(&peer).ok_or_else(|| Turned::refused("its name breaks the rules"))?;
         // Nobody is here before this has opened: it shows the RSA key, not just a credential.
         let mut messages = first_messages(&mut incoming, deadline)?;
-        if shared.hub.send(ToHub::Attach(self.conn, self.link.clone(), sealer)).is_err() {
-            return Err(Turned::refused("the server stops"));
-        }
+        shared.hub.attach(self.conn, self.link.clone(), sealer);
         let joined = self.join(shared, &who, &mut incoming, &mut messages);
         if joined.is_err() {
-            let _ = shared.hub.send(ToHub::Lost(self.conn));
+            shared.hub.lost(self.conn);
         }
         joined.map(|()| (incoming, messages))
     }
@@ -91,19 +96,16 @@ impl Connection {
     ) -> Result<(), Turned> {
         let mut asks = Asks::First(messages.remove(0));
         loop {
-            let (answer, verdict) = channel::bounded(1);
-            let asked = shared.hub.send(ToHub::Arrive(Box::new(who.clone()), asks, answer));
-            match asked.ok().and_then(|()| verdict.recv().ok()) {
-                Some(Verdict::Admitted) => return Ok(()),
-                Some(Verdict::OnceMore) => {
+            match shared.hub.arrive(who.clone(), &asks) {
+                Verdict::Admitted => return Ok(()),
+                Verdict::OnceMore => {
                     *messages = first_messages(incoming, Instant::now() + shared.timing.once_more)?;
                     asks = Asks::OnceMore(messages.remove(0));
                 }
-                Some(Verdict::Closed(why)) => {
+                Verdict::Closed(why) => {
                     self.hear_out(incoming, shared.timing.farewell);
                     return Err(Turned::refused(why));
                 }
-                None => return Err(Turned::refused("the server stops")),
             }
         }
     }
@@ -114,22 +116,22 @@ impl Connection {
         let mut messages = Ok(rest);
         while let Ok(said) = messages {
             for message in said {
-                let slow_enough = shared.timing.messages.is_none_or(|limit| pace.take(limit, Instant::now()));
-                if !slow_enough || shared.hub.send(ToHub::Said(self.conn, message)).is_err() {
-                    self.link.close(std::net::Shutdown::Both);
+                if shared.timing.messages.is_some_and(|limit| !pace.take(limit, Instant::now())) {
+                    self.link.close(Shutdown::Both);
                     break;
                 }
+                shared.hub.receive(self.conn, message);
             }
             messages = next_messages(&mut incoming, shared.timing.silence);
         }
-        let _ = shared.hub.send(ToHub::Lost(self.conn));
+        shared.hub.lost(self.conn);
     }
 
     /// Lets the other end close first, so that what it was told last is not lost with the connection.
     fn hear_out(&self, incoming: &mut Incoming, patience: Duration) {
         let deadline = Instant::now() + patience;
         while incoming.next_text(deadline.saturating_duration_since(Instant::now())).is_ok() {}
-        self.link.close(std::net::Shutdown::Both);
+        self.link.close(Shutdown::Both);
     }
 
     /// What the hall has to know of somebody who has proved who they are: the one place where that is made.
@@ -197,6 +199,3 @@ pub(super) fn now() -> UnixSeconds {
     let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     UnixSeconds(since_1970.as_secs())
 }
-
-/// What connections send to.
-pub(super) type HubSender = Sender<ToHub>;

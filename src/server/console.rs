@@ -21,10 +21,7 @@ pub fn run(mut input: impl BufRead, mut output: impl Write, server: &Stopper) {
             None => continue,
             Some(Ok(ConsoleCommand::Terminate)) => return server.terminate(),
             Some(Ok(ConsoleCommand::Help)) => CONSOLE_HELP.to_owned(),
-            Some(Ok(ConsoleCommand::Who)) => match server.who() {
-                Some(who) => who_text(&who),
-                None => return,
-            },
+            Some(Ok(ConsoleCommand::Who)) => who_text(&server.who()),
             Some(Err(hint)) => hint,
         };
         let _ = writeln!(output, "{answer}").and_then(|()| output.flush());

@@ -62,9 +62,6 @@ pub enum Command {
     Stop,
 }
 
-/// Tells the hub that somebody has been told that they are too slow, without waiting; gives whether it was told.
-pub type ReportSlow = Box<dyn Fn(Conn) -> bool + Send>;
-
 /// The hub's end of a courier.
 pub struct Courier {
     commands: Sender<Command>,
@@ -93,7 +90,7 @@ impl Courier {
     ///
     /// # Errors
     /// Whatever the system says when it has no more threads or descriptors.
-    pub fn start(number: usize, report_slow: ReportSlow) -> io::Result<Self> {
+    pub fn start(number: usize, report_slow: Sender<Conn>) -> io::Result<Self> {
         let (commands, inbox) = channel::bounded(QUEUE);
         let (ring, heard) = UnixStream::pair()?;
         ring.set_nonblocking(true)?;
@@ -127,7 +124,7 @@ struct Round {
     inbox: Receiver<Command>,
     bell: Arc<Bell>,
     heard: UnixStream,
-    report_slow: ReportSlow,
+    report_slow: Sender<Conn>,
     lines: Slab<Line>,
     by_conn: HashMap<Conn, usize>,
     rooms: Rooms,
@@ -149,7 +146,7 @@ struct Round {
 }
 
 impl Round {
-    fn new(inbox: Receiver<Command>, bell: Arc<Bell>, heard: UnixStream, report_slow: ReportSlow) -> Self {
+    fn new(inbox: Receiver<Command>, bell: Arc<Bell>, heard: UnixStream, report_slow: Sender<Conn>) -> Self {
         Self {
             inbox,
             bell,
@@ -387,10 +384,10 @@ impl Round {
         }
     }
 
-    /// Tells the hub who was slow. It may be waiting for this courier, so nobody waits for it.
+    /// Has the hub told who was slow. It may be waiting for this courier, so the courier does not wait for it.
     fn report(&mut self) {
         while let Some(&conn) = self.reports.last() {
-            if !(self.report_slow)(conn) {
+            if self.report_slow.try_send(conn).is_err() {
                 break;
             }
             self.reports.pop();

@@ -1,19 +1,23 @@
-//! The hub: one thread that owns everybody who is here, and hands out what happens.
+//! The hub: everybody who is here, and the couriers that are told what happens.
 //!
 //! ```text
-//! connections, console ──bounded channel──▶ Hall ──▶ Effects ──▶ couriers, log
+//! connection threads, console ──lock──▶ Hall ──▶ Effects ──▶ couriers (bounded queues), log
 //! ```
 //!
-//! Invariant: the hub never waits for a socket. It waits for a courier that has its hands full, and with it the
-//! senders: that is how the room's pace is kept to what can be delivered.
+//! A lock, not a thread: who has something to say does the little work that it brings about, and nobody has to be
+//! woken for it. What takes long, sealing and sending, is the couriers'.
+//!
+//! Invariant: whoever holds the lock never waits for a socket or a log. They wait for a courier that has its hands
+//! full, and everybody else with them: that is how a room's pace is kept to what can be delivered. A courier never
+//! waits for the lock.
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam::channel::{self, Receiver, Sender};
+use crossbeam::channel;
 use log::info;
 
 use super::courier::{Command, Courier};
@@ -24,7 +28,7 @@ use crate::chat::{Conn, Moment};
 use crate::net::Link;
 use crate::secure::record::Sealer;
 
-/// Messages that may wait for the hub.
+/// Connections found slow that may wait to be reported.
 const QUEUE: usize = 1_024;
 /// How long everybody may take to hear that the server stops.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -32,130 +36,153 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Everybody who is here: name and rooms.
 pub type Who = Vec<(Name, Vec<RoomName>)>;
 
-/// What the hub is told.
-pub enum ToHub {
-    /// Somebody has proved who they are; what they are sent goes this way.
-    Attach(Conn, Arc<dyn Link>, Sealer),
-    /// Their first message, or the second after [`Verdict::OnceMore`].
-    Arrive(Box<Newcomer>, Asks, Sender<Verdict>),
-    /// Another message.
-    Said(Conn, ToServer),
-    /// The connection has ended.
-    Lost(Conn),
-    /// A courier has told somebody that they are too slow.
-    Slow(Conn),
-    /// The operator wants to know who is here.
-    Who(Sender<Who>),
-    /// The server is to stop.
-    Terminate,
+/// Everybody who is here, for all threads.
+pub struct Hub {
+    state: Mutex<State>,
+    /// Somebody has gone, or the server is to stop.
+    changed: Condvar,
 }
 
-/// Starts the hub and its couriers. It drops `stop` as soon as it is to stop.
-///
-/// # Errors
-/// Whatever the system says when it has no more threads or descriptors.
-pub fn start(limits: Limits, stop: UnixStream) -> io::Result<(Sender<ToHub>, JoinHandle<()>)> {
-    let (sender, inbox) = channel::bounded(QUEUE);
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let courier = |number| {
-        let hub = sender.clone();
-        Courier::start(number, Box::new(move |conn| hub.try_send(ToHub::Slow(conn)).is_ok()))
-    };
-    let couriers = (1..=cores).map(courier).collect::<io::Result<_>>()?;
-    let hub = Hub { inbox, hall: Hall::new(limits), couriers, effects: Vec::new(), attached: 0 };
-    let thread = thread::Builder::new().name("hub".into()).spawn(move || hub.run(stop))?;
-    Ok((sender, thread))
-}
-
-struct Hub {
-    inbox: Receiver<ToHub>,
+struct State {
     hall: Hall,
     couriers: Vec<Courier>,
     effects: Vec<Effect>,
     attached: usize,
+    /// Dropped as soon as the server is to stop.
+    accepting: Option<UnixStream>,
 }
 
 impl Hub {
-    fn run(mut self, stop: UnixStream) {
-        while let Ok(message) = self.inbox.recv() {
-            if let ToHub::Terminate = message {
-                break;
-            }
-            self.take(message);
+    /// Starts the couriers. `accepting` is dropped as soon as the server is to stop.
+    ///
+    /// # Errors
+    /// Whatever the system says when it has no more threads or descriptors.
+    pub fn start(limits: Limits, accepting: UnixStream) -> io::Result<Arc<Self>> {
+        let state = State {
+            hall: Hall::new(limits),
+            couriers: Vec::new(),
+            effects: Vec::new(),
+            attached: 0,
+            accepting: Some(accepting),
+        };
+        let hub = Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() });
+        let (report_slow, slow) = channel::bounded(QUEUE);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        for number in 1..=cores {
+            let courier = Courier::start(number, report_slow.clone())?;
+            hub.lock().couriers.push(courier);
         }
-        drop(stop);
-        self.hall.terminate(&mut self.effects);
-        self.carry_out();
-        self.wait_for_farewells();
-        self.couriers.into_iter().for_each(Courier::stop);
+        let told = hub.clone();
+        // Ends with the couriers. They cannot tell the hub themselves: whoever has its lock may be waiting for them.
+        thread::Builder::new()
+            .name("slow readers".into())
+            .spawn(move || slow.iter().for_each(|conn| told.slow(conn)))?;
+        Ok(hub)
     }
 
-    /// Until everybody has gone, or the time for it is over.
-    fn wait_for_farewells(&mut self) {
-        let deadline = Instant::now() + FAREWELL;
-        while self.attached > 0
-            && let Ok(message) = self.inbox.recv_deadline(deadline)
-        {
-            if let ToHub::Lost(conn) = message {
-                self.lost(conn);
-            }
+    /// Somebody has proved who they are; what they are sent goes this way.
+    pub fn attach(&self, conn: Conn, link: Arc<dyn Link>, sealer: Sealer) {
+        let mut state = self.lock();
+        state.attached += 1;
+        state.send(conn, Command::Attach(conn, link, sealer));
+    }
+
+    /// Somebody who is attached wants to come in.
+    pub fn arrive(&self, who: Newcomer, asks: &Asks) -> Verdict {
+        let mut state = self.lock();
+        if state.accepting.is_none() {
+            return Verdict::Closed("the server stops");
         }
+        state.change(|hall, effects| hall.arrive(who, asks, now(), effects))
     }
 
-    fn take(&mut self, message: ToHub) {
-        match message {
-            ToHub::Attach(conn, link, sealer) => {
-                self.attached += 1;
-                self.courier(conn).send(Command::Attach(conn, link, sealer));
-            }
-            ToHub::Arrive(who, asks, answer) => {
-                let verdict = self.hall.arrive(*who, &asks, now(), &mut self.effects);
-                // It waits for this, unless it has ended.
-                let _ = answer.try_send(verdict);
-            }
-            ToHub::Said(conn, message) => self.hall.receive(conn, message, now(), &mut self.effects),
-            ToHub::Lost(conn) => self.lost(conn),
-            ToHub::Slow(conn) => self.hall.slow(conn, now(), &mut self.effects),
-            ToHub::Who(answer) => drop(answer.try_send(self.hall.who())),
-            ToHub::Terminate => {}
-        }
-        self.carry_out();
+    /// Somebody says something.
+    pub fn receive(&self, from: Conn, message: ToServer) {
+        self.lock().change(|hall, effects| hall.receive(from, message, now(), effects));
     }
 
-    fn lost(&mut self, conn: Conn) {
-        self.attached -= 1;
-        self.hall.lost(conn, now(), &mut self.effects);
-        self.carry_out();
-        self.courier(conn).send(Command::Drop(conn));
+    /// An attached connection has ended.
+    pub fn lost(&self, conn: Conn) {
+        let mut state = self.lock();
+        state.change(|hall, effects| hall.lost(conn, now(), effects));
+        state.send(conn, Command::Drop(conn));
+        state.attached -= 1;
+        self.changed.notify_all();
     }
 
-    fn carry_out(&mut self) {
+    /// A courier has told somebody that they are too slow.
+    fn slow(&self, conn: Conn) {
+        self.lock().change(|hall, effects| hall.slow(conn, now(), effects));
+    }
+
+    /// Who is here.
+    #[must_use]
+    pub fn who(&self) -> Who {
+        self.lock().hall.who()
+    }
+
+    /// The server is to stop: everybody is told.
+    pub fn terminate(&self) {
+        let mut state = self.lock();
+        state.accepting = None;
+        state.change(Hall::terminate);
+        self.changed.notify_all();
+    }
+
+    /// Waits until the server is to stop, and everybody has heard it or had the time for it.
+    pub fn wait(&self) {
+        let state = self.lock();
+        let state = self.changed.wait_while(state, |state| state.accepting.is_some());
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        let heard = self.changed.wait_timeout_while(state, FAREWELL, |state| state.attached > 0);
+        let couriers = std::mem::take(&mut heard.unwrap_or_else(PoisonError::into_inner).0.couriers);
+        couriers.into_iter().for_each(Courier::stop);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A thread that has panicked with it has shown that; the others go on.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Changes who is here, and has it carried out.
+    fn change<T>(&mut self, change: impl FnOnce(&mut Hall, &mut Vec<Effect>) -> T) -> T {
         let mut effects = std::mem::take(&mut self.effects);
+        let result = change(&mut self.hall, &mut effects);
         for effect in effects.drain(..) {
-            match effect {
-                Effect::Tell(conn, bytes) => self.courier(conn).send(Command::Tell(conn, bytes)),
-                Effect::Post(room, entry) => {
-                    for courier in &self.couriers {
-                        courier.send(Command::Post(room, entry.clone()));
-                    }
-                }
-                Effect::Enter(conn, room, since) => self.courier(conn).send(Command::Enter(conn, room, since)),
-                Effect::Exit(conn, room, until) => self.courier(conn).send(Command::Exit(conn, room, until)),
-                Effect::End(conn) => self.courier(conn).send(Command::End(conn)),
-                Effect::Note(Note::Joined(name)) => {
-                    info!("[+] Broadcast message:  New person joined the room. Username: {name}");
-                }
-                Effect::Note(Note::Exchanged) => info!("Message exchanged"),
-                Effect::Note(Note::Left(name)) => info!("[+] {name} left the server."),
-            }
+            self.carry_out(effect);
         }
         // Its room is kept for the next.
         self.effects = effects;
+        result
     }
 
-    fn courier(&self, conn: Conn) -> &Courier {
-        let count = self.couriers.len() as u64;
-        &self.couriers[usize::try_from(conn.0 % count).unwrap_or_default()]
+    fn carry_out(&self, effect: Effect) {
+        match effect {
+            Effect::Tell(conn, bytes) => self.send(conn, Command::Tell(conn, bytes)),
+            Effect::Post(room, entry) => {
+                for courier in &self.couriers {
+                    courier.send(Command::Post(room, entry.clone()));
+                }
+            }
+            Effect::Enter(conn, room, since) => self.send(conn, Command::Enter(conn, room, since)),
+            Effect::Exit(conn, room, until) => self.send(conn, Command::Exit(conn, room, until)),
+            Effect::End(conn) => self.send(conn, Command::End(conn)),
+            Effect::Note(Note::Joined(name)) => {
+                info!("[+] Broadcast message:  New person joined the room. Username: {name}");
+            }
+            Effect::Note(Note::Exchanged) => info!("Message exchanged"),
+            Effect::Note(Note::Left(name)) => info!("[+] {name} left the server."),
+        }
+    }
+
+    /// Tells a connection's courier something; nobody, when they have stopped.
+    fn send(&self, conn: Conn, command: Command) {
+        let count = self.couriers.len().max(1) as u64;
+        if let Some(courier) = usize::try_from(conn.0 % count).ok().and_then(|index| self.couriers.get(index)) {
+            courier.send(command);
+        }
     }
 }
 

@@ -13,6 +13,9 @@ use crate::secure::record::{MAX_RECORD_TEXT, Sealer};
 /// What a message for one connection alone costs beside its bytes, so that many small ones are bounded too.
 const OVERHEAD: u64 = 64;
 
+/// Room for so many messages of its own is kept by a line that has none.
+const KEPT: usize = 16;
+
 /// This courier's members of a room, by their place among its lines, and what they have yet to get.
 #[derive(Default)]
 pub(super) struct RoomShare {
@@ -158,6 +161,10 @@ impl Line {
             if !self.send(sealed) {
                 return;
             }
+        }
+        // What a burst has needed, such as a Welcome with everybody in a room, is not held for ever.
+        if self.own.capacity() > KEPT {
+            self.own = VecDeque::new();
         }
         if self.state == State::Ending {
             self.link.close(Shutdown::Write);

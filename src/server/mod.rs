@@ -1,7 +1,7 @@
 //! The server's threads.
 //!
 //! ```text
-//! accept ──▶ gate ──▶ connection (one thread a client) ──▶ hub (one) ──▶ couriers (one a core) ──▶ sockets
+//! accept ──▶ gate ──▶ connection (one thread a client) ──▶ hub (a lock) ──▶ couriers (one a core) ──▶ sockets
 //!                                                            ▲
 //!                                            console, signals┘
 //! ```
@@ -24,13 +24,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam::channel;
 use log::{info, warn};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use self::connection::{Connection, HubSender, now};
+use self::connection::{Connection, now};
 use self::gate::{Admission, Gate, GateLimits};
-use self::hub::{ToHub, Who};
+use self::hub::{Hub, Who};
 use crate::chat::Conn;
 use crate::chat::hall::Limits;
 use crate::chat::pace::Pace;
@@ -146,36 +145,32 @@ impl StartError {
 pub struct Server {
     address: SocketAddr,
     fingerprint: Fingerprint,
-    stopper: Stopper,
+    hub: Arc<Hub>,
     accepting: JoinHandle<()>,
-    hub: JoinHandle<()>,
 }
 
 /// Ends a server, and asks it things, from any thread.
 #[derive(Clone)]
 pub struct Stopper {
-    hub: HubSender,
+    hub: Arc<Hub>,
 }
 
 impl Stopper {
     /// Lets the server end: everybody is told, and it stops within seconds.
     pub fn terminate(&self) {
-        // An error is a server that has stopped.
-        let _ = self.hub.send(ToHub::Terminate);
+        self.hub.terminate();
     }
 
-    /// Who is here, unless the server has stopped.
+    /// Who is here.
     #[must_use]
-    pub fn who(&self) -> Option<Who> {
-        let (answer, who) = channel::bounded(1);
-        self.hub.send(ToHub::Who(answer)).ok()?;
-        who.recv().ok()
+    pub fn who(&self) -> Who {
+        self.hub.who()
     }
 }
 
 /// What all of a server's threads share.
 struct Shared {
-    hub: HubSender,
+    hub: Arc<Hub>,
     gate: Mutex<Gate<Arc<dyn Link>>>,
     credential: Mutex<Arc<OwnCredential>>,
     timing: Timing,
@@ -219,18 +214,17 @@ impl Server {
             timing.messages = None;
         }
         let (stop, stopped) = UnixStream::pair()?;
-        let (sender, hub) = hub::start(limits, stop)?;
-        let stopper = Stopper { hub: sender.clone() };
+        let hub = Hub::start(limits, stop)?;
         let credential = OwnCredential::for_server(&mut rng, &identity, now());
         let shared = Arc::new(Shared {
-            hub: sender,
+            hub: hub.clone(),
             gate: Mutex::new(Gate::new(gate)),
             credential: Mutex::new(Arc::new(credential)),
             timing,
         });
         let accept = Accept { listener, stopped, shared, identity, renewed: Instant::now(), next: 0 };
         let accepting = thread::Builder::new().name("accept".into()).spawn(move || accept.run())?;
-        Ok(Self { address, fingerprint, stopper, accepting, hub })
+        Ok(Self { address, fingerprint, hub, accepting })
     }
 
     /// Where it listens.
@@ -248,13 +242,13 @@ impl Server {
     /// What ends it.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
-        self.stopper.clone()
+        Stopper { hub: self.hub.clone() }
     }
 
     /// Waits until it has ended.
     pub fn wait(self) {
+        self.hub.wait();
         // A thread that has panicked has ended too; the panic has been shown.
-        let _ = self.hub.join();
         let _ = self.accepting.join();
     }
 }
@@ -320,8 +314,7 @@ impl Accept {
                 self.next += 1;
                 let connection = Connection { conn: Conn(self.next), link, from, ticket };
                 let shared = self.shared.clone();
-                let thread = thread::Builder::new().name("connection".into()).stack_size(STACK);
-                if let Err(error) = thread.spawn(move || connection.serve(&shared)) {
+                if let Err(error) = named_thread("newcomer").spawn(move || connection.serve(&shared)) {
                     self.shared.gate().failed(ticket, from.ip().into(), gate::Failure::WentAway, Instant::now());
                     return Err(error);
                 }
@@ -337,6 +330,11 @@ impl Accept {
         }
         Ok(())
     }
+}
+
+/// A thread of a connection, which there may be thousands of.
+fn named_thread(name: &str) -> thread::Builder {
+    thread::Builder::new().name(name.into()).stack_size(STACK)
 }
 
 /// Says "busy", in the clear, and closes.
