@@ -34,7 +34,7 @@ const HOMES: [(&str, &[&str]); 25] = [
     ("precis_profiles", &["chat"]),
     ("rpassword", &["store"]),
     ("rsa", &["secure"]),
-    ("rustix", &["net", "server", "client"]),
+    ("rustix", &["net", "store", "server", "client"]),
     ("rustyline", &["client"]),
     ("sha2", &["secure"]),
     ("signal_hook", &["server", "client"]),

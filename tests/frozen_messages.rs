@@ -129,7 +129,7 @@ fn from_client(case: &Value) -> (ToServer, bool) {
             (ToServer::Numbered { n: number(field(case, "n")), body }, true)
         }
         "Whisper" | "Share" | "Letter" => (unsupported(number(field(case, "n"))), false),
-        "Lookup" | "Command" => (ToServer::Unsupported, false),
+        "Lookup" | "Command" => (ToServer::Unbuilt, false),
         "Seen" => (ToServer::Seen(number(field(case, "cursor"))), true),
         "Leave" => (ToServer::Leave(room(case)), true),
         "Ping" => (ToServer::Ping, true),

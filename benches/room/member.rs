@@ -185,7 +185,7 @@ impl Tally {
                 }
                 _ => 1,
             };
-            reader.skip_values(fields.saturating_sub(read))?;
+            pass_over(&mut reader, fields.saturating_sub(read))?;
         }
         Ok(())
     }
@@ -209,8 +209,12 @@ impl Tally {
             }
             _ => 1,
         };
-        reader.skip_values(fields.saturating_sub(read))
+        pass_over(reader, fields.saturating_sub(read))
     }
+}
+
+fn pass_over(reader: &mut Reader<'_>, values: usize) -> Result<(), BadEncoding> {
+    (0..values).try_for_each(|_| reader.value().map(drop))
 }
 
 /// Waits for the next frame of the handshake.

@@ -9,7 +9,7 @@ use cfb_chat::client::{ClientError, Config, Timing, Unwanted, run, ui};
 use cfb_chat::secure::identity::Fingerprint;
 use clap::Parser;
 
-use self::shared::{KeyArguments, report};
+use self::shared::{KeyArguments, host, report};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,7 +40,7 @@ Exit status:
 #[command(version, after_help = EXAMPLES)]
 struct Arguments {
     /// Server: a name or an address
-    #[arg(short, long, default_value = "127.0.0.1")]
+    #[arg(short, long, default_value = "127.0.0.1", value_parser = host)]
     server: String,
     /// Its port
     #[arg(short, long, default_value_t = 9443, value_parser = clap::value_parser!(u16).range(1..))]

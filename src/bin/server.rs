@@ -11,7 +11,7 @@ use cfb_chat::server::{Config, Server, StartError, Timing, console};
 use clap::{Parser, ValueEnum};
 use log::{LevelFilter, info};
 
-use self::shared::{KeyArguments, report};
+use self::shared::{KeyArguments, host, report};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,7 +40,7 @@ struct Arguments {
     #[arg(short, long, default_value_t = 9443)]
     port: u16,
     /// Address to listen on, IPv4 or IPv6
-    #[arg(long, default_value = "127.0.0.1")]
+    #[arg(long, default_value = "127.0.0.1", value_parser = host)]
     host: String,
     #[command(flatten)]
     keys: KeyArguments,

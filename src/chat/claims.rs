@@ -20,13 +20,15 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Whether the name is theirs, now at the latest. Beyond the bound the oldest claim of somebody away gives way.
-    pub(super) fn claim(&mut self, name: &Name, owner: Owner, conn: Conn, is_here: impl Fn(Conn) -> bool) -> bool {
+    /// Whether nobody else has the name, nor one that looks like it.
+    pub(super) fn may_have(&self, name: &Name, owner: Owner) -> bool {
         let skeletons = name.skeletons();
         let mut claimed = skeletons.iter().filter_map(|skeleton| self.owners.get(skeleton));
-        if claimed.any(|(claimant, _)| *claimant != owner) {
-            return false;
-        }
+        claimed.all(|(claimant, _)| *claimant == owner)
+    }
+
+    /// A name is theirs from now on. Beyond the bound the oldest claims of people who are away give way.
+    pub(super) fn register(&mut self, name: &Name, owner: Owner, conn: Conn, is_here: impl Fn(Conn) -> bool) {
         let mut tries = self.oldest_first.len();
         while self.owners.len() >= REMEMBERED && tries > 0 {
             tries -= 1;
@@ -37,12 +39,11 @@ impl Names {
                 self.owners.remove(&oldest);
             }
         }
-        for skeleton in skeletons {
+        for skeleton in name.skeletons() {
             if self.owners.insert(skeleton.clone(), (owner, conn)).is_none() {
                 self.oldest_first.push_back(skeleton);
             }
         }
-        true
     }
 }
 

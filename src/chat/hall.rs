@@ -20,6 +20,7 @@ use super::{Conn, Cursor, Moment, RoomId};
 
 /// How much larger than its text an envelope may be, in bytes.
 const ENVELOPE_OVER_TEXT: usize = 512;
+const NOT_DONE: &str = "this server does not do that";
 /// So many members fit into a Welcome, which is one record; the bound that stays when limits are off.
 const MOST_MEMBERS: usize = 1_900;
 
@@ -176,8 +177,14 @@ impl Hall {
 
     fn decide(&mut self, who: Newcomer, asks: &Asks, now: Moment, out: &mut Vec<Effect>) -> Verdict {
         let conn = who.conn;
-        let (Asks::First(ToServer::Join { room, .. }) | Asks::OnceMore(ToServer::Join { room, .. })) = asks else {
-            return Verdict::Closed("its first message is no Join");
+        let room = match asks {
+            Asks::First(ToServer::Join { room, .. }) | Asks::OnceMore(ToServer::Join { room, .. }) => room,
+            // Whoever is asked for a password may take longer than it takes to be lost.
+            Asks::OnceMore(ToServer::Ping) => {
+                out.push(tell(conn, &ToClient::Pong));
+                return Verdict::OnceMore;
+            }
+            _ => return Verdict::Closed("its first message is no Join"),
         };
         let mut refuse = |code, why| {
             out.push(refusal(conn, code, why));
@@ -186,7 +193,7 @@ impl Hall {
         if self.ended.has(who.session) || self.present.values().any(|present| present.who.session == who.session) {
             return refuse(ErrorCode::Refused, "that session has been here before: begin a new one");
         }
-        if !self.names.claim(&who.name, who.owner, conn, |conn| self.present.contains_key(&conn)) {
+        if !self.names.may_have(&who.name, who.owner) {
             let closed = refuse(ErrorCode::Password, "that name, or one that looks like it, belongs to another key");
             return if matches!(asks, Asks::First(_)) { Verdict::OnceMore } else { closed };
         }
@@ -196,16 +203,17 @@ impl Hall {
         if earlier.is_none() && self.limits.sessions.is_some_and(|most| self.present.len() >= most) {
             return refuse(ErrorCode::Refused, "the server is full");
         }
+        // Nothing is changed for somebody who is then refused: no name is taken, nobody replaced.
+        if let Err(why) = self.may_join(who.owner, room, earlier, now) {
+            return refuse(ErrorCode::Refused, why);
+        }
+        self.names.register(&who.name, who.owner, conn, |conn| self.present.contains_key(&conn));
         if let Some(earlier) = earlier {
             self.end(earlier, ByeReason::Replaced, LeftReason::Replaced, now, out);
         }
         let present = Present { who, rooms: Vec::new(), numbers: Numbers::default(), messages: Bucket::default() };
         self.present.insert(conn, present);
-        if let Err(why) = self.join(conn, room, now, out) {
-            self.forget(conn);
-            out.push(refusal(conn, ErrorCode::Refused, why));
-            return Verdict::Closed(why);
-        }
+        self.join(conn, room, now, out);
         Verdict::Admitted
     }
 
@@ -217,8 +225,17 @@ impl Hall {
         match message {
             ToServer::Numbered { n, body } => self.numbered(from, n, body, now, out),
             ToServer::Join { room, .. } => {
-                if let Err(why) = self.join(from, &room, now, out) {
-                    out.push(refusal(from, ErrorCode::Refused, why));
+                let (owner, rooms) = (present.who.owner, &present.rooms);
+                let may = if rooms.contains(&room) {
+                    Err("already in that room")
+                } else if rooms.len() >= self.limits.rooms {
+                    Err("in too many rooms")
+                } else {
+                    self.may_join(owner, &room, None, now)
+                };
+                match may {
+                    Ok(()) => self.join(from, &room, now, out),
+                    Err(why) => out.push(refusal(from, ErrorCode::Refused, why)),
                 }
             }
             ToServer::Leave(room) if present.rooms.contains(&room) => self.leave(from, &room, now, out),
@@ -226,10 +243,11 @@ impl Hall {
             ToServer::Seen(_) => {}
             ToServer::Ping => out.push(tell(from, &ToClient::Pong)),
             ToServer::Malformed => out.push(refusal(from, ErrorCode::Malformed, "wrong fields")),
-            ToServer::Unsupported => {
+            ToServer::Unsupported => out.push(refusal(from, ErrorCode::Unsupported, NOT_DONE)),
+            ToServer::Unbuilt => {
                 let slow_enough = self.limits.messages.is_none_or(|pace| present.messages.take(pace, now.tick));
                 let code = if slow_enough { ErrorCode::Unsupported } else { ErrorCode::Wait };
-                out.push(refusal(from, code, "this server does not do that"));
+                out.push(refusal(from, code, NOT_DONE));
             }
         }
     }
@@ -262,26 +280,34 @@ impl Hall {
         all
     }
 
-    fn join(&mut self, conn: Conn, name: &RoomName, now: Moment, out: &mut Vec<Effect>) -> Result<(), &'static str> {
-        let Some(present) = self.present.get_mut(&conn) else {
-            return Ok(());
-        };
-        if present.rooms.contains(name) {
-            return Err("already in that room");
-        }
-        if present.rooms.len() >= self.limits.rooms {
-            return Err("in too many rooms");
-        }
-        let full = |room: &OpenRoom| self.limits.members.is_some_and(|most| room.roster.members().len() >= most);
-        if self.rooms.get(name).is_some_and(full) {
-            return Err("the room is full");
+    /// Whether there is room, and it is not one join too many; if so it counts.
+    fn may_join(
+        &mut self,
+        owner: Owner,
+        name: &RoomName,
+        replaced: Option<Conn>,
+        now: Moment,
+    ) -> Result<(), &'static str> {
+        if let (Some(most), Some(room)) = (self.limits.members, self.rooms.get(name)) {
+            let others = room.roster.members().iter().filter(|member| Some(**member) != replaced).count();
+            if others >= most {
+                return Err("the room is full");
+            }
         }
         if let Some(pace) = self.limits.joins {
             self.joins.retain(|_, bucket| !bucket.is_full(now.tick));
-            if !self.joins.entry(present.who.owner).or_default().take(pace, now.tick) {
+            if !self.joins.entry(owner).or_default().take(pace, now.tick) {
                 return Err("too many joins: wait a minute");
             }
         }
+        Ok(())
+    }
+
+    /// Puts somebody who may into a room, and tells everybody who has to know.
+    fn join(&mut self, conn: Conn, name: &RoomName, now: Moment, out: &mut Vec<Effect>) {
+        let Some(present) = self.present.get_mut(&conn) else {
+            return;
+        };
         let rooms_opened = &mut self.rooms_opened;
         let room = self.rooms.entry(name.clone()).or_insert_with(|| {
             *rooms_opened += 1;
@@ -318,7 +344,6 @@ impl Hall {
         if !others.is_empty() {
             out.push(Effect::Note(Note::Joined(newcomer)));
         }
-        Ok(())
     }
 
     fn numbered(&mut self, from: Conn, n: u64, body: Numbered, now: Moment, out: &mut Vec<Effect>) {
@@ -450,7 +475,7 @@ fn answer(conn: Conn, code: ErrorCode, n: u64) -> Effect {
         ErrorCode::Refused => "not in that room",
         ErrorCode::Large => "too long",
         ErrorCode::Malformed => "wrong fields",
-        ErrorCode::Unsupported => "this server does not do that",
+        ErrorCode::Unsupported => NOT_DONE,
         ErrorCode::Again => "the room has changed, or a message before it is missing",
         ErrorCode::Wait => "too fast",
         ErrorCode::Password | ErrorCode::Absent | ErrorCode::Volatile => "",

@@ -19,7 +19,7 @@ use crate::secure::identity::{Fingerprint, Identity};
 use crate::store::known_servers::{KnownServers, Pin, address};
 
 /// How often a busy server is tried again, and after how long, in milliseconds.
-const TRIES: u32 = 5;
+const MORE_TRIES: u32 = 5;
 const PAUSE: std::ops::RangeInclusive<u64> = 1_000..=3_000;
 
 /// A channel, and the link under it.
@@ -36,7 +36,7 @@ pub(super) fn connect(
     screen: &mut dyn Screen,
 ) -> Result<Connected, ClientError> {
     let mut steps = Steps { screen, shown: 0 };
-    for tries_left in (0..TRIES).rev() {
+    for tries_left in (0..=MORE_TRIES).rev() {
         match try_once(config, identity, own, &mut steps) {
             Err(Trouble::Busy(_)) if tries_left > 0 => {
                 let pause = Duration::from_millis(rand::rng().random_range(PAUSE));
@@ -125,8 +125,7 @@ fn try_once(
 }
 
 fn reach(config: &Config) -> Result<TcpStream, ClientError> {
-    let bare = config.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&config.host);
-    let addresses = (bare, config.port).to_socket_addrs().map_err(|error| unreachable_at(config, &error))?;
+    let addresses = (&*config.host, config.port).to_socket_addrs().map_err(|error| unreachable_at(config, &error))?;
     let mut last = None;
     for address in addresses {
         match TcpStream::connect_timeout(&address, config.timing.join) {

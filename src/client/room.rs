@@ -7,6 +7,9 @@ use crate::chat::name::Name;
 use crate::secure::credential::{CheckedCredential, Presented, Role, UnixSeconds};
 use crate::secure::identity::Fingerprint;
 
+/// No room holds so many, with a newcomer or two on the way.
+const MOST_PEOPLE: usize = 2_000;
+
 /// Everybody a server has told of.
 #[derive(Debug)]
 pub struct People {
@@ -39,12 +42,18 @@ impl People {
     }
 
     /// Takes a Person in. Their session is what their credential says it is.
-    pub fn meet(&mut self, person: &Person, now: UnixSeconds) {
+    ///
+    /// # Errors
+    /// [`BadRoster::Crowd`] if the server tells of more people than can be in a room.
+    pub fn meet(&mut self, person: &Person, now: UnixSeconds) -> Result<(), BadRoster> {
         let Person { spki, credential, signature } = person;
         let presented = Presented { spki, credential, signature };
         let session = Session(presented.session());
         if matches!(self.known.get(&session), Some(Member::Known { .. })) {
-            return;
+            return Ok(());
+        }
+        if self.known.len() >= MOST_PEOPLE {
+            return Err(BadRoster::Crowd);
         }
         let checked = CheckedCredential::check(presented, Role::User, now, |name| Name::parse(name).is_ok());
         let member = match checked.as_ref().map(|checked| (Name::parse(checked.name()), checked.fingerprint())) {
@@ -56,6 +65,7 @@ impl People {
             _ => Member::Refused("their credential does not hold"),
         };
         self.known.insert(session, member);
+        Ok(())
     }
 
     /// Who a session is, if the server has told.
@@ -105,6 +115,9 @@ pub enum BadRoster {
     /// Somebody joined who was there, or left who was not.
     #[error("the room's list of members does not add up: the server hides who is here")]
     Member,
+    /// More people were told of than can be in a room.
+    #[error("it tells of more people than can be in a room")]
+    Crowd,
     /// A session was named before its Person.
     #[error("somebody was named before it was told who they are")]
     Stranger,

@@ -44,18 +44,21 @@ pub fn run(config: &Config, screen: &mut dyn Screen) -> Result<(), ClientError> 
         )))?;
     }
     let credential = OwnCredential::for_user(&mut rng, &loaded.identity, config.name.as_str(), now());
-    let Connected { channel, link } = connect(config, &loaded.identity, &credential, screen)?;
     let own = Own {
         name: config.name.clone(),
         fingerprint: loaded.identity.public().fingerprint(),
         session: Id(credential.session()),
     };
+    let Connected { channel, link } = connect(config, &loaded.identity, &credential, screen)?;
+    // Nothing in the session needs the private key.
+    drop((loaded, credential));
     let (session, join) = Session::join(&own, RoomName::lobby());
     let (records, arrived) = channel::bounded(QUEUE);
     let incoming = channel.incoming;
     let silence = config.timing.silence;
     thread::Builder::new().name("reader".into()).spawn(move || read(incoming, silence, &records))?;
-    let mut talk = Talk { config, session, sealer: channel.sealer, link, arrived, last_sent: Instant::now(), screen };
+    let (last_sent, last_answer) = (Instant::now(), Instant::now());
+    let mut talk = Talk { config, session, sealer: channel.sealer, link, arrived, last_sent, last_answer, screen };
     talk.send(&join)?;
     let outcome = talk.go();
     talk.link.close(std::net::Shutdown::Both);
@@ -94,6 +97,8 @@ struct Talk<'a> {
     link: Arc<dyn Link>,
     arrived: Receiver<Arrived>,
     last_sent: Instant,
+    /// When the server last answered something said.
+    last_answer: Instant,
     screen: &'a mut dyn Screen,
 }
 
@@ -123,6 +128,9 @@ impl Talk<'_> {
                     return Err(self.lost(&Ended::Silent.to_string()));
                 }
                 Mode::Leaving(deadline) if Instant::now() >= deadline => return self.gone(),
+                Mode::Finishing if self.answer_due() <= Instant::now() => {
+                    return Err(self.lost("the server does not answer"));
+                }
                 Mode::Finishing if self.session.undelivered() == 0 => {
                     let leave = self.session.leave();
                     self.send(&leave)?;
@@ -149,7 +157,7 @@ impl Talk<'_> {
                 }
                 recv(lines) -> line => mode = self.obey(line.unwrap_or(Input::End), mode)?,
                 recv(interrupts) -> _ => mode = match mode {
-                    Mode::Talking => Mode::Finishing,
+                    Mode::Talking => self.finish(),
                     // Nothing said yet, or in a hurry: what is not delivered is told.
                     Mode::Joining(_) | Mode::Finishing | Mode::Leaving(_) => return self.gone(),
                 },
@@ -166,6 +174,9 @@ impl Talk<'_> {
         };
         let (mut all, mut shown) = (Vec::new(), Vec::new());
         let mut broken = None;
+        if messages.iter().any(|message| matches!(message, ToClient::Accepted(_) | ToClient::Error { .. })) {
+            self.last_answer = Instant::now();
+        }
         for message in messages {
             match self.session.receive(message, (Instant::now(), now()), &mut shown) {
                 Ok(Progress::Goes) => {}
@@ -189,7 +200,7 @@ impl Talk<'_> {
     fn obey(&mut self, input: Input, mode: Mode) -> Result<Mode, ClientError> {
         let line = match input {
             Input::Line(line) => line,
-            Input::End => return Ok(Mode::Finishing),
+            Input::End => return Ok(self.finish()),
             Input::Unreadable(why) => {
                 self.screen.show(&Shown::Remark(format!("[!] Not sent: {why}.")))?;
                 return Ok(mode);
@@ -197,7 +208,7 @@ impl Talk<'_> {
         };
         match UserCommand::parse(&line) {
             None => {}
-            Some(Ok(UserCommand::Exit)) => return Ok(Mode::Finishing),
+            Some(Ok(UserCommand::Exit)) => return Ok(self.finish()),
             Some(Ok(UserCommand::Help)) => self.screen.show(&Shown::Help(USER_HELP))?,
             Some(Ok(UserCommand::Say(text))) => {
                 if let Err(why) = self.session.say(text) {
@@ -238,10 +249,22 @@ impl Talk<'_> {
         let ping = self.last_sent + self.config.timing.ping;
         let deadline = match mode {
             Mode::Joining(deadline) | Mode::Leaving(deadline) => Some(deadline),
-            Mode::Talking | Mode::Finishing => None,
+            Mode::Finishing => Some(self.answer_due()),
+            Mode::Talking => None,
         };
         let next = [Some(ping), deadline, self.session.due_at()].into_iter().flatten().min().unwrap_or(ping);
         next.saturating_duration_since(Instant::now())
+    }
+
+    /// All is said; from now on the server has its time to answer.
+    fn finish(&mut self) -> Mode {
+        self.last_answer = Instant::now();
+        Mode::Finishing
+    }
+
+    /// Until when a server that answers nothing is waited for, once there is only that to wait for.
+    fn answer_due(&self) -> Instant {
+        self.last_answer + self.config.timing.silence
     }
 
     /// Left without the server's goodbye.

@@ -155,7 +155,7 @@ impl Session {
                 self.grow(cursor)?;
                 self.happened(at, event, shown)?;
             }
-            ToClient::Person(person) => self.people.meet(&person, now.1),
+            ToClient::Person(person) => self.people.meet(&person, now.1)?,
             ToClient::Error { code, text, n: 0 } => return self.refused(code, text),
             ToClient::Error { code, n, .. } => {
                 if let Some(text) = self.outbox.not_taken(n, code, now.0)? {

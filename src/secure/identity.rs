@@ -231,13 +231,13 @@ impl Identity {
 
     /// Opens what was encrypted to this identity. Where that fails one goes on with random bytes (§2),
     /// so that nobody learns from an answer whether it did.
-    pub(super) fn decrypt(&self, rng: &mut impl CryptoRng, label: &str, ciphertext: &[u8]) -> [u8; 32] {
-        let mut secret = [0; 32];
-        rng.fill_bytes(&mut secret);
+    pub(super) fn decrypt(&self, rng: &mut impl CryptoRng, label: &str, ciphertext: &[u8]) -> Zeroizing<[u8; 32]> {
+        let mut secret = Zeroizing::new([0; 32]);
+        rng.fill_bytes(&mut *secret);
         if let Some(opened) = self.opened(rng, label.as_bytes(), ciphertext)
             && let Ok(opened) = <&[u8; 32]>::try_from(opened.as_slice())
         {
-            secret = *opened;
+            *secret = *opened;
         }
         secret
     }

@@ -22,7 +22,7 @@ pub struct Unopened;
 pub(super) fn seal(keys: &StepKeys, text: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + text.len(), 0);
-    Encryptor::<Aes256>::new(&keys.enc.into(), &keys.iv.into())
+    Encryptor::<Aes256>::new((&keys.enc).into(), (&keys.iv).into())
         .encrypt_b2b(text, &mut out[start..])
         .expect("both are as long as the text");
     let tag = mac(keys, &out[start..]).finalize().into_bytes();
@@ -34,7 +34,7 @@ pub(super) fn open<'a>(keys: &StepKeys, sealed: &'a mut [u8]) -> Result<&'a mut 
     let length = sealed.len().checked_sub(TAG).ok_or(Unopened)?;
     let (text, tag) = sealed.split_at_mut(length);
     mac(keys, text).verify_slice(tag).map_err(|_| Unopened)?;
-    Decryptor::<Aes256>::new(&keys.enc.into(), &keys.iv.into()).decrypt(text);
+    Decryptor::<Aes256>::new((&keys.enc).into(), (&keys.iv).into()).decrypt(text);
     Ok(text)
 }
 

@@ -26,6 +26,20 @@ pub(super) struct Connection {
     pub(super) ticket: Ticket,
 }
 
+/// Somebody is in, until this is dropped: however their thread ends.
+struct Presence {
+    shared: Arc<Shared>,
+    conn: Conn,
+    source: Source,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.shared.hub.lost(self.conn);
+        self.shared.gate().left(self.source);
+    }
+}
+
 /// Why somebody did not come in, and what that earns their address.
 struct Turned {
     why: String,
@@ -40,15 +54,10 @@ impl Connection {
         match self.come_in(shared) {
             Ok((incoming, rest)) => {
                 shared.gate().joined(self.ticket, source);
-                let (conn, told) = (self.conn, shared.clone());
-                let listening = named_thread("listener").spawn(move || {
-                    self.listen(&told, incoming, rest);
-                    told.gate().left(source);
-                });
+                let presence = Presence { shared: shared.clone(), conn: self.conn, source };
+                let listening = named_thread("listener").spawn(move || self.listen(&presence.shared, incoming, rest));
                 if let Err(error) = listening {
                     warn!("[!] Cannot listen to somebody who is in: {error}");
-                    shared.hub.lost(conn);
-                    shared.gate().left(source);
                 }
             }
             Err(Turned { why, failure }) => {
@@ -95,11 +104,17 @@ impl Connection {
         messages: &mut Vec<ToServer>,
     ) -> Result<(), Turned> {
         let mut asks = Asks::First(messages.remove(0));
+        let mut deadline = None;
         loop {
             match shared.hub.arrive(who.clone(), &asks) {
                 Verdict::Admitted => return Ok(()),
                 Verdict::OnceMore => {
-                    *messages = first_messages(incoming, Instant::now() + shared.timing.once_more)?;
+                    // It has a minute for that, once, but not at the cost of somebody new.
+                    shared.gate().may_give_way(self.ticket);
+                    let deadline = *deadline.get_or_insert(Instant::now() + shared.timing.once_more);
+                    if messages.is_empty() {
+                        *messages = first_messages(incoming, deadline)?;
+                    }
                     asks = Asks::OnceMore(messages.remove(0));
                 }
                 Verdict::Closed(why) => {
@@ -117,20 +132,21 @@ impl Connection {
         while let Ok(said) = messages {
             for message in said {
                 if shared.timing.messages.is_some_and(|limit| !pace.take(limit, Instant::now())) {
-                    self.link.close(Shutdown::Both);
-                    break;
+                    // What else it has sent is not looked at.
+                    return self.link.close(Shutdown::Both);
                 }
                 shared.hub.receive(self.conn, message);
             }
             messages = next_messages(&mut incoming, shared.timing.silence);
         }
-        shared.hub.lost(self.conn);
     }
 
     /// Lets the other end close first, so that what it was told last is not lost with the connection.
     fn hear_out(&self, incoming: &mut Incoming, patience: Duration) {
         let deadline = Instant::now() + patience;
-        while incoming.next_text(deadline.saturating_duration_since(Instant::now())).is_ok() {}
+        while Instant::now() < deadline
+            && incoming.next_text(deadline.saturating_duration_since(Instant::now())).is_ok()
+        {}
         self.link.close(Shutdown::Both);
     }
 

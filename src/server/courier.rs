@@ -39,6 +39,8 @@ const SWEEP: usize = 1_024;
 const MOST_WAITING: u64 = 4 * 1_024 * 1_024;
 /// How long a connection that has been told goodbye may take to hear it.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// And one that is told so because it does not read. What is held for it until then is less than two records.
+const SLOW_FAREWELL: Duration = Duration::from_secs(30);
 /// A report that the hub had no room for is tried again after this.
 const RETRY: Duration = Duration::from_millis(10);
 
@@ -239,7 +241,12 @@ impl Round {
             }
             Command::Tell(conn, bytes) => {
                 let latest = self.latest;
-                self.with(conn, |line| line.tell(latest, bytes));
+                self.with(conn, |line| {
+                    // Nothing follows a goodbye.
+                    if line.state == State::Open {
+                        line.tell(latest, bytes);
+                    }
+                });
             }
             Command::Post(id, entry) => {
                 self.latest = entry.cursor;
@@ -253,8 +260,17 @@ impl Round {
             }
             Command::Enter(conn, id, since) => {
                 if let Some(&line) = self.by_conn.get(&conn) {
-                    self.lines[line].enter(id, since);
-                    self.rooms.entry(id).or_default().members.push(line);
+                    let it = &mut self.lines[line];
+                    if it.state != State::Open {
+                        return;
+                    }
+                    // Who has left and come again may have yet to read up to their leaving: they are a member once.
+                    let was_there = it.rooms().any(|room| room == id);
+                    it.enter(id, since);
+                    let members = &mut self.rooms.entry(id).or_default().members;
+                    if !was_there {
+                        members.push(line);
+                    }
                 }
             }
             Command::Exit(conn, room, until) => self.with(conn, |line| line.exit(room, until)),
@@ -329,12 +345,15 @@ impl Round {
     /// A reader that does not read: what waits is let go, and it is told so, if it ever reads that far.
     fn give_up(&mut self, line: usize) {
         let it = &mut self.lines[line];
+        if it.waiting(&self.rooms) <= MOST_WAITING {
+            return;
+        }
         match it.state {
             State::Open => {
                 let rooms = it.only(ToClient::Bye(ByeReason::Slow).encode().into());
                 it.state = State::Ending;
                 self.reports.push(it.conn);
-                self.endings.push((Instant::now() + FAREWELL, it.conn));
+                self.endings.push((Instant::now() + SLOW_FAREWELL, it.conn));
                 self.leave_rooms(line, rooms);
             }
             State::Ending => it.link.close(Shutdown::Both),
@@ -352,7 +371,8 @@ impl Round {
 
     fn leave_rooms(&mut self, line: usize, rooms: Vec<RoomId>) {
         for id in rooms {
-            if let Some(room) = self.rooms.get_mut(&id) {
+            let still_reads = self.lines.get(line).is_some_and(|it| it.rooms().any(|room| room == id));
+            if !still_reads && let Some(room) = self.rooms.get_mut(&id) {
                 room.members.retain(|member| *member != line);
                 self.dirty_rooms.push(id);
             }
@@ -398,9 +418,8 @@ impl Round {
         let Some(line) = self.by_conn.remove(&conn) else {
             return;
         };
-        let rooms = self.lines[line].rooms().collect();
+        let rooms = self.lines.remove(line).rooms().collect();
         self.leave_rooms(line, rooms);
-        self.lines.remove(line);
         self.stuck.retain(|stuck| *stuck != line);
         self.dirty_lines.retain(|dirty| *dirty != line);
         self.endings.retain(|(_, ending)| *ending != conn);

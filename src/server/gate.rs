@@ -148,6 +148,13 @@ impl<T> Gate<T> {
         }
     }
 
+    /// A connection that has said something may have to give way all the same.
+    pub fn may_give_way(&mut self, ticket: Ticket) {
+        if let Some(place) = self.places.iter_mut().find(|place| place.ticket == ticket) {
+            place.spoke = false;
+        }
+    }
+
     /// A connection has joined: its place is free.
     pub fn joined(&mut self, ticket: Ticket, source: Source) {
         self.places.retain(|place| place.ticket != ticket);

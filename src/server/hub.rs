@@ -91,6 +91,7 @@ impl Hub {
     pub fn arrive(&self, who: Newcomer, asks: &Asks) -> Verdict {
         let mut state = self.lock();
         if state.accepting.is_none() {
+            state.send(who.conn, Command::End(who.conn));
             return Verdict::Closed("the server stops");
         }
         state.change(|hall, effects| hall.arrive(who, asks, now(), effects))

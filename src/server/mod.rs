@@ -35,7 +35,7 @@ use crate::chat::hall::Limits;
 use crate::chat::pace::Pace;
 use crate::net::tcp::TcpLink;
 use crate::net::{Link, timespec};
-use crate::secure::credential::OwnCredential;
+use crate::secure::credential::{LIFETIME, OwnCredential, UnixSeconds};
 use crate::secure::handshake::RefusalCode;
 use crate::secure::handshake::server::refused_bare;
 use crate::secure::identity::{Fingerprint, Identity};
@@ -46,6 +46,8 @@ use crate::store::passphrase::PassphraseSource;
 const STACK: usize = 256 * 1_024;
 /// The server makes itself a new credential this often.
 const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// So many connections are taken in before anything else is looked at.
+const AT_ONCE: usize = 64;
 /// When the system has no more descriptors or threads, the next connection is looked at after this.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
@@ -222,7 +224,7 @@ impl Server {
             credential: Mutex::new(Arc::new(credential)),
             timing,
         });
-        let accept = Accept { listener, stopped, shared, identity, renewed: Instant::now(), next: 0 };
+        let accept = Accept { listener, stopped, shared, identity, next: 0 };
         let accepting = thread::Builder::new().name("accept".into()).spawn(move || accept.run())?;
         Ok(Self { address, fingerprint, hub, accepting })
     }
@@ -260,7 +262,6 @@ struct Accept {
     stopped: UnixStream,
     shared: Arc<Shared>,
     identity: Identity,
-    renewed: Instant,
     next: u64,
 }
 
@@ -268,23 +269,29 @@ impl Accept {
     fn run(mut self) {
         loop {
             let mut waiting = [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&self.stopped, PollFlags::IN)];
-            let until_renewal = RENEWAL.saturating_sub(self.renewed.elapsed());
             // Interrupted or not: everything is looked at again.
-            let _ = poll(&mut waiting, Some(&timespec(until_renewal)));
+            let _ = poll(&mut waiting, Some(&timespec(RENEWAL)));
             if !waiting[1].revents().is_empty() {
                 return;
             }
-            if self.renewed.elapsed() >= RENEWAL {
-                let renewed = OwnCredential::for_server(&mut rand::rng(), &self.identity, now());
-                *self.shared.credential.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(renewed);
-                self.renewed = Instant::now();
-            }
+            self.renew();
             self.accept_all();
         }
     }
 
+    /// Makes a new credential when the old one is a day old, by the clock that others look at: it goes on while the
+    /// machine sleeps, and may be set.
+    fn renew(&self) {
+        let (made_for, now) = (self.shared.credential().expires().0, now().0);
+        let fresh = now + LIFETIME - RENEWAL.as_secs()..=now + LIFETIME + RENEWAL.as_secs() / 2;
+        if !fresh.contains(&made_for) {
+            let renewed = OwnCredential::for_server(&mut rand::rng(), &self.identity, UnixSeconds(now));
+            *self.shared.credential.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(renewed);
+        }
+    }
+
     fn accept_all(&mut self) {
-        loop {
+        for _ in 0..AT_ONCE {
             match self.listener.accept() {
                 Ok((socket, from)) => {
                     if let Err(error) = self.admit(socket, from) {
@@ -353,6 +360,5 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 /// Listens on the first of the host's addresses that can be listened on.
 fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    TcpListener::bind(&*(bare, port).to_socket_addrs()?.collect::<Vec<_>>())
+    TcpListener::bind(&*(host, port).to_socket_addrs()?.collect::<Vec<_>>())
 }

@@ -121,8 +121,9 @@ pub fn load_or_make(
         None if public.exists() => return Err(KeyError::PrivateMissing { public, private }),
         None => {
             let bad = |why| KeyError::Bad { path: private.clone(), why };
+            let passphrase = passphrase.get(&private, false)?;
             let identity = Identity::generate(rng, bits).map_err(bad)?;
-            let pem = identity.to_pem(passphrase.get(&private, false)?.as_ref().map(|word| word.as_str()));
+            let pem = identity.to_pem(passphrase.as_ref().map(|word| word.as_str()));
             // Somebody else may have made one meanwhile: then theirs is the one.
             let made = create_new(&private, pem.as_bytes(), 0o600)? == Created::Made;
             (read(&private)?.unwrap_or_default(), made)

@@ -7,7 +7,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{DiskError, make_private_folder, read_error, write_error};
+use super::{DiskError, make_private_folder, read_error, refuse_foreign, sync_folder_of, write_error};
 use crate::secure::identity::Fingerprint;
 
 /// What is known of a server.
@@ -67,7 +67,10 @@ impl KnownServers {
     /// [`KnownServersError`] if the file cannot be read, or not be understood.
     pub fn look_up(&self, host: &str, port: u16, fingerprint: Fingerprint) -> Result<Pin, KnownServersError> {
         let text = match fs::read_to_string(&self.path) {
-            Ok(text) => text,
+            Ok(text) => {
+                refuse_foreign(&self.path)?;
+                text
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(read_error(&self.path)(error).into()),
         };
@@ -90,6 +93,7 @@ impl KnownServers {
             .open(&self.path)
             .map_err(write_error(&self.path))?;
         file.lock().map_err(write_error(&self.path))?;
+        refuse_foreign(&self.path)?;
         let text = io::read_to_string(&mut file).map_err(read_error(&self.path))?;
         let address = address(host, port);
         let pin = self.find(&text, &address, fingerprint)?;
@@ -97,6 +101,7 @@ impl KnownServers {
             let start = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
             append(&mut file, format!("{start}{address} {fingerprint}\n").as_bytes())
                 .map_err(write_error(&self.path))?;
+            sync_folder_of(&self.path)?;
         }
         Ok(pin)
     }

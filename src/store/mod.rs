@@ -8,7 +8,7 @@ pub mod passphrase;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Why something on the disk cannot be used. Each says the path, and [`DiskError::hint`] what to do.
@@ -38,6 +38,14 @@ pub enum DiskError {
         /// Its permissions.
         mode: u32,
     },
+    /// Somebody else owns it.
+    #[error("{path} belongs to another user (number {owner})")]
+    Foreign {
+        /// What.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
     /// Others than its owner can read a secret.
     #[error("{path} can be read by others (mode {mode:04o})")]
     Exposed {
@@ -55,6 +63,7 @@ impl DiskError {
         match self {
             Self::Open { path, .. } => Some(format!("chmod 700 {}", quoted(path))),
             Self::Exposed { path, .. } => Some(format!("chmod 600 {}", quoted(path))),
+            Self::Foreign { path, .. } => Some(format!("move {} away, or make it your own with chown", quoted(path))),
             Self::Read { .. } | Self::Write { .. } => None,
         }
     }
@@ -79,29 +88,44 @@ fn write_error(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
 fn make_private_folder(folder: &Path) -> Result<(), DiskError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(write_error(folder))?;
     let mode = fs::metadata(folder).map_err(read_error(folder))?.permissions().mode() & 0o7777;
-    let sticky = mode & 0o1000 != 0;
-    if mode & 0o002 == 0 || sticky { Ok(()) } else { Err(DiskError::Open { path: folder.to_owned(), mode }) }
+    if mode & 0o002 == 0 { Ok(()) } else { Err(DiskError::Open { path: folder.to_owned(), mode }) }
 }
 
-/// Refuses what others can read.
+/// Refuses what somebody else has put there.
+fn refuse_foreign(path: &Path) -> Result<(), DiskError> {
+    let owner = fs::metadata(path).map_err(read_error(path))?.uid();
+    let trusted = [0, rustix::process::geteuid().as_raw()];
+    if trusted.contains(&owner) { Ok(()) } else { Err(DiskError::Foreign { path: path.to_owned(), owner }) }
+}
+
+/// Makes sure that a file that was just made is found there after a crash.
+fn sync_folder_of(path: &Path) -> Result<(), DiskError> {
+    File::open(folder_of(path)).and_then(|folder| folder.sync_all()).map_err(write_error(path))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Refuses what others can read, or have put there.
 fn refuse_exposed(path: &Path) -> Result<(), DiskError> {
+    refuse_foreign(path)?;
     let mode = fs::metadata(path).map_err(read_error(path))?.permissions().mode() & 0o7777;
     if mode & 0o077 == 0 { Ok(()) } else { Err(DiskError::Exposed { path: path.to_owned(), mode }) }
 }
 
 /// Makes a file with this content, durably and all at once, unless one of that name is there.
 fn create_new(path: &Path, content: &[u8], mode: u32) -> Result<Created, DiskError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut draft_name = path.file_name().unwrap_or_default().to_owned();
     draft_name.push(format!(".{}.{:?}.tmp", std::process::id(), std::thread::current().id()));
-    let draft = folder.join(draft_name);
+    let draft = folder_of(path).join(draft_name);
     let written = write_draft(&draft, content, mode);
     // A link to the finished draft: it appears whole, and fails if the name is taken.
     let linked = written.and_then(|()| fs::hard_link(&draft, path));
     let _ = fs::remove_file(&draft);
     match linked {
         Ok(()) => {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(write_error(path))?;
+            sync_folder_of(path)?;
             Ok(Created::Made)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Created::WasThere),

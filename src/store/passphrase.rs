@@ -24,7 +24,11 @@ impl PassphraseSource {
         if let Some(file) = &self.file {
             let text = Zeroizing::new(fs::read_to_string(file).map_err(read_error(file))?);
             refuse_exposed(file)?;
-            return Ok(Some(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned())));
+            let passphrase = Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
+            if passphrase.is_empty() {
+                return Err(read_error(file)(io::Error::other("its first line is empty")));
+            }
+            return Ok(Some(passphrase));
         }
         if !needed || !io::stdin().is_terminal() {
             return Ok(None);

@@ -147,14 +147,6 @@ impl<'a> Reader<'a> {
         self.decoder.input().get(start..self.decoder.position()).ok_or(BadEncoding)
     }
 
-    /// Passes over `count` values of any kind.
-    ///
-    /// # Errors
-    /// [`BadEncoding`] as [`Reader::value`].
-    pub fn skip_values(&mut self, count: usize) -> Result<(), BadEncoding> {
-        (0..count).try_for_each(|_| self.value().map(drop))
-    }
-
     /// How many bytes have not been read.
     #[must_use]
     pub fn left(&self) -> usize {

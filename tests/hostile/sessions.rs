@@ -143,3 +143,52 @@ fn a_credential_is_one_session_and_is_never_taken_again() {
     assert_eq!(watcher.hear(), Some(ToClient::Pong), "nobody hears of those that were refused");
     still_serves(server.port);
 }
+
+#[test]
+fn whoever_leaves_a_room_and_comes_again_at_once_misses_nothing_of_it() {
+    let server = Server::without_limits();
+    let mut boris = Peer::join(server.port, &BORIS, "Boris");
+    boris.ask_to_join("#a");
+    boris.is_welcomed();
+    let mut anna = Peer::join(server.port, &ANNA, "Anna");
+    anna.ask_to_join("#a");
+    anna.is_welcomed();
+    for round in 0..20 {
+        let room = RoomName::parse("#a").unwrap();
+        let again = ToServer::Join { room: room.clone(), password: String::new(), cursor: 0 };
+        anna.record(&[ToServer::Leave(room).encode(), again.encode()].concat());
+        anna.is_welcomed();
+        let is_back = |message: &ToClient| {
+            matches!(message, ToClient::Event { event: Event::Joined { session, .. }, .. } if *session == anna.session)
+                .then_some(())
+        };
+        boris.wait_for(is_back);
+        let said = boris.saying("#a", format!("round {round}").as_bytes());
+        boris.send(&said);
+        assert_eq!(anna.hears_said(), (boris.session, format!("round {round}")));
+    }
+    still_serves(server.port);
+}
+
+#[test]
+fn who_is_refused_has_taken_no_name_and_replaced_nobody() {
+    let server = Server::start();
+    let mut boris = Peer::join(server.port, &BORIS, "Boris");
+    // As many joins as a minute has: the last of them are refused.
+    let refused = (0..20).filter(|_| {
+        let mut other = Peer::enter(server.port, &BORIS, "Boris2");
+        other.ask_to_join("#other");
+        let answer = other.hear();
+        matches!(answer, Some(ToClient::Error { code: ErrorCode::Refused, .. }))
+    });
+    assert!(refused.count() >= 4);
+    let mut again = Peer::enter(server.port, &BORIS, "Boris");
+    again.ask_to_join("#lobby");
+    assert!(matches!(again.hear(), Some(ToClient::Error { code: ErrorCode::Refused, .. })));
+    let mut squatter = Peer::enter(server.port, &BORIS, "Ivan");
+    squatter.ask_to_join("#lobby");
+    assert!(matches!(squatter.hear(), Some(ToClient::Error { code: ErrorCode::Refused, .. })));
+    boris.say("I am still here");
+    assert_eq!(boris.is_answered(), Answer::Accepted(boris.n));
+    Peer::join(server.port, &ANNA, "Ivan");
+}

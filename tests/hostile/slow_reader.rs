@@ -50,3 +50,37 @@ fn a_reader_that_stops_holds_nobody_up_and_hears_bye_slow_when_it_reads_again() 
     }
     still_serves(server.port);
 }
+
+#[test]
+fn a_reader_that_stops_in_two_rooms_is_told_slow_too() {
+    let server = Server::without_limits();
+    let mut stopped = Peer::join(server.port, &ANNA, "stopped");
+    stopped.ask_to_join("#second");
+    stopped.is_welcomed();
+    let mut speaker = Peer::join(server.port, &BORIS, "speaker");
+    speaker.ask_to_join("#second");
+    speaker.is_welcomed();
+    let text = vec![b'x'; 4_096];
+    let mut is_gone = false;
+    for _ in 0..MOST {
+        // Both rooms in one record, so that both are due in one sweep.
+        let both = ["#lobby", "#second"].map(|room| speaker.saying(room, &text).encode());
+        speaker.record(&both.concat());
+        for _ in 0..2 {
+            let left = |message: &ToClient| {
+                matches!(message, ToClient::Event { event: Event::Left { reason: LeftReason::Slow, .. }, .. })
+            };
+            match speaker.hear().expect("the others go on") {
+                message if left(&message) => is_gone = true,
+                _ => {}
+            }
+        }
+        if is_gone {
+            break;
+        }
+    }
+    assert!(is_gone);
+    let heard = stopped.hears_out();
+    assert!(heard.last() == Some(&ToClient::Bye(ByeReason::Slow)), "{} messages, and no Bye slow", heard.len());
+    still_serves(server.port);
+}

@@ -32,6 +32,8 @@ pub enum ToServer {
     Ping,
     /// A known type with wrong fields.
     Malformed,
+    /// 21 Lookup and 25 Command, which nobody does yet; they count against one's pace.
+    Unbuilt,
     /// Another type.
     Unsupported,
 }
@@ -70,6 +72,7 @@ impl ToServer {
             22 => fields.read(1, |reader| Ok(Self::Seen(reader.uint()?))),
             23 => fields.read(1, |reader| Ok(Self::Leave(room(reader)?))),
             24 => Ok(Self::Ping),
+            21 | 25 => Ok(Self::Unbuilt),
             _ => Ok(Self::Unsupported),
         };
         Ok(parsed.unwrap_or(Self::Malformed))
@@ -119,7 +122,7 @@ impl ToServer {
             Self::Seen(cursor) => writer.array(2).uint(22).uint(*cursor),
             Self::Leave(room) => writer.array(2).uint(23).text(room.as_str()),
             Self::Ping => writer.array(1).uint(24),
-            Self::Numbered { .. } | Self::Malformed | Self::Unsupported => {
+            Self::Numbered { .. } | Self::Malformed | Self::Unbuilt | Self::Unsupported => {
                 unreachable!("only what was read from a peer can be unreadable")
             }
         }

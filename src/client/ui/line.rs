@@ -36,7 +36,8 @@ impl Screen for LineScreen {
         match &mut self.editing {
             // What goes to a file goes past the terminal.
             Some(editing) if shown.stream() == Stream::Output || io::stderr().is_terminal() => {
-                editing.printer.print(format!("{}\n", shown.text())).map_err(io::Error::other)
+                // An editor that has ended takes nothing any more, and is in nobody's way.
+                editing.printer.print(format!("{}\n", shown.text())).or_else(|_| print(shown))
             }
             _ => print(shown),
         }

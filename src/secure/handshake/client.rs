@@ -72,7 +72,9 @@ impl Start {
             return Err(Failed::Malformed);
         }
         let mut agreed = Agreed([0; 64]);
-        agreed.0[..32].copy_from_slice(&self.ml_kem.decapsulate(&share.ml_kem.into()));
+        let mut ml_kem = self.ml_kem.decapsulate(&share.ml_kem.into());
+        agreed.0[..32].copy_from_slice(&ml_kem);
+        ml_kem.zeroize();
         agreed.0[32..].copy_from_slice(x25519.as_bytes());
         self.transcript.push(body);
         let (secret, th2) = (HandshakeSecret::new(&agreed), self.transcript.hash());
@@ -136,7 +138,7 @@ impl Proved {
     ) -> Result<Established, Failed> {
         let message = open(&mut self.keyed.opener, body)?;
         let encrypted = messages::parse_secret(message).map_err(|_| Failed::Malformed)?;
-        let issued = IssuedSecret(identity.decrypt(rng, SECRET_LABEL, encrypted));
+        let issued = IssuedSecret(*identity.decrypt(rng, SECRET_LABEL, encrypted));
         let th4 = self.keyed.transcript.hash();
         self.keyed.transcript.push(message);
         let (master, th5) = (self.keyed.secret.master(th4, &issued), self.keyed.transcript.hash());

@@ -6,6 +6,7 @@ use ml_kem::kem::Encapsulate;
 use ml_kem::ml_kem_768::EncapsulationKey;
 use rand::CryptoRng;
 use x25519_dalek::{EphemeralSecret, PublicKey};
+use zeroize::Zeroize;
 
 use super::messages::{self, ML_KEM_CIPHERTEXT, Prover, RefusalCode, SECRET_LABEL, Share};
 use super::{Established, Refused, VerifiedPeer};
@@ -40,7 +41,7 @@ pub fn accept(rng: &mut impl CryptoRng, body: &[u8], own: &OwnCredential) -> Res
     };
     let malformed = || refused_bare(RefusalCode::Malformed);
     let key = EncapsulationKey::new(&share.ml_kem.into()).map_err(|_| malformed())?;
-    let (ciphertext, ml_kem) = key.encapsulate_with_rng(rng);
+    let (ciphertext, mut ml_kem) = key.encapsulate_with_rng(rng);
     let ephemeral = EphemeralSecret::random_from_rng(rng);
     let answer = messages::answer(&Share::<ML_KEM_CIPHERTEXT> {
         ml_kem: ciphertext.into(),
@@ -52,6 +53,7 @@ pub fn accept(rng: &mut impl CryptoRng, body: &[u8], own: &OwnCredential) -> Res
     }
     let mut agreed = Agreed([0; 64]);
     agreed.0[..32].copy_from_slice(&ml_kem);
+    ml_kem.zeroize();
     agreed.0[32..].copy_from_slice(x25519.as_bytes());
     let mut transcript = Transcript::default();
     transcript.push(body);
@@ -126,12 +128,6 @@ impl Checked {
     #[must_use]
     pub fn user(&self) -> &VerifiedPeer {
         &self.user
-    }
-
-    /// Ends the handshake, with a sealed refusal.
-    #[must_use]
-    pub fn refuse(self, code: RefusalCode) -> Refused {
-        self.proving.refuse(code)
     }
 
     /// Issues the secret: gives the fifth frame, and the channel.

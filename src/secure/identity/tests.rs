@@ -369,7 +369,7 @@ fn the_frozen_secret_is_encrypted_to_the_same_bytes_and_opens() {
     let (secret, ciphertext) = (array(&FROZEN["handshake"]["s"]), bytes(&FROZEN["handshake"]["oaep_ciphertext"]));
     let label = "cfb-chat/1 secret";
     assert_eq!(IRA.public().encrypt(&mut Script::new(&[&hex(OAEP_SEED)]), label, &secret), ciphertext);
-    assert_eq!(IRA.decrypt(&mut repeatable(), label, &ciphertext), secret);
+    assert_eq!(*IRA.decrypt(&mut repeatable(), label, &ciphertext), secret);
 }
 
 #[test]
@@ -391,10 +391,10 @@ fn what_does_not_open_to_32_bytes_gives_random_ones() {
         ("zero", "label", vec![0; 256]),
         ("nothing", "label", vec![]),
     ];
-    assert_eq!(IRA.decrypt(&mut repeatable(), "label", &good), [1; 32]);
+    assert_eq!(*IRA.decrypt(&mut repeatable(), "label", &good), [1; 32]);
     for (what, label, ciphertext) in table {
         for instead in [[0x11; 32], [0x22; 32]] {
-            assert_eq!(IRA.decrypt(&mut Script::new(&[&instead]), label, &ciphertext), instead, "{what}");
+            assert_eq!(*IRA.decrypt(&mut Script::new(&[&instead]), label, &ciphertext), instead, "{what}");
         }
     }
 }

@@ -90,7 +90,7 @@ fn the_fifth_message_holds_the_frozen_ciphertext_of_the_secret() {
     let encrypted = messages::parse_secret(&whole).unwrap();
     assert_eq!(encrypted, bytes(&frozen["oaep_ciphertext"]));
     assert_eq!(messages::secret(encrypted), whole);
-    assert_eq!(IRA.decrypt(&mut repeatable(), SECRET_LABEL, encrypted), array(&frozen["s"]));
+    assert_eq!(*IRA.decrypt(&mut repeatable(), SECRET_LABEL, encrypted), array(&frozen["s"]));
 }
 
 #[test]
