@@ -99,7 +99,7 @@ fn an_encrypted_key_without_its_passphrase() {
     let secrets = Folder::empty();
     let cases = [
         (secrets.write("wrong", "incorrect horse\n", 0o600), "the passphrase does not open it"),
-        (secrets.write("empty", "", 0o600), "the passphrase does not open it"),
+        (secrets.write("empty", "", 0o600), "its first line is empty"),
         (secrets.write("exposed", "correct horse\n", 0o644), "exposed can be read by others (mode 0644)"),
         (secrets.file("missing"), "cannot read "),
     ];
