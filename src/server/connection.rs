@@ -62,7 +62,7 @@ impl Connection {
             }
             Err(Turned { why, failure }) => {
                 let had_place = shared.gate().failed(self.ticket, source, failure, Instant::now());
-                let why = if had_place { why } else { "busy (it had said nothing, and gave way)".into() };
+                let why = if had_place { why } else { "busy (it gave way to another)".into() };
                 warn!("[-] Refused {}: {why}", self.from);
             }
         }
@@ -110,7 +110,7 @@ impl Connection {
                 Verdict::Admitted => return Ok(()),
                 Verdict::OnceMore => {
                     // It has a minute for that, once, but not at the cost of somebody new.
-                    shared.gate().may_give_way(self.ticket);
+                    shared.gate().waits(self.ticket);
                     let deadline = *deadline.get_or_insert(Instant::now() + shared.timing.once_more);
                     if messages.is_empty() {
                         *messages = first_messages(incoming, deadline)?;

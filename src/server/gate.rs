@@ -85,11 +85,20 @@ pub struct Ticket(u64);
 #[derive(Debug, PartialEq, Eq)]
 pub enum Admission<T> {
     /// It has a place; if another had to give way for it, that one.
-    Admitted(Ticket, Option<T>),
+    Admitted(Ticket, Option<GivesWay<T>>),
     /// All places are taken by connections that are saying something.
     Busy,
     /// Its address has to wait.
     Penalized(Duration),
+}
+
+/// A connection that has to give way.
+#[derive(Debug, PartialEq, Eq)]
+pub struct GivesWay<T> {
+    /// What ends it.
+    pub end: T,
+    /// Whether it has said nothing at all: then it can be told why in the clear.
+    pub said_nothing: bool,
 }
 
 /// The places, and the penalties. `T` is what ends a connection that has to give way.
@@ -106,8 +115,19 @@ pub struct Gate<T> {
 struct Place<T> {
     ticket: Ticket,
     source: Source,
-    spoke: bool,
+    stage: Stage,
     end: T,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It has said nothing yet.
+    Silent,
+    /// It is proving who it is: it does not have to give way.
+    Busy,
+    /// It has proved it, and is to come up with a password.
+    Waiting,
 }
 
 impl<T> Gate<T> {
@@ -124,34 +144,39 @@ impl<T> Gate<T> {
         }
         let from_there = self.places.iter().filter(|place| place.source == source).count();
         let gives_way = if from_there >= self.limits.places_each {
-            Some(self.pick_silent(|place| place.source == source, rng))
+            Some(self.pick_idle(|place| place.source == source, rng))
         } else if self.places.len() >= self.limits.places {
-            Some(self.pick_silent(|_| true, rng))
+            Some(self.pick_idle(|_| true, rng))
         } else {
             None
         };
         let displaced = match gives_way {
             None => None,
             Some(None) => return Admission::Busy,
-            Some(Some(index)) => Some(self.places.swap_remove(index).end),
+            Some(Some(index)) => {
+                let place = self.places.swap_remove(index);
+                Some(GivesWay { end: place.end, said_nothing: place.stage == Stage::Silent })
+            }
         };
         self.next += 1;
         let ticket = Ticket(self.next);
-        self.places.push(Place { ticket, source, spoke: false, end });
+        self.places.push(Place { ticket, source, stage: Stage::Silent, end });
         Admission::Admitted(ticket, displaced)
     }
 
-    /// A connection has said something: it will not have to give way.
+    /// A connection has said something: it does not have to give way.
     pub fn spoke(&mut self, ticket: Ticket) {
-        if let Some(place) = self.places.iter_mut().find(|place| place.ticket == ticket) {
-            place.spoke = true;
-        }
+        self.reached(ticket, Stage::Busy);
     }
 
-    /// A connection that has said something may have to give way all the same.
-    pub fn may_give_way(&mut self, ticket: Ticket) {
+    /// A connection is to come up with a password, which takes a while: it may have to give way again.
+    pub fn waits(&mut self, ticket: Ticket) {
+        self.reached(ticket, Stage::Waiting);
+    }
+
+    fn reached(&mut self, ticket: Ticket, stage: Stage) {
         if let Some(place) = self.places.iter_mut().find(|place| place.ticket == ticket) {
-            place.spoke = false;
+            place.stage = stage;
         }
     }
 
@@ -197,11 +222,11 @@ impl<T> Gate<T> {
         (wait >= ENFORCED_FROM && !self.inside.contains_key(&source)).then_some(wait)
     }
 
-    fn pick_silent(&self, of: impl Fn(&Place<T>) -> bool, rng: &mut impl RngExt) -> Option<usize> {
-        let silent = |place: &Place<T>| !place.spoke && of(place);
-        let count = self.places.iter().filter(|place| silent(place)).count();
+    fn pick_idle(&self, of: impl Fn(&Place<T>) -> bool, rng: &mut impl RngExt) -> Option<usize> {
+        let idle = |place: &Place<T>| place.stage != Stage::Busy && of(place);
+        let count = self.places.iter().filter(|place| idle(place)).count();
         let chosen = (count > 0).then(|| rng.random_range(..count))?;
-        self.places.iter().enumerate().filter(|(_, place)| silent(place)).nth(chosen).map(|(index, _)| index)
+        self.places.iter().enumerate().filter(|(_, place)| idle(place)).nth(chosen).map(|(index, _)| index)
     }
 }
 
@@ -227,9 +252,14 @@ mod tests {
         let Admission::Admitted(first, None) = admit(&mut gate, 1, 1) else { panic!() };
         gate.spoke(first);
         assert!(matches!(admit(&mut gate, 1, 2), Admission::Admitted(_, None)));
-        let Admission::Admitted(third, Some(2)) = admit(&mut gate, 1, 3) else { panic!() };
+        let Admission::Admitted(third, Some(GivesWay { end: 2, said_nothing: true })) = admit(&mut gate, 1, 3) else {
+            panic!()
+        };
         gate.spoke(third);
         assert_eq!(admit(&mut gate, 1, 4), Admission::Busy);
+        gate.waits(third);
+        let gave_way = GivesWay { end: 3, said_nothing: false };
+        assert!(matches!(admit(&mut gate, 1, 5), Admission::Admitted(_, Some(it)) if it == gave_way));
         assert!(matches!(admit(&mut gate, 2, 5), Admission::Admitted(_, None)), "another address has its own");
     }
 
@@ -238,7 +268,7 @@ mod tests {
         let mut gate = gate(2, 2);
         admit(&mut gate, 1, 1);
         admit(&mut gate, 2, 2);
-        assert!(matches!(admit(&mut gate, 3, 3), Admission::Admitted(_, Some(1 | 2))));
+        assert!(matches!(admit(&mut gate, 3, 3), Admission::Admitted(_, Some(GivesWay { end: 1 | 2, .. }))));
         assert_eq!(gate.places.len(), 2);
     }
 

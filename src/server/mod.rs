@@ -17,7 +17,7 @@ mod line;
 pub mod log_pipe;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +28,7 @@ use log::{info, warn};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use self::connection::{Connection, now};
-use self::gate::{Admission, Gate, GateLimits};
+use self::gate::{Admission, Gate, GateLimits, GivesWay};
 use self::hub::{Hub, Who};
 use crate::chat::Conn;
 use crate::chat::hall::Limits;
@@ -315,8 +315,10 @@ impl Accept {
         let admission = self.shared.gate().admit(from.ip().into(), link.clone(), Instant::now(), &mut rand::rng());
         match admission {
             Admission::Admitted(ticket, gives_way) => {
-                if let Some(silent) = gives_way {
-                    turn_away(&*silent);
+                match gives_way {
+                    Some(GivesWay { end, said_nothing: true }) => turn_away(&*end),
+                    Some(GivesWay { end, said_nothing: false }) => end.close(Shutdown::Both),
+                    None => {}
                 }
                 self.next += 1;
                 let connection = Connection { conn: Conn(self.next), link, from, ticket };
@@ -349,7 +351,7 @@ fn turn_away(link: &dyn Link) {
     let farewell = refused_bare(RefusalCode::Busy).farewell.unwrap_or_default();
     // Whether it arrives is not ours to know.
     let _ = link.write_now(&farewell);
-    link.close(std::net::Shutdown::Both);
+    link.close(Shutdown::Both);
 }
 
 /// Whether accept(2) failed for the connection that was to be taken, and not for all.
