@@ -156,6 +156,19 @@ fn a_line_from_a_pipe_is_delivered_before_the_client_leaves() {
 }
 
 #[test]
+fn a_pipe_of_which_some_lines_cannot_be_sent_ends_with_a_status_that_says_so() {
+    let server = Server::start();
+    let port = server.port.to_string();
+    let mut peer = Peer::join(server.port, &BORIS, "Boris");
+    let folder = Folder::of_user("builder", USER_A);
+    let input = format!("first\n/tmp/log is full\n{}\nlast", "x".repeat(5_000));
+    let ended = run_client(&folder, &["-p", &port, "-u", "builder"], &input);
+    assert_eq!(ended.status, Some(9), "{}", ended.err);
+    assert!(ended.err.contains("2 of the lines were not sent"), "{}", ended.err);
+    assert_eq!([peer.hears_said().1, peer.hears_said().1], ["first", "last"], "the rest is delivered");
+}
+
+#[test]
 fn sixty_quick_lines_all_arrive_in_order_with_limits_on() {
     let server = Server::start();
     let mut listener = Peer::join(server.port, &BORIS, "listener");

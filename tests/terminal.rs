@@ -294,3 +294,37 @@ fn a_locked_key_asks_for_its_passphrase_on_the_terminal() {
     server.enter("TERMINATE");
     server.wait_for_end();
 }
+
+#[test]
+fn a_terminal_that_cannot_be_steered_takes_plain_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut server, port) = Terminal::server(folder.path());
+    let client = format!("TERM=dumb '{}' -p {port} -u Ira --bits 2048", env!("CARGO_BIN_EXE_client"));
+    let mut ira = Terminal::start("sh", &["-c", &client], folder.path());
+    ira.wait_for("[+] Now you can start to exchange messages");
+    let mut sahnawaz = Terminal::client("sahnawaz", &port, folder.path());
+    ira.enter("plainly");
+    sahnawaz.wait_for("Ira: plainly");
+    ira.enter("EXIT");
+    assert_eq!(ira.wait_for_end(), 0);
+    server.enter("TERMINATE");
+    server.wait_for_end();
+}
+
+#[test]
+fn a_server_in_the_background_is_not_stopped_by_its_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    // A shell with job control, as a person has: what is typed is the shell's, and the server must go on.
+    let mut shell = Terminal::start("bash", &["--norc", "-i"], folder.path());
+    shell.enter(&format!("'{}' -p 0 --bits 2048 --keys keys &", env!("CARGO_BIN_EXE_server")));
+    shell.wait_for("[+] Running on port: ");
+    shell.wait_for("Fingerprint: SHA256:");
+    let port = shell.line_with("[+] Running on port: ").split(": ").nth(1).unwrap().to_owned();
+    shell.enter("echo typed | tr a-z A-Z");
+    shell.wait_for("TYPED");
+    let mut ira = Terminal::client("Ira", &port, folder.path());
+    ira.enter("EXIT");
+    assert_eq!(ira.wait_for_end(), 0);
+    shell.enter("kill %1");
+    shell.wait_for("[+] Server is shut down");
+}

@@ -33,7 +33,8 @@ Exit status:
   5  not the server that was expected: nothing about you was sent
   6  refused by the server
   7  the server ended the session
-  8  the connection was lost, or somebody broke the protocol";
+  8  the connection was lost, or somebody broke the protocol
+  9  left at the end of a pipe or file of which some lines could not be sent";
 
 /// Joins a private group chat. The talk goes to standard output; fingerprints, warnings and errors to standard error.
 #[derive(Parser)]
@@ -88,6 +89,7 @@ fn status(error: &ClientError) -> u8 {
         ClientError::Unwanted(_) => 5,
         ClientError::Refused { .. } => 6,
         ClientError::Ended(_) => 7,
-        ClientError::Lost { .. } | ClientError::Broken(_) => 8,
+        ClientError::Lost { .. } | ClientError::Hurried { .. } | ClientError::Broken(_) => 8,
+        ClientError::Unsent(_) => 9,
     }
 }

@@ -115,6 +115,15 @@ pub enum ClientError {
         /// Messages of which it is not known whether they were delivered.
         undelivered: usize,
     },
+    /// The user left before everything was delivered.
+    #[error("left{}", undelivered_text(*.undelivered))]
+    Hurried {
+        /// Messages of which it is not known whether they were delivered.
+        undelivered: usize,
+    },
+    /// Lines from a pipe or a file could not be sent; the rest was delivered.
+    #[error("{0} of the lines were not sent: see above")]
+    Unsent(usize),
     /// The other end broke the protocol.
     #[error("the other end broke the protocol: {0}")]
     Broken(String),
@@ -190,7 +199,8 @@ impl ClientError {
             Self::Ended(ByeReason::Replaced) => {
                 Some("the same name has come in from somewhere else, with your key".into())
             }
-            Self::Ended(_) | Self::Lost { .. } | Self::Broken(_) | Self::System(_) => None,
+            Self::Unsent(_) => Some("/say in front of a line sends it whatever it begins with".into()),
+            Self::Ended(_) | Self::Lost { .. } | Self::Hurried { .. } | Self::Broken(_) | Self::System(_) => None,
         }
     }
 }

@@ -27,6 +27,8 @@ use crate::store::key_files::{Owner, load_or_make};
 const QUEUE: usize = 256;
 /// A server that takes nothing for so long is lost.
 const STALLED: Duration = Duration::from_secs(30);
+/// Leaving that takes longer says what it waits for.
+const SILENT_WAIT: Duration = Duration::from_secs(1);
 
 /// Connects, talks until the user leaves or the server ends it, and leaves.
 ///
@@ -57,10 +59,27 @@ pub fn run(config: &Config, screen: &mut dyn Screen) -> Result<(), ClientError> 
     let incoming = channel.incoming;
     let silence = config.timing.silence;
     thread::Builder::new().name("reader".into()).spawn(move || read(incoming, silence, &records))?;
-    let (last_sent, last_answer) = (Instant::now(), Instant::now());
-    let mut talk = Talk { config, session, sealer: channel.sealer, link, arrived, last_sent, last_answer, screen };
+    let start = Instant::now();
+    let mut talk = Talk {
+        config,
+        session,
+        sealer: channel.sealer,
+        link,
+        arrived,
+        last_sent: start,
+        last_answer: start,
+        finishing_since: start,
+        unsent: 0,
+        told_waiting: false,
+        screen,
+    };
     talk.send(&join)?;
-    let outcome = talk.go();
+    let outcome = match talk.go() {
+        Ok(()) if talk.unsent > 0 && !talk.screen.is_watched() => Err(ClientError::Unsent(talk.unsent)),
+        // Nobody reads what is said, as in `client … | head`: that is leaving.
+        Err(ClientError::System(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    };
     talk.link.close(std::net::Shutdown::Both);
     talk.screen.close();
     outcome
@@ -99,6 +118,12 @@ struct Talk<'a> {
     last_sent: Instant,
     /// When the server last answered something said.
     last_answer: Instant,
+    /// When the user had said all.
+    finishing_since: Instant,
+    /// Lines that were not sent, and the user told so.
+    unsent: usize,
+    /// Whether the user knows what is waited for.
+    told_waiting: bool,
     screen: &'a mut dyn Screen,
 }
 
@@ -137,6 +162,10 @@ impl Talk<'_> {
                     mode = Mode::Leaving(Instant::now() + self.config.timing.leave);
                 }
                 _ => {}
+            }
+            if mode == Mode::Finishing && !self.told_waiting && self.finishing_since.elapsed() >= SILENT_WAIT {
+                self.told_waiting = true;
+                self.tell_waiting()?;
             }
             let takes_lines = mode == Mode::Talking && self.session.has_room();
             let lines = if takes_lines { input.clone() } else { never() };
@@ -202,22 +231,31 @@ impl Talk<'_> {
             Input::Line(line) => line,
             Input::End => return Ok(self.finish()),
             Input::Unreadable(why) => {
-                self.screen.show(&Shown::Remark(format!("[!] Not sent: {why}.")))?;
+                self.not_sent(&format!("Not sent: {why}"))?;
                 return Ok(mode);
             }
         };
         match UserCommand::parse(&line) {
             None => {}
-            Some(Ok(UserCommand::Exit)) => return Ok(self.finish()),
+            Some(Ok(UserCommand::Exit)) => {
+                // Who says so has seen what there was to see.
+                self.unsent = 0;
+                return Ok(self.finish());
+            }
             Some(Ok(UserCommand::Help)) => self.screen.show(&Shown::Help(USER_HELP))?,
             Some(Ok(UserCommand::Say(text))) => {
                 if let Err(why) = self.session.say(text) {
-                    self.screen.show(&Shown::Remark(format!("[!] Not sent: {why}.")))?;
+                    self.not_sent(&format!("Not sent: {why}"))?;
                 }
             }
-            Some(Err(hint)) => self.screen.show(&Shown::Remark(format!("[!] {hint}.")))?,
+            Some(Err(hint)) => self.not_sent(&hint)?,
         }
         Ok(mode)
+    }
+
+    fn not_sent(&mut self, why: &str) -> Result<(), ClientError> {
+        self.unsent += 1;
+        Ok(self.screen.show(&Shown::Remark(format!("[!] {why}.")))?)
     }
 
     fn send_due(&mut self) -> Result<(), ClientError> {
@@ -249,7 +287,8 @@ impl Talk<'_> {
         let ping = self.last_sent + self.config.timing.ping;
         let deadline = match mode {
             Mode::Joining(deadline) | Mode::Leaving(deadline) => Some(deadline),
-            Mode::Finishing => Some(self.answer_due()),
+            Mode::Finishing if self.told_waiting => Some(self.answer_due()),
+            Mode::Finishing => Some(self.finishing_since + SILENT_WAIT),
             Mode::Talking => None,
         };
         let next = [Some(ping), deadline, self.session.due_at()].into_iter().flatten().min().unwrap_or(ping);
@@ -259,7 +298,18 @@ impl Talk<'_> {
     /// All is said; from now on the server has its time to answer.
     fn finish(&mut self) -> Mode {
         self.last_answer = Instant::now();
+        self.finishing_since = self.last_answer;
         Mode::Finishing
+    }
+
+    /// Says what leaving waits for, to somebody who looks.
+    fn tell_waiting(&mut self) -> Result<(), ClientError> {
+        if self.screen.is_watched() {
+            let left = self.session.undelivered();
+            let text = format!("[!] Leaving when {left} more are delivered. Ctrl+C leaves at once.");
+            self.screen.show(&Shown::Remark(text))?;
+        }
+        Ok(())
     }
 
     /// Until when a server that answers nothing is waited for, once there is only that to wait for.
@@ -269,7 +319,10 @@ impl Talk<'_> {
 
     /// Left without the server's goodbye.
     fn gone(&self) -> Result<(), ClientError> {
-        if self.session.undelivered() == 0 { Ok(()) } else { Err(self.lost("left in a hurry")) }
+        match self.session.undelivered() {
+            0 => Ok(()),
+            undelivered => Err(ClientError::Hurried { undelivered }),
+        }
     }
 
     fn lost(&self, why: &str) -> ClientError {
@@ -279,7 +332,7 @@ impl Talk<'_> {
     fn refused(&self, code: ErrorCode, text: &str) -> ClientError {
         let (why, hint) = match code {
             ErrorCode::Password => (
-                "the name belongs to another key".into(),
+                "the name, or one that looks like it, belongs to another key".into(),
                 Some("choose another with -u, or use the key that it was first used with"),
             ),
             _ => (Visible(text).to_string(), None),

@@ -1,7 +1,12 @@
 //! The operator's console: standard input, and signals.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::thread;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::getpgrp;
+use rustix::termios::tcgetpgrp;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -33,8 +38,30 @@ pub fn run(mut input: impl BufRead, mut output: impl Write, server: &Stopper) {
 /// # Errors
 /// Whatever the system says when it has no more threads.
 pub fn start(server: Stopper) -> io::Result<()> {
-    thread::Builder::new().name("console".into()).spawn(move || run(io::stdin().lock(), io::stdout(), &server))?;
+    let input = BufReader::new(ForegroundInput(io::stdin()));
+    thread::Builder::new().name("console".into()).spawn(move || run(input, io::stdout(), &server))?;
     Ok(())
+}
+
+/// Standard input, read only while the terminal is ours: a server in the background (`server &`) that read from it
+/// would be stopped by the system, and everybody with it.
+struct ForegroundInput(io::Stdin);
+
+/// How often a server in the background looks whether a line that waits at its terminal is for it.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+impl Read for ForegroundInput {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            // Interrupted or not: a line is looked for again.
+            let _ = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], None);
+            match tcgetpgrp(&self.0) {
+                Ok(foreground) if foreground != getpgrp() => thread::sleep(LOOK_AGAIN),
+                // Ours; or no terminal at all.
+                _ => return Ok(rustix::io::read(&self.0, &mut *into)?),
+            }
+        }
+    }
 }
 
 /// Lets Ctrl+C and SIGTERM end the server as TERMINATE does; a second one ends the process at once.

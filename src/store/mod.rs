@@ -30,7 +30,7 @@ pub enum DiskError {
         /// What the system says.
         source: io::Error,
     },
-    /// Anybody can put files in the folder of secrets.
+    /// Anybody can change it, or put files in it.
     #[error("{path} can be written by everybody (mode {mode:04o})")]
     Open {
         /// What.
@@ -61,6 +61,7 @@ impl DiskError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Open { path, .. } if path.is_file() => Some(format!("chmod 600 {}", quoted(path))),
             Self::Open { path, .. } => Some(format!("chmod 700 {}", quoted(path))),
             Self::Exposed { path, .. } => Some(format!("chmod 600 {}", quoted(path))),
             Self::Foreign { path, .. } => Some(format!("move {} away, or make it your own with chown", quoted(path))),
@@ -91,11 +92,14 @@ fn make_private_folder(folder: &Path) -> Result<(), DiskError> {
     if mode & 0o002 == 0 { Ok(()) } else { Err(DiskError::Open { path: folder.to_owned(), mode }) }
 }
 
-/// Refuses what somebody else has put there.
+/// Refuses what somebody else has put there, or can change.
 fn refuse_foreign(path: &Path) -> Result<(), DiskError> {
-    let owner = fs::metadata(path).map_err(read_error(path))?.uid();
-    let trusted = [0, rustix::process::geteuid().as_raw()];
-    if trusted.contains(&owner) { Ok(()) } else { Err(DiskError::Foreign { path: path.to_owned(), owner }) }
+    let found = fs::metadata(path).map_err(read_error(path))?;
+    let (owner, mode) = (found.uid(), found.mode() & 0o7777);
+    if ![0, rustix::process::geteuid().as_raw()].contains(&owner) {
+        return Err(DiskError::Foreign { path: path.to_owned(), owner });
+    }
+    if mode & 0o002 == 0 { Ok(()) } else { Err(DiskError::Open { path: path.to_owned(), mode }) }
 }
 
 /// Makes sure that a file that was just made is found there after a crash.
@@ -109,9 +113,8 @@ fn folder_of(path: &Path) -> &Path {
 
 /// Refuses what others can read, or have put there.
 fn refuse_exposed(path: &Path) -> Result<(), DiskError> {
-    refuse_foreign(path)?;
     let mode = fs::metadata(path).map_err(read_error(path))?.permissions().mode() & 0o7777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(DiskError::Exposed { path: path.to_owned(), mode }) }
+    if mode & 0o077 == 0 { refuse_foreign(path) } else { Err(DiskError::Exposed { path: path.to_owned(), mode }) }
 }
 
 /// Makes a file with this content, durably and all at once, unless one of that name is there.

@@ -63,6 +63,10 @@ impl Screen for LineScreen {
         Ok(lines)
     }
 
+    fn is_watched(&self) -> bool {
+        true
+    }
+
     fn close(&mut self) {
         let Some(editing) = self.editing.take() else {
             return;

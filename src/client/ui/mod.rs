@@ -37,14 +37,18 @@ pub trait Screen {
     /// Whatever the system says when it has no more threads, or no terminal.
     fn start_input(&mut self) -> io::Result<Receiver<Input>>;
 
+    /// Whether somebody looks at it: then what was not sent is theirs to see, and not the exit status's to tell.
+    fn is_watched(&self) -> bool;
+
     /// Leaves the terminal as it was.
     fn close(&mut self);
 }
 
-/// The screen for where one is: with line editing on a terminal, plain in pipes.
+/// The screen for where one is: with line editing on a terminal that can be steered, plain elsewhere.
 #[must_use]
 pub fn screen() -> Box<dyn Screen> {
-    if io::stdin().is_terminal() && io::stdout().is_terminal() {
+    let dumb = std::env::var("TERM").is_ok_and(|term| matches!(&*term, "" | "dumb" | "emacs" | "cons25"));
+    if io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb {
         Box::new(LineScreen::default())
     } else {
         Box::new(PlainScreen)

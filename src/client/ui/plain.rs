@@ -1,6 +1,6 @@
 //! Plain lines in, plain lines out: pipes, scripts, tests.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::thread;
 
 use crossbeam::channel::{self, Receiver, Sender};
@@ -24,6 +24,10 @@ impl Screen for PlainScreen {
         let (sender, lines) = channel::bounded(0);
         thread::Builder::new().name("input".into()).spawn(move || read_lines(io::stdin().lock(), &sender))?;
         Ok(lines)
+    }
+
+    fn is_watched(&self) -> bool {
+        io::stdin().is_terminal()
     }
 
     fn close(&mut self) {}
