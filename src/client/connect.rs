@@ -3,7 +3,7 @@
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
@@ -11,9 +11,9 @@ use super::ui::Screen;
 use super::view::Shown;
 use super::{ClientError, Config, Unwanted};
 use crate::net::Link;
-use crate::net::channel::{Channel, ClientStep, NotConnected, connect as handshake};
+use crate::net::channel::{Channel, ClientStep, NotConnected, connect as handshake, now};
 use crate::net::tcp::TcpLink;
-use crate::secure::credential::{BadCredential, OwnCredential, UnixSeconds};
+use crate::secure::credential::{BadCredential, OwnCredential};
 use crate::secure::handshake::{Failed, RefusalCode, VerifiedPeer};
 use crate::secure::identity::{Fingerprint, Identity};
 use crate::store::known_servers::{KnownServers, Pin, address};
@@ -204,8 +204,4 @@ fn refused(config: &Config, why: &str, hint: Option<&'static str>) -> ClientErro
 
 fn unreachable_at(config: &Config, error: &std::io::Error) -> ClientError {
     ClientError::Unreachable { address: address(&config.host, config.port), why: error.to_string() }
-}
-
-pub(super) fn now() -> UnixSeconds {
-    UnixSeconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
 }

@@ -9,7 +9,7 @@ use crossbeam::channel::{self, Receiver, Sender, never, select};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::connect::{Connected, connect, now};
+use super::connect::{Connected, connect};
 use super::session::{Own, Progress, Session};
 use super::ui::{Input, Screen};
 use super::view::Shown;
@@ -17,7 +17,7 @@ use super::{ClientError, Config};
 use crate::chat::command::{USER_HELP, UserCommand};
 use crate::chat::message::{BadServer, ByeReason, ErrorCode, Session as Id, ToClient, ToServer};
 use crate::chat::name::{RoomName, Visible};
-use crate::net::channel::{Ended, Incoming};
+use crate::net::channel::{Ended, Incoming, now};
 use crate::net::{Link, write_all};
 use crate::secure::credential::OwnCredential;
 use crate::secure::record::Sealer;
@@ -76,8 +76,8 @@ pub fn run(config: &Config, screen: &mut dyn Screen) -> Result<(), ClientError> 
     talk.send(&join)?;
     let outcome = match talk.go() {
         Ok(()) if talk.unsent > 0 && !talk.screen.is_watched() => Err(ClientError::Unsent(talk.unsent)),
-        // Nobody reads what is said, as in `client … | head`: that is leaving.
-        Err(ClientError::System(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        // Nobody reads what is said, as in `client … | head`: that is leaving, at once.
+        Err(ClientError::System(error)) if error.kind() == io::ErrorKind::BrokenPipe => talk.gone(),
         outcome => outcome,
     };
     talk.link.close(std::net::Shutdown::Both);

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::CryptoRng;
 
@@ -15,6 +15,12 @@ use crate::wire::frame::{BadLength, Deframer, MAX_FRAME, MAX_HANDSHAKE_FRAME};
 
 /// Bytes that one read takes at most. On the stack: nothing is held while nothing comes.
 const CHUNK: usize = 4_096;
+
+/// Now, by the clock that credentials are made and checked by.
+#[must_use]
+pub fn now() -> UnixSeconds {
+    UnixSeconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+}
 
 /// The incoming half of a channel: bytes in, records' texts out.
 pub struct Incoming {

@@ -14,8 +14,7 @@ use crate::chat::message::{NoMessages, Person, Session, ToClient, ToServer};
 use crate::chat::name::Name;
 use crate::chat::pace::Bucket;
 use crate::net::Link;
-use crate::net::channel::{Channel, Ended, Incoming, NotAccepted, ServerStep, accept};
-use crate::secure::credential::UnixSeconds;
+use crate::net::channel::{Channel, Ended, Incoming, NotAccepted, ServerStep, accept, now};
 use crate::secure::handshake::VerifiedPeer;
 
 /// A connection that has been given a place at the gate.
@@ -209,9 +208,4 @@ fn next_messages(incoming: &mut Incoming, patience: Duration) -> Result<Vec<ToSe
 
 fn name_of(peer: &VerifiedPeer) -> Option<Name> {
     Name::parse(peer.credential().name()).ok()
-}
-
-pub(super) fn now() -> UnixSeconds {
-    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    UnixSeconds(since_1970.as_secs())
 }

@@ -27,12 +27,13 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use self::connection::{Connection, now};
+use self::connection::Connection;
 use self::gate::{Admission, Gate, GateLimits, GivesWay};
 use self::hub::{Hub, Who};
 use crate::chat::Conn;
 use crate::chat::hall::Limits;
 use crate::chat::pace::Pace;
+use crate::net::channel::now;
 use crate::net::tcp::TcpLink;
 use crate::net::{Link, timespec};
 use crate::secure::credential::{LIFETIME, OwnCredential, UnixSeconds};
