@@ -5,7 +5,8 @@
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use rand::CryptoRng;
 use sha2::{Digest, Sha256};
-use x25519_dalek::{EphemeralSecret, PublicKey};
+use x25519_dalek::{PublicKey, StaticSecret};
+use zeroize::Zeroizing;
 
 use super::identity::{Fingerprint, Identity, PublicIdentity};
 use crate::wire::codec::{BadEncoding, Reader, Writer};
@@ -77,6 +78,8 @@ pub struct OwnCredential {
     bytes: Vec<u8>,
     signature: Vec<u8>,
     signing: SigningKey,
+    /// What opens boxes; a server has none.
+    agreement: Option<StaticSecret>,
     expires: UnixSeconds,
 }
 
@@ -84,15 +87,14 @@ impl OwnCredential {
     /// A server's, from `now` on.
     #[must_use]
     pub fn for_server(rng: &mut impl CryptoRng, identity: &Identity, now: UnixSeconds) -> Self {
-        Self::make(rng, identity, Role::Server, "", &[], now)
+        Self::make(rng, identity, Role::Server, "", None, now)
     }
 
     /// A user's, from `now` on.
     #[must_use]
     pub fn for_user(rng: &mut impl CryptoRng, identity: &Identity, name: &str, now: UnixSeconds) -> Self {
-        // The private half is what will open boxes (§7); until there are any, nothing needs it.
-        let agreement = PublicKey::from(&EphemeralSecret::random_from_rng(rng));
-        Self::make(rng, identity, Role::User, name, agreement.as_bytes(), now)
+        let agreement = StaticSecret::random_from_rng(rng);
+        Self::make(rng, identity, Role::User, name, Some(agreement), now)
     }
 
     /// The parts to send.
@@ -118,17 +120,24 @@ impl OwnCredential {
         self.signing.sign(message).to_bytes()
     }
 
+    /// What somebody's fresh key and this credential's agree on; nothing where the result is all zeros (§2).
+    pub(super) fn agree(&self, fresh: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
+        let agreed = self.agreement.as_ref()?.diffie_hellman(&PublicKey::from(*fresh));
+        agreed.was_contributory().then(|| Zeroizing::new(agreed.to_bytes()))
+    }
+
     fn make(
         rng: &mut impl CryptoRng,
         identity: &Identity,
         role: Role,
         name: &str,
-        agreement: &[u8],
+        agreement: Option<StaticSecret>,
         now: UnixSeconds,
     ) -> Self {
         let signing = SigningKey::generate(rng);
         let expires = UnixSeconds(now.0 + LIFETIME);
         let public = identity.public();
+        let agreement_public = agreement.as_ref().map(PublicKey::from);
         let bytes = Writer::new()
             .array(7)
             .text(LABEL)
@@ -136,11 +145,11 @@ impl OwnCredential {
             .text(name)
             .bytes(&public.fingerprint().0)
             .bytes(signing.verifying_key().as_bytes())
-            .bytes(agreement)
+            .bytes(agreement_public.as_ref().map_or(&[], |key| key.as_bytes()))
             .uint(expires.0)
             .finish();
         let signature = identity.sign(rng, &bytes);
-        Self { spki: public.spki().to_vec(), bytes, signature, signing, expires }
+        Self { spki: public.spki().to_vec(), bytes, signature, signing, agreement, expires }
     }
 }
 
@@ -152,6 +161,43 @@ pub struct CheckedCredential {
     signature: Vec<u8>,
     name: String,
     signing: VerifyingKey,
+    agreement: [u8; 32],
+    expires: UnixSeconds,
+}
+
+/// What is needed of somebody's credential once it has been checked: their session's public keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionKeys {
+    /// The session.
+    pub session: [u8; 32],
+    /// The identity that signed for it.
+    pub fingerprint: Fingerprint,
+    /// When it ends.
+    pub expires: UnixSeconds,
+    signing: VerifyingKey,
+    agreement: [u8; 32],
+}
+
+impl SessionKeys {
+    /// Whether `signature` is this session's over `message`, strictly (§2).
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        verifies_strictly(&self.signing, message, signature)
+    }
+
+    /// The key that boxes are sealed to.
+    pub(super) fn agreement(&self) -> &[u8; 32] {
+        &self.agreement
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_signing_key(self, key: &[u8; 32]) -> Self {
+        Self { signing: VerifyingKey::from_bytes(key).expect("a point on the curve"), ..self }
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_agreement_key(self, key: [u8; 32]) -> Self {
+        Self { agreement: key, ..self }
+    }
 }
 
 impl CheckedCredential {
@@ -195,6 +241,8 @@ impl CheckedCredential {
             signature: presented.signature.to_vec(),
             name: fields.name.to_owned(),
             signing,
+            agreement: fields.x25519.try_into().unwrap_or_default(),
+            expires: UnixSeconds(fields.expires),
         })
     }
 
@@ -226,6 +274,18 @@ impl CheckedCredential {
     #[must_use]
     pub fn session(&self) -> [u8; 32] {
         session(&self.bytes)
+    }
+
+    /// The session's public keys, and nothing else.
+    #[must_use]
+    pub fn session_keys(&self) -> SessionKeys {
+        SessionKeys {
+            session: self.session(),
+            fingerprint: self.fingerprint(),
+            expires: self.expires,
+            signing: self.signing,
+            agreement: self.agreement,
+        }
     }
 
     /// Whether `signature` is this credential's key's over `message`, strictly (§2).

@@ -1,4 +1,4 @@
-//! Every key that is derived, one type a purpose, and the one place where it is derived. PROTOCOL.md §2, §4, §5.
+//! Every key that is derived, one type a purpose, and the one place where it is derived. PROTOCOL.md §2, §4, §5, §7.
 //!
 //! No Clone, no Debug; wiped when dropped.
 
@@ -110,10 +110,25 @@ impl Chain {
         keys
     }
 
-    #[cfg(test)]
+    /// The chain that begins with these bytes.
     pub(super) fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
+
+    /// What a sender key's chain is shared as.
+    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// A second chain that begins where this one is: to go on with only if what is tried holds.
+    pub(super) fn fork(&self) -> Self {
+        Self(self.0)
+    }
+}
+
+/// The keys for the one text of a box or a letter: `agreed` is a secret of its own, `context` all that surrounds it.
+pub(super) fn single(context: &[u8], agreed: &[u8; 32]) -> StepKeys {
+    Chain(extract(&Sha256::digest(context), agreed)).step()
 }
 
 /// What seals or opens one text, ever: an AES-256 key, an HMAC-SHA-256 key and an IV.

@@ -4,12 +4,15 @@
 //! identity (RSA, on disk) ──signs──▶ credential ──proves──▶ handshake ──▶ Established { sealer, opener, peer }
 //!                                                                              │
 //!                               one chain a direction: step ▶ seal ▶ record ◀──┘
+//!
+//! two people's credentials ──▶ e2e: boxes, sender keys, letters; the server can name none of it
 //! ```
 //!
 //! Invariant: nothing here does I/O, reads a clock, owns a source of randomness, or logs. Bytes, time and
 //! randomness are arguments. Only [`handshake`] makes an [`handshake::Established`] or a [`handshake::VerifiedPeer`].
 
 pub mod credential;
+pub mod e2e;
 pub mod handshake;
 pub mod identity;
 mod keys;

@@ -32,6 +32,9 @@ pub(super) static SERVER: LazyLock<Identity> = LazyLock::new(|| frozen_identity(
 /// The frozen user's identity.
 pub(super) static IRA: LazyLock<Identity> = LazyLock::new(|| frozen_identity("Ira"));
 
+/// The other frozen user's identity.
+pub(super) static SAHNAWAZ: LazyLock<Identity> = LazyLock::new(|| frozen_identity("sahnawaz"));
+
 fn frozen_identity(who: &str) -> Identity {
     Identity::from_pem(text(&FROZEN["identities"][who]["pem"]), None).expect("a frozen identity is one")
 }
@@ -49,9 +52,20 @@ pub(super) fn server_credential() -> OwnCredential {
 
 /// Makes the frozen user's credential anew.
 pub(super) fn user_credential() -> OwnCredential {
-    let frozen = &FROZEN["credentials"]["Ira"];
+    made_anew("Ira", &IRA, &hex(USER_SALT))
+}
+
+/// Makes the other frozen user's credential anew.
+pub(super) fn other_credential() -> OwnCredential {
+    made_anew("sahnawaz", &SAHNAWAZ, &bytes(&FROZEN["credentials"]["sahnawaz"]["pss_salt"]))
+}
+
+fn made_anew(name: &str, identity: &Identity, salt: &[u8]) -> OwnCredential {
+    let frozen = &FROZEN["credentials"][name];
     let (agreement, seed) = (bytes(&frozen["x25519_private"]), bytes(&frozen["ed25519_seed"]));
-    OwnCredential::for_user(&mut Script::new(&[&agreement, &seed, &hex(USER_SALT)]), &IRA, "Ira", now())
+    let made = OwnCredential::for_user(&mut Script::new(&[&agreement, &seed, salt]), identity, name, now());
+    assert_eq!(made.presented().signature, bytes(&frozen["signature"]));
+    made
 }
 
 /// A frozen text.

@@ -64,6 +64,13 @@ impl Writer {
         self
     }
 
+    /// A value that is encoded already.
+    #[must_use]
+    pub fn value(mut self, encoding: &[u8]) -> Self {
+        self.0.extend_from_slice(encoding);
+        self
+    }
+
     /// What was written.
     #[must_use]
     pub fn finish(self) -> Vec<u8> {

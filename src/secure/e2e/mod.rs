@@ -1,0 +1,61 @@
+//! End to end: what people say to each other, and nobody between them can read. PROTOCOL.md §7.
+//!
+//! ```text
+//! text ──pad──▶ sender_key ──▶ envelope      to a room; the key itself goes to each member in a box
+//!          └──▶ boxed      ──▶ box           from one session to one session
+//!          └──▶ letter     ──▶ letter        from one identity to one identity that is away
+//! roster ──▶ signed in every envelope: a message holds only where all see the same people
+//! ```
+//!
+//! Invariant: what comes from outside is read in one order (fields, signature, count, tag), and changes nothing unless
+//! all of it holds. The server's code cannot name this module.
+
+pub mod boxed;
+pub mod letter;
+pub mod roster;
+pub mod safety_number;
+pub mod sender_key;
+pub mod text;
+
+pub use super::seal::Unopened;
+
+/// A session, as its credential's SHA-256.
+pub type SessionId = [u8; 32];
+
+/// Why something that came from outside is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Its fields are not what they must be.
+    #[error("it is not in the form that it should have")]
+    Malformed,
+    /// Its signature does not hold.
+    #[error("its signature does not hold")]
+    Signature,
+    /// It has come before.
+    #[error("it has come before")]
+    Replayed,
+    /// The key it was sealed with is not there.
+    #[error("its key has not come")]
+    NoKey,
+    /// So much is missing before it that it is not looked for.
+    #[error("too much is missing before it")]
+    TooFarAhead,
+    /// It does not open.
+    #[error("it does not fit its key")]
+    Unopened,
+}
+
+impl From<Unopened> for Refused {
+    fn from(Unopened: Unopened) -> Self {
+        Self::Unopened
+    }
+}
+
+impl From<crate::wire::codec::BadEncoding> for Refused {
+    fn from(_: crate::wire::codec::BadEncoding) -> Self {
+        Self::Malformed
+    }
+}
+
+#[cfg(test)]
+mod tests;

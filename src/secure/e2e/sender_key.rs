@@ -1,0 +1,274 @@
+//! Sender keys: one chain for each speaker in each room, which every reader has from a box. PROTOCOL.md §7.
+//!
+//! ```text
+//! OwnKey ──shared──▶ key box ──▶ Reading::take
+//!   └─seal─▶ SealedSaid ──sign──▶ envelope ──▶ SignedEnvelope ──▶ Reading::open
+//! ```
+//!
+//! The chain authenticates nobody, for every reader has it: the signature does.
+
+use rand::CryptoRng;
+use zeroize::Zeroizing;
+
+use super::Refused;
+use super::roster::RosterHash;
+use crate::secure::credential::{OwnCredential, SessionKeys};
+use crate::secure::identity::Fingerprint;
+use crate::secure::keys::Chain;
+use crate::secure::seal;
+use crate::wire::codec::{Reader, Writer};
+
+/// A reader goes so many steps beyond the last one that a key has opened.
+pub const MOST_STEPS: u64 = 1_000;
+
+/// A sender key's number, drawn at random.
+pub type KeyId = [u8; 8];
+
+/// The key under which one speaks in a room.
+pub struct OwnKey {
+    id: KeyId,
+    /// Where the next new text is sealed.
+    head: Chain,
+    head_counter: u64,
+    /// Where the first text is that has no final answer: what is shared with newcomers begins there.
+    settled: Chain,
+    settled_counter: u64,
+}
+
+impl OwnKey {
+    /// A new key, whose first text has this counter.
+    pub fn new(rng: &mut impl CryptoRng, counter: u64) -> Self {
+        let (mut id, mut chain) = ([0; 8], Zeroizing::new([0; 32]));
+        rng.fill_bytes(&mut id);
+        rng.fill_bytes(&mut *chain);
+        let (head, settled) = (Chain::from_bytes(*chain), Chain::from_bytes(*chain));
+        Self { id, head, head_counter: counter, settled, settled_counter: counter }
+    }
+
+    /// Seals a text. It is what it is for good: it may be signed again, never sealed again.
+    pub fn seal(&mut self, padded: &[u8]) -> SealedSaid {
+        let mut sealed = Vec::with_capacity(padded.len() + seal::TAG);
+        seal::seal(&self.head.step(), padded, &mut sealed);
+        let counter = self.head_counter;
+        self.head_counter += 1;
+        SealedSaid { key: self.id, counter, sealed }
+    }
+
+    /// Whether this key sealed it.
+    #[must_use]
+    pub fn has_sealed(&self, said: &SealedSaid) -> bool {
+        self.id == said.key
+    }
+
+    /// A text has its final answer, as all before it have: who comes later cannot open them.
+    pub fn settle(&mut self, said: &SealedSaid) {
+        while self.id == said.key && self.settled_counter <= said.counter {
+            self.settled.step();
+            self.settled_counter += 1;
+        }
+    }
+
+    /// The text of a box that gives this key to somebody, from the first text on that is not settled.
+    #[must_use]
+    pub fn shared(&self, room: &str) -> Zeroizing<Vec<u8>> {
+        let head = Writer::with_capacity(192).array(4).text(room).bytes(&self.id).uint(self.settled_counter);
+        Zeroizing::new(head.bytes(self.settled.as_bytes()).finish())
+    }
+}
+
+/// A text under a sender key, before it is signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedSaid {
+    key: KeyId,
+    counter: u64,
+    sealed: Vec<u8>,
+}
+
+impl SealedSaid {
+    /// Its place among all that its sender has said in the room.
+    #[must_use]
+    pub fn counter(&self) -> u64 {
+        self.counter
+    }
+
+    /// The envelope, for a room with these members.
+    #[must_use]
+    pub fn sign(&self, own: &OwnCredential, server: Fingerprint, room: &str, roster: RosterHash) -> Vec<u8> {
+        let Self { key, counter, sealed } = self;
+        let signature = own.sign(&signed(server, room, &own.session(), *key, *counter, roster, sealed));
+        let head = Writer::with_capacity(128 + sealed.len()).array(4).bytes(key).uint(*counter);
+        head.bytes(sealed).bytes(&signature).finish()
+    }
+
+    #[cfg(test)]
+    pub(super) fn at(self, counter: u64) -> Self {
+        Self { counter, ..self }
+    }
+}
+
+/// An envelope whose signature holds; not opened yet.
+pub struct SignedEnvelope<'a> {
+    key: KeyId,
+    counter: u64,
+    sealed: &'a [u8],
+}
+
+impl<'a> SignedEnvelope<'a> {
+    /// Reads an envelope that is said to come from `from`, for a room with these members.
+    ///
+    /// # Errors
+    /// [`Refused::Malformed`], or [`Refused::Signature`]: also if its sender sees other members.
+    pub fn verify(
+        envelope: &'a [u8],
+        from: &SessionKeys,
+        server: Fingerprint,
+        room: &str,
+        roster: RosterHash,
+    ) -> Result<Self, Refused> {
+        let mut reader = Reader::new(envelope);
+        if reader.array()? != 4 {
+            return Err(Refused::Malformed);
+        }
+        let (key, counter, sealed) = (reader.bytes_exact()?, reader.uint()?, reader.bytes()?);
+        let signature: [u8; 64] = reader.bytes_exact()?;
+        reader.end()?;
+        if from.verifies(&signed(server, room, &from.session, key, counter, roster, sealed), &signature) {
+            Ok(Self { key, counter, sealed })
+        } else {
+            Err(Refused::Signature)
+        }
+    }
+}
+
+/// What one has of somebody else's speaking in a room.
+#[derive(Default)]
+pub struct Reading {
+    /// The counter that is due; nothing before their first key, if they were there first.
+    expected: Option<u64>,
+    key: Option<TheirKey>,
+}
+
+struct TheirKey {
+    id: KeyId,
+    chain: Chain,
+    counter: u64,
+}
+
+/// A key that came in a box, and the room it is for.
+pub struct SharedKey<'a> {
+    room: &'a str,
+    key: TheirKey,
+}
+
+impl<'a> SharedKey<'a> {
+    /// Reads the text of a box.
+    ///
+    /// # Errors
+    /// [`Refused::Malformed`].
+    pub fn parse(text: &'a [u8]) -> Result<Self, Refused> {
+        let mut reader = Reader::new(text);
+        if reader.array()? != 4 {
+            return Err(Refused::Malformed);
+        }
+        let room = reader.text()?;
+        let (id, counter) = (reader.bytes_exact()?, reader.uint()?);
+        let chain = Chain::from_bytes(reader.bytes_exact()?);
+        reader.end()?;
+        Ok(Self { room, key: TheirKey { id, chain, counter } })
+    }
+
+    /// The room: a peer's words.
+    #[must_use]
+    pub fn room(&self) -> &'a str {
+        self.room
+    }
+}
+
+impl Reading {
+    /// Of somebody who came into the room after oneself: what they say first is due first.
+    #[must_use]
+    pub fn from_the_first() -> Self {
+        Self { expected: Some(0), key: None }
+    }
+
+    /// Whether it is known what of theirs is due: since their first key has come, or because they came after oneself.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.expected.is_some()
+    }
+
+    /// Takes a key in. Gives how many texts of theirs are missing before it.
+    ///
+    /// # Errors
+    /// [`Refused::Replayed`] for a place in one's present key that lies behind.
+    pub fn take(&mut self, shared: SharedKey<'_>) -> Result<u64, Refused> {
+        let SharedKey { key, .. } = shared;
+        let expected = self.expected.unwrap_or(key.counter);
+        if key.counter < expected && self.key.as_ref().is_some_and(|present| present.id == key.id) {
+            return Err(Refused::Replayed);
+        }
+        self.expected = Some(expected.max(key.counter));
+        let missing = key.counter.saturating_sub(expected);
+        self.key = Some(key);
+        Ok(missing)
+    }
+
+    /// Opens an envelope. Only if all of it holds does anything change.
+    ///
+    /// # Errors
+    /// [`Refused`]: no such key, come before, too far ahead, or not sealed with it.
+    pub fn open(&mut self, envelope: &SignedEnvelope<'_>) -> Result<OpenedEnvelope, Refused> {
+        let key = self.key.as_mut().filter(|key| key.id == envelope.key).ok_or(Refused::NoKey)?;
+        let expected = self.expected.unwrap_or(key.counter);
+        let missing = envelope.counter.checked_sub(expected).ok_or(Refused::Replayed)?;
+        let steps = envelope.counter.checked_sub(key.counter).ok_or(Refused::Replayed)?;
+        if steps > MOST_STEPS {
+            return Err(Refused::TooFarAhead);
+        }
+        let mut chain = key.chain.fork();
+        (0..steps).for_each(|_| drop(chain.step()));
+        let next = envelope.counter.checked_add(1).ok_or(Refused::TooFarAhead)?;
+        let mut text = envelope.sealed.to_vec();
+        let length = seal::open(&chain.step(), &mut text)?.len();
+        text.truncate(length);
+        (key.chain, key.counter) = (chain, next);
+        self.expected = Some(next);
+        Ok(OpenedEnvelope { padded: text, missing })
+    }
+
+    /// They have left: their key opens nothing any more. What they have said stays counted.
+    pub fn end(&mut self) {
+        self.key = None;
+    }
+}
+
+/// What was in an envelope.
+#[derive(Debug)]
+pub struct OpenedEnvelope {
+    /// Its text, padded.
+    pub padded: Vec<u8>,
+    /// How many texts of theirs should have come before it, and have not.
+    pub missing: u64,
+}
+
+fn signed(
+    server: Fingerprint,
+    room: &str,
+    session: &[u8; 32],
+    key: KeyId,
+    counter: u64,
+    roster: RosterHash,
+    sealed: &[u8],
+) -> Vec<u8> {
+    Writer::with_capacity(320 + sealed.len())
+        .array(8)
+        .text("cfb-chat/1 said")
+        .bytes(&server.0)
+        .text(room)
+        .bytes(session)
+        .bytes(&key)
+        .uint(counter)
+        .bytes(&roster.0)
+        .bytes(sealed)
+        .finish()
+}
