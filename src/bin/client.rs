@@ -20,9 +20,10 @@ Examples:
              says a line, and leaves when it is delivered
 
 In the room:
-  EXIT       leaves (so do end of input and Ctrl+C)
-  /say TEXT  says TEXT, be it EXIT or something with a / in front
-  /help      lists the commands
+  EXIT                leaves (so do end of input and Ctrl+C)
+  /whisper NAME TEXT  says TEXT to NAME alone; a letter, if NAME is away
+  /verify NAME        shows digits to compare with NAME
+  /list, /help        who is here; all commands
 
 Exit status:
   0  left
@@ -57,6 +58,9 @@ struct Arguments {
     /// Take only a server that is known already
     #[arg(long)]
     strict: bool,
+    /// Let only those read what you say whom you have verified (/verify)
+    #[arg(long)]
+    verified_only: bool,
 }
 
 fn main() -> ExitCode {
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         keys: arguments.keys.keys,
         fingerprint: arguments.fingerprint,
         strict: arguments.strict,
+        verified_only: arguments.verified_only,
         timing: Timing::standard(),
     };
     match run(&config, &mut *ui::screen()) {
@@ -84,7 +89,7 @@ fn main() -> ExitCode {
 fn status(error: &ClientError) -> u8 {
     match error {
         ClientError::System(_) => 1,
-        ClientError::Key(_) | ClientError::Unwanted(Unwanted::KnownServers(_)) => 3,
+        ClientError::Key(_) | ClientError::Files(_) | ClientError::Unwanted(Unwanted::KnownServers(_)) => 3,
         ClientError::Unreachable { .. } => 4,
         ClientError::Unwanted(_) => 5,
         ClientError::Refused { .. } => 6,

@@ -1,47 +1,91 @@
 //! What stays taken after its user has gone: names, and sessions. Both are bounded.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
-use super::Conn;
 use super::message::Session;
 use super::name::Name;
+use super::{Conn, Owner};
 
 /// How many names, and how many ended sessions, are remembered.
 const REMEMBERED: usize = 65_536;
 
-/// An identity's fingerprint: whose a name is.
-pub type Owner = [u8; 32];
-
 /// Whose each name is. The first to use one has it, and all that look like it, as long as the server runs.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    owners: HashMap<String, (Owner, Conn)>,
+    claims: HashMap<String, Claim>,
     oldest_first: VecDeque<String>,
+    /// Everybody who has a claim.
+    owners: HashMap<Owner, Claimant>,
+}
+
+#[derive(Debug)]
+struct Claim {
+    owner: Owner,
+    /// Who used it last.
+    conn: Conn,
+}
+
+#[derive(Debug)]
+struct Claimant {
+    spki: Arc<[u8]>,
+    claims: usize,
 }
 
 impl Names {
     /// Whether nobody else has the name, nor one that looks like it.
     pub(super) fn may_have(&self, name: &Name, owner: Owner) -> bool {
         let skeletons = name.skeletons();
-        let mut claimed = skeletons.iter().filter_map(|skeleton| self.owners.get(skeleton));
-        claimed.all(|(claimant, _)| *claimant == owner)
+        let mut claimed = skeletons.iter().filter_map(|skeleton| self.claims.get(skeleton));
+        claimed.all(|claim| claim.owner == owner)
+    }
+
+    /// The identity, as SPKI, of whose name it is.
+    pub(super) fn find(&self, name: &Name) -> Option<&Arc<[u8]>> {
+        let [skeleton, _] = name.skeletons();
+        self.claims.get(&skeleton).and_then(|claim| self.owners.get(&claim.owner)).map(|claimant| &claimant.spki)
+    }
+
+    /// Whether somebody has a name.
+    pub(super) fn knows(&self, owner: Owner) -> bool {
+        self.owners.contains_key(&owner)
     }
 
     /// A name is theirs from now on. Beyond the bound the oldest claims of people who are away give way.
-    pub(super) fn register(&mut self, name: &Name, owner: Owner, conn: Conn, is_here: impl Fn(Conn) -> bool) {
+    pub(super) fn register(
+        &mut self,
+        name: &Name,
+        owner: Owner,
+        spki: &Arc<[u8]>,
+        conn: Conn,
+        is_here: impl Fn(Conn) -> bool,
+    ) {
         let mut tries = self.oldest_first.len();
-        while self.owners.len() >= REMEMBERED && tries > 0 {
+        while self.claims.len() >= REMEMBERED && tries > 0 {
             tries -= 1;
             let Some(oldest) = self.oldest_first.pop_front() else { break };
-            if self.owners.get(&oldest).is_some_and(|(_, conn)| is_here(*conn)) {
+            if self.claims.get(&oldest).is_some_and(|claim| is_here(claim.conn)) {
                 self.oldest_first.push_back(oldest);
             } else {
-                self.owners.remove(&oldest);
+                self.give_up(&oldest);
             }
         }
         for skeleton in name.skeletons() {
-            if self.owners.insert(skeleton.clone(), (owner, conn)).is_none() {
+            if self.claims.insert(skeleton.clone(), Claim { owner, conn }).is_none() {
                 self.oldest_first.push_back(skeleton);
+                let new = || Claimant { spki: spki.clone(), claims: 0 };
+                self.owners.entry(owner).or_insert_with(new).claims += 1;
+            }
+        }
+    }
+
+    fn give_up(&mut self, skeleton: &str) {
+        if let Some(Claim { owner, .. }) = self.claims.remove(skeleton)
+            && let Some(claimant) = self.owners.get_mut(&owner)
+        {
+            claimant.claims -= 1;
+            if claimant.claims == 0 {
+                self.owners.remove(&owner);
             }
         }
     }

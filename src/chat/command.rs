@@ -1,6 +1,6 @@
 //! What people type: at the server's console, and in a client.
 
-use super::name::Visible;
+use super::name::{Name, Visible};
 
 /// A line at the server's console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,22 +38,50 @@ impl ConsoleCommand {
     }
 }
 
-/// A line in a client.
+/// Whether somebody's digits have been compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// They are to be shown.
+    NotYet,
+    /// They are the same.
+    Yes,
+}
+
+/// A line in a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserCommand<'a> {
     /// Leaves.
     Exit,
     /// Says something to the room.
     Say(&'a str),
+    /// Does something in the room: "* Ira waves".
+    Act(&'a str),
+    /// Says something to one alone.
+    Whisper(Name, &'a str),
+    /// Says something to whoever whispered last.
+    Reply(&'a str),
+    /// Lists who is here.
+    List,
+    /// Shows the digits to compare with somebody; or says that they have been compared.
+    Verify(Name, Compared),
+    /// Shows one's own fingerprint, and the server's.
+    Fingerprint,
     /// Lists the commands.
     Help,
 }
 
 /// What a client can do.
 pub const USER_HELP: &str = "\
-EXIT       leaves (so do end of input and Ctrl+C)
-/say TEXT  says TEXT, whatever it is: EXIT, or something with a / in front
-/help      shows this
+EXIT                leaves (so do end of input and Ctrl+C)
+/whisper NAME TEXT  says TEXT to NAME alone; a letter, if NAME is away (/w, /msg)
+/reply TEXT         the same, to whoever whispered last (/r)
+/me TEXT            says what you do: * sahnawaz waves
+/list               lists who is here (/who, /names)
+/verify NAME        shows digits to compare with NAME, by voice or on paper
+/verify NAME yes    marks NAME as verified: the digits were the same
+/fingerprint        shows your fingerprint and the server's
+/say TEXT           says TEXT, whatever it is: EXIT, or something with a / in front
+/help               shows this
 anything else is said to the room";
 
 impl<'a> UserCommand<'a> {
@@ -71,13 +99,34 @@ impl<'a> UserCommand<'a> {
         };
         let (word, rest) = command.split_once(' ').unwrap_or((command, ""));
         Some(match word {
-            "say" if rest.trim().is_empty() => Err("/say wants something to say".into()),
+            "say" | "me" | "reply" | "r" if rest.trim().is_empty() => Err(format!("/{word} wants something to say")),
             "say" => Ok(Self::Say(rest)),
+            "me" => Ok(Self::Act(rest)),
+            "reply" | "r" => Ok(Self::Reply(rest)),
+            "whisper" | "w" | "msg" => match split_name(rest) {
+                Some((name, text)) if !text.trim().is_empty() => name.map(|name| Self::Whisper(name, text)),
+                _ => Err(format!("/{word} wants a name and something to say")),
+            },
+            "verify" => match split_name(rest) {
+                Some((name, "")) => name.map(|name| Self::Verify(name, Compared::NotYet)),
+                Some((name, "yes")) => name.map(|name| Self::Verify(name, Compared::Yes)),
+                _ => Err("/verify wants a name; then, if the digits were the same, yes".into()),
+            },
+            "list" | "who" | "names" => Ok(Self::List),
+            "fingerprint" => Ok(Self::Fingerprint),
             "help" => Ok(Self::Help),
             "exit" | "quit" => Err("to leave type EXIT".into()),
             _ => Err(format!("not sent, and no such command: /{}; /help lists them", shortened(word))),
         })
     }
+}
+
+/// The name that stands first, and what comes after it; nothing if there is none.
+fn split_name(rest: &str) -> Option<(Result<Name, String>, &str)> {
+    let rest = rest.trim_start();
+    let (name, text) = rest.split_once(' ').unwrap_or((rest, ""));
+    let parsed = Name::normalize(name).map_err(|why| format!("not sent: {} is no name: {why}", shortened(name)));
+    (!name.is_empty()).then_some((parsed, text.trim_start()))
 }
 
 fn shortened(word: &str) -> String {
@@ -89,6 +138,10 @@ fn shortened(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn ira() -> Name {
+        Name::parse("Ira").unwrap()
+    }
 
     #[test]
     fn the_console_does_only_what_it_is_told_exactly() {
@@ -113,6 +166,15 @@ mod tests {
             ("/say EXIT", UserCommand::Say("EXIT")),
             ("/say  /etc is a folder", UserCommand::Say(" /etc is a folder")),
             ("/help", UserCommand::Help),
+            ("/me waves", UserCommand::Act("waves")),
+            ("/whisper Ira  Hi there", UserCommand::Whisper(ira(), "Hi there")),
+            ("/w Ira Hi", UserCommand::Whisper(ira(), "Hi")),
+            ("/msg  Ira Hi", UserCommand::Whisper(ira(), "Hi")),
+            ("/r Hi", UserCommand::Reply("Hi")),
+            ("/who", UserCommand::List),
+            ("/verify Ira", UserCommand::Verify(ira(), Compared::NotYet)),
+            ("/verify Ira yes", UserCommand::Verify(ira(), Compared::Yes)),
+            ("/fingerprint", UserCommand::Fingerprint),
         ];
         for (line, expected) in cases {
             assert_eq!(UserCommand::parse(line), Some(Ok(expected)), "{line:?}");
@@ -122,7 +184,20 @@ mod tests {
 
     #[test]
     fn a_mistyped_command_is_never_said() {
-        for line in ["/", "/sya secret", "/say", "/say  ", "/SAY x", "/exit", "//", "/mgs bob secret"] {
+        for line in [
+            "/",
+            "/sya secret",
+            "/say",
+            "/say  ",
+            "/SAY x",
+            "/exit",
+            "//",
+            "/mgs bob secret",
+            "/w Ira",
+            "/w",
+            "/r",
+            "/whisper \u{202e} x",
+        ] {
             assert!(matches!(UserCommand::parse(line), Some(Err(_))), "{line:?}");
         }
     }

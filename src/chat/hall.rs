@@ -6,17 +6,20 @@
 //!
 //! Invariant: whoever is here arrived as a [`Newcomer`], which the server makes of a verified peer only.
 
+mod direct;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::claims::{Ended, Names, Owner};
+use super::claims::{Ended, Names};
 use super::log::Entry;
+use super::mailbox::Mailbox;
 use super::message::{ByeReason, ErrorCode, Event, LeftReason, Numbered, Session, ToClient, ToServer, Welcome};
 use super::name::{MAX_TEXT, Name, RoomName};
 use super::numbers::{Numbers, Standing};
 use super::pace::{Bucket, Pace};
 use super::room::Room;
-use super::{Conn, Cursor, Moment, RoomId};
+use super::{Conn, Cursor, Moment, Owner, RoomId};
 
 /// How much larger than its text an envelope may be, in bytes.
 const ENVELOPE_OVER_TEXT: usize = 512;
@@ -37,6 +40,8 @@ pub struct Newcomer {
     pub session: Session,
     /// The Person message that shows others who they are.
     pub person: Arc<[u8]>,
+    /// Their identity, as DER SubjectPublicKeyInfo.
+    pub spki: Arc<[u8]>,
 }
 
 /// What somebody says who is not in yet.
@@ -127,8 +132,10 @@ impl Limits {
 pub struct Hall {
     limits: Limits,
     present: HashMap<Conn, Present>,
+    sessions: HashMap<Session, Conn>,
     rooms: HashMap<RoomName, OpenRoom>,
     names: Names,
+    mailbox: Mailbox,
     ended: Ended,
     joins: HashMap<Owner, Bucket>,
     cursor: Cursor,
@@ -156,8 +163,10 @@ impl Hall {
         Self {
             limits,
             present: HashMap::new(),
+            sessions: HashMap::new(),
             rooms: HashMap::new(),
             names: Names::default(),
+            mailbox: Mailbox::default(),
             ended: Ended::default(),
             joins: HashMap::new(),
             cursor: 0,
@@ -190,7 +199,7 @@ impl Hall {
             out.push(refusal(conn, code, why));
             Verdict::Closed(why)
         };
-        if self.ended.has(who.session) || self.present.values().any(|present| present.who.session == who.session) {
+        if self.ended.has(who.session) || self.sessions.contains_key(&who.session) {
             return refuse(ErrorCode::Refused, "that session has been here before: begin a new one");
         }
         if !self.names.may_have(&who.name, who.owner) {
@@ -207,13 +216,16 @@ impl Hall {
         if let Err(why) = self.may_join(who.owner, room, earlier, now) {
             return refuse(ErrorCode::Refused, why);
         }
-        self.names.register(&who.name, who.owner, conn, |conn| self.present.contains_key(&conn));
+        self.names.register(&who.name, who.owner, &who.spki, conn, |conn| self.present.contains_key(&conn));
         if let Some(earlier) = earlier {
             self.end(earlier, ByeReason::Replaced, LeftReason::Replaced, now, out);
         }
+        self.sessions.insert(who.session, conn);
+        let owner = who.owner;
         let present = Present { who, rooms: Vec::new(), numbers: Numbers::default(), messages: Bucket::default() };
         self.present.insert(conn, present);
         self.join(conn, room, now, out);
+        self.hand_over_letters(owner, conn, now, out);
         Verdict::Admitted
     }
 
@@ -240,13 +252,14 @@ impl Hall {
             }
             ToServer::Leave(room) if present.rooms.contains(&room) => self.leave(from, &room, now, out),
             ToServer::Leave(_) => out.push(refusal(from, ErrorCode::Refused, "not in that room")),
-            ToServer::Seen(_) => {}
+            ToServer::Seen(cursor) => self.mailbox.seen(present.who.owner, from, cursor),
+            ToServer::Lookup(name) => self.look_up(from, name, now, out),
             ToServer::Ping => out.push(tell(from, &ToClient::Pong)),
             ToServer::Malformed => out.push(refusal(from, ErrorCode::Malformed, "wrong fields")),
             ToServer::Unsupported => out.push(refusal(from, ErrorCode::Unsupported, NOT_DONE)),
             ToServer::Unbuilt => {
-                let slow_enough = self.limits.messages.is_none_or(|pace| present.messages.take(pace, now.tick));
-                let code = if slow_enough { ErrorCode::Unsupported } else { ErrorCode::Wait };
+                let in_time = present.keeps_pace(&self.limits, now);
+                let code = if in_time { ErrorCode::Unsupported } else { ErrorCode::Wait };
                 out.push(refusal(from, code, NOT_DONE));
             }
         }
@@ -264,6 +277,7 @@ impl Hall {
 
     /// Everybody's session ends.
     pub fn terminate(&mut self, out: &mut Vec<Effect>) {
+        self.sessions.clear();
         for (conn, _) in self.present.drain() {
             out.push(tell(conn, &ToClient::Bye(ByeReason::Terminated)));
             out.push(Effect::End(conn));
@@ -356,25 +370,57 @@ impl Hall {
             Standing::TooHigh(next) => return out.push(answer(from, ErrorCode::Again, next)),
             Standing::Next => {}
         }
-        if self.limits.messages.is_some_and(|pace| !present.messages.take(pace, now.tick)) {
+        if !present.keeps_pace(&self.limits, now) {
             return out.push(answer(from, ErrorCode::Wait, n));
         }
-        match present.say(&self.rooms, body, now) {
-            Ok((id, event)) => {
-                present.numbers.accept();
-                self.cursor += 1;
-                let bytes = ToClient::Event { cursor: self.cursor, at: now.at, event }.encode().into();
-                out.push(Effect::Post(id, Entry { cursor: self.cursor, except: Some(from), bytes }));
+        let done = match body {
+            Numbered::Say { room, change, envelope } => self.say(from, room, change, envelope, now, out),
+            Numbered::Whisper { to, boxed } => self.whisper(from, to, boxed, now, out),
+            Numbered::Share(boxes) => self.share(from, boxes, now, out),
+            Numbered::Letter { to, letter } => self.letter(from, to, &letter, now, out),
+            Numbered::Malformed => Err(ErrorCode::Malformed),
+        };
+        let Some(Present { numbers, .. }) = self.present.get_mut(&from) else {
+            return;
+        };
+        match done {
+            Ok(()) => {
+                numbers.accept();
                 out.push(tell(from, &ToClient::Accepted(n)));
-                out.push(Effect::Note(Note::Exchanged));
             }
             Err(code) => {
                 if code != ErrorCode::Again {
-                    present.numbers.refuse(code);
+                    numbers.refuse(code);
                 }
                 out.push(answer(from, code, n));
             }
         }
+    }
+
+    /// Something to a room.
+    fn say(
+        &mut self,
+        from: Conn,
+        room: RoomName,
+        change: u64,
+        envelope: Vec<u8>,
+        now: Moment,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), ErrorCode> {
+        let present = self.present.get(&from).ok_or(ErrorCode::Refused)?;
+        let open = self.rooms.get(&room).filter(|_| present.rooms.contains(&room)).ok_or(ErrorCode::Refused)?;
+        if envelope.len() > MAX_TEXT + ENVELOPE_OVER_TEXT {
+            return Err(ErrorCode::Large);
+        }
+        if !open.roster.takes(change, now.tick) {
+            return Err(ErrorCode::Again);
+        }
+        self.cursor += 1;
+        let event = Event::Said { room, session: present.who.session, change, envelope };
+        let bytes = ToClient::Event { cursor: self.cursor, at: now.at, event }.encode().into();
+        out.push(Effect::Post(open.id, Entry { cursor: self.cursor, except: Some(from), bytes }));
+        out.push(Effect::Note(Note::Exchanged));
+        Ok(())
     }
 
     /// Leaves a room they are in; of the last one, that is the end of the session.
@@ -411,7 +457,7 @@ impl Hall {
         out.push(Effect::Note(Note::Left(name)));
     }
 
-    /// Tells a room that somebody is gone, them too.
+    /// Tells a room that somebody is gone; them too, if they have asked for it or were put out.
     fn take_out(&mut self, conn: Conn, name: &RoomName, reason: LeftReason, now: Moment, out: &mut Vec<Effect>) {
         let (Some(room), Some(present)) = (self.rooms.get_mut(name), self.present.get(&conn)) else {
             return;
@@ -422,7 +468,9 @@ impl Hall {
         self.cursor += 1;
         let event = Event::Left { room: name.clone(), session: present.who.session, change, reason };
         let bytes = ToClient::Event { cursor: self.cursor, at: now.at, event }.encode().into();
-        out.push(Effect::Post(room.id, Entry { cursor: self.cursor, except: None, bytes }));
+        let is_told = matches!(reason, LeftReason::Left | LeftReason::Kicked);
+        let except = if is_told { None } else { Some(conn) };
+        out.push(Effect::Post(room.id, Entry { cursor: self.cursor, except, bytes }));
         out.push(Effect::Exit(conn, room.id, self.cursor));
         if room.roster.members().is_empty() {
             self.rooms.remove(name);
@@ -431,32 +479,17 @@ impl Hall {
 
     fn forget(&mut self, conn: Conn) {
         if let Some(present) = self.present.remove(&conn) {
+            self.sessions.remove(&present.who.session);
+            self.mailbox.take_back(present.who.owner, conn);
             self.ended.add(present.who.session);
         }
     }
 }
 
 impl Present {
-    /// What a Say brings about, if it may be said.
-    fn say(
-        &self,
-        rooms: &HashMap<RoomName, OpenRoom>,
-        body: Numbered,
-        now: Moment,
-    ) -> Result<(RoomId, Event), ErrorCode> {
-        let (room, change, envelope) = match body {
-            Numbered::Say { room, change, envelope } => (room, change, envelope),
-            Numbered::Malformed => return Err(ErrorCode::Malformed),
-            Numbered::Unsupported => return Err(ErrorCode::Unsupported),
-        };
-        let open = rooms.get(&room).filter(|_| self.rooms.contains(&room)).ok_or(ErrorCode::Refused)?;
-        if envelope.len() > MAX_TEXT + ENVELOPE_OVER_TEXT {
-            return Err(ErrorCode::Large);
-        }
-        if !open.roster.takes(change, now.tick) {
-            return Err(ErrorCode::Again);
-        }
-        Ok((open.id, Event::Said { room, session: self.who.session, change, envelope }))
+    /// Whether they are slow enough for another message that costs others something; if so it counts.
+    fn keeps_pace(&mut self, limits: &Limits, now: Moment) -> bool {
+        limits.messages.is_none_or(|pace| self.messages.take(pace, now.tick))
     }
 }
 
@@ -472,13 +505,14 @@ fn refusal(conn: Conn, code: ErrorCode, text: &str) -> Effect {
 /// An Error that answers a number.
 fn answer(conn: Conn, code: ErrorCode, n: u64) -> Effect {
     let text = match code {
-        ErrorCode::Refused => "not in that room",
+        ErrorCode::Refused => "not in that room, or too many letters wait",
+        ErrorCode::Absent => "nobody such is here",
         ErrorCode::Large => "too long",
         ErrorCode::Malformed => "wrong fields",
         ErrorCode::Unsupported => NOT_DONE,
         ErrorCode::Again => "the room has changed, or a message before it is missing",
         ErrorCode::Wait => "too fast",
-        ErrorCode::Password | ErrorCode::Absent | ErrorCode::Volatile => "",
+        ErrorCode::Password | ErrorCode::Volatile => "",
     };
     tell(conn, &ToClient::Error { code, text: text.to_owned(), n })
 }

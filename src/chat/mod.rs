@@ -10,6 +10,7 @@ mod claims;
 pub mod command;
 pub mod hall;
 pub mod log;
+mod mailbox;
 pub mod message;
 pub mod name;
 pub mod numbers;
@@ -25,6 +26,9 @@ pub struct Conn(pub u64);
 /// A room, by a number that is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RoomId(pub u64);
+
+/// An identity's fingerprint: whose a name is, and a letter.
+pub type Owner = [u8; 32];
 
 /// An event's number: 1, 2, 3 …, all rooms of a server together.
 pub type Cursor = u64;

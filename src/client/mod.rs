@@ -6,13 +6,17 @@
 //!                                      └── reader thread ◀── records
 //! ```
 //!
-//! Invariant: what came from a peer reaches a screen as a `Name` or a `Text` only.
+//! Invariant: what came from a peer reaches a screen as a `Name` or a `Text` only, and what is said leaves the session
+//! sealed for those who may read it.
 
 mod connect;
+mod notices;
 mod outbox;
-mod room;
+mod people;
+mod roster;
 mod run;
 mod session;
+mod speaking;
 pub mod ui;
 pub mod view;
 
@@ -23,7 +27,7 @@ use crate::chat::message::ByeReason;
 use crate::chat::name::Name;
 use crate::secure::identity::Fingerprint;
 use crate::store::key_files::KeyError;
-use crate::store::known_servers::KnownServersError;
+use crate::store::lines::LinesError;
 use crate::store::passphrase::PassphraseSource;
 
 pub use run::run;
@@ -47,6 +51,8 @@ pub struct Config {
     pub fingerprint: Option<Fingerprint>,
     /// Whether a server that is not known is refused.
     pub strict: bool,
+    /// Whether what one says is for those only with whom one has compared fingerprints.
+    pub verified_only: bool,
     /// Deadlines.
     pub timing: Timing,
 }
@@ -83,6 +89,9 @@ pub enum ClientError {
     /// One's own key pair.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// What is known of other users, or of letters.
+    #[error(transparent)]
+    Files(#[from] LinesError),
     /// The server could not be reached.
     #[error("cannot reach {address}: {why}")]
     Unreachable {
@@ -176,7 +185,7 @@ pub enum Unwanted {
     },
     /// What is known could not be read, or the new one not be kept.
     #[error(transparent)]
-    KnownServers(#[from] KnownServersError),
+    KnownServers(#[from] LinesError),
 }
 
 impl ClientError {
@@ -185,7 +194,7 @@ impl ClientError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Key(error) => error.hint(),
-            Self::Unwanted(Unwanted::KnownServers(error)) => known_servers_hint(error),
+            Self::Files(error) | Self::Unwanted(Unwanted::KnownServers(error)) => error.hint(),
             Self::Unreachable { .. } => Some("is it running, and are -s and -p those that it shows?".into()),
             Self::Unwanted(Unwanted::Changed { file, line, .. }) => Some(format!(
                 "ask whoever runs it. If it has a new key indeed, remove line {line} of {}",
@@ -202,13 +211,6 @@ impl ClientError {
             Self::Unsent(_) => Some("/say in front of a line sends it whatever it begins with".into()),
             Self::Ended(_) | Self::Lost { .. } | Self::Hurried { .. } | Self::Broken(_) | Self::System(_) => None,
         }
-    }
-}
-
-fn known_servers_hint(error: &KnownServersError) -> Option<String> {
-    match error {
-        KnownServersError::Disk(error) => error.hint(),
-        KnownServersError::BadLine { line, .. } => Some(format!("mend or remove line {line}")),
     }
 }
 

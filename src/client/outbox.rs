@@ -1,4 +1,4 @@
-//! What the user has said and the server has not answered yet. PROTOCOL.md §6 "Numbers".
+//! What is on its way and the server has not answered yet. PROTOCOL.md §6 "Numbers".
 //!
 //! Every message is answered once, in order. One that is to come again ("again", "wait") holds back all that follow,
 //! so that nothing is lost and nothing overtakes.
@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::chat::message::ErrorCode;
-use crate::chat::name::Text;
 
 /// Messages that may be sent without an answer.
 const WINDOW: usize = 16;
@@ -24,13 +23,15 @@ pub struct NotDue(pub u64);
 
 /// Messages on their way.
 #[derive(Debug)]
-pub struct Outbox {
+pub struct Outbox<T> {
     /// The number that the next message gets.
     next: u64,
-    sent: VecDeque<(u64, Text)>,
-    /// Answered with "come again", in order; they go before what waits.
-    returned: VecDeque<Text>,
-    waiting: VecDeque<Text>,
+    sent: VecDeque<(u64, T)>,
+    /// Answered with "come again": they go before what waits, and those first that are as they will be.
+    returned: [Vec<T>; 2],
+    /// How many have been answered so since anything was sent.
+    returning: u64,
+    waiting: VecDeque<T>,
     hold: Hold,
 }
 
@@ -44,14 +45,33 @@ struct Hold {
     again: Option<u64>,
 }
 
-impl Outbox {
+/// What becomes of a message that was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotTaken<T> {
+    /// It will not be.
+    ForGood(T),
+    /// It may come again: [`Outbox::put_back`].
+    ForNow(T),
+}
+
+/// Whether a message that comes again is as it will be, or is made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// It goes before all that is yet to be made: what it was counted by stays in order.
+    Made,
+    /// It is made when it is sent.
+    Unmade,
+}
+
+impl<T> Outbox<T> {
     /// Nothing said.
     #[must_use]
     pub fn new() -> Self {
         Self {
             next: 1,
             sent: VecDeque::new(),
-            returned: VecDeque::new(),
+            returned: [Vec::new(), Vec::new()],
+            returning: 0,
             waiting: VecDeque::new(),
             hold: Hold::default(),
         }
@@ -60,76 +80,108 @@ impl Outbox {
     /// Whether there is room for another message.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.len() < CAPACITY
+        self.unanswered().count() < CAPACITY
     }
 
     /// Messages that have no final answer.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.sent.len() + self.returned.len() + self.waiting.len()
+    pub fn unanswered(&self) -> impl Iterator<Item = &T> {
+        self.in_flight().chain(self.returned.iter().flatten()).chain(&self.waiting)
+    }
+
+    /// Messages that have been sent and not been answered.
+    pub fn in_flight(&self) -> impl Iterator<Item = &T> {
+        self.sent.iter().map(|(_, item)| item)
     }
 
     /// Adds a message.
-    pub fn push(&mut self, text: Text) {
-        self.waiting.push_back(text);
+    pub fn push(&mut self, item: T) {
+        self.waiting.push_back(item);
     }
 
-    /// The next message that is to be sent now, with its number.
-    pub fn take_due(&mut self, now: Instant) -> Option<(u64, Text)> {
+    /// Adds a message that goes before all that wait.
+    pub fn push_first(&mut self, item: T) {
+        self.waiting.push_front(item);
+    }
+
+    /// The next message that may be sent now.
+    pub fn due(&mut self, now: Instant) -> Option<&mut T> {
         let held = self.hold.until.is_some_and(|until| now < until);
         // What came back goes first, and only when everything sent is answered.
-        if held || self.sent.len() >= WINDOW || (!self.returned.is_empty() && !self.sent.is_empty()) {
+        if held || self.sent.len() >= WINDOW || (self.returning > 0 && !self.sent.is_empty()) {
             return None;
         }
-        while let Some(text) = self.returned.pop_back() {
-            self.waiting.push_front(text);
+        self.returning = 0;
+        let [made, unmade] = &mut self.returned;
+        for item in unmade.drain(..).rev().chain(made.drain(..).rev()) {
+            self.waiting.push_front(item);
         }
-        let text = self.waiting.pop_front()?;
+        self.due_now()
+    }
+
+    /// The message that is due, once [`Outbox::due`] has given it.
+    pub fn due_now(&mut self) -> Option<&mut T> {
+        self.waiting.front_mut()
+    }
+
+    /// The message that is due is sent, with this number.
+    pub fn sent(&mut self) -> Option<u64> {
+        let item = self.waiting.pop_front()?;
         let n = self.next;
         self.next += 1;
-        self.sent.push_back((n, text.clone()));
-        Some((n, text))
+        self.sent.push_back((n, item));
+        Some(n)
+    }
+
+    /// The message that is due is not to be sent any more.
+    pub fn drop_due(&mut self) -> Option<T> {
+        self.waiting.pop_front()
     }
 
     /// When something may be due that is not now.
     #[must_use]
     pub fn due_at(&self) -> Option<Instant> {
-        let something = !(self.returned.is_empty() && self.waiting.is_empty());
+        let something = self.unanswered().next().is_some();
         self.hold.until.filter(|_| something && self.sent.is_empty())
     }
 
-    /// `n` was taken.
+    /// `n` was taken; gives the message.
     ///
     /// # Errors
     /// [`NotDue`] if it is not the one whose answer is due.
-    pub fn accepted(&mut self, n: u64) -> Result<(), NotDue> {
-        self.answered(n)?;
+    pub fn accepted(&mut self, n: u64) -> Result<T, NotDue> {
+        let item = self.answered(n)?;
         self.hold = Hold::default();
-        Ok(())
+        Ok(item)
     }
 
-    /// `n` was not taken; gives the message, unless it will be sent again by itself.
+    /// `n` was not taken.
     ///
     /// # Errors
     /// [`NotDue`] if it is not the one whose answer is due.
-    pub fn not_taken(&mut self, n: u64, code: ErrorCode, now: Instant) -> Result<Option<Text>, NotDue> {
+    pub fn not_taken(&mut self, n: u64, code: ErrorCode, now: Instant) -> Result<NotTaken<T>, NotDue> {
         if !matches!(code, ErrorCode::Again | ErrorCode::Wait) {
-            return Ok(Some(self.answered(n)?));
+            return self.answered(n).map(NotTaken::ForGood);
         }
         // It names the number that is next: that of the first to come back, for all that follow it too.
-        let (number, text) = self.sent.pop_front().ok_or(NotDue(n))?;
-        let first = self.returned.is_empty();
-        if n != number - self.returned.len() as u64 {
+        let (number, item) = self.sent.pop_front().ok_or(NotDue(n))?;
+        let first = self.returning == 0;
+        if n != number - self.returning {
             return Err(NotDue(n));
         }
-        self.returned.push_back(text);
+        self.returning += 1;
         self.next = n;
         if first && (code == ErrorCode::Wait || self.hold.again.replace(n) == Some(n)) {
             let wait = self.hold.wait.map_or(FIRST_WAIT, |wait| (wait * 2).min(LONGEST_WAIT));
             self.hold.wait = Some(wait);
             self.hold.until = Some(now + wait);
         }
-        Ok(None)
+        Ok(NotTaken::ForNow(item))
+    }
+
+    /// A message that was not taken for now comes again, in its order among those that are made, or are yet to be.
+    pub fn put_back(&mut self, item: T, form: Form) {
+        let [made, unmade] = &mut self.returned;
+        if form == Form::Made { made.push(item) } else { unmade.push(item) }
     }
 
     /// Somebody joined or left: what was written for another roster may go at once.
@@ -137,12 +189,12 @@ impl Outbox {
         self.hold.again = None;
     }
 
-    fn answered(&mut self, n: u64) -> Result<Text, NotDue> {
+    fn answered(&mut self, n: u64) -> Result<T, NotDue> {
         match self.sent.front() {
-            Some((due, _)) if *due == n && self.returned.is_empty() => {}
+            Some((due, _)) if *due == n && self.returning == 0 => {}
             _ => return Err(NotDue(n)),
         }
-        self.sent.pop_front().map(|(_, text)| text).ok_or(NotDue(n))
+        self.sent.pop_front().map(|(_, item)| item).ok_or(NotDue(n))
     }
 }
 
@@ -150,26 +202,31 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    fn outbox(messages: usize) -> (Outbox, Instant) {
+    fn outbox(messages: usize) -> (Outbox<usize>, Instant) {
         let mut outbox = Outbox::new();
-        (0..messages).for_each(|i| outbox.push(text(i)));
+        (0..messages).for_each(|i| outbox.push(i));
         (outbox, Instant::now())
     }
 
-    fn text(i: usize) -> Text {
-        Text::parse(&i.to_string(), 100).unwrap()
+    fn send_all(outbox: &mut Outbox<usize>, now: Instant) -> Vec<(u64, usize)> {
+        let one = || outbox.due(now).copied().and_then(|item| Some((outbox.sent()?, item)));
+        std::iter::from_fn(one).collect()
     }
 
-    fn send_all(outbox: &mut Outbox, now: Instant) -> Vec<(u64, Text)> {
-        std::iter::from_fn(|| outbox.take_due(now)).collect()
+    /// It comes again, and nothing is known against that.
+    fn comes_again(outbox: &mut Outbox<usize>, n: u64, code: ErrorCode, now: Instant) {
+        match outbox.not_taken(n, code, now) {
+            Ok(NotTaken::ForNow(item)) => outbox.put_back(item, Form::Unmade),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
     fn a_window_of_messages_is_sent_and_the_rest_follows_answers() {
         let (mut outbox, now) = outbox(20);
         assert_eq!(send_all(&mut outbox, now).len(), WINDOW);
-        assert_eq!(outbox.accepted(1), Ok(()));
-        assert_eq!(send_all(&mut outbox, now), [(17, text(16))]);
+        assert_eq!(outbox.accepted(1), Ok(0));
+        assert_eq!(send_all(&mut outbox, now), [(17, 16)]);
         assert_eq!(outbox.accepted(1), Err(NotDue(1)));
         assert_eq!(outbox.accepted(3), Err(NotDue(3)));
     }
@@ -179,14 +236,14 @@ mod tests {
         let (mut outbox, now) = outbox(4);
         assert_eq!(send_all(&mut outbox, now).len(), 4);
         outbox.accepted(1).unwrap();
-        assert_eq!(outbox.not_taken(2, ErrorCode::Wait, now), Ok(None));
+        comes_again(&mut outbox, 2, ErrorCode::Wait, now);
         assert_eq!(send_all(&mut outbox, now), []);
-        assert_eq!(outbox.not_taken(2, ErrorCode::Again, now), Ok(None));
-        assert_eq!(outbox.not_taken(2, ErrorCode::Again, now), Ok(None));
+        comes_again(&mut outbox, 2, ErrorCode::Again, now);
+        comes_again(&mut outbox, 2, ErrorCode::Again, now);
         assert_eq!(send_all(&mut outbox, now), [], "not before 200 ms");
         assert_eq!(outbox.due_at(), Some(now + FIRST_WAIT));
-        assert_eq!(send_all(&mut outbox, now + FIRST_WAIT), [(2, text(1)), (3, text(2)), (4, text(3))]);
-        assert_eq!(outbox.not_taken(2, ErrorCode::Wait, now), Ok(None));
+        assert_eq!(send_all(&mut outbox, now + FIRST_WAIT), [(2, 1), (3, 2), (4, 3)]);
+        comes_again(&mut outbox, 2, ErrorCode::Wait, now);
         assert_eq!(outbox.hold.until, Some(now + 2 * FIRST_WAIT), "doubled");
     }
 
@@ -195,12 +252,12 @@ mod tests {
         let (mut outbox, now) = outbox(1);
         for waits in [false, true] {
             send_all(&mut outbox, now + LONGEST_WAIT);
-            outbox.not_taken(1, ErrorCode::Again, now).unwrap();
+            comes_again(&mut outbox, 1, ErrorCode::Again, now);
             assert_eq!(outbox.due_at().is_some(), waits);
         }
         outbox.room_changed();
         send_all(&mut outbox, now + LONGEST_WAIT);
-        outbox.not_taken(1, ErrorCode::Again, now).unwrap();
+        comes_again(&mut outbox, 1, ErrorCode::Again, now);
         assert_eq!(outbox.hold.until, Some(now + FIRST_WAIT), "no longer than before");
     }
 
@@ -208,9 +265,9 @@ mod tests {
     fn what_is_refused_for_good_is_given_back() {
         let (mut outbox, now) = outbox(2);
         send_all(&mut outbox, now);
-        assert_eq!(outbox.not_taken(1, ErrorCode::Large, now), Ok(Some(text(0))));
-        assert_eq!(outbox.accepted(2), Ok(()));
-        assert_eq!(outbox.len(), 0);
+        assert_eq!(outbox.not_taken(1, ErrorCode::Large, now), Ok(NotTaken::ForGood(0)));
+        assert_eq!(outbox.accepted(2), Ok(1));
+        assert_eq!(outbox.unanswered().count(), 0);
     }
 
     #[test]

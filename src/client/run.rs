@@ -10,18 +10,24 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::connect::{Connected, connect};
-use super::session::{Own, Progress, Session};
+use super::notices;
+use super::session::{Files, NotSaid, Own, Progress, Session};
 use super::ui::{Input, Screen};
 use super::view::Shown;
 use super::{ClientError, Config};
-use crate::chat::command::{USER_HELP, UserCommand};
-use crate::chat::message::{BadServer, ByeReason, ErrorCode, Session as Id, ToClient, ToServer};
-use crate::chat::name::{RoomName, Visible};
-use crate::net::channel::{Ended, Incoming, now};
+use crate::chat::Moment;
+use crate::chat::command::{Compared, USER_HELP, UserCommand};
+use crate::chat::message::{BadServer, ByeReason, ErrorCode, ToClient, ToServer};
+use crate::chat::name::{Name, RoomName, Visible};
+use crate::net::channel::{Ended, Incoming, now, now_in_millis};
 use crate::net::{Link, write_all};
 use crate::secure::credential::OwnCredential;
+use crate::secure::e2e::safety_number::SafetyNumber;
+use crate::secure::e2e::text::Kind;
 use crate::secure::record::Sealer;
 use crate::store::key_files::{Owner, load_or_make};
+use crate::store::known_users::KnownUsers;
+use crate::store::letters_seen::LettersSeen;
 
 /// Records, and lines of input, that may wait to be looked at.
 const QUEUE: usize = 256;
@@ -46,15 +52,17 @@ pub fn run(config: &Config, screen: &mut dyn Screen) -> Result<(), ClientError> 
         )))?;
     }
     let credential = OwnCredential::for_user(&mut rng, &loaded.identity, config.name.as_str(), now());
+    let Connected { channel, link } = connect(config, &loaded.identity, &credential, screen)?;
+    let server = channel.peer.credential().fingerprint();
+    let files = Files { users: KnownUsers::open(&config.keys, server)?, letters: LettersSeen::in_folder(&config.keys) };
     let own = Own {
         name: config.name.clone(),
-        fingerprint: loaded.identity.public().fingerprint(),
-        session: Id(credential.session()),
+        identity: loaded.identity,
+        credential,
+        server,
+        verified_only: config.verified_only,
     };
-    let Connected { channel, link } = connect(config, &loaded.identity, &credential, screen)?;
-    // Nothing in the session needs the private key.
-    drop((loaded, credential));
-    let (session, join) = Session::join(&own, RoomName::lobby());
+    let (session, join) = Session::join(own, RoomName::lobby());
     let (records, arrived) = channel::bounded(QUEUE);
     let incoming = channel.incoming;
     let silence = config.timing.silence;
@@ -63,6 +71,7 @@ pub fn run(config: &Config, screen: &mut dyn Screen) -> Result<(), ClientError> 
     let mut talk = Talk {
         config,
         session,
+        files,
         sealer: channel.sealer,
         link,
         arrived,
@@ -112,6 +121,7 @@ fn read(mut incoming: Incoming, silence: Duration, records: &Sender<Arrived>) {
 struct Talk<'a> {
     config: &'a Config,
     session: Session,
+    files: Files,
     sealer: Sealer,
     link: Arc<dyn Link>,
     arrived: Receiver<Arrived>,
@@ -203,11 +213,14 @@ impl Talk<'_> {
         };
         let (mut all, mut shown) = (Vec::new(), Vec::new());
         let mut broken = None;
-        if messages.iter().any(|message| matches!(message, ToClient::Accepted(_) | ToClient::Error { .. })) {
+        let is_answer = |message: &ToClient| {
+            matches!(message, ToClient::Accepted(_) | ToClient::Error { .. } | ToClient::Found { .. })
+        };
+        if messages.iter().any(is_answer) {
             self.last_answer = Instant::now();
         }
         for message in messages {
-            match self.session.receive(message, (Instant::now(), now()), &mut shown) {
+            match self.session.receive(message, moment(), &mut self.files, &mut shown) {
                 Ok(Progress::Goes) => {}
                 Ok(progress) => all.push(progress),
                 Err(error) => {
@@ -216,13 +229,15 @@ impl Talk<'_> {
                 }
             }
         }
-        for item in &shown {
-            self.screen.show(item)?;
-        }
+        self.show_all(&shown)?;
         match broken {
             Some(error) => Err(ClientError::Broken(error.to_string())),
             None => Ok(all),
         }
+    }
+
+    fn show_all(&mut self, all: &[Shown]) -> io::Result<()> {
+        all.iter().try_for_each(|item| self.screen.show(item))
     }
 
     /// Does what a line says.
@@ -242,15 +257,56 @@ impl Talk<'_> {
                 self.unsent = 0;
                 return Ok(self.finish());
             }
-            Some(Ok(UserCommand::Help)) => self.screen.show(&Shown::Help(USER_HELP))?,
-            Some(Ok(UserCommand::Say(text))) => {
-                if let Err(why) = self.session.say(text) {
-                    self.not_sent(&format!("Not sent: {why}"))?;
-                }
+            Some(Ok(UserCommand::Help)) => self.answer(USER_HELP.into())?,
+            Some(Ok(UserCommand::List)) => {
+                let (room, people) = self.session.list();
+                self.answer(notices::list(room, &people))?;
+            }
+            Some(Ok(UserCommand::Fingerprint)) => {
+                let own = self.session.own();
+                self.answer(notices::fingerprints(own.fingerprint(), own.server))?;
+            }
+            Some(Ok(UserCommand::Verify(name, compared))) => self.verify(&name, compared)?,
+            Some(Ok(UserCommand::Say(text))) => self.is_said(|session, _| session.say(Kind::Text, text, moment()))?,
+            Some(Ok(UserCommand::Act(text))) => self.is_said(|session, _| session.say(Kind::Action, text, moment()))?,
+            Some(Ok(UserCommand::Whisper(name, text))) => {
+                self.is_said(|session, files| session.whisper(&name, text, moment(), files))?;
+            }
+            Some(Ok(UserCommand::Reply(text))) => {
+                self.is_said(|session, files| session.reply(text, moment(), files))?;
             }
             Some(Err(hint)) => self.not_sent(&hint)?,
         }
         Ok(mode)
+    }
+
+    fn is_said(&mut self, say: impl FnOnce(&mut Session, &Files) -> Result<(), NotSaid>) -> Result<(), ClientError> {
+        match say(&mut self.session, &self.files) {
+            Ok(()) => Ok(()),
+            Err(why) => self.not_sent(&format!("Not sent: {why}")),
+        }
+    }
+
+    fn answer(&mut self, text: String) -> Result<(), ClientError> {
+        Ok(self.screen.show(&Shown::Answer(text))?)
+    }
+
+    fn verify(&mut self, name: &Name, compared: Compared) -> Result<(), ClientError> {
+        let Some((name, fingerprint)) = self.session.whois(name, &self.files) else {
+            return self.answer(notices::nobody(name));
+        };
+        let answer = match compared {
+            Compared::NotYet => {
+                let own = self.session.own().fingerprint();
+                notices::digits(&name, SafetyNumber::new(own, fingerprint))
+            }
+            Compared::Yes => match self.session.verify(&name, fingerprint, &mut self.files) {
+                Ok(true) => notices::verified(&name),
+                Ok(false) => notices::no_such_line(&name, self.files.users.path()),
+                Err(error) => format!("[!] {name} is not marked: {error}."),
+            },
+        };
+        self.answer(answer)
     }
 
     fn not_sent(&mut self, why: &str) -> Result<(), ClientError> {
@@ -259,9 +315,11 @@ impl Talk<'_> {
     }
 
     fn send_due(&mut self) -> Result<(), ClientError> {
-        while let Some(message) = self.session.take_due(Instant::now()) {
+        let mut shown = Vec::new();
+        while let Some(message) = self.session.take_due(moment(), &mut shown) {
             self.send(&message)?;
         }
+        self.show_all(&shown)?;
         // However much arrives: who only listens has to say that they are there.
         if self.last_sent.elapsed() >= self.config.timing.ping {
             let ping = self.session.ping();
@@ -355,6 +413,10 @@ fn interrupts() -> io::Result<Receiver<()>> {
         }
     })?;
     Ok(receiver)
+}
+
+fn moment() -> Moment {
+    Moment { at: now_in_millis(), tick: Instant::now() }
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -4,6 +4,9 @@ use chrono::{DateTime, Local, Utc};
 
 use crate::chat::name::{Name, Text, Visible};
 
+/// Two clocks that differ by more than this, in milliseconds, are told of (PROTOCOL.md §7).
+const CLOCKS_DIFFER: u64 = 5 * 60 * 1_000;
+
 /// Something to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown {
@@ -11,21 +14,42 @@ pub enum Shown {
     Step(&'static str),
     /// What somebody said.
     Message {
-        /// When, in milliseconds since 1970 by the server's clock.
+        /// When, in milliseconds since 1970 by its sender's clock.
+        sent_at: u64,
+        /// And when it came, by the server's.
         at: u64,
-        /// Who.
-        from: Name,
+        /// To whom, and how.
+        manner: Manner,
+        /// By whom; or to whom, if it is one's own.
+        name: Name,
         /// What.
         text: Text,
+        /// Whether it is something that they do: "* Ira waves".
+        is_action: bool,
     },
     /// Somebody came in.
     Joined(Name),
     /// Somebody is no longer there.
     Left(Name),
-    /// Help that was asked for.
-    Help(&'static str),
+    /// What was asked for: help, a list.
+    Answer(String),
     /// Anything beside the talk: fingerprints, warnings, errors, hints.
     Remark(String),
+}
+
+/// To whom something is said, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// To the room.
+    Said,
+    /// By somebody to oneself alone.
+    WhisperFrom,
+    /// By oneself to somebody alone.
+    WhisperTo,
+    /// By somebody to oneself, while one was away.
+    LetterFrom,
+    /// By oneself to somebody who is away.
+    LetterTo,
 }
 
 /// Where it belongs.
@@ -49,7 +73,7 @@ impl Shown {
     pub fn stream(&self) -> Stream {
         match self {
             Self::Step(_) | Self::Message { .. } | Self::Joined(_) | Self::Left(_) => Stream::Output,
-            Self::Help(_) | Self::Remark(_) => Stream::Error,
+            Self::Answer(_) | Self::Remark(_) => Stream::Error,
         }
     }
 
@@ -58,11 +82,28 @@ impl Shown {
     pub fn text(&self) -> String {
         match self {
             Self::Step(step) => format!("[+] {step}"),
-            Self::Message { at, from, text } => format!("{} {from}: {text}", local_time(*at)),
+            Self::Message { sent_at, at, manner, name, text, is_action } => {
+                let is_letter = matches!(manner, Manner::LetterFrom | Manner::LetterTo);
+                let time = local_time(*sent_at);
+                let came = if is_letter || sent_at.abs_diff(*at) <= CLOCKS_DIFFER {
+                    String::new()
+                } else {
+                    format!(" (came {})", local_time(*at))
+                };
+                let words = match (manner, is_action) {
+                    (Manner::Said, false) => format!("{name}: {text}"),
+                    (Manner::Said, true) => format!("* {name} {text}"),
+                    (Manner::WhisperFrom, false) => format!("[whisper from {name}] {text}"),
+                    (Manner::WhisperFrom, true) => format!("[whisper from {name}] * {name} {text}"),
+                    (Manner::WhisperTo, _) => format!("[whisper to {name}] {text}"),
+                    (Manner::LetterFrom, _) => format!("[letter from {name}, without forward secrecy] {text}"),
+                    (Manner::LetterTo, _) => format!("[letter to {name}, without forward secrecy] {text}"),
+                };
+                format!("{time}{came} {words}")
+            }
             Self::Joined(name) => format!("[+] {name} joined the room."),
             Self::Left(name) => format!("[+] {name} left the room."),
-            Self::Help(text) => (*text).to_owned(),
-            Self::Remark(text) => text.clone(),
+            Self::Answer(text) | Self::Remark(text) => text.clone(),
         }
     }
 }
@@ -80,16 +121,30 @@ fn local_time(at: u64) -> String {
 mod tests {
     use super::*;
 
+    fn shown(text: &str, manner: Manner, late: u64, is_action: bool) -> String {
+        let (sent_at, name) = (1_687_685_724_000, Name::parse("Ira").unwrap());
+        let text = Text::parse(text, 4_096).unwrap();
+        Shown::Message { sent_at, at: sent_at + late, manner, name, text, is_action }.text()
+    }
+
     #[test]
     fn a_message_is_a_time_a_name_and_a_text_on_one_line() {
-        let shown = Shown::Message {
-            at: 1_687_685_724_000,
-            from: Name::parse("Ira").unwrap(),
-            text: Text::parse("Hi\u{1b}[2J\n2023-06-25 09:35:24 sahnawaz: forged", 4_096).unwrap(),
-        };
-        let line = shown.text();
+        let line = shown("Hi\u{1b}[2J\n2023-06-25 09:35:24 sahnawaz: forged", Manner::Said, 0, false);
         assert!(line.starts_with("2023-06-2") && line.contains(" Ira: Hi<U+001B>[2J<U+000A>2023"), "{line}");
         assert_eq!(line.lines().count(), 1);
+    }
+
+    #[test]
+    fn how_something_is_said_and_when_is_shown() {
+        let ends = |line: String, end: &str| assert!(line.ends_with(end), "{line}");
+        ends(shown("waves", Manner::Said, 0, true), " * Ira waves");
+        ends(shown("Hi", Manner::WhisperFrom, 0, false), " [whisper from Ira] Hi");
+        ends(
+            shown("Hi", Manner::LetterFrom, CLOCKS_DIFFER * 9, false),
+            ":24 [letter from Ira, without forward secrecy] Hi",
+        );
+        assert!(!shown("Hi", Manner::Said, CLOCKS_DIFFER, false).contains("came"));
+        ends(shown("Hi", Manner::Said, CLOCKS_DIFFER + 1_000, false), ":25) Ira: Hi");
     }
 
     #[test]

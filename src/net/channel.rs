@@ -19,7 +19,17 @@ const CHUNK: usize = 4_096;
 /// Now, by the clock that credentials are made and checked by.
 #[must_use]
 pub fn now() -> UnixSeconds {
-    UnixSeconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+    UnixSeconds(since_1970().as_secs())
+}
+
+/// Now, in milliseconds since 1970: what people are told.
+#[must_use]
+pub fn now_in_millis() -> u64 {
+    u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The incoming half of a channel: bytes in, records' texts out.

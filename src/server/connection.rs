@@ -164,6 +164,7 @@ impl Connection {
             owner: credential.fingerprint().0,
             session: Session(credential.session()),
             person: person.encode().into(),
+            spki: presented.spki.into(),
         })
     }
 }

@@ -15,7 +15,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam::channel;
 use log::info;
@@ -26,6 +26,7 @@ use crate::chat::message::ToServer;
 use crate::chat::name::{Name, RoomName};
 use crate::chat::{Conn, Moment};
 use crate::net::Link;
+use crate::net::channel::now_in_millis;
 use crate::secure::record::Sealer;
 
 /// Connections found slow that may wait to be reported.
@@ -188,6 +189,5 @@ impl State {
 }
 
 fn now() -> Moment {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Moment { at: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX), tick: Instant::now() }
+    Moment { at: now_in_millis(), tick: Instant::now() }
 }

@@ -1,9 +1,12 @@
 //! Disk: one's own keys, and what is known of others.
 //!
-//! Invariant: nothing here knows a socket, and nothing that is there is ever overwritten.
+//! Invariant: nothing here knows a socket, and no key that is there is ever overwritten.
 
 pub mod key_files;
 pub mod known_servers;
+pub mod known_users;
+pub mod letters_seen;
+pub mod lines;
 pub mod passphrase;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};

@@ -79,10 +79,10 @@ fn thirty_users_behind_one_address_get_in_at_once() {
     let port = server.port;
     let coming: Vec<_> = (0..30).map(|number| thread::spawn(move || come_in_patiently(port, number))).collect();
     let mut peers: Vec<Peer> = coming.into_iter().map(|peer| peer.join().expect("got in")).collect();
-    peers[0].say("all here");
+    peers[0].say_raw("all here");
     let speaker = peers[0].session;
     for peer in &mut peers[1..] {
-        assert_eq!(peer.hears_said(), (speaker, "all here".into()));
+        assert_eq!(peer.hears_raw(), (speaker, "all here".into()));
     }
 }
 

@@ -1,5 +1,7 @@
 //! Handshakes that are none. PROTOCOL.md §3, §4: told off bare instead of 2, sealed instead of 5, or not at all.
 
+use std::sync::Arc;
+
 use cfb_chat::secure::credential::{OwnCredential, UnixSeconds};
 use cfb_chat::secure::handshake::{Failed, RefusalCode, client};
 use cfb_chat::wire::codec::Writer;
@@ -206,7 +208,7 @@ fn credentials_that_do_not_hold_are_refused_in_one_sealed_word() {
         (OwnCredential::for_user(rng, &ANNA, "Anna", soon), RefusalCode::Clock),
     ];
     for (own, code) in cases {
-        let refused = Peer::enter_as(Wire::connect(server.port), &ANNA, &own).err();
+        let refused = Peer::enter_as(Wire::connect(server.port), &ANNA, &Arc::new(own)).err();
         assert_eq!(refused, Some(Refusal::Sealed(code)));
     }
     assert!(!server.log().contains("New connection"));

@@ -14,3 +14,4 @@ mod rules;
 mod sessions;
 mod slow_reader;
 mod texts;
+mod to_one;

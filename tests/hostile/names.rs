@@ -50,7 +50,7 @@ fn names_that_look_like_somebody_elses_are_somebody_elses() {
         other.ask_to_join("#lobby");
         assert_eq!(other.is_answered(), Answer::Error(ErrorCode::Password, 0), "{name:?}");
     }
-    ira.say("nobody else is Ira");
+    ira.say_raw("nobody else is Ira");
     assert_eq!(ira.is_answered(), Answer::Accepted(1));
     assert_eq!(ira.change(), 1);
     still_serves(server.port);

@@ -83,8 +83,8 @@ fn the_same_name_and_key_on_a_new_connection_replaces_the_old_one() {
         "{left:?}"
     );
     assert!(matches!(watcher.sees_change(), Event::Joined { session, .. } if session == new.session));
-    new.say("it is still me");
-    assert_eq!(watcher.hears_said(), (new.session, "it is still me".into()));
+    new.say_raw("it is still me");
+    assert_eq!(watcher.hears_raw(), (new.session, "it is still me".into()));
     still_serves(server.port);
 }
 
@@ -98,7 +98,7 @@ fn the_same_name_with_another_key_is_refused_twice_and_then_the_connection_ends(
         assert_eq!(other.is_answered(), Answer::Error(ErrorCode::Password, 0));
     }
     other.ends();
-    owner.say("it was me all the time");
+    owner.say_raw("it was me all the time");
     assert_eq!(owner.is_answered(), Answer::Accepted(1), "nobody has come in between");
     assert_eq!(owner.change(), 1);
     still_serves(server.port);
@@ -132,7 +132,7 @@ fn a_credential_is_one_session_and_is_never_taken_again() {
     first.ask_to_join("#lobby");
     first.is_welcomed();
     come_again();
-    first.say("I am still here");
+    first.say_raw("I am still here");
     assert_eq!(first.is_answered(), Answer::Accepted(1));
     first.leaves_for_good();
     come_again();
@@ -165,7 +165,7 @@ fn whoever_leaves_a_room_and_comes_again_at_once_misses_nothing_of_it() {
         boris.wait_for(is_back);
         let said = boris.saying("#a", format!("round {round}").as_bytes());
         boris.send(&said);
-        assert_eq!(anna.hears_said(), (boris.session, format!("round {round}")));
+        assert_eq!(anna.hears_raw(), (boris.session, format!("round {round}")));
     }
     still_serves(server.port);
 }
@@ -188,7 +188,7 @@ fn who_is_refused_has_taken_no_name_and_replaced_nobody() {
     let mut squatter = Peer::enter(server.port, &BORIS, "Ivan");
     squatter.ask_to_join("#lobby");
     assert!(matches!(squatter.hear(), Some(ToClient::Error { code: ErrorCode::Refused, .. })));
-    boris.say("I am still here");
+    boris.say_raw("I am still here");
     assert_eq!(boris.is_answered(), Answer::Accepted(boris.n));
     Peer::join(server.port, &ANNA, "Ivan");
 }

@@ -19,7 +19,7 @@ fn a_reader_that_stops_holds_nobody_up_and_hears_bye_slow_when_it_reads_again() 
     let (mut said, mut is_gone) = (0, false);
     while !is_gone && said < MOST {
         said += 1;
-        speaker.say(&format!("{said:04000}"));
+        speaker.say_raw(&format!("{said:04000}"));
         assert_eq!(speaker.is_answered(), Answer::Accepted(speaker.n));
         let mut read = false;
         while !read {

@@ -60,7 +60,6 @@ fn an_envelope_over_the_limit_is_told_off_and_uses_its_number_up() {
     let server = Server::without_limits();
     let mut peer = Peer::join(server.port, &ANNA, "Anna");
     let mut reader = Peer::join(server.port, &BORIS, "Boris");
-    let screen = Client::join(server.port, "Ira");
     for (length, answer) in [
         (4_609, Answer::Error(ErrorCode::Large, 1)),
         (4_608, Answer::Accepted(2)),
@@ -71,9 +70,31 @@ fn an_envelope_over_the_limit_is_told_off_and_uses_its_number_up() {
         peer.send(&say);
         assert_eq!(peer.is_answered(), answer);
     }
-    let heard = [(); 2].map(|()| reader.hears_said().1.len());
+    let heard = [(); 2].map(|()| reader.hears_raw().1.len());
     assert_eq!(heard, [4_608, 4]);
-    screen.process.err.wait_for("A message from Anna cannot be shown: 4608 bytes are more than the 4096");
-    screen.sees("Anna", "xxxx");
     still_serves(server.port);
+}
+
+#[test]
+fn what_is_no_message_or_too_long_a_text_is_told_of_and_what_follows_is_shown() {
+    let server = Server::without_limits();
+    let client = Client::join(server.port, "Ira");
+    let mut peer = Peer::join(server.port, &BORIS, "Boris");
+    peer.say_raw("no message");
+    client
+        .process
+        .err
+        .wait_for("[!] A message from Boris could not be opened: it is not in the form that it should have.");
+    for text in [&*"x".repeat(4_097), ""] {
+        peer.say(text);
+    }
+    client
+        .process
+        .err
+        .wait_for_times("[!] A message from Boris cannot be shown: it is empty, too long, or no text.", 2);
+    peer.say("short");
+    client.sees("Boris", "short");
+    assert_eq!(client.talk(), ["Boris: short"]);
+    let ended = client.exit();
+    assert!(!ended.err.contains("missing"), "{}", ended.err);
 }

@@ -4,10 +4,12 @@
 #![allow(dead_code, reason = "each test file uses its part of this")]
 
 pub mod folder;
+pub mod hostile_server;
 pub mod output;
 pub mod peer;
 pub mod process;
 pub mod proxy;
+pub mod voice;
 pub mod wire;
 
 use std::time::Duration;

@@ -1,19 +1,20 @@
 //! Somebody who speaks the protocol from inside a test: as well as it has to, or as badly as it wants to.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::LazyLock;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, Numbered, Session, ToClient, ToServer};
+use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, Numbered, Session, ToClient, ToServer, Welcome};
 use cfb_chat::chat::name::RoomName;
 use cfb_chat::secure::credential::{OwnCredential, UnixSeconds};
 use cfb_chat::secure::handshake::{Established, Failed, client};
-use cfb_chat::secure::identity::Identity;
+use cfb_chat::secure::identity::{Identity, PublicIdentity};
 use cfb_chat::secure::record::{Opener, Sealer};
 
 use super::PATIENCE;
 use super::folder::{USER_A, USER_B, identity};
+use super::voice::{self, Voice};
 use super::wire::{Came, Refusal, Wire};
 
 /// The users whose keys the tests have.
@@ -26,10 +27,12 @@ pub struct Peer {
     sealer: Sealer,
     opener: Opener,
     heard: VecDeque<ToClient>,
+    /// The place of the last event it has heard.
+    cursor: u64,
     /// Who it is in this session.
     pub session: Session,
-    /// The last change of each room it is in.
-    changes: HashMap<RoomName, u64>,
+    /// What it says and hears from end to end, as one should.
+    pub voice: Voice,
     /// The number of its last message.
     pub n: u64,
 }
@@ -53,7 +56,7 @@ pub enum Answer {
 
 impl Peer {
     /// Comes into the lobby.
-    pub fn join(port: u16, who: &Identity, name: &str) -> Self {
+    pub fn join(port: u16, who: &'static Identity, name: &str) -> Self {
         let mut peer = Self::enter(port, who, name);
         peer.ask_to_join("#lobby");
         peer.is_welcomed();
@@ -61,12 +64,12 @@ impl Peer {
     }
 
     /// Goes as far as the handshake; the Join is yet to be sent.
-    pub fn enter(port: u16, who: &Identity, name: &str) -> Self {
+    pub fn enter(port: u16, who: &'static Identity, name: &str) -> Self {
         Self::enter_as(Wire::connect(port), who, &credential(who, name)).expect("the server takes them")
     }
 
     /// The handshake on a connection, with a credential.
-    pub fn enter_as(mut wire: Wire, who: &Identity, own: &OwnCredential) -> Result<Self, Refusal> {
+    pub fn enter_as(mut wire: Wire, who: &'static Identity, own: &Arc<OwnCredential>) -> Result<Self, Refusal> {
         let (proved, record) = wire.try_until_proof()?.prove(own);
         wire.send(&record);
         Self::after_proof(wire, who, own, proved)
@@ -75,17 +78,18 @@ impl Peer {
     /// What comes of a record 4 that has been sent, whatever was in it.
     pub fn after_proof(
         mut wire: Wire,
-        who: &Identity,
-        own: &OwnCredential,
+        who: &'static Identity,
+        own: &Arc<OwnCredential>,
         proved: client::Proved,
     ) -> Result<Self, Refusal> {
         let Some(mut body) = wire.next_frame() else {
             return Err(Refusal::Silent);
         };
         match proved.establish(&mut rand::rng(), &mut body, who) {
-            Ok(Established { sealer, opener, .. }) => {
+            Ok(Established { sealer, opener, peer }) => {
                 let session = Session(own.session());
-                Ok(Self { wire, sealer, opener, heard: VecDeque::new(), session, changes: HashMap::new(), n: 0 })
+                let voice = Voice::new(who, own.clone(), peer.credential().fingerprint());
+                Ok(Self { wire, sealer, opener, heard: VecDeque::new(), cursor: 0, session, voice, n: 0 })
             }
             Err(Failed::Refused(code)) => {
                 wire.ends();
@@ -126,23 +130,52 @@ impl Peer {
         self.send(&join(room));
     }
 
-    /// Says something in the lobby.
+    /// Says something in the lobby, sealed and signed for all who are there. They are given its key first.
     pub fn say(&mut self, text: &str) {
-        let say = self.saying("#lobby", text.as_bytes());
+        for body in self.voice.say(&RoomName::lobby(), text) {
+            self.send_next(body);
+        }
+    }
+
+    /// Says something to one session alone.
+    pub fn whisper(&mut self, to: Session, text: &str) {
+        let whisper = self.voice.whisper(to, text);
+        self.send_next(whisper);
+    }
+
+    /// Writes to somebody who is away.
+    pub fn write(&mut self, to: &PublicIdentity, text: &str) {
+        let letter = self.voice.write(to, text);
+        self.send_next(letter);
+    }
+
+    /// Says something in the lobby that only a server takes.
+    pub fn say_raw(&mut self, envelope: &str) {
+        let say = self.saying("#lobby", envelope.as_bytes());
         self.send(&say);
     }
 
-    /// The next message, as it should be: something to say in a room.
+    /// The next message, as far as a server looks into it: something to say in a room.
     pub fn saying(&mut self, room: &str, envelope: &[u8]) -> ToServer {
-        self.n += 1;
         let room = self::room(room);
-        let change = self.changes.get(&room).copied().unwrap_or_default();
-        ToServer::Numbered { n: self.n, body: Numbered::Say { room, change, envelope: envelope.to_vec() } }
+        let change = self.voice.change(&room);
+        self.next(Numbered::Say { room, change, envelope: envelope.to_vec() })
+    }
+
+    /// A message with the next number.
+    pub fn next(&mut self, body: Numbered) -> ToServer {
+        self.n += 1;
+        ToServer::Numbered { n: self.n, body }
+    }
+
+    pub fn send_next(&mut self, body: Numbered) {
+        let message = self.next(body);
+        self.send(&message);
     }
 
     /// The last change of the lobby.
     pub fn change(&self) -> u64 {
-        self.changes.get(&RoomName::lobby()).copied().unwrap_or_default()
+        self.voice.change(&RoomName::lobby())
     }
 
     pub fn leave(&mut self, room: &str) {
@@ -156,7 +189,7 @@ impl Peer {
         self.ends();
     }
 
-    /// The next thing it hears, within this time. Its account of the rooms is kept.
+    /// The next thing it hears, within this time. Events and changes of rooms are what they must be.
     pub fn hear_within(&mut self, patience: Duration) -> Heard {
         while self.heard.is_empty() {
             match self.wire.next_within(patience) {
@@ -169,17 +202,27 @@ impl Peer {
             }
         }
         let message = self.heard.pop_front().expect("not empty");
-        match &message {
-            ToClient::Welcome(welcome) => drop(self.changes.insert(welcome.room.clone(), welcome.change)),
-            ToClient::Event {
-                event: Event::Joined { room, change, .. } | Event::Left { room, change, .. }, ..
-            } => {
-                let last = self.changes.insert(room.clone(), *change);
-                assert_eq!(last.map(|last| last + 1), Some(*change), "each change is the next");
-            }
-            _ => {}
+        if let ToClient::Event {
+            event: Event::Joined { room, change, .. } | Event::Left { room, change, .. }, ..
+        } = &message
+        {
+            assert_eq!(self.voice.change(room) + 1, *change, "each change is the next");
         }
+        self.voice.take_in(&message);
         Heard::Message(Box::new(message))
+    }
+
+    fn checks(&mut self, message: &ToClient) {
+        if let ToClient::Event { cursor, .. } | ToClient::Welcome(Welcome { cursor, .. }) = message {
+            assert!(*cursor > self.cursor, "event {cursor} after event {}", self.cursor);
+            self.cursor = *cursor;
+        }
+        if let ToClient::Event {
+            event: Event::Joined { room, change, .. } | Event::Left { room, change, .. }, ..
+        } = message
+        {
+            assert_eq!(self.voice.change(room) + 1, *change, "each change is the next");
+        }
     }
 
     /// The next message; `None` at the end of the connection.
@@ -189,6 +232,12 @@ impl Peer {
             Heard::End => None,
             Heard::Nothing => panic!("heard nothing in {PATIENCE:?}"),
         }
+    }
+
+    /// Everything that comes before the answer to a Ping.
+    pub fn hears_until_pong(&mut self) -> Vec<ToClient> {
+        self.send(&ToServer::Ping);
+        std::iter::from_fn(|| self.hear().filter(|message| *message != ToClient::Pong)).collect()
     }
 
     /// The first thing that is what is waited for; what comes before it is passed over.
@@ -214,8 +263,37 @@ impl Peer {
         })
     }
 
-    /// The next thing that somebody says: who, and what.
+    /// The next thing that somebody says: who, and what. It opens, and nothing of theirs is missing before it.
     pub fn hears_said(&mut self) -> (Session, String) {
+        let event = self.hears_event(|event| matches!(event, Event::Said { .. }));
+        self.open(&event)
+    }
+
+    /// The next thing that somebody says to it alone.
+    pub fn hears_whisper(&mut self) -> (Session, String) {
+        let event = self.hears_event(|event| matches!(event, Event::Whispered { .. }));
+        self.open(&event)
+    }
+
+    /// The next event of a kind.
+    pub fn hears_event(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
+        self.wait_for(|message| match message {
+            ToClient::Event { event, .. } if wanted(event) => Some(event.clone()),
+            _ => None,
+        })
+    }
+
+    fn open(&mut self, event: &Event) -> (Session, String) {
+        let (Event::Said { session, .. } | Event::Whispered { session, .. }) = event else {
+            panic!("{event:?} is by no session");
+        };
+        let voice::Heard { said, missing } = self.voice.open(event).expect("it opens");
+        assert_eq!(missing, 0, "missing before {said:?}");
+        (*session, said.text)
+    }
+
+    /// The next thing that somebody says, as the server relays it: who, and what.
+    pub fn hears_raw(&mut self) -> (Session, String) {
         self.wait_for(|message| match message {
             ToClient::Event { event: Event::Said { session, envelope, .. }, .. } => {
                 Some((*session, String::from_utf8_lossy(envelope).into_owned()))
@@ -226,10 +304,7 @@ impl Peer {
 
     /// The next event of somebody coming or going.
     pub fn sees_change(&mut self) -> Event {
-        self.wait_for(|message| match message {
-            ToClient::Event { event: event @ (Event::Joined { .. } | Event::Left { .. }), .. } => Some(event.clone()),
-            _ => None,
-        })
+        self.hears_event(|event| matches!(event, Event::Joined { .. } | Event::Left { .. }))
     }
 
     pub fn is_told_bye(&mut self, why: ByeReason) {
@@ -265,8 +340,8 @@ impl Peer {
 }
 
 /// A credential for now.
-pub fn credential(who: &Identity, name: &str) -> OwnCredential {
-    OwnCredential::for_user(&mut rand::rng(), who, name, now())
+pub fn credential(who: &Identity, name: &str) -> Arc<OwnCredential> {
+    Arc::new(OwnCredential::for_user(&mut rand::rng(), who, name, now()))
 }
 
 pub fn now() -> UnixSeconds {
@@ -288,9 +363,9 @@ pub fn still_serves(port: u16) {
     let mut listener = Peer::join(port, &BORIS, &format!("listener-{visit}"));
     let mut speaker = Peer::join(port, &ANNA, &format!("speaker-{visit}"));
     let text = format!("still here {visit}");
-    speaker.say(&text);
+    speaker.say_raw(&text);
     assert_eq!(speaker.is_answered(), Answer::Accepted(1));
-    let heard = std::iter::repeat_with(|| listener.hears_said()).find(|(who, _)| *who == speaker.session);
+    let heard = std::iter::repeat_with(|| listener.hears_raw()).find(|(who, _)| *who == speaker.session);
     assert_eq!(heard.map(|(_, said)| said), Some(text));
     speaker.leaves_for_good();
     listener.leaves_for_good();

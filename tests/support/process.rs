@@ -54,6 +54,11 @@ impl Process {
         (Self { child, input, out, err: Output::collect(std::io::empty()) }, errors)
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Types a line. Whether it is read shows in what it leads to.
     pub fn type_line(&mut self, line: &str) {
         self.type_bytes(format!("{line}\n").as_bytes());

@@ -35,7 +35,12 @@ impl KeyArguments {
 /// A host's name or address; an IPv6 address may stand in brackets, as it does before a port.
 pub fn host(text: &str) -> Result<String, String> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    if bare.is_empty() { Err("a host has a name or an address".into()) } else { Ok(bare.to_owned()) }
+    match bare.split_once(':') {
+        _ if bare.is_empty() => Err("a host has a name or an address".into()),
+        // One colon: an IPv6 address has more.
+        Some((host, port)) if !port.contains(':') => Err(format!("the port goes apart: {host} -p {port}")),
+        _ => Ok(bare.to_owned()),
+    }
 }
 
 /// Tells what went wrong, and what to do about it.

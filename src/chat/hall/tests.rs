@@ -22,6 +22,7 @@ impl Test {
             owner: [owner; 32],
             session: Session([session; 32]),
             person: ToClient::Pong.encode().into(),
+            spki: [owner].into(),
         };
         self.effects.clear();
         self.hall.arrive(who, &Asks::First(join("#lobby")), self.now, &mut self.effects)
@@ -69,6 +70,19 @@ fn say(n: u64, change: u64, length: usize) -> ToServer {
     ToServer::Numbered { n, body }
 }
 
+fn whisper(n: u64, to: u8, length: usize) -> ToServer {
+    ToServer::Numbered { n, body: Numbered::Whisper { to: Session([to; 32]), boxed: vec![b'x'; length] } }
+}
+
+fn share(n: u64, boxes: &[(u8, usize)]) -> ToServer {
+    let boxes = boxes.iter().map(|(to, length)| (Session([*to; 32]), vec![b'x'; *length])).collect();
+    ToServer::Numbered { n, body: Numbered::Share(boxes) }
+}
+
+fn letter(n: u64, to: u8, length: usize) -> ToServer {
+    ToServer::Numbered { n, body: Numbered::Letter { to: [to; 32], letter: vec![b'x'; length] } }
+}
+
 #[test]
 fn a_newcomer_is_welcomed_and_the_others_are_told() {
     let mut test = Test::new(Limits::standard());
@@ -102,7 +116,7 @@ fn what_is_not_taken_uses_its_number_up_unless_it_is_to_come_again() {
         (say(1, 7, 1), (ErrorCode::Again, 1)),
         (say(1, 1, 4_609), (ErrorCode::Large, 1)),
         (ToServer::Numbered { n: 2, body: Numbered::Malformed }, (ErrorCode::Malformed, 2)),
-        (ToServer::Numbered { n: 3, body: Numbered::Unsupported }, (ErrorCode::Unsupported, 3)),
+        (whisper(3, 9, 1), (ErrorCode::Absent, 3)),
         (ToServer::Numbered { n: 4, body: elsewhere }, (ErrorCode::Refused, 4)),
         (say(1, 1, 1), (ErrorCode::Large, 1)),
     ];
@@ -196,8 +210,110 @@ fn a_first_message_other_than_join_is_the_end() {
         name: Name::parse("Ira").unwrap(),
         owner: [1; 32],
         session: Session([1; 32]),
+        spki: [1].into(),
         person: [].into(),
     };
     let verdict = test.hall.arrive(who, &Asks::First(ToServer::Ping), test.now, &mut test.effects);
     assert!(matches!((verdict, &test.effects[..]), (Verdict::Closed(_), [Effect::End(Conn(1))])));
+}
+
+#[test]
+fn what_goes_to_one_goes_to_one_that_shares_a_room() {
+    let mut test = Test::new(Limits::off());
+    for (conn, name) in [(1, "Ira"), (2, "Boris"), (3, "Zoe")] {
+        test.arrive(conn, name, conn as u8, conn as u8);
+    }
+    assert_eq!(test.receive(1, whisper(1, 2, 100)), [ToClient::Accepted(1)]);
+    let session = Session([1; 32]);
+    let event = Event::Whispered { session, boxed: vec![b'x'; 100] };
+    assert_eq!(test.told(2), [ToClient::Event { cursor: 4, at: 1, event }]);
+    assert_eq!((test.told(3), test.posted()), (vec![], vec![]), "nobody else hears of it");
+
+    assert_eq!(test.receive(1, share(2, &[(2, 9), (9, 9), (3, 9)])), [ToClient::Accepted(2)], "9 is nobody");
+    for (conn, cursor) in [(2, 5), (3, 6)] {
+        let event = Event::Shared { session, boxed: vec![b'x'; 9] };
+        assert_eq!(test.told(conn), [ToClient::Event { cursor, at: 1, event }]);
+    }
+    test.receive(3, join("#side"));
+    test.receive(3, ToServer::Leave(RoomName::lobby()));
+    assert_eq!(Test::codes(&test.receive(1, whisper(3, 3, 9))), [(ErrorCode::Absent, 3)], "in another room");
+    assert_eq!(Test::codes(&test.receive(1, whisper(4, 1, 9))), [(ErrorCode::Absent, 4)], "oneself");
+}
+
+#[test]
+fn what_goes_to_one_is_bounded() {
+    let mut test = Test::new(Limits::off());
+    test.arrive(1, "Ira", 1, 1);
+    test.arrive(2, "Boris", 2, 2);
+    let many = vec![(2, 9); 129];
+    let large = [whisper(1, 2, 4_609), share(2, &many), share(3, &[(2, 1_025)]), letter(4, 2, 6_145)];
+    for (message, n) in large.into_iter().zip(1..) {
+        assert_eq!(Test::codes(&test.receive(1, message)), [(ErrorCode::Large, n)]);
+    }
+    let fits = [whisper(5, 2, 4_608), share(6, &many[1..]), share(7, &[(2, 1_024)]), letter(8, 2, 6_144)];
+    for (message, n) in fits.into_iter().zip(5..) {
+        assert_eq!(test.receive(1, message), [ToClient::Accepted(n)]);
+    }
+}
+
+#[test]
+fn a_letter_waits_until_it_has_been_seen() {
+    let letters = |told: Vec<ToClient>| -> Vec<u64> {
+        let letter = |message: &ToClient| match message {
+            ToClient::Event { cursor, event: Event::Letter(_), .. } => Some(*cursor),
+            _ => None,
+        };
+        told.iter().filter_map(letter).collect()
+    };
+    let mut test = Test::new(Limits::off());
+    test.arrive(1, "Ira", 1, 1);
+    assert_eq!(Test::codes(&test.receive(1, letter(1, 2, 9))), [(ErrorCode::Absent, 1)], "nobody has come by yet");
+    test.arrive(2, "Boris", 2, 2);
+    test.receive(2, ToServer::Leave(RoomName::lobby()));
+    assert_eq!(test.receive(1, letter(2, 2, 9)), [ToClient::Accepted(2)]);
+    test.arrive(3, "Boris", 2, 3);
+    assert!(matches!(test.told(3)[..], [.., ToClient::Welcome(_), ToClient::Event { .. }]), "behind the Welcome");
+    let [cursor] = letters(test.told(3))[..] else { panic!("one letter") };
+
+    test.receive(3, ToServer::Seen(cursor - 1));
+    test.effects.clear();
+    test.hall.lost(Conn(3), test.now, &mut test.effects);
+    test.arrive(4, "Boris", 2, 4);
+    let [again] = letters(test.told(4))[..] else { panic!("it comes again") };
+    assert!(again > cursor);
+    test.receive(1, letter(3, 2, 9));
+    let [second] = letters(test.told(4))[..] else { panic!("at once to somebody who is here, and once") };
+    test.receive(4, ToServer::Seen(second));
+    test.receive(4, ToServer::Leave(RoomName::lobby()));
+    test.arrive(5, "Boris", 2, 5);
+    assert_eq!(letters(test.told(5)), [0; 0], "not again");
+}
+
+#[test]
+fn letters_that_wait_are_bounded() {
+    let mut test = Test::new(Limits::off());
+    test.arrive(99, "Boris", 99, 99);
+    test.receive(99, ToServer::Leave(RoomName::lobby()));
+    for author in 1..=11 {
+        test.arrive(author, &format!("author-{author}"), author as u8, author as u8);
+        for n in 1..=11 {
+            let codes = Test::codes(&test.receive(author, letter(n, 99, 9)));
+            let is_full = n > 10 || author > 10;
+            assert_eq!(codes, if is_full { vec![(ErrorCode::Refused, n)] } else { vec![] }, "{author} {n}");
+        }
+    }
+}
+
+#[test]
+fn whose_a_name_is_can_be_asked() {
+    let mut test = Test::new(Limits::standard());
+    test.arrive(1, "Ira", 1, 1);
+    test.arrive(2, "Boris", 2, 2);
+    test.receive(2, ToServer::Leave(RoomName::lobby()));
+    let name = |text| Name::parse(text).unwrap();
+    let found = ToClient::Found { name: name("Boris"), spki: vec![2] };
+    assert_eq!(test.receive(1, ToServer::Lookup(name("Boris"))), [found]);
+    assert_eq!(Test::codes(&test.receive(1, ToServer::Lookup(name("Zoe")))), [(ErrorCode::Absent, 0)]);
+    let codes: Vec<_> = (0..20).flat_map(|_| Test::codes(&test.receive(1, ToServer::Lookup(name("Zoe"))))).collect();
+    assert_eq!(codes[codes.len() - 1], (ErrorCode::Wait, 0), "it counts");
 }

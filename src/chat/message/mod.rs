@@ -7,7 +7,7 @@ mod to_server;
 
 use std::fmt;
 
-use super::name::RoomName;
+use super::name::{Name, RoomName};
 use crate::wire::codec::{BadEncoding, Reader};
 
 pub use to_client::{BadServer, Event, Person, ToClient, Welcome};
@@ -150,6 +150,10 @@ fn split(text: &[u8]) -> Result<Vec<(u64, Fields<'_>)>, NoMessages> {
 
 fn room(reader: &mut Reader<'_>) -> Result<RoomName, BadEncoding> {
     RoomName::parse(reader.text()?).map_err(|_| BadEncoding)
+}
+
+fn name(reader: &mut Reader<'_>) -> Result<Name, BadEncoding> {
+    Name::parse(reader.text()?).map_err(|_| BadEncoding)
 }
 
 fn session(reader: &mut Reader<'_>) -> Result<Session, BadEncoding> {

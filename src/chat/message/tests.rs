@@ -40,9 +40,11 @@ fn wrong_fields_are_malformed_and_other_types_unsupported() {
     let short_say = Writer::new().array(2).uint(17).uint(7).finish();
     let expected = ToServer::Numbered { n: 7, body: Numbered::Malformed };
     assert_eq!(ToServer::parse_all(&short_say), Ok(vec![expected]));
-    let whisper = Writer::new().array(4).uint(18).uint(8).bytes(&[0; 32]).bytes(b"box").finish();
-    let expected = ToServer::Numbered { n: 8, body: Numbered::Unsupported };
-    assert_eq!(ToServer::parse_all(&whisper), Ok(vec![expected]));
+    let short_box = Writer::new().array(3).uint(19).uint(8).array(1).array(1).bytes(&[0; 32]).finish();
+    let expected = ToServer::Numbered { n: 8, body: Numbered::Malformed };
+    assert_eq!(ToServer::parse_all(&short_box), Ok(vec![expected]));
+    let bad_name = Writer::new().array(2).uint(21).text("two words").finish();
+    assert_eq!(ToServer::parse_all(&bad_name), Ok(vec![ToServer::Malformed]));
     let unknown = Writer::new().array(1).uint(99).finish();
     assert_eq!(ToServer::parse_all(&unknown), Ok(vec![ToServer::Unsupported]));
     assert_eq!(ToClient::parse_all(&unknown), Ok(vec![ToClient::Unknown]));
@@ -66,6 +68,10 @@ mod properties {
         "[a-z0-9]{1,32}".prop_map(|name| RoomName::parse(&format!("#{name}")).unwrap())
     }
 
+    fn name() -> impl Strategy<Value = Name> {
+        "[a-z0-9]{1,32}".prop_map(|name| Name::parse(&name).unwrap())
+    }
+
     fn session() -> impl Strategy<Value = Session> {
         any::<[u8; 32]>().prop_map(Session)
     }
@@ -85,6 +91,13 @@ mod properties {
                 n,
                 body: Numbered::Say { room, change, envelope }
             }),
+            (1u64.., session(), bytes())
+                .prop_map(|(n, to, boxed)| ToServer::Numbered { n, body: Numbered::Whisper { to, boxed } }),
+            (1u64.., proptest::collection::vec((session(), bytes()), 0..9))
+                .prop_map(|(n, boxes)| ToServer::Numbered { n, body: Numbered::Share(boxes) }),
+            (1u64.., any::<[u8; 32]>(), bytes())
+                .prop_map(|(n, to, letter)| ToServer::Numbered { n, body: Numbered::Letter { to, letter } }),
+            name().prop_map(ToServer::Lookup),
             any::<u64>().prop_map(ToServer::Seen),
             room().prop_map(ToServer::Leave),
             Just(ToServer::Ping),
@@ -106,7 +119,10 @@ mod properties {
                 change,
                 reason: LeftReason::Lost
             }),
+            (session(), bytes()).prop_map(|(session, boxed)| Event::Whispered { session, boxed }),
+            (session(), bytes()).prop_map(|(session, boxed)| Event::Shared { session, boxed }),
             ".{0,40}".prop_map(Event::Notice),
+            bytes().prop_map(Event::Letter),
         ]
     }
 
@@ -126,6 +142,7 @@ mod properties {
                 signature
             })),
             (".{0,40}", any::<u64>()).prop_map(|(text, n)| ToClient::Error { code: ErrorCode::Wait, text, n }),
+            (name(), bytes()).prop_map(|(name, spki)| ToClient::Found { name, spki }),
             Just(ToClient::Pong),
             Just(ToClient::Bye(ByeReason::Slow)),
         ]

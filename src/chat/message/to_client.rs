@@ -1,8 +1,8 @@
 //! What a server says. PROTOCOL.md §6.
 
-use super::{ByeReason, ErrorCode, Fields, LeftReason, NoMessages, Session, room, session, split};
+use super::{ByeReason, ErrorCode, Fields, LeftReason, NoMessages, Session, name, room, session, split};
 use crate::chat::Cursor;
-use crate::chat::name::RoomName;
+use crate::chat::name::{Name, RoomName};
 use crate::wire::codec::{BadEncoding, Reader, Writer};
 
 /// From a server.
@@ -32,11 +32,18 @@ pub enum ToClient {
         /// Which number; 0 for none.
         n: u64,
     },
+    /// 37: whose a name is.
+    Found {
+        /// The name that was looked up.
+        name: Name,
+        /// DER SubjectPublicKeyInfo of the identity that has it.
+        spki: Vec<u8>,
+    },
     /// 38: is there.
     Pong,
     /// 39: the session ends.
     Bye(ByeReason),
-    /// 37, and what a later server may say.
+    /// What a later server may say.
     Unknown,
 }
 
@@ -86,6 +93,20 @@ pub enum Event {
         /// What.
         envelope: Vec<u8>,
     },
+    /// 2: somebody said something to oneself alone.
+    Whispered {
+        /// Who.
+        session: Session,
+        /// What.
+        boxed: Vec<u8>,
+    },
+    /// 3: somebody gave their key to oneself.
+    Shared {
+        /// Who.
+        session: Session,
+        /// Which.
+        boxed: Vec<u8>,
+    },
     /// 4: somebody came in.
     Joined {
         /// Where.
@@ -108,6 +129,8 @@ pub enum Event {
     },
     /// 6: the operator says something.
     Notice(String),
+    /// 7: somebody wrote while one was away.
+    Letter(Vec<u8>),
     /// What a later server may tell.
     Unknown,
 }
@@ -151,6 +174,7 @@ impl ToClient {
                 let code = ErrorCode::from_word(reader.text()?).ok_or(BadEncoding)?;
                 Ok(Self::Error { code, text: reader.text()?.to_owned(), n: reader.uint()? })
             }),
+            37 => fields.read(2, |reader| Ok(Self::Found { name: name(reader)?, spki: reader.bytes()?.to_vec() })),
             38 => Ok(Self::Pong),
             39 => fields.read(1, |reader| ByeReason::from_word(reader.text()?).map(Self::Bye).ok_or(BadEncoding)),
             _ => Ok(Self::Unknown),
@@ -172,6 +196,7 @@ impl ToClient {
                 writer.array(4).uint(35).bytes(spki).bytes(credential).bytes(signature)
             }
             Self::Error { code, text, n } => writer.array(4).uint(36).text(code.word()).text(text).uint(*n),
+            Self::Found { name, spki } => writer.array(3).uint(37).text(name.as_str()).bytes(spki),
             Self::Pong => writer.array(1).uint(38),
             Self::Bye(reason) => writer.array(2).uint(39).text(reason.word()),
             Self::Unknown => unreachable!("only what was read from a peer can be unknown"),
@@ -232,6 +257,11 @@ impl Event {
                     envelope: reader.bytes()?.to_vec(),
                 })
             }),
+            2 => fields
+                .read(2, |reader| Ok(Self::Whispered { session: session(reader)?, boxed: reader.bytes()?.to_vec() })),
+            3 => {
+                fields.read(2, |reader| Ok(Self::Shared { session: session(reader)?, boxed: reader.bytes()?.to_vec() }))
+            }
             4 => fields.read(3, |reader| {
                 Ok(Self::Joined { room: room(reader)?, session: session(reader)?, change: reader.uint()? })
             }),
@@ -241,6 +271,7 @@ impl Event {
                 Ok(Self::Left { room, session, change, reason })
             }),
             6 => fields.read(1, |reader| Ok(Self::Notice(reader.text()?.to_owned()))),
+            7 => fields.read(1, |reader| Ok(Self::Letter(reader.bytes()?.to_vec()))),
             _ => Ok(Self::Unknown),
         }
     }
@@ -250,6 +281,8 @@ impl Event {
             Self::Said { room, session, change, envelope } => {
                 writer.array(5).uint(1).text(room.as_str()).bytes(&session.0).uint(*change).bytes(envelope)
             }
+            Self::Whispered { session, boxed } => writer.array(3).uint(2).bytes(&session.0).bytes(boxed),
+            Self::Shared { session, boxed } => writer.array(3).uint(3).bytes(&session.0).bytes(boxed),
             Self::Joined { room, session, change } => {
                 writer.array(4).uint(4).text(room.as_str()).bytes(&session.0).uint(*change)
             }
@@ -257,6 +290,7 @@ impl Event {
                 writer.array(5).uint(5).text(room.as_str()).bytes(&session.0).uint(*change).text(reason.word())
             }
             Self::Notice(text) => writer.array(2).uint(6).text(text),
+            Self::Letter(letter) => writer.array(2).uint(7).bytes(letter),
             Self::Unknown => unreachable!("only what was read from a peer can be unknown"),
         }
     }

@@ -1,8 +1,8 @@
 //! What a client says. PROTOCOL.md §6.
 
-use super::{Fields, NoMessages, room, split};
-use crate::chat::Cursor;
-use crate::chat::name::RoomName;
+use super::{Fields, NoMessages, Session, name, room, session, split};
+use crate::chat::name::{Name, RoomName};
+use crate::chat::{Cursor, Owner};
 use crate::wire::codec::{BadEncoding, Reader, Writer};
 
 /// From a client.
@@ -24,6 +24,8 @@ pub enum ToServer {
         /// What it says.
         body: Numbered,
     },
+    /// 21: wants to know whose a name is.
+    Lookup(Name),
     /// 22: has seen everything up to this cursor.
     Seen(Cursor),
     /// 23: wants to leave a room.
@@ -32,7 +34,7 @@ pub enum ToServer {
     Ping,
     /// A known type with wrong fields.
     Malformed,
-    /// 21 Lookup and 25 Command, which nobody does yet; they count against one's pace.
+    /// 25 Command, which nobody does yet; it counts against one's pace.
     Unbuilt,
     /// Another type.
     Unsupported,
@@ -50,10 +52,24 @@ pub enum Numbered {
         /// What it says; bytes that the server relays.
         envelope: Vec<u8>,
     },
-    /// 17 with wrong fields.
+    /// 18: something to one session.
+    Whisper {
+        /// Whose.
+        to: Session,
+        /// What; bytes that the server relays.
+        boxed: Vec<u8>,
+    },
+    /// 19: one's key for a room, to each of these.
+    Share(Vec<(Session, Vec<u8>)>),
+    /// 20: something to somebody who is away.
+    Letter {
+        /// Their identity's fingerprint.
+        to: Owner,
+        /// What; bytes that the server relays.
+        letter: Vec<u8>,
+    },
+    /// One of them with wrong fields.
     Malformed,
-    /// 18 to 20, which nobody does yet.
-    Unsupported,
 }
 
 impl ToServer {
@@ -72,7 +88,8 @@ impl ToServer {
             22 => fields.read(1, |reader| Ok(Self::Seen(reader.uint()?))),
             23 => fields.read(1, |reader| Ok(Self::Leave(room(reader)?))),
             24 => Ok(Self::Ping),
-            21 | 25 => Ok(Self::Unbuilt),
+            21 => fields.read(1, |reader| Ok(Self::Lookup(name(reader)?))),
+            25 => Ok(Self::Unbuilt),
             _ => Ok(Self::Unsupported),
         };
         Ok(parsed.unwrap_or(Self::Malformed))
@@ -89,20 +106,16 @@ impl ToServer {
         if n == 0 {
             return Err(NoMessages);
         }
-        let body = match kind {
-            17 => fields
-                .read(4, |reader| {
-                    reader.uint()?;
-                    Ok(Numbered::Say {
-                        room: room(reader)?,
-                        change: reader.uint()?,
-                        envelope: reader.bytes()?.to_vec(),
-                    })
-                })
-                .unwrap_or(Numbered::Malformed),
-            _ => Numbered::Unsupported,
+        let count = match kind {
+            17 => 4,
+            19 => 2,
+            _ => 3,
         };
-        Ok(Self::Numbered { n, body })
+        let body = fields.read(count, |reader| {
+            reader.uint()?;
+            Numbered::parse(kind, reader)
+        });
+        Ok(Self::Numbered { n, body: body.unwrap_or(Numbered::Malformed) })
     }
 
     /// The message's bytes.
@@ -116,16 +129,53 @@ impl ToServer {
             Self::Join { room, password, cursor } => {
                 writer.array(4).uint(16).text(room.as_str()).text(password).uint(*cursor)
             }
-            Self::Numbered { n, body: Numbered::Say { room, change, envelope } } => {
-                writer.array(5).uint(17).uint(*n).text(room.as_str()).uint(*change).bytes(envelope)
-            }
+            Self::Numbered { n, body } => body.encode(*n),
+            Self::Lookup(name) => writer.array(2).uint(21).text(name.as_str()),
             Self::Seen(cursor) => writer.array(2).uint(22).uint(*cursor),
             Self::Leave(room) => writer.array(2).uint(23).text(room.as_str()),
             Self::Ping => writer.array(1).uint(24),
-            Self::Numbered { .. } | Self::Malformed | Self::Unbuilt | Self::Unsupported => {
+            Self::Malformed | Self::Unbuilt | Self::Unsupported => {
                 unreachable!("only what was read from a peer can be unreadable")
             }
         }
         .finish()
+    }
+}
+
+impl Numbered {
+    fn parse(kind: u64, reader: &mut Reader<'_>) -> Result<Self, BadEncoding> {
+        Ok(match kind {
+            17 => Self::Say { room: room(reader)?, change: reader.uint()?, envelope: reader.bytes()?.to_vec() },
+            18 => Self::Whisper { to: session(reader)?, boxed: reader.bytes()?.to_vec() },
+            19 => {
+                let count = reader.array()?;
+                let one = |_| {
+                    if reader.array()? == 2 {
+                        Ok((session(reader)?, reader.bytes()?.to_vec()))
+                    } else {
+                        Err(BadEncoding)
+                    }
+                };
+                Self::Share((0..count).map(one).collect::<Result<_, _>>()?)
+            }
+            20 => Self::Letter { to: reader.bytes_exact()?, letter: reader.bytes()?.to_vec() },
+            _ => return Err(BadEncoding),
+        })
+    }
+
+    fn encode(&self, n: u64) -> Writer {
+        let writer = Writer::new();
+        match self {
+            Self::Say { room, change, envelope } => {
+                writer.array(5).uint(17).uint(n).text(room.as_str()).uint(*change).bytes(envelope)
+            }
+            Self::Whisper { to, boxed } => writer.array(4).uint(18).uint(n).bytes(&to.0).bytes(boxed),
+            Self::Share(boxes) => {
+                let head = writer.array(3).uint(19).uint(n).array(boxes.len());
+                boxes.iter().fold(head, |writer, (to, boxed)| writer.array(2).bytes(&to.0).bytes(boxed))
+            }
+            Self::Letter { to, letter } => writer.array(4).uint(20).uint(n).bytes(to).bytes(letter),
+            Self::Malformed => unreachable!("only what was read from a peer can be unreadable"),
+        }
     }
 }

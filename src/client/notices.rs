@@ -1,0 +1,228 @@
+//! What the user is told of people and of the state of protection: a plain sentence for each case, and what to do.
+
+use std::path::Path;
+
+use crate::chat::message::LeftReason;
+use crate::chat::name::{Name, RoomName, Text};
+use crate::secure::e2e::Refused;
+use crate::secure::e2e::letter::BadLetter;
+use crate::secure::e2e::safety_number::SafetyNumber;
+use crate::secure::identity::Fingerprint;
+use crate::store::lines::LinesError;
+
+/// Somebody of whom nothing is shown.
+pub fn stranger(why: &str) -> String {
+    format!("[!] Somebody is here of whom nothing is shown: {why}.")
+}
+
+/// Somebody whose name looks like that of somebody here.
+pub fn look_alike(name: &Name) -> String {
+    format!(
+        "[!] Somebody calls themselves {name}, a name that looks like somebody else's here. Nothing of them is shown."
+    )
+}
+
+/// Somebody whose name looks like that of somebody known.
+pub fn looks_known(name: &Name, other: &Name, file: &Path, line: usize) -> String {
+    format!(
+        "[!] Somebody calls themselves {name}, a name that looks like {other}, whom you know. Nothing of them is shown.\n\
+         \x20   If {other} is somebody you do not need any more, remove line {line} of {}.",
+        file.display()
+    )
+}
+
+/// Somebody who has another key than they had.
+pub fn changed_key(name: &Name, was: Fingerprint, is: Fingerprint, file: &Path, line: usize) -> String {
+    format!(
+        "[!] {name} IS NOT WHO THEY WERE. Somebody may be pretending to be {name}.\n\
+         \x20   the key was  {was}\n\
+         \x20   the key is   {is}\n\
+         \x20   Nothing of theirs is shown, and nothing is sent to them. Ask {name} by another way. If they have a new key\n\
+         \x20   indeed, remove line {line} of {}, and join again.",
+        file.display()
+    )
+}
+
+/// People who are met for the first time.
+pub fn first_contact(new: &[(Name, Fingerprint)], file: &Path) -> Option<String> {
+    let file = file.display();
+    match new {
+        [] => None,
+        [(name, fingerprint)] => Some(format!(
+            "[!] First contact with {name}. Their fingerprint is\n    {fingerprint}\n    Kept in {file}. To compare it: /verify {name}"
+        )),
+        all => {
+            let lines = all.iter().map(|(name, fingerprint)| format!("    {fingerprint} {name}"));
+            let lines = lines.collect::<Vec<_>>().join("\n");
+            Some(format!(
+                "[!] First contact with {} people:\n{lines}\n    Kept in {file}. To compare: /verify NAME",
+                all.len()
+            ))
+        }
+    }
+}
+
+/// Somebody new who could not be kept.
+pub fn not_kept(name: &Name, why: &str) -> String {
+    format!("[!] {name} is new, and cannot be kept: {why}. Nothing of them is shown, and nothing is sent to them.")
+}
+
+/// A letter that could not be remembered as read.
+pub fn letter_not_kept(name: &Name, why: &LinesError) -> String {
+    format!("[!] A letter from {name} is not shown, for it could not be noted as read: {why}. It comes again.")
+}
+
+/// Somebody in the list of who is here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Their name, or what stands for it.
+    pub name: String,
+    /// How well they are known, in a word.
+    pub mark: &'static str,
+    /// Who they are, unless nothing of them is shown.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+/// Who is in a room.
+pub fn list(room: &RoomName, people: &[Listed]) -> String {
+    let longest = people.iter().map(|one| one.name.chars().count()).max().unwrap_or_default();
+    let lines = people.iter().map(|Listed { name, mark, fingerprint }| {
+        let fingerprint = fingerprint.map_or("nothing of them is shown".into(), |fingerprint| fingerprint.to_string());
+        format!("\n    {name:longest$}  {mark:8}  {fingerprint}")
+    });
+    format!("[+] In {room}: {}{}", people.len(), lines.collect::<Vec<_>>().concat())
+}
+
+/// One's own fingerprint, and the server's.
+pub fn fingerprints(user: Fingerprint, server: Fingerprint) -> String {
+    format!("[+] Your fingerprint:         {user}\n    The server's fingerprint: {server}")
+}
+
+/// The digits to compare with somebody.
+pub fn digits(name: &Name, number: SafetyNumber) -> String {
+    let digits = number.to_string();
+    let (first, second) = digits.split_at(digits.len() / 2);
+    format!(
+        "[+] Compare with what /verify shows {name}, by voice or on paper:\n        {first}\n       {second}\n    \
+         The same? Then: /verify {name} yes"
+    )
+}
+
+/// Somebody is marked as verified.
+pub fn verified(name: &Name) -> String {
+    format!("[+] {name} is verified.")
+}
+
+/// Somebody could not be marked.
+pub fn no_such_line(name: &Name, file: &Path) -> String {
+    format!("[!] {name} is not marked: {} has no such line.", file.display())
+}
+
+/// Somebody who was asked for.
+pub fn nobody(name: &Name) -> String {
+    format!("[!] Nobody named {name} is here, and you have never met one.")
+}
+
+/// Somebody who will not read what one says.
+pub fn not_verified(name: &Name) -> String {
+    format!("[!] {name} is not verified, and cannot read what you say (--verified-only). To compare: /verify {name}")
+}
+
+/// Somebody said something, and it is not shown.
+pub fn said_refused(name: &Name, why: Refused) -> String {
+    match why {
+        Refused::Signature => format!(
+            "[!] REFUSED: a message said to be {name}'s, whose signature does not hold for who is here. It was changed, or \
+             the server shows {name} other people than you."
+        ),
+        Refused::Replayed => format!("[!] Dropped: a message from {name} that has come before."),
+        why => format!("[!] A message from {name} could not be opened: {why}."),
+    }
+}
+
+/// Somebody said something for a room as it was too long ago, or never.
+pub fn said_for_another_roster(name: &Name) -> String {
+    format!(
+        "[!] REFUSED: a message from {name} for a room as it was long ago, or never. The server may be holding it back."
+    )
+}
+
+/// One is not in the room any more, and did not ask for it.
+pub fn put_out(room: &RoomName, reason: LeftReason) -> String {
+    format!("[!] You are no longer in {room} ({reason}): what you say is not delivered.")
+}
+
+/// Somebody who is not there said something.
+pub fn said_from_outside(name: &str) -> String {
+    format!("[!] REFUSED: a message from {name}, who is not in the room.")
+}
+
+/// What somebody sent to oneself alone is not shown.
+pub fn box_refused(what: &str, name: &Name, why: Refused) -> String {
+    match why {
+        Refused::Signature => format!("[!] REFUSED: {what} said to be {name}'s, whose signature does not hold."),
+        Refused::Replayed => format!("[!] Dropped: {what} from {name} that has come before."),
+        why => format!("[!] {}{} from {name} could not be opened: {why}.", what[..1].to_uppercase(), &what[1..]),
+    }
+}
+
+/// Something that was opened cannot be shown.
+pub fn unreadable(what: &str, name: &Name) -> String {
+    format!("[!] {what} from {name} cannot be shown: it is empty, too long, or no text.")
+}
+
+/// Messages that should have come before this one.
+pub fn gap(count: u64, name: &Name) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(format!("[!] 1 message from {name} is missing.")),
+        count => Some(format!("[!] {count} messages from {name} are missing.")),
+    }
+}
+
+/// Boxes that should have come before this one.
+pub fn box_gap(count: u64, name: &Name) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(format!("[!] 1 private message (or key) from {name} is missing.")),
+        count => Some(format!("[!] {count} private messages (or keys) from {name} are missing.")),
+    }
+}
+
+/// A letter that is not shown.
+pub fn letter_refused(why: BadLetter) -> String {
+    format!("[!] A letter was refused: {why}.")
+}
+
+/// A letter of somebody who is not who they were.
+pub fn letter_from_changed(name: &Name, was: Fingerprint, is: Fingerprint, file: &Path, line: usize) -> String {
+    format!(
+        "[!] REFUSED: a letter said to be {name}'s, signed by another key than {name}'s.\n\
+         \x20   the key was  {was}\n\
+         \x20   the key is   {is}\n\
+         \x20   Ask {name} by another way. If they have a new key indeed, remove line {line} of {}, and let them write again.",
+        file.display()
+    )
+}
+
+/// A letter of somebody whose name looks like somebody else's.
+pub fn letter_from_look_alike(name: &Name) -> String {
+    format!("[!] REFUSED: a letter from {name}, a name that looks like that of somebody else.")
+}
+
+/// A letter that has been read already.
+pub fn letter_again(name: &Name) -> String {
+    format!("[!] Dropped: a letter from {name} that has come before.")
+}
+
+/// The server hands out another key for somebody than the one that is known.
+pub fn false_key(name: &Name, known: Fingerprint, text: &Text) -> String {
+    format!(
+        "[!] REFUSED: the server hands out another key for {name} than the one you know\n    {known}\n    Not sent: {text}"
+    )
+}
+
+/// Something that was not delivered.
+pub fn not_delivered(why: &str, text: &Text) -> String {
+    format!("[!] Not delivered ({why}): {text}")
+}

@@ -1,0 +1,313 @@
+//! Everybody a server has told of: who they are, whether they are here, and what has passed between them and oneself.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::chat::message::{Person, Session};
+use crate::chat::name::Name;
+use crate::secure::credential::{CheckedCredential, LIFETIME, Presented, Role, SessionKeys, UnixSeconds};
+use crate::secure::e2e::boxed::Counts;
+use crate::secure::identity::Fingerprint;
+use crate::store::known_users::{Acquaintance, KnownUsers};
+
+use super::notices;
+
+/// No room holds so many, with a newcomer or two on the way.
+const MOST_HERE: usize = 2_000;
+/// So many sessions are remembered until their credentials end. More is no chat, but an attack on one's memory.
+pub const MOST_MET: usize = 65_536;
+
+/// Everybody a server has told of.
+#[derive(Debug)]
+pub struct People {
+    met: HashMap<Session, Peer>,
+    here: usize,
+    /// Whose each look of a name is, of those who are here, oneself included.
+    looks: HashMap<String, Vec<(Session, Fingerprint)>>,
+    verified_only: bool,
+}
+
+#[derive(Debug)]
+struct Peer {
+    credential: Result<(Name, SessionKeys), &'static str>,
+    presence: Presence,
+    /// Boxes, which are counted as long as the credential holds, even if they leave and come back.
+    boxes: Counts,
+    expires: UnixSeconds,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Presence {
+    Away,
+    Here(Standing),
+    /// Here, but nothing of them is shown, and nothing is sent to them.
+    Shunned(String),
+}
+
+/// More people were told of than there can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it tells of more people than there can be")]
+pub struct Crowd;
+
+/// How well somebody is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// First met in this session.
+    New,
+    /// Met before, with the same key.
+    Known,
+    /// The user has compared fingerprints.
+    Verified,
+}
+
+impl Standing {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Known => "known",
+            Self::Verified => "verified",
+        }
+    }
+}
+
+/// Somebody who is here, and whom nothing speaks against.
+#[derive(Clone, Copy, Debug)]
+pub struct Present<'a> {
+    /// Their name.
+    pub name: &'a Name,
+    /// Their session's keys.
+    pub keys: &'a SessionKeys,
+    /// How well they are known.
+    pub standing: Standing,
+}
+
+/// What is to be told of people who have just come, in this order.
+#[derive(Debug, Default)]
+pub struct Arrivals {
+    /// Who is met for the first time.
+    pub new: Vec<(Name, Fingerprint)>,
+    /// Of whom nothing will be shown, and why.
+    pub shunned: Vec<String>,
+}
+
+impl People {
+    /// Nobody but oneself, whose name nobody else may look like.
+    #[must_use]
+    pub fn new(own: Session, name: &Name, key: Fingerprint, verified_only: bool) -> Self {
+        let mut people = Self { met: HashMap::new(), here: 0, looks: HashMap::new(), verified_only };
+        people.take_looks(own, name, key);
+        people
+    }
+
+    /// Takes a Person in. Their session is what their credential says it is.
+    ///
+    /// # Errors
+    /// [`Crowd`] if the server tells of more people than there can be.
+    pub fn meet(&mut self, person: &Person, now: UnixSeconds) -> Result<(), Crowd> {
+        let Person { spki, credential, signature } = person;
+        let presented = Presented { spki, credential, signature };
+        let session = Session(presented.session());
+        if self.met.get(&session).is_some_and(|peer| peer.credential.is_ok() || peer.presence != Presence::Away) {
+            return Ok(());
+        }
+        if self.met.len() >= MOST_MET {
+            self.met.retain(|_, peer| peer.presence != Presence::Away || peer.expires.0 + LIFETIME >= now.0);
+            if self.met.len() >= MOST_MET {
+                return Err(Crowd);
+            }
+        }
+        let checked = CheckedCredential::check(presented, Role::User, now, |name| Name::parse(name).is_ok());
+        let credential = match checked.as_ref().map(|checked| (Name::parse(checked.name()), checked.session_keys())) {
+            Ok((Ok(name), keys)) => Ok((name, keys)),
+            _ => Err("their credential does not hold"),
+        };
+        let expires = credential.as_ref().map_or(UnixSeconds(now.0 + LIFETIME), |(_, keys)| keys.expires);
+        self.met.insert(session, Peer { credential, presence: Presence::Away, boxes: Counts::default(), expires });
+        Ok(())
+    }
+
+    /// These have come in. Who is met for the first time is kept before anything of theirs is used: whoever cannot be
+    /// kept is shunned.
+    ///
+    /// # Errors
+    /// [`Crowd`] if more are here than there can be.
+    pub fn come_in(&mut self, sessions: &[Session], known: &mut KnownUsers) -> Result<Arrivals, Crowd> {
+        let mut new = Vec::new();
+        for session in sessions {
+            let Some(peer) = self.met.get(session) else { continue };
+            let presence = match peer.credential.as_ref().map(|(name, keys)| (name.clone(), keys.fingerprint)) {
+                Err(why) => Presence::Shunned(notices::stranger(why)),
+                Ok((name, fingerprint)) => {
+                    let presence = self.judge(&name, fingerprint, known);
+                    if let Presence::Here(standing) = presence {
+                        // Each is looked at beside those before: two who look alike may come at once.
+                        self.take_looks(*session, &name, fingerprint);
+                        if standing == Standing::New {
+                            new.push((*session, (name, fingerprint)));
+                        }
+                    }
+                    presence
+                }
+            };
+            self.set_presence(*session, presence);
+        }
+        if self.here > MOST_HERE {
+            return Err(Crowd);
+        }
+        let mut arrivals = Arrivals { new: self.keep(new, known), shunned: Vec::new() };
+        for session in sessions {
+            if let Some(Presence::Shunned(why)) = self.met.get(session).map(|peer| &peer.presence) {
+                arrivals.shunned.push(why.clone());
+            }
+        }
+        Ok(arrivals)
+    }
+
+    /// Keeps people who are new. Who cannot be kept, or was by another process with another key, is shunned.
+    fn keep(&mut self, new: Vec<(Session, (Name, Fingerprint))>, known: &mut KnownUsers) -> Vec<(Name, Fingerprint)> {
+        let mut names = HashSet::new();
+        let mut all: Vec<_> = new.iter().map(|(_, who)| who.clone()).filter(|who| names.insert(who.clone())).collect();
+        let kept = if all.is_empty() { Ok(()) } else { known.keep(&all) };
+        for (session, (name, fingerprint)) in new {
+            let presence = match self.judge(&name, fingerprint, known) {
+                Presence::Here(Standing::New) => {
+                    let why = kept.as_ref().err().map_or("their line is not there".into(), ToString::to_string);
+                    Presence::Shunned(notices::not_kept(&name, &why))
+                }
+                presence => presence,
+            };
+            if let Presence::Shunned(_) = presence {
+                self.forget_looks(session, &name);
+                self.set_presence(session, presence);
+                all.retain(|who| *who != (name.clone(), fingerprint));
+            }
+        }
+        all
+    }
+
+    /// From now on nothing of somebody is shown, and nothing is sent to them. Gives what the user is told of it.
+    pub fn shun(&mut self, session: Session, why: &str) -> Option<String> {
+        let peer = self.met.get_mut(&session).filter(|peer| peer.presence != Presence::Away)?;
+        let told = notices::stranger(why);
+        peer.presence = Presence::Shunned(told.clone());
+        Some(told)
+    }
+
+    /// Somebody is in no room any more.
+    pub fn go(&mut self, session: Session) {
+        let Some(peer) = self.met.get_mut(&session) else {
+            return;
+        };
+        self.here -= usize::from(peer.presence != Presence::Away);
+        peer.presence = Presence::Away;
+        if let Ok((name, _)) = &peer.credential {
+            let name = name.clone();
+            self.forget_looks(session, &name);
+        }
+    }
+
+    /// Whether the server has told who this session is.
+    #[must_use]
+    pub fn has_met(&self, session: Session) -> bool {
+        self.met.contains_key(&session)
+    }
+
+    /// Somebody who is here, unless nothing of theirs is to be shown.
+    #[must_use]
+    pub fn get(&self, session: Session) -> Option<Present<'_>> {
+        let peer = self.met.get(&session)?;
+        match (&peer.credential, &peer.presence) {
+            (Ok((name, keys)), Presence::Here(standing)) => Some(Present { name, keys, standing: *standing }),
+            _ => None,
+        }
+    }
+
+    /// The name of somebody who may have gone: made visible, for telling of them.
+    #[must_use]
+    pub fn last_name(&self, session: Session) -> String {
+        let credential = self.met.get(&session).map(|peer| &peer.credential);
+        credential.and_then(|it| it.as_ref().ok()).map_or("somebody".into(), |(name, _)| name.to_string())
+    }
+
+    /// The boxes between somebody and oneself.
+    pub fn boxes(&mut self, session: Session) -> Option<&mut Counts> {
+        self.met.get_mut(&session).map(|peer| &mut peer.boxes)
+    }
+
+    /// Somebody who is here by this name, or by one that could be taken for it.
+    #[must_use]
+    pub fn find(&self, name: &Name) -> Option<(Session, Present<'_>)> {
+        let alike = name.skeletons().into_iter().filter_map(|look| self.looks.get(&look)).flatten();
+        alike.rev().find_map(|(session, _)| Some((*session, self.get(*session)?)))
+    }
+
+    /// Whether what one says may be read by this session.
+    #[must_use]
+    pub fn may_read(&self, session: Session) -> bool {
+        self.get(session).is_some_and(|present| self.trusts(present.standing))
+    }
+
+    /// Whether somebody of this standing may be sent anything.
+    #[must_use]
+    pub fn trusts(&self, standing: Standing) -> bool {
+        !self.verified_only || standing == Standing::Verified
+    }
+
+    /// The user has compared fingerprints with whoever has this key.
+    pub fn verify(&mut self, name: &Name, fingerprint: Fingerprint) {
+        for peer in self.met.values_mut() {
+            if let (Ok((whose, keys)), Presence::Here(standing)) = (&peer.credential, &mut peer.presence)
+                && keys.fingerprint == fingerprint
+                && whose == name
+            {
+                *standing = Standing::Verified;
+            }
+        }
+    }
+
+    /// Whether a name looks like that of somebody here with another key.
+    #[must_use]
+    pub fn is_taken(&self, name: &Name, fingerprint: Fingerprint) -> bool {
+        let whose = name.skeletons().into_iter().filter_map(|look| self.looks.get(&look));
+        whose.flatten().any(|(_, other)| *other != fingerprint)
+    }
+
+    fn judge(&self, name: &Name, fingerprint: Fingerprint, known: &KnownUsers) -> Presence {
+        match known.judge(name, fingerprint) {
+            Acquaintance::Changed { known: was, line } => {
+                Presence::Shunned(notices::changed_key(name, was, fingerprint, known.path(), line))
+            }
+            Acquaintance::LooksLike { name: other, line } => {
+                Presence::Shunned(notices::looks_known(name, &other, known.path(), line))
+            }
+            _ if self.is_taken(name, fingerprint) => Presence::Shunned(notices::look_alike(name)),
+            Acquaintance::Known { verified: true } => Presence::Here(Standing::Verified),
+            Acquaintance::Known { .. } => Presence::Here(Standing::Known),
+            Acquaintance::New => Presence::Here(Standing::New),
+        }
+    }
+
+    fn set_presence(&mut self, session: Session, presence: Presence) {
+        if let Some(peer) = self.met.get_mut(&session) {
+            self.here += usize::from(peer.presence == Presence::Away);
+            peer.presence = presence;
+        }
+    }
+
+    fn take_looks(&mut self, session: Session, name: &Name, fingerprint: Fingerprint) {
+        for look in name.skeletons() {
+            self.looks.entry(look).or_default().push((session, fingerprint));
+        }
+    }
+    fn forget_looks(&mut self, session: Session, name: &Name) {
+        for look in name.skeletons() {
+            if let Some(whose) = self.looks.get_mut(&look) {
+                whose.retain(|(other, _)| *other != session);
+                if whose.is_empty() {
+                    self.looks.remove(&look);
+                }
+            }
+        }
+    }
+}

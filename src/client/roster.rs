@@ -1,0 +1,261 @@
+//! Who is in a room, as a member is told: every change follows the last, and all who speak see the same. PROTOCOL.md §6
+//! "Joining", §7.
+
+use std::collections::VecDeque;
+
+use super::people::People;
+use crate::chat::message::{Session, Welcome};
+use crate::secure::e2e::roster::RosterHash;
+use crate::secure::identity::Fingerprint;
+
+/// How many changes back a message may name, and for how long after that was replaced, in milliseconds: what the server
+/// allows, and a little more for its clock.
+const CHANGES_BACK: usize = 32;
+const STALE_AFTER: u64 = 65_000;
+/// For so long after coming in, messages for those who were there before may still be on their way, in milliseconds.
+const JUST_COME: u64 = 60_000;
+
+/// The server's account of a room does not add up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRoster {
+    /// A change is missing, or was told twice.
+    #[error("the room's change {told} came where {due} was due: the server hides who is here")]
+    Change {
+        /// The one that was told.
+        told: u64,
+        /// The one that was due.
+        due: u64,
+    },
+    /// Somebody joined who was there, or left who was not.
+    #[error("the room's list of members does not add up: the server hides who is here")]
+    Member,
+    /// A session was named before its Person.
+    #[error("somebody was named before it was told who they are")]
+    Stranger,
+}
+
+/// Who is in a room, and who was at the last changes.
+#[derive(Debug)]
+pub struct Roster {
+    server: Fingerprint,
+    room: String,
+    change: u64,
+    members: Vec<Session>,
+    /// The last first.
+    history: VecDeque<Past>,
+    own_change: u64,
+    own_at: u64,
+}
+
+#[derive(Debug)]
+struct Past {
+    change: u64,
+    hash: RosterHash,
+    /// When the next change came, in milliseconds since 1970.
+    replaced: Option<u64>,
+}
+
+/// What a change that a message names is to a reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// One that it may name, with everybody who was in the room.
+    Roster(RosterHash),
+    /// One before the reader came in, who has only just come.
+    BeforeOneself,
+    /// One from too long ago.
+    Stale,
+    /// One that is none.
+    Unknown,
+}
+
+impl Roster {
+    /// The room at one's own joining: everybody is known, and oneself is among them.
+    ///
+    /// # Errors
+    /// [`BadRoster`] if not.
+    pub fn new(welcome: &Welcome, own: Session, server: Fingerprint, people: &People) -> Result<Self, BadRoster> {
+        let known = |session: &Session| *session == own || people.has_met(*session);
+        if !welcome.sessions.iter().all(known) {
+            return Err(BadRoster::Stranger);
+        }
+        let mut members = welcome.sessions.clone();
+        members.sort_unstable();
+        let count = members.len();
+        members.dedup();
+        if members.len() < count || !members.contains(&own) || welcome.change < count as u64 {
+            return Err(BadRoster::Member);
+        }
+        let mut roster = Self {
+            server,
+            room: welcome.room.to_string(),
+            change: welcome.change,
+            members,
+            history: VecDeque::new(),
+            own_change: welcome.change,
+            own_at: welcome.at,
+        };
+        roster.remember(welcome.at);
+        Ok(roster)
+    }
+
+    /// The room's last change.
+    #[must_use]
+    pub fn change(&self) -> u64 {
+        self.change
+    }
+
+    /// Who is in it now.
+    #[must_use]
+    pub fn hash(&self) -> RosterHash {
+        self.history[0].hash
+    }
+
+    /// Everybody in it, oneself too, in the order of their sessions' bytes.
+    #[must_use]
+    pub fn members(&self) -> &[Session] {
+        &self.members
+    }
+
+    /// Whether somebody is in it.
+    #[must_use]
+    pub fn has(&self, session: Session) -> bool {
+        self.members.binary_search(&session).is_ok()
+    }
+
+    /// What `change` is, in a message that came at `at` (milliseconds since 1970, by the server's clock).
+    #[must_use]
+    pub fn named(&self, change: u64, at: u64) -> Named {
+        if change < self.own_change {
+            let just_come = at <= self.own_at.saturating_add(JUST_COME);
+            return if just_come { Named::BeforeOneself } else { Named::Stale };
+        }
+        let past = self.history.iter().find(|past| past.change == change);
+        match past.filter(|past| past.replaced.is_none_or(|when| at <= when.saturating_add(STALE_AFTER))) {
+            Some(past) => Named::Roster(past.hash),
+            None if change > self.change => Named::Unknown,
+            None => Named::Stale,
+        }
+    }
+
+    /// Somebody has come in, at `at`.
+    ///
+    /// # Errors
+    /// [`BadRoster`] if that does not add up.
+    pub fn joined(&mut self, session: Session, change: u64, at: u64) -> Result<(), BadRoster> {
+        self.count(change)?;
+        let place = self.members.binary_search(&session).err().ok_or(BadRoster::Member)?;
+        self.members.insert(place, session);
+        self.remember(at);
+        Ok(())
+    }
+
+    /// Somebody is no longer in it, since `at`.
+    ///
+    /// # Errors
+    /// [`BadRoster`] if that does not add up.
+    pub fn left(&mut self, session: Session, change: u64, at: u64) -> Result<(), BadRoster> {
+        self.count(change)?;
+        let place = self.members.binary_search(&session).map_err(|_| BadRoster::Member)?;
+        self.members.remove(place);
+        self.remember(at);
+        Ok(())
+    }
+
+    fn count(&mut self, told: u64) -> Result<(), BadRoster> {
+        match self.change.checked_add(1) {
+            Some(due) if due == told => {
+                self.change = told;
+                Ok(())
+            }
+            due => Err(BadRoster::Change { told, due: due.unwrap_or(u64::MAX) }),
+        }
+    }
+
+    /// The members are as they are since `at`.
+    fn remember(&mut self, at: u64) {
+        if let Some(last) = self.history.front_mut() {
+            last.replaced = Some(at);
+        }
+        let hash = RosterHash::new(self.server, &self.room, self.change, self.members.iter().map(|member| &member.0));
+        self.history.push_front(Past { change: self.change, hash, replaced: None });
+        self.history.truncate(1 + CHANGES_BACK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::message::Person;
+    use crate::chat::name::{Name, RoomName};
+    use crate::secure::credential::UnixSeconds;
+
+    const OWN: Session = Session([1; 32]);
+    const SERVER: Fingerprint = Fingerprint([9; 32]);
+
+    /// Nobody, and somebody whose credential does not hold.
+    fn people() -> (People, Session) {
+        let mut people = People::new(OWN, &Name::parse("Ira").unwrap(), Fingerprint([1; 32]), false);
+        let person = Person { spki: Vec::new(), credential: b"none".to_vec(), signature: Vec::new() };
+        people.meet(&person, UnixSeconds(0)).unwrap();
+        let presented = crate::secure::credential::Presented { spki: &[], credential: b"none", signature: &[] };
+        (people, Session(presented.session()))
+    }
+
+    fn welcome(sessions: &[Session], change: u64) -> Welcome {
+        Welcome {
+            room: RoomName::lobby(),
+            sessions: sessions.to_vec(),
+            change,
+            resumed: false,
+            cursor: 1,
+            at: 0,
+            notice: String::new(),
+            longest_text: 4_096,
+        }
+    }
+
+    #[test]
+    fn each_change_follows_the_last_and_adds_up() {
+        let (people, other) = people();
+        let roster = || Roster::new(&welcome(&[OWN], 4), OWN, SERVER, &people).unwrap();
+        assert_eq!(roster().joined(other, 5, 0), Ok(()));
+        assert_eq!(roster().joined(other, 6, 0), Err(BadRoster::Change { told: 6, due: 5 }), "one was hidden");
+        assert_eq!(roster().joined(other, 4, 0), Err(BadRoster::Change { told: 4, due: 5 }), "one was told twice");
+        assert_eq!(roster().joined(OWN, 5, 0), Err(BadRoster::Member));
+        assert_eq!(roster().left(other, 5, 0), Err(BadRoster::Member));
+        let mut full = roster();
+        full.joined(other, 5, 0).unwrap();
+        assert_eq!((full.left(other, 6, 0), full.has(other), full.change()), (Ok(()), false, 6));
+    }
+
+    #[test]
+    fn a_welcome_names_oneself_and_nobody_unknown_or_twice() {
+        let (people, _) = people();
+        let refused =
+            |sessions: &[Session], change| Roster::new(&welcome(sessions, change), OWN, SERVER, &people).unwrap_err();
+        assert_eq!(refused(&[], 1), BadRoster::Member);
+        assert_eq!(refused(&[OWN, Session([2; 32])], 2), BadRoster::Stranger);
+        assert_eq!(refused(&[OWN, OWN], 2), BadRoster::Member);
+        assert_eq!(refused(&[OWN], 0), BadRoster::Member);
+    }
+
+    #[test]
+    fn a_message_may_name_a_change_of_the_last_minute_and_none_before_oneself() {
+        let (people, other) = people();
+        let mut roster = Roster::new(&welcome(&[OWN], 4), OWN, SERVER, &people).unwrap();
+        let alone = roster.hash();
+        roster.joined(other, 5, 1_000).unwrap();
+        assert_ne!(alone, roster.hash());
+        assert_eq!(roster.named(5, 1_000_000), Named::Roster(roster.hash()), "the present one, however old");
+        assert_eq!(roster.named(4, 66_000), Named::Roster(alone));
+        assert_eq!(roster.named(4, 66_001), Named::Stale);
+        assert_eq!(roster.named(6, 1_000), Named::Unknown);
+        assert_eq!([roster.named(3, 60_000), roster.named(3, 60_001)], [Named::BeforeOneself, Named::Stale]);
+        for change in 0..16 {
+            roster.left(other, 6 + 2 * change, 1_000).unwrap();
+            roster.joined(other, 7 + 2 * change, 1_000).unwrap();
+        }
+        assert_ne!(roster.named(5, 1_000), Named::Stale, "32 back");
+        assert_eq!(roster.named(4, 1_000), Named::Stale, "33 back");
+    }
+}

@@ -1,0 +1,266 @@
+//! What happens in the room, and what others say: opened only if all of it holds, and shown only then. PROTOCOL.md §7.
+
+use super::super::notices;
+use super::super::people::{MOST_MET, Present};
+use super::super::roster::{BadRoster, Named};
+use super::super::view::{Manner, Shown};
+use super::{Broken, Files, Id, Session};
+use crate::chat::Moment;
+use crate::chat::message::{Event, LeftReason};
+use crate::chat::name::{Name, RoomName, Text};
+use crate::secure::e2e::Refused;
+use crate::secure::e2e::boxed::{OpenedBox, Purpose, SignedBox};
+use crate::secure::e2e::letter::SignedLetter;
+use crate::secure::e2e::sender_key::{Reading, SharedKey, SignedEnvelope};
+use crate::secure::e2e::text::{Kind, Said};
+use crate::store::known_users::Acquaintance;
+
+impl Session {
+    pub(super) fn happened(
+        &mut self,
+        at: u64,
+        event: Event,
+        now: Moment,
+        files: &mut Files,
+        shown: &mut Vec<Shown>,
+    ) -> Result<(), Broken> {
+        if self.inside.is_none() {
+            return Err(Broken::Unasked("an event"));
+        }
+        self.is_due(&event)?;
+        match event {
+            Event::Said { session, change, envelope, .. } => self.said(session, change, &envelope, at, shown),
+            Event::Whispered { session, boxed } => self.whispered(session, &boxed, at, shown),
+            Event::Shared { session, boxed } => self.shared(session, &boxed, shown),
+            Event::Joined { session, change, .. } => self.joined(session, change, at, files, shown)?,
+            Event::Left { session, change, reason, .. } => self.left(session, change, reason, at, shown)?,
+            Event::Notice(text) => shown.push(Shown::quoted("[server] ", &text)),
+            Event::Letter(letter) => {
+                let letter = self.letter(&letter, at, now, files, shown);
+                shown.push(letter);
+            }
+            Event::Unknown => {}
+        }
+        Ok(())
+    }
+
+    /// Whether an event is about a room one is in, and somebody whom the server has told of.
+    fn is_due(&self, event: &Event) -> Result<(), Broken> {
+        let (room, session) = match event {
+            Event::Said { room, session, .. }
+            | Event::Joined { room, session, .. }
+            | Event::Left { room, session, .. } => (Some(room), session),
+            Event::Whispered { session, .. } | Event::Shared { session, .. } => (None, session),
+            Event::Notice(_) | Event::Letter(_) | Event::Unknown => return Ok(()),
+        };
+        if room.is_some_and(|room: &RoomName| *room != self.room) {
+            return Err(Broken::Unasked("an event"));
+        }
+        if *session != self.id && !self.people.has_met(*session) {
+            return Err(BadRoster::Stranger.into());
+        }
+        Ok(())
+    }
+
+    fn joined(
+        &mut self,
+        session: Id,
+        change: u64,
+        at: u64,
+        files: &mut Files,
+        shown: &mut Vec<Shown>,
+    ) -> Result<(), Broken> {
+        if let Some(inside) = &mut self.inside {
+            inside.roster.joined(session, change, at)?;
+            inside.speaking.more_may_read();
+            // Who has gone is remembered as long as their credential could come back.
+            if inside.readings.len() > MOST_MET {
+                inside.readings.retain(|session, _| self.people.has_met(*session));
+            }
+            inside.readings.entry(session).or_insert_with(Reading::from_the_first);
+        }
+        self.outbox.room_changed();
+        let before = shown.len();
+        self.come_in(&[session], files, shown)?;
+        if let Some(present) = self.people.get(session) {
+            shown.insert(before, Shown::Joined(present.name.clone()));
+        }
+        Ok(())
+    }
+
+    fn left(
+        &mut self,
+        session: Id,
+        change: u64,
+        reason: LeftReason,
+        at: u64,
+        shown: &mut Vec<Shown>,
+    ) -> Result<(), Broken> {
+        if let Some(inside) = &mut self.inside {
+            inside.roster.left(session, change, at)?;
+            inside.speaking.left(session);
+            if let Some(reading) = inside.readings.get_mut(&session) {
+                reading.end();
+            }
+        }
+        self.outbox.room_changed();
+        if let Some(present) = self.people.get(session) {
+            shown.push(Shown::Left(present.name.clone()));
+        }
+        if session == self.id && !self.leaving {
+            shown.push(Shown::Remark(notices::put_out(&self.room, reason)));
+        }
+        self.people.go(session);
+        Ok(())
+    }
+
+    fn said(&mut self, session: Id, change: u64, envelope: &[u8], at: u64, shown: &mut Vec<Shown>) {
+        let Some(inside) = &mut self.inside else {
+            return;
+        };
+        if !inside.roster.has(session) {
+            shown.push(Shown::Remark(notices::said_from_outside(&self.people.last_name(session))));
+            return;
+        }
+        // Nothing is shown of somebody who is shunned, nor of oneself: one's own words come from nobody else.
+        let Some(Present { name, keys, .. }) = self.people.get(session) else {
+            return;
+        };
+        let reading = inside.readings.entry(session).or_default();
+        let roster = match inside.roster.named(change, at) {
+            Named::Roster(hash) => hash,
+            // It was written before one came, for those who were there.
+            Named::BeforeOneself if inside.were_there.contains(&session) && !reading.has_begun() => return,
+            Named::BeforeOneself | Named::Stale | Named::Unknown => {
+                shown.push(Shown::Remark(notices::said_for_another_roster(name)));
+                return;
+            }
+        };
+        let opened = SignedEnvelope::verify(envelope, keys, self.own.server, self.room.as_str(), roster)
+            .and_then(|envelope| reading.open(&envelope));
+        match opened {
+            Err(why) => shown.push(Shown::Remark(notices::said_refused(name, why))),
+            Ok(opened) => {
+                shown.extend(notices::gap(opened.missing, name).map(Shown::Remark));
+                shown.push(message(
+                    "A message",
+                    Manner::Said,
+                    name,
+                    at,
+                    self.longest_text,
+                    Said::unpad(&opened.padded),
+                ));
+            }
+        }
+    }
+
+    fn whispered(&mut self, session: Id, boxed: &[u8], at: u64, shown: &mut Vec<Shown>) {
+        let Some((name, opened)) = self.open_box(session, boxed, Purpose::Whisper, shown) else {
+            return;
+        };
+        shown.push(message("A whisper", Manner::WhisperFrom, &name, at, self.longest_text, Said::unpad(&opened.text)));
+        self.last_whisper = Some(name);
+    }
+
+    fn shared(&mut self, session: Id, boxed: &[u8], shown: &mut Vec<Shown>) {
+        let Some((name, opened)) = self.open_box(session, boxed, Purpose::Key, shown) else {
+            return;
+        };
+        let taken = SharedKey::parse(&opened.text).and_then(|key| match &mut self.inside {
+            Some(inside) if key.room() == self.room.as_str() && inside.roster.has(session) => {
+                inside.readings.entry(session).or_default().take(key)
+            }
+            // For a room that one is not in.
+            _ => Err(Refused::Malformed),
+        });
+        match taken {
+            Ok(missing) => shown.extend(notices::gap(missing, &name).map(Shown::Remark)),
+            Err(why) => shown.push(Shown::Remark(notices::box_refused("a key", &name, why))),
+        }
+    }
+
+    /// Opens what somebody who is here has sent to oneself alone.
+    fn open_box(
+        &mut self,
+        session: Id,
+        boxed: &[u8],
+        purpose: Purpose,
+        shown: &mut Vec<Shown>,
+    ) -> Option<(Name, OpenedBox)> {
+        let what = match purpose {
+            Purpose::Whisper => "a whisper",
+            Purpose::Key => "a key",
+        };
+        if !self.inside.as_ref().is_some_and(|inside| inside.roster.has(session)) {
+            shown.push(Shown::Remark(notices::said_from_outside(&self.people.last_name(session))));
+            return None;
+        }
+        let (name, keys) = self.people.get(session).map(|present| (present.name.clone(), present.keys.clone()))?;
+        let own = &self.own;
+        let counts = self.people.boxes(session)?;
+        let opened = SignedBox::verify(boxed, &own.credential, &keys, own.server, purpose)
+            .and_then(|signed| signed.open(&own.credential, counts));
+        match opened {
+            Ok(opened) => {
+                shown.extend(notices::box_gap(opened.missing, &name).map(Shown::Remark));
+                Some((name, opened))
+            }
+            Err(why) => {
+                shown.push(Shown::Remark(notices::box_refused(what, &name, why)));
+                None
+            }
+        }
+    }
+
+    /// Reads a letter: who wrote it and that it is new is known, and on disk, before RSA opens anything.
+    fn letter(&mut self, letter: &[u8], at: u64, now: Moment, files: &mut Files, shown: &mut Vec<Shown>) -> Shown {
+        let own = &self.own;
+        // But for one that could not be noted, none would be better the next time.
+        self.seen.due = true;
+        let letter = match SignedLetter::verify(letter, own.fingerprint(), own.server, now.at) {
+            Ok(letter) => letter,
+            Err(why) => return Shown::Remark(notices::letter_refused(why)),
+        };
+        let (from, Ok(name)) = (letter.from(), Name::parse(letter.name())) else {
+            return Shown::Remark(notices::letter_refused(Refused::Malformed.into()));
+        };
+        let is_new = match files.users.judge(&name, from) {
+            Acquaintance::Changed { known, line } => {
+                let refused = notices::letter_from_changed(&name, known, from, files.users.path(), line);
+                return Shown::Remark(refused);
+            }
+            Acquaintance::LooksLike { .. } => return Shown::Remark(notices::letter_from_look_alike(&name)),
+            _ if self.people.is_taken(&name, from) => return Shown::Remark(notices::letter_from_look_alike(&name)),
+            acquaintance => acquaintance == Acquaintance::New,
+        };
+        let new = [(name.clone(), from)];
+        let kept = if is_new { files.users.keep(&new) } else { Ok(()) };
+        match kept.and_then(|()| files.letters.admit(from, letter.id(), now.at / 1_000)) {
+            Err(why) => {
+                // A later one's cursor would confirm it too.
+                self.seen.withheld = true;
+                return Shown::Remark(notices::letter_not_kept(&name, &why));
+            }
+            Ok(false) => return Shown::Remark(notices::letter_again(&name)),
+            Ok(true) if is_new => shown.extend(notices::first_contact(&new, files.users.path()).map(Shown::Remark)),
+            Ok(true) => {}
+        }
+        match letter.open(&mut rand::rng(), &own.identity) {
+            Err(why) => Shown::Remark(notices::box_refused("a letter", &name, why)),
+            Ok(said) => {
+                self.last_whisper = Some(name.clone());
+                message("A letter", Manner::LetterFrom, &name, at, self.longest_text, Ok(said))
+            }
+        }
+    }
+}
+
+/// Something that was opened, as it is shown.
+fn message(what: &str, manner: Manner, name: &Name, at: u64, longest: usize, said: Result<Said, Refused>) -> Shown {
+    match said.map(|said| (Text::parse(&said.text, longest), said)) {
+        Ok((Ok(text), Said { sent_at, kind, .. })) => {
+            Shown::Message { sent_at, at, manner, name: name.clone(), text, is_action: kind == Kind::Action }
+        }
+        _ => Shown::Remark(notices::unreadable(what, name)),
+    }
+}

@@ -1,0 +1,88 @@
+//! Letters on their way out: whose a name is, is asked first. PROTOCOL.md §6 "Lookup", §7 "Letter".
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::super::notices;
+use crate::chat::message::ErrorCode;
+use crate::chat::name::{Name, Text};
+use crate::secure::identity::Fingerprint;
+
+/// A Lookup that came too fast is tried again after this.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Letters whose reader's key is yet to be told.
+#[derive(Debug, Default)]
+pub(super) struct Letters {
+    waiting: VecDeque<Pending>,
+    asked: VecDeque<Pending>,
+    not_before: Option<Instant>,
+}
+
+/// A letter.
+#[derive(Debug)]
+pub(super) struct Pending {
+    /// To whom, by name.
+    pub(super) name: Name,
+    /// And by the key that is known.
+    pub(super) fingerprint: Fingerprint,
+    /// What.
+    pub(super) text: Text,
+    /// When, in milliseconds since 1970.
+    pub(super) sent_at: u64,
+}
+
+impl Letters {
+    pub(super) fn push(&mut self, pending: Pending) {
+        self.waiting.push_back(pending);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len() + self.asked.len()
+    }
+
+    /// The next name to ask for.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<Name> {
+        if self.not_before.is_some_and(|when| now < when) {
+            return None;
+        }
+        let pending = self.waiting.pop_front()?;
+        let name = pending.name.clone();
+        self.asked.push_back(pending);
+        Some(name)
+    }
+
+    /// The letter whose Lookup is answered now, if it is one for this name.
+    pub(super) fn found(&mut self, name: &Name) -> Option<Pending> {
+        self.asked.pop_front().filter(|asked| asked.name == *name)
+    }
+
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        self.not_before.filter(|_| !self.waiting.is_empty())
+    }
+
+    /// An Error with n 0, which answers the first Lookup that has no answer.
+    pub(super) fn not_found(&mut self, code: ErrorCode, now: Instant) -> NotFound {
+        match self.asked.pop_front() {
+            None => NotFound::NotAsked,
+            Some(pending) if code == ErrorCode::Wait => {
+                self.not_before = Some(now + PAUSE);
+                self.waiting.push_front(pending);
+                NotFound::ComesAgain
+            }
+            Some(Pending { name, text, .. }) => {
+                NotFound::Lost(notices::not_delivered(&format!("this server knows nobody named {name}"), &text))
+            }
+        }
+    }
+}
+
+/// What becomes of a Lookup that was not answered with a key.
+pub(super) enum NotFound {
+    /// There was none.
+    NotAsked,
+    /// It was too fast, and comes again by itself.
+    ComesAgain,
+    /// The letter is not sent, and the user is told.
+    Lost(String),
+}

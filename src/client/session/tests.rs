@@ -1,0 +1,391 @@
+//! Sessions and the server's rules together, without sockets: every order in which messages can be under way.
+//!
+//! What is claimed: everybody reads exactly what was said while they were in, in one order, once; whispers reach their
+//! reader, once; and nothing is told of that is no fault.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::chat::hall::{Asks, Effect, Hall, Limits, Newcomer, Verdict};
+use crate::chat::message::{Event, Person};
+use crate::chat::pace::Pace;
+use crate::chat::{Conn, RoomId};
+use crate::client::view::Manner;
+use crate::secure::credential::Presented;
+use crate::secure::e2e::text::Kind;
+
+const NOW: u64 = 1_700_000_000_000;
+const SERVER: Fingerprint = Fingerprint([7; 32]);
+
+fn pem(which: usize) -> &'static str {
+    [include_str!("../../../tests/vectors/keys/user_a.pem"), include_str!("../../../tests/vectors/keys/user_b.pem")]
+        [which % 2]
+}
+
+/// One's keys, and what one knows of others, for all worlds: everybody has met everybody.
+static FOLDERS: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
+
+/// Somebody, on their way into the room, in it, or out of it again.
+struct Somebody {
+    name: Name,
+    folder: std::path::PathBuf,
+    here: Option<Here>,
+}
+
+struct Here {
+    conn: Conn,
+    session: Session,
+    files: Files,
+    newcomer: Option<Newcomer>,
+    up: VecDeque<ToServer>,
+    down: VecDeque<ToClient>,
+    read: Vec<String>,
+    /// What they should have read by now, if everything under way had come.
+    due: Vec<String>,
+    whispers: Vec<String>,
+    whispers_due: Vec<String>,
+    joined_at: u64,
+    said: usize,
+    accepted: Vec<String>,
+    leaving: bool,
+}
+
+struct World {
+    hall: Hall,
+    tick: Instant,
+    late: Duration,
+    everybody: Vec<Somebody>,
+    inside: HashMap<RoomId, Vec<Conn>>,
+    conns: u64,
+    texts: usize,
+    faults: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Join(usize),
+    Leave(usize),
+    Lose(usize),
+    Say(usize),
+    Whisper(usize, usize),
+    /// The server takes so many messages from them.
+    Up(usize, usize),
+    /// They take so many messages from the server.
+    Down(usize, usize),
+    /// A minute passes: what was signed before it is signed for a roster that is stale.
+    Minute,
+}
+
+fn steps(people: usize) -> impl Strategy<Value = Vec<Step>> {
+    let who = move || 0..people;
+    let step = prop_oneof![
+        6 => who().prop_map(Step::Join),
+        1 => who().prop_map(Step::Leave),
+        1 => who().prop_map(Step::Lose),
+        8 => who().prop_map(Step::Say),
+        3 => (who(), who()).prop_map(|(from, to)| Step::Whisper(from, to)),
+        16 => (who(), 1..8_usize).prop_map(|(who, count)| Step::Up(who, count)),
+        16 => (who(), 1..16_usize).prop_map(|(who, count)| Step::Down(who, count)),
+        1 => Just(Step::Minute),
+    ];
+    proptest::collection::vec(step, 20..400)
+}
+
+impl World {
+    fn new(people: usize, limits: Limits) -> Self {
+        let everybody = (0..people)
+            .map(|number| {
+                let name = Name::parse(&format!("person-{number}")).unwrap();
+                let folder = FOLDERS.path().join(name.as_str());
+                Somebody { name, folder, here: None }
+            })
+            .collect();
+        let (hall, tick) = (Hall::new(limits), Instant::now());
+        let (inside, faults) = (HashMap::new(), Vec::new());
+        Self { hall, tick, late: Duration::ZERO, everybody, inside, conns: 0, texts: 0, faults }
+    }
+
+    fn now(&self) -> Moment {
+        Moment { at: NOW + u64::try_from(self.late.as_millis()).unwrap(), tick: self.tick + self.late }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Join(who) => self.join(who),
+            Step::Leave(who) => self.leave(who),
+            Step::Lose(who) => self.lose(who),
+            Step::Say(who) => self.say(who),
+            Step::Whisper(from, to) => self.whisper(from, to),
+            Step::Up(who, count) => _ = (0..count).all(|_| self.up(who)),
+            Step::Down(who, count) => _ = (0..count).all(|_| self.down(who)),
+            Step::Minute => self.late += Duration::from_secs(61),
+        }
+    }
+
+    fn join(&mut self, who: usize) {
+        if self.everybody[who].here.is_some() {
+            return;
+        }
+        self.conns += 1;
+        let (conn, name) = (Conn(self.conns), self.everybody[who].name.clone());
+        let identity = Identity::from_pem(pem(who), None).unwrap();
+        let credential = OwnCredential::for_user(&mut rand::rng(), &identity, name.as_str(), UnixSeconds(NOW / 1_000));
+        let Presented { spki, credential: bytes, signature } = credential.presented();
+        let person = Person { spki: spki.to_vec(), credential: bytes.to_vec(), signature: signature.to_vec() };
+        let newcomer = Newcomer {
+            conn,
+            name: name.clone(),
+            owner: identity.public().fingerprint().0,
+            session: Id(credential.session()),
+            person: ToClient::Person(person).encode().into(),
+            spki: spki.into(),
+        };
+        let own = Own { name, identity, credential, server: SERVER, verified_only: false };
+        let folder = &self.everybody[who].folder;
+        let files = Files { users: KnownUsers::open(folder, SERVER).unwrap(), letters: LettersSeen::in_folder(folder) };
+        let (session, join) = Session::join(own, RoomName::lobby());
+        self.everybody[who].here = Some(Here {
+            conn,
+            session,
+            files,
+            newcomer: Some(newcomer),
+            up: [join].into(),
+            down: VecDeque::new(),
+            read: Vec::new(),
+            due: Vec::new(),
+            whispers: Vec::new(),
+            whispers_due: Vec::new(),
+            joined_at: u64::MAX,
+            said: 0,
+            accepted: Vec::new(),
+            leaving: false,
+        });
+    }
+
+    /// Leaves, once everything said is delivered; until then it is only meant to.
+    fn leave(&mut self, who: usize) {
+        if let Some(here) = self.everybody[who].here.as_mut().filter(|here| here.joined_at < u64::MAX)
+            && !here.leaving
+            && here.session.undelivered() == 0
+        {
+            here.leaving = true;
+            let leave = here.session.leave();
+            here.up.push_back(leave);
+        }
+    }
+
+    fn lose(&mut self, who: usize) {
+        if let Some(here) = self.everybody[who].here.take() {
+            let (now, mut effects) = (self.now(), Vec::new());
+            self.hall.lost(here.conn, now, &mut effects);
+            self.carry_out(effects);
+        }
+    }
+
+    fn say(&mut self, who: usize) {
+        self.texts += 1;
+        let (text, now) = (format!("text {}", self.texts), self.now());
+        if let Some(here) = self.everybody[who].here.as_mut().filter(|here| !here.leaving && here.session.has_room()) {
+            here.session.say(Kind::Text, &text, now).unwrap();
+            here.accepted.push(text);
+        }
+        self.send(who);
+    }
+
+    fn whisper(&mut self, from: usize, to: usize) {
+        self.texts += 1;
+        let (text, now, to) = (format!("whisper {}", self.texts), self.now(), self.everybody[to].name.clone());
+        if let Some(here) = self.everybody[from].here.as_mut().filter(|here| !here.leaving) {
+            // To somebody who is away it would be a letter, and to oneself nothing.
+            if here.session.people.find(&to).is_some() {
+                here.session.whisper(&to, &text, now, &here.files).unwrap();
+            }
+        }
+        self.send(from);
+    }
+
+    /// Sends what is due.
+    fn send(&mut self, who: usize) {
+        let now = self.now();
+        if let Some(here) = &mut self.everybody[who].here {
+            let mut shown = Vec::new();
+            while let Some(message) = here.session.take_due(now, &mut shown) {
+                here.up.push_back(message);
+            }
+        }
+    }
+
+    /// The server takes one message. Gives whether there was one.
+    fn up(&mut self, who: usize) -> bool {
+        let now = self.now();
+        let Some((here, message)) =
+            self.everybody[who].here.as_mut().and_then(|here| here.up.pop_front().map(|message| (here, message)))
+        else {
+            return false;
+        };
+        let (conn, mut effects) = (here.conn, Vec::new());
+        if let Some(newcomer) = here.newcomer.take() {
+            let verdict = self.hall.arrive(newcomer, &Asks::First(message), now, &mut effects);
+            assert_eq!(verdict, Verdict::Admitted);
+        } else {
+            self.hall.receive(conn, message, now, &mut effects);
+        }
+        self.carry_out(effects);
+        true
+    }
+
+    /// They take one message. Gives whether there was one.
+    fn down(&mut self, who: usize) -> bool {
+        let now = self.now();
+        let Some((here, message)) =
+            self.everybody[who].here.as_mut().and_then(|here| here.down.pop_front().map(|message| (here, message)))
+        else {
+            return false;
+        };
+        let mut shown = Vec::new();
+        let progress = here.session.receive(message, now, &mut here.files, &mut shown);
+        for item in shown {
+            match item {
+                Shown::Message { manner: Manner::Said, text, .. } => here.read.push(text.as_written().to_owned()),
+                Shown::Message { manner: Manner::WhisperFrom, text, .. } => {
+                    here.whispers.push(text.as_written().to_owned());
+                }
+                Shown::Remark(remark) if !remark.contains("First contact") && !remark.contains("has just gone") => {
+                    self.faults.push(format!("{who} is told: {remark}"));
+                }
+                _ => {}
+            }
+        }
+        match progress {
+            Ok(Progress::Bye(ByeReason::Left)) => self.everybody[who].here = None,
+            Ok(Progress::Goes | Progress::Welcomed) => {}
+            other => self.faults.push(format!("{who}: {other:?}")),
+        }
+        self.send(who);
+        true
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Tell(conn, bytes) => self.tell(conn, &bytes),
+                Effect::Post(room, entry) => {
+                    for conn in self.inside.get(&room).cloned().unwrap_or_default() {
+                        if entry.except != Some(conn) {
+                            self.tell(conn, &entry.bytes);
+                        }
+                    }
+                    self.note_said(room, &entry.bytes, entry.except);
+                }
+                Effect::Enter(conn, room, _) => self.inside.entry(room).or_default().push(conn),
+                Effect::Exit(conn, room, _) => self.inside.entry(room).or_default().retain(|other| *other != conn),
+                Effect::End(_) | Effect::Note(_) => {}
+            }
+        }
+    }
+
+    fn tell(&mut self, conn: Conn, bytes: &[u8]) {
+        let Some(here) = self.at(conn) else {
+            return;
+        };
+        for message in ToClient::parse_all(bytes).unwrap() {
+            match &message {
+                ToClient::Welcome(welcome) => here.joined_at = welcome.change,
+                ToClient::Event { event: Event::Whispered { .. }, .. } => here.whispers_due.push(String::new()),
+                _ => {}
+            }
+            here.down.push_back(message);
+        }
+    }
+
+    /// Something was accepted: everybody who is in, and was when it was signed, is to read it.
+    fn note_said(&mut self, room: RoomId, bytes: &[u8], speaker: Option<Conn>) {
+        let parsed = ToClient::parse_all(bytes).unwrap();
+        let Some(ToClient::Event { event: Event::Said { change, .. }, .. }) = parsed.first() else {
+            return;
+        };
+        let (change, speaker) = (*change, speaker.unwrap());
+        let Some(said) = self.at(speaker).map(|here| {
+            here.said += 1;
+            here.accepted[here.said - 1].clone()
+        }) else {
+            return;
+        };
+        for conn in self.inside.get(&room).cloned().unwrap_or_default() {
+            if let Some(here) = self.at(conn).filter(|here| here.conn != speaker && here.joined_at <= change) {
+                here.due.push(said.clone());
+            }
+        }
+    }
+
+    fn at(&mut self, conn: Conn) -> Option<&mut Here> {
+        self.everybody.iter_mut().filter_map(|somebody| somebody.here.as_mut()).find(|here| here.conn == conn)
+    }
+
+    /// Everything under way comes, and everything said is delivered.
+    fn settle(&mut self) {
+        for _ in 0..10_000 {
+            let mut moved = false;
+            for who in 0..self.everybody.len() {
+                self.send(who);
+                while self.up(who) {
+                    moved = true;
+                }
+            }
+            for who in 0..self.everybody.len() {
+                while self.down(who) {
+                    moved = true;
+                }
+            }
+            let waits =
+                self.everybody.iter().flat_map(|somebody| &somebody.here).any(|here| here.session.undelivered() > 0);
+            if !moved && !waits {
+                return;
+            }
+            self.late += Duration::from_millis(if moved { 1 } else { 200 });
+        }
+        panic!("something is never delivered");
+    }
+}
+
+fn check(people: usize, limits: Limits, steps: &[Step]) -> Result<(), TestCaseError> {
+    let mut world = World::new(people, limits);
+    for who in 0..people / 2 + 1 {
+        world.join(who);
+    }
+    world.settle();
+    for step in steps {
+        world.step(step);
+    }
+    world.settle();
+    prop_assert_eq!(&world.faults, &Vec::<String>::new());
+    for somebody in &world.everybody {
+        if let Some(here) = &somebody.here {
+            prop_assert_eq!(&here.read, &here.due, "{}", somebody.name);
+            prop_assert_eq!(here.whispers.len(), here.whispers_due.len(), "{}", somebody.name);
+            prop_assert_eq!(here.said, here.accepted.len(), "all of {}'s was accepted", somebody.name);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn everybody_reads_what_was_said_while_they_were_in_in_one_order_and_once(
+        (people, steps) in (2..=12_usize).prop_flat_map(|people| (Just(people), steps(people)))
+    ) {
+        check(people, Limits::off(), &steps)?;
+    }
+
+    #[test]
+    fn the_same_where_the_server_slows_people_down(steps in steps(4)) {
+        let slowly = Pace::per_second(3, 5);
+        check(4, Limits { messages: Some(slowly), ..Limits::off() }, &steps)?;
+    }
+}

@@ -1,0 +1,260 @@
+//! `known_users`: which fingerprint each user of each server had when first met. PROTOCOL.md §7 "Who is who".
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::lines::{Change, LinesError, LinesFile};
+use crate::chat::name::Name;
+use crate::secure::identity::Fingerprint;
+
+/// So many users of one server are kept: a server that invents people is not to fill what others need.
+const MOST: usize = 10_000;
+
+/// What is known of somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Acquaintance {
+    /// Nothing.
+    New,
+    /// They are who they were; and whether the user has compared fingerprints.
+    Known {
+        /// Whether.
+        verified: bool,
+    },
+    /// They have another key than they had.
+    Changed {
+        /// Who they were.
+        known: Fingerprint,
+        /// The line that says so, from 1.
+        line: usize,
+    },
+    /// Somebody else has a name that looks like theirs.
+    LooksLike {
+        /// Whose.
+        name: Name,
+        /// The line that says so, from 1.
+        line: usize,
+    },
+}
+
+/// Somebody who is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownUser {
+    /// Who they are.
+    pub fingerprint: Fingerprint,
+    /// Whether the user has compared fingerprints.
+    pub verified: bool,
+    line: usize,
+}
+
+/// The users of one server, and the file they are kept in, in the folder of the keys.
+#[derive(Debug)]
+pub struct KnownUsers {
+    file: LinesFile,
+    server: Fingerprint,
+    known: HashMap<Name, KnownUser>,
+    looks: HashMap<String, Vec<Name>>,
+    /// How long the file was when it was last looked at, in bytes, and how many lines it had.
+    seen: (usize, usize),
+}
+
+/// A line of the file.
+struct Line {
+    server: Fingerprint,
+    name: Name,
+    fingerprint: Fingerprint,
+    verified: bool,
+}
+
+impl Line {
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_whitespace();
+        let (server, name, fingerprint) = (words.next()?, words.next()?, words.next()?);
+        let verified = match words.next() {
+            None => false,
+            Some("verified") => true,
+            Some(_) => return None,
+        };
+        let (server, fingerprint) = (server.parse().ok()?, fingerprint.parse().ok()?);
+        let line = Self { server, name: Name::parse(name).ok()?, fingerprint, verified };
+        words.next().is_none().then_some(line)
+    }
+}
+
+impl KnownUsers {
+    /// Reads the file in this folder; it need not be there.
+    ///
+    /// # Errors
+    /// [`LinesError`] if it cannot be read, or not be understood.
+    pub fn open(folder: &Path, server: Fingerprint) -> Result<Self, LinesError> {
+        let file = LinesFile::new(folder.join("known_users"), "SHA256:…(server) name SHA256:… [verified]");
+        let text = file.read()?;
+        let mut users = Self { file, server, known: HashMap::new(), looks: HashMap::new(), seen: (0, 0) };
+        users.take_in(&text)?;
+        Ok(users)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// What is known of somebody who goes by this name and has this key.
+    #[must_use]
+    pub fn judge(&self, name: &Name, fingerprint: Fingerprint) -> Acquaintance {
+        if let Some(known) = self.known.get(name) {
+            let KnownUser { fingerprint: was, verified, line } = *known;
+            let same = was == fingerprint;
+            return if same { Acquaintance::Known { verified } } else { Acquaintance::Changed { known: was, line } };
+        }
+        let mut alike = name.skeletons().into_iter().filter_map(|look| self.looks.get(&look)).flatten();
+        let other = alike.find(|other| self.known[*other].fingerprint != fingerprint);
+        other.map_or(Acquaintance::New, |other| Acquaintance::LooksLike {
+            name: other.clone(),
+            line: self.known[other].line,
+        })
+    }
+
+    /// Somebody who is known by this name, or by one that could be taken for it.
+    #[must_use]
+    pub fn find(&self, name: &Name) -> Option<(&Name, KnownUser)> {
+        let alike = || name.skeletons().into_iter().find_map(|look| self.looks.get(&look)?.first());
+        let found = if self.known.contains_key(name) { self.known.get_key_value(name) } else { None };
+        found.or_else(|| self.known.get_key_value(alike()?)).map(|(name, known)| (name, *known))
+    }
+
+    /// Keeps people who are new, durably. Whoever another process has kept meanwhile is judged by that from now on.
+    ///
+    /// # Errors
+    /// [`LinesError`] if the file cannot be written, or not be understood.
+    pub fn keep(&mut self, new: &[(Name, Fingerprint)]) -> Result<(), LinesError> {
+        let file = self.file.clone();
+        let added = file.change(|text| {
+            if text.len() != self.seen.0 {
+                self.take_in(text)?;
+            }
+            if self.known.len() + new.len() > MOST {
+                return Err(self.file.full("10,000 users of this server"));
+            }
+            let unknown = new.iter().filter(|(name, fingerprint)| self.judge(name, *fingerprint) == Acquaintance::New);
+            let line = |(name, fingerprint): &(Name, Fingerprint)| format!("{} {name} {fingerprint}\n", self.server);
+            let lines = unknown.map(line).collect::<Vec<_>>().concat();
+            let text = format!("{text}{}{lines}", if text.is_empty() || text.ends_with('\n') { "" } else { "\n" });
+            Ok((if lines.is_empty() { Change::Nothing } else { Change::Append(lines) }, text))
+        })?;
+        self.take_in_from(&added)
+    }
+
+    /// Marks somebody as verified, durably. Gives whether it is somebody who is known.
+    ///
+    /// # Errors
+    /// [`LinesError`] if the file cannot be written, or not be understood.
+    pub fn verify(&mut self, name: &Name, fingerprint: Fingerprint) -> Result<bool, LinesError> {
+        let file = self.file.clone();
+        let text = file.change(|text| {
+            self.take_in(text)?;
+            let found = self.known.get(name).filter(|known| known.fingerprint == fingerprint).copied();
+            let Some(KnownUser { line, verified: false, .. }) = found else {
+                return Ok((Change::Nothing, text.to_owned()));
+            };
+            let mark =
+                |(index, text): (usize, &str)| format!("{text}{}\n", if index + 1 == line { " verified" } else { "" });
+            let marked = text.lines().enumerate().map(mark).collect::<Vec<_>>().concat();
+            Ok((Change::Replace(marked.clone()), marked))
+        })?;
+        self.take_in(&text)?;
+        Ok(matches!(self.judge(name, fingerprint), Acquaintance::Known { verified: true }))
+    }
+
+    /// Takes the file's text in, all of it.
+    fn take_in(&mut self, text: &str) -> Result<(), LinesError> {
+        (self.known, self.looks, self.seen) = (HashMap::new(), HashMap::new(), (0, 0));
+        self.take_in_from(text)
+    }
+
+    /// Takes in what has been added to the text since it was last looked at.
+    fn take_in_from(&mut self, text: &str) -> Result<(), LinesError> {
+        let (length, lines) = self.seen;
+        let file = self.file.clone();
+        for parsed in file.parse(&text[length..], Line::parse) {
+            let (line, parsed) = parsed?;
+            let new = parsed.server == self.server && !self.known.contains_key(&parsed.name);
+            if new {
+                for look in parsed.name.skeletons() {
+                    self.looks.entry(look).or_default().push(parsed.name.clone());
+                }
+                let Line { fingerprint, verified, .. } = parsed;
+                self.known.insert(parsed.name, KnownUser { fingerprint, verified, line: lines + line });
+            }
+        }
+        self.seen = (text.len(), lines + text[length..].lines().count());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const SERVER: Fingerprint = Fingerprint([1; 32]);
+    const KEY: Fingerprint = Fingerprint([2; 32]);
+    const OTHER: Fingerprint = Fingerprint([3; 32]);
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    #[test]
+    fn who_is_new_is_kept_for_this_server_and_known_from_then_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut users = KnownUsers::open(folder.path(), SERVER).unwrap();
+        assert_eq!(users.judge(&name("Ira"), KEY), Acquaintance::New);
+        users.keep(&[(name("Ira"), KEY), (name("Zoe"), OTHER)]).unwrap();
+        let again = KnownUsers::open(folder.path(), SERVER).unwrap();
+        for users in [&users, &again] {
+            assert_eq!(users.judge(&name("Ira"), KEY), Acquaintance::Known { verified: false });
+            assert_eq!(users.judge(&name("Zoe"), KEY), Acquaintance::Changed { known: OTHER, line: 2 });
+            assert_eq!(users.judge(&name("lra"), OTHER), Acquaintance::LooksLike { name: name("Ira"), line: 1 });
+            assert_eq!(users.judge(&name("ira"), KEY), Acquaintance::New, "the same person, by another name");
+            assert_eq!(users.find(&name("ira")).map(|(name, _)| name.as_str()), Some("Ira"));
+        }
+        let elsewhere = KnownUsers::open(folder.path(), OTHER).unwrap();
+        assert_eq!(elsewhere.judge(&name("Ira"), OTHER), Acquaintance::New, "another server's Ira is another");
+    }
+
+    #[test]
+    fn what_another_process_has_kept_meanwhile_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let [mut one, mut other] = [(); 2].map(|()| KnownUsers::open(folder.path(), SERVER).unwrap());
+        one.keep(&[(name("Ira"), KEY)]).unwrap();
+        other.keep(&[(name("Ira"), OTHER), (name("Zoe"), OTHER)]).unwrap();
+        assert_eq!(other.judge(&name("Ira"), OTHER), Acquaintance::Changed { known: KEY, line: 1 });
+        assert_eq!(other.judge(&name("Zoe"), OTHER), Acquaintance::Known { verified: false });
+        assert_eq!(fs::read_to_string(one.path()).unwrap().lines().count(), 2);
+    }
+
+    #[test]
+    fn a_mark_is_written_into_the_line_and_the_rest_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("known_users");
+        fs::write(&path, format!("# mine\n\n{SERVER} Zoe {OTHER} verified\n{SERVER} Ira {KEY}")).unwrap();
+        let mut users = KnownUsers::open(folder.path(), SERVER).unwrap();
+        assert_eq!(users.verify(&name("Ira"), OTHER).unwrap(), false, "another key");
+        assert!(users.verify(&name("Ira"), KEY).unwrap() && users.verify(&name("Ira"), KEY).unwrap());
+        let expected = format!("# mine\n\n{SERVER} Zoe {OTHER} verified\n{SERVER} Ira {KEY} verified\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+        users.keep(&[(name("Boris"), KEY)]).unwrap();
+        assert_eq!(users.find(&name("Boris")).unwrap().1.line, 5);
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_told_with_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        for bad in ["Ira", "x Ira y", &format!("{SERVER} two words {KEY}"), &format!("{SERVER} Ira {KEY} yes")] {
+            fs::write(folder.path().join("known_users"), format!("\n{bad}\n")).unwrap();
+            let error = KnownUsers::open(folder.path(), SERVER).unwrap_err();
+            assert!(matches!(error, LinesError::BadLine { line: 2, .. }), "{error}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A server that does to its client whatever a test wants, message by message; and members whose credentials are real,
+//! so that what they say is valid until somebody bends it.
+
+pub mod member;
+pub mod stage;
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use cfb_chat::net::channel::{accept, now};
+use cfb_chat::net::tcp::TcpLink;
+use cfb_chat::net::{Link, timespec};
+use cfb_chat::secure::credential::OwnCredential;
+use cfb_chat::secure::identity::{Fingerprint, Identity};
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::PATIENCE;
+use super::folder::{Folder, SERVER, USER_A, USER_B, identity};
+use super::process::Client;
+
+pub use member::{Member, padded};
+pub use stage::Stage;
+
+/// The server itself, and who plays its members. The client has user A's key.
+static OWN: LazyLock<Identity> = LazyLock::new(|| identity(SERVER));
+pub static IRA: LazyLock<Identity> = LazyLock::new(|| {
+    Identity::from_pem(include_str!("../vectors/keys/ira_pbkdf2.pem"), Some("correct horse")).expect("Ira's key")
+});
+pub static MALLORY: LazyLock<Identity> = LazyLock::new(|| identity(USER_B));
+
+/// The client's name.
+pub const CLIENT: &str = "Anna";
+
+pub const MINUTE: u64 = 60_000;
+
+/// A server that waits for its clients.
+pub struct HostileServer {
+    listener: TcpListener,
+    own: OwnCredential,
+}
+
+impl HostileServer {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        Self { listener, own: OwnCredential::for_server(&mut rand::rng(), &OWN, now()) }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.listener.local_addr().expect("an address").port()
+    }
+
+    /// Starts a client, and does the handshake with it; it has asked to be let in, and waits.
+    pub fn meets(&self, folder: Folder, arguments: &[&str]) -> Stage {
+        self.meets_client(Client::start(self.port(), CLIENT, folder, arguments))
+    }
+
+    /// The same with a client that has been started.
+    pub fn meets_client(&self, client: Client) -> Stage {
+        let mut waiting = [PollFd::new(&self.listener, PollFlags::IN)];
+        let came = poll(&mut waiting, Some(&timespec(PATIENCE))).expect("a listener");
+        assert_eq!(came, 1, "the client should have come: {}", client.process.err.so_far());
+        let (socket, _) = self.listener.accept().expect("a connection");
+        let link: Arc<dyn Link> = Arc::new(TcpLink::new(socket).expect("a connection"));
+        let deadline = Instant::now() + PATIENCE;
+        let own = &self.own;
+        let channel =
+            accept(&link, deadline, &mut rand::rng(), own, now(), |_| true, |_, _| {}).expect("the handshake");
+        Stage::begin(client, link, channel)
+    }
+}
+
+/// The fingerprint of every such server.
+pub fn server() -> Fingerprint {
+    OWN.public().fingerprint()
+}
+
+/// Another server's.
+pub fn other_server() -> Fingerprint {
+    Fingerprint([7; 32])
+}
+
+/// The client's folder, with its key and with these lines in `known_users`.
+pub fn home(known_users: &str) -> Folder {
+    let folder = Folder::of_user(CLIENT, USER_A);
+    folder.write("known_users", known_users, 0o600);
+    folder
+}
+
+/// The client's folder, inside of one that outlives the client; with its key from the first time on.
+pub fn home_inside(whole: &Folder) -> Folder {
+    let folder = whole.inside("keys");
+    if !folder.path().exists() {
+        fs::create_dir(folder.path()).expect("a folder in a temporary one");
+        folder.write(&format!("client_{CLIENT}_private_key.pem"), USER_A, 0o600);
+    }
+    folder
+}
+
+/// A line of `known_users`; `mark` stands behind it.
+pub fn known(name: &str, who: &Identity, mark: &str) -> String {
+    format!("{} {name} {}{mark}\n", server(), who.public().fingerprint())
+}

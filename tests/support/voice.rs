@@ -1,0 +1,277 @@
+//! The end-to-end half of an honest peer. PROTOCOL.md §7: what it says is sealed and signed for who is there, and what it
+//! hears is opened.
+//!
+//! It has no connection: it is told what a server says ([`Voice::take_in`]), and gives what is to be sent. It takes for
+//! granted that all it sends is accepted, in order; a test in which that is not so sends by itself.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cfb_chat::chat::message::{Event, Numbered, Person, Session, ToClient, Welcome};
+use cfb_chat::chat::name::RoomName;
+use cfb_chat::secure::credential::{CheckedCredential, OwnCredential, Presented, Role, SessionKeys};
+use cfb_chat::secure::e2e::Refused;
+use cfb_chat::secure::e2e::boxed::{self, Counts, OpenedBox, Purpose, SignedBox};
+use cfb_chat::secure::e2e::letter::{self, Author, BadLetter, SignedLetter};
+use cfb_chat::secure::e2e::roster::RosterHash;
+use cfb_chat::secure::e2e::sender_key::{OwnKey, Reading, SharedKey, SignedEnvelope};
+use cfb_chat::secure::e2e::text::{Kind, Said};
+use cfb_chat::secure::identity::{Fingerprint, Identity, PublicIdentity};
+
+use super::peer::now;
+
+/// So many boxes are the most that one Share takes.
+const BOXES: usize = 128;
+
+/// Somebody's session, as far as it concerns those at its two ends.
+pub struct Voice {
+    own: Arc<OwnCredential>,
+    identity: &'static Identity,
+    server: Fingerprint,
+    people: HashMap<Session, Known>,
+    rooms: HashMap<RoomName, Inside>,
+    /// What was in each box with a key that has ever been for it.
+    pub keys: Vec<Vec<u8>>,
+}
+
+/// Somebody else, by what their credential says.
+struct Known {
+    name: String,
+    keys: SessionKeys,
+    boxes: Counts,
+}
+
+/// A room that one is in.
+struct Inside {
+    change: u64,
+    members: Vec<Session>,
+    /// Who was there at each change since one came in.
+    rosters: HashMap<u64, RosterHash>,
+    key: Option<OwnKey>,
+    /// The counter of the next text.
+    counter: u64,
+    /// Who has been sent the key.
+    have: HashSet<Session>,
+    readings: HashMap<Session, Reading>,
+}
+
+/// What somebody said, and how many texts of theirs before it have not come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    pub said: Said,
+    pub missing: u64,
+}
+
+/// Why something that was said is not heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unheard {
+    /// By somebody, or for a room, of which nobody has told.
+    Unknown,
+    /// For people among whom one was not.
+    OtherPeople,
+    /// A room's message, or a box.
+    Refused(Refused),
+    /// A letter.
+    BadLetter(BadLetter),
+}
+
+impl From<Refused> for Unheard {
+    fn from(why: Refused) -> Self {
+        Self::Refused(why)
+    }
+}
+
+impl From<BadLetter> for Unheard {
+    fn from(why: BadLetter) -> Self {
+        Self::BadLetter(why)
+    }
+}
+
+impl Voice {
+    pub fn new(identity: &'static Identity, own: Arc<OwnCredential>, server: Fingerprint) -> Self {
+        Self { own, identity, server, people: HashMap::new(), rooms: HashMap::new(), keys: Vec::new() }
+    }
+
+    pub fn session(&self) -> Session {
+        Session(self.own.session())
+    }
+
+    /// The last change of a room; 0 if one is not in it.
+    pub fn change(&self, room: &RoomName) -> u64 {
+        self.rooms.get(room).map_or(0, |inside| inside.change)
+    }
+
+    /// Somebody with this name who is in a room with oneself.
+    pub fn find(&self, name: &str) -> Session {
+        let mut present = self.rooms.values().flat_map(|inside| &inside.members);
+        let has_name = |session: &&Session| self.people.get(*session).is_some_and(|known| known.name == name);
+        *present.find(has_name).unwrap_or_else(|| panic!("no {name} is here"))
+    }
+
+    /// Takes in what a server says: who is who, who is where, whose key is which. What cannot be used is passed over.
+    pub fn take_in(&mut self, message: &ToClient) {
+        match message {
+            ToClient::Person(person) => self.meet(person),
+            ToClient::Welcome(welcome) => self.come_in(welcome),
+            ToClient::Event { event, .. } => match event {
+                Event::Joined { room, session, change } => self.joined(room, *session, *change),
+                Event::Left { room, session, change, .. } => self.left(room, *session, *change),
+                Event::Shared { session, boxed } => drop(self.take_key(*session, boxed)),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    /// What has to be sent for something to be said in a room: one's key first, to all who lack it.
+    pub fn say(&mut self, room: &RoomName, text: &str) -> Vec<Numbered> {
+        self.say_as(room, Kind::Text, text)
+    }
+
+    pub fn say_as(&mut self, room: &RoomName, kind: Kind, text: &str) -> Vec<Numbered> {
+        let me = self.session();
+        let inside = self.rooms.get_mut(room).expect("one speaks in rooms that one is in");
+        let counter = inside.counter;
+        let key = inside.key.get_or_insert_with(|| OwnKey::new(&mut rand::rng(), counter));
+        let shared = key.shared(room.as_str());
+        let sealed = key.seal(&said(kind, text).pad());
+        key.settle(&sealed);
+        inside.counter = sealed.counter() + 1;
+        let roster = inside.rosters[&inside.change];
+        let envelope = sealed.sign(&self.own, self.server, room.as_str(), roster);
+        let say = Numbered::Say { room: room.clone(), change: inside.change, envelope };
+        let lacks = |member: &&Session| **member != me && !inside.have.contains(*member);
+        let lacking: Vec<Session> = inside.members.iter().filter(lacks).copied().collect();
+        inside.have.extend(&lacking);
+        let boxes: Vec<(Session, Vec<u8>)> =
+            lacking.into_iter().map(|to| (to, self.seal_box(to, Purpose::Key, &shared))).collect();
+        boxes.chunks(BOXES).map(|boxes| Numbered::Share(boxes.to_vec())).chain([say]).collect()
+    }
+
+    /// Something for one session alone.
+    pub fn whisper(&mut self, to: Session, text: &str) -> Numbered {
+        Numbered::Whisper { to, boxed: self.seal_box(to, Purpose::Whisper, &said(Kind::Text, text).pad()) }
+    }
+
+    /// Something for somebody who is away.
+    pub fn write(&mut self, to: &PublicIdentity, text: &str) -> Numbered {
+        let own = CheckedCredential::check(self.own.presented(), Role::User, now(), |_| true).expect("it is one's own");
+        let author = Author { identity: self.identity, name: own.name(), server: self.server };
+        let letter = letter::seal(&mut rand::rng(), &author, to, &said(Kind::Text, text));
+        Numbered::Letter { to: to.fingerprint().0, letter }
+    }
+
+    /// Opens what somebody said, whispered or wrote. Each opens once.
+    pub fn open(&mut self, event: &Event) -> Result<Heard, Unheard> {
+        let (said, missing) = match event {
+            Event::Said { room, session, change, envelope } => {
+                let keys = &self.people.get(session).ok_or(Unheard::Unknown)?.keys;
+                let inside = self.rooms.get_mut(room).ok_or(Unheard::Unknown)?;
+                let roster = *inside.rosters.get(change).ok_or(Unheard::OtherPeople)?;
+                let signed = SignedEnvelope::verify(envelope, keys, self.server, room.as_str(), roster)?;
+                let opened = inside.readings.entry(*session).or_default().open(&signed)?;
+                (Said::unpad(&opened.padded)?, opened.missing)
+            }
+            Event::Whispered { session, boxed } => {
+                let opened = self.open_box(*session, Purpose::Whisper, boxed)?;
+                (Said::unpad(&opened.text)?, opened.missing)
+            }
+            Event::Letter(letter) => {
+                let own = self.identity.public().fingerprint();
+                let signed = SignedLetter::verify(letter, own, self.server, millis())?;
+                (signed.open(&mut rand::rng(), self.identity)?, 0)
+            }
+            other => panic!("{other:?} has no words in it"),
+        };
+        Ok(Heard { said, missing })
+    }
+
+    /// Takes in a key that somebody shares.
+    pub fn take_key(&mut self, from: Session, boxed: &[u8]) -> Result<(), Unheard> {
+        let opened = self.open_box(from, Purpose::Key, boxed)?;
+        self.keys.push(opened.text.to_vec());
+        let key = SharedKey::parse(&opened.text)?;
+        let mut rooms = self.rooms.iter_mut();
+        let (_, inside) = rooms.find(|(room, _)| room.as_str() == key.room()).ok_or(Unheard::Unknown)?;
+        inside.readings.entry(from).or_default().take(key)?;
+        Ok(())
+    }
+
+    fn meet(&mut self, Person { spki, credential, signature }: &Person) {
+        let presented = Presented { spki, credential, signature };
+        if let Ok(checked) = CheckedCredential::check(presented, Role::User, now(), |_| true) {
+            let (name, keys) = (checked.name().to_owned(), checked.session_keys());
+            // One who is told of again goes on with the counts there are.
+            self.people.entry(Session(keys.session)).or_insert(Known { name, keys, boxes: Counts::default() });
+        }
+    }
+
+    fn come_in(&mut self, Welcome { room, sessions, change, .. }: &Welcome) {
+        let mut inside = Inside {
+            change: *change,
+            members: sessions.clone(),
+            rosters: HashMap::new(),
+            key: None,
+            counter: 0,
+            have: HashSet::new(),
+            readings: HashMap::new(),
+        };
+        inside.changed(self.server, room, *change);
+        self.rooms.insert(room.clone(), inside);
+    }
+
+    fn joined(&mut self, room: &RoomName, session: Session, change: u64) {
+        if let Some(inside) = self.rooms.get_mut(room) {
+            inside.members.push(session);
+            inside.readings.insert(session, Reading::from_the_first());
+            inside.changed(self.server, room, change);
+        }
+    }
+
+    fn left(&mut self, room: &RoomName, session: Session, change: u64) {
+        if session == self.session() {
+            self.rooms.remove(room);
+        } else if let Some(inside) = self.rooms.get_mut(room) {
+            inside.members.retain(|member| *member != session);
+            if inside.have.contains(&session) {
+                (inside.key, inside.have) = (None, HashSet::new());
+            }
+            if let Some(reading) = inside.readings.get_mut(&session) {
+                reading.end();
+            }
+            inside.changed(self.server, room, change);
+        }
+    }
+
+    fn seal_box(&mut self, to: Session, purpose: Purpose, text: &[u8]) -> Vec<u8> {
+        let Known { keys, boxes, .. } = self.people.get_mut(&to).expect("one seals to those of whom one was told");
+        boxed::seal(&mut rand::rng(), &self.own, keys, self.server, purpose, boxes.next_sent(), text)
+            .expect("a key that is one")
+    }
+
+    fn open_box(&mut self, from: Session, purpose: Purpose, boxed: &[u8]) -> Result<OpenedBox, Unheard> {
+        let Known { keys, boxes, .. } = self.people.get_mut(&from).ok_or(Unheard::Unknown)?;
+        Ok(SignedBox::verify(boxed, &self.own, keys, self.server, purpose)?.open(&self.own, boxes)?)
+    }
+}
+
+impl Inside {
+    fn changed(&mut self, server: Fingerprint, room: &RoomName, change: u64) {
+        self.change = change;
+        self.members.sort_unstable();
+        let members = self.members.iter().map(|Session(session)| session);
+        self.rosters.insert(change, RosterHash::new(server, room.as_str(), change, members));
+    }
+}
+
+/// Something that is said now.
+fn said(kind: Kind, text: &str) -> Said {
+    Said { sent_at: millis(), kind, text: text.to_owned() }
+}
+
+/// Milliseconds since 1970.
+pub fn millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970");
+    u64::try_from(since.as_millis()).expect("it is not so late yet")
+}
