@@ -1,28 +1,32 @@
-"""A client for PROTOCOL.md that shows what it sees as JSON lines on stdout.
+"""A client for PROTOCOL.md that shows what it sees in words, or as JSON lines on stdout.
 
-Each line on stdin is said; `/leave`, or the end of stdin, leaves. With `--expect N` it leaves by
-itself after N messages of others, and the end of stdin waits for them.
+Each line on stdin is said, but for `/whisper NAME text` (a letter if NAME is not here),
+`/letter NAME text`, `/verify NAME`, `/verify NAME yes` and `/leave`. The end of stdin leaves, too.
+With `--expect N` it leaves by itself after N messages of others, and the end of stdin waits for
+them.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
-import json
 import os
 import random
 import select
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from cfbchat import credential
 from cfbchat.connection import Ended, Link, RecordLink, after, shake_hands_as_client
-from cfbchat.conversation import Conversation, Violation
+from cfbchat.conversation import Conversation
 from cfbchat.credential import Identity
-from cfbchat.crypto import fingerprint_text
+from cfbchat.crypto import fingerprint_from_text, fingerprint_text
 from cfbchat.handshake import ClientHandshake, HandshakeFailed, PeerRefused
+from cfbchat.violation import Violation
+from cfbchat.who_is_who import KnownServers
+from screen import as_json, in_words
 
 HANDSHAKE_SECONDS = 10.0
 PING_SECONDS = 30.0
@@ -35,21 +39,17 @@ class CutBeforeAnswer(Ended):
     """The connection ended before message 2: to be tried again (§4)."""
 
 
-def show(line: dict) -> None:
-    print(json.dumps(line), flush=True)
-
-
 def parse_fingerprint(text: str) -> bytes:
     """A fingerprint as §2 shows it."""
-    if not text.startswith("SHA256:"):
-        raise argparse.ArgumentTypeError("a fingerprint begins with SHA256:")
-    fingerprint = base64.b64decode(text[7:] + "=", validate=True)
-    if fingerprint_text(fingerprint) != text or len(fingerprint) != 32:
-        raise argparse.ArgumentTypeError("not a fingerprint")
-    return fingerprint
+    try:
+        return fingerprint_from_text(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def connect_once(options: argparse.Namespace, own: credential.OwnCredential) -> RecordLink:
+def connect_once(
+    options: argparse.Namespace, own: credential.OwnCredential, pinned: bytes | None
+) -> RecordLink:
     """One connection and its handshake."""
     deadline = after(HANDSHAKE_SECONDS)
     try:
@@ -57,7 +57,7 @@ def connect_once(options: argparse.Namespace, own: credential.OwnCredential) -> 
     except OSError as error:
         raise Ended(f"no connection: {error}") from error
     link = Link(sock)
-    handshake = ClientHandshake(own, options.fingerprint)
+    handshake = ClientHandshake(own, pinned)
     try:
         return shake_hands_as_client(link, handshake, deadline)
     except Ended as error:
@@ -72,9 +72,17 @@ def connect_once(options: argparse.Namespace, own: credential.OwnCredential) -> 
 
 def connect(options: argparse.Namespace, own: credential.OwnCredential) -> RecordLink:
     """Tries again after "busy", or after a cut before message 2, five times (§4)."""
+    servers = KnownServers(options.keys / "known_servers")
+    address = f"{options.host}:{options.port}"
+    known = servers.fingerprint_of(address)
+    pinned = options.fingerprint or known
+    if known not in (None, pinned):
+        raise Ended(f"{address} has another fingerprint in {servers.path}")
     for left in range(TRIES, -1, -1):
         try:
-            return connect_once(options, own)
+            records = connect_once(options, own, pinned)
+            servers.add(address, records.peer.fingerprint)
+            return records
         except PeerRefused as refusal:
             if refusal.code != "busy" or not left:
                 raise
@@ -102,14 +110,36 @@ class Input:
         return [part.decode("utf-8", "replace").rstrip("\r") for part in parts if part]
 
 
-def converse(records: RecordLink, talk: Conversation, options: argparse.Namespace) -> None:
+def obey(line: str, talk: Conversation, show: Callable[[dict], None]) -> None:
+    """Does what a line of the user's says."""
+    command, _, rest = line.partition(" ")
+    name, _, text = rest.partition(" ")
+    if command == "/leave":
+        talk.leave()
+    elif command == "/whisper" and text:
+        talk.whisper(name, text)
+    elif command == "/letter" and text:
+        talk.write_letter(name, text)
+    elif command == "/verify" and name:
+        talk.verify(name, compared=text == "yes")
+    elif line.startswith("/"):
+        show({"error": f"no such command: {line}"})
+    else:
+        talk.say(line)
+
+
+def converse(
+    records: RecordLink,
+    talk: Conversation,
+    options: argparse.Namespace,
+    show: Callable[[dict], None],
+) -> None:
     """Talks until a Bye comes; `Ended` or `Violation` otherwise."""
     lines = Input()
     talk.join()
     for text in options.say:
-        talk.texts.append(text)
+        talk.say(text)
     last_sent = last_record = time.monotonic()
-    asked_to_leave = False
     while talk.bye is None:
         if talk.outgoing:
             records.write(talk.outgoing, after(SILENCE_SECONDS))
@@ -121,24 +151,22 @@ def converse(records: RecordLink, talk: Conversation, options: argparse.Namespac
         if now - last_sent > PING_SECONDS:
             talk.ping()
             continue
-        enough = options.expect is None or talk.heard >= options.expect
-        if not talk.leaving and enough and (asked_to_leave or options.expect is not None):
+        if options.expect is None:
+            enough = not lines.open
+        else:
+            enough = talk.hearing.heard >= options.expect
+        if enough and not talk.leaving:
             talk.leave()
             continue
         poller = select.poll()
         poller.register(records.link, select.POLLIN)
         if lines.open:
             poller.register(STDIN, select.POLLIN | select.POLLHUP)
-        timeout = min(1.0, max(0.0, talk.stall.not_before - now) or 1.0)
+        timeout = min(1.0, talk.patience())
         ready = [] if records.link.has_frame() else [fd for fd, _ in poller.poll(timeout * 1000)]
         if STDIN in ready:
             for line in lines.lines():
-                if line == "/leave":
-                    asked_to_leave = True
-                    talk.leave()
-                else:
-                    talk.say(line)
-            asked_to_leave = asked_to_leave or not lines.open
+                obey(line, talk, show)
         if records.link.has_frame() or records.link.fileno() in ready:
             for message in records.read(after(SILENCE_SECONDS)):
                 talk.handle(message)
@@ -151,14 +179,19 @@ def converse(records: RecordLink, talk: Conversation, options: argparse.Namespac
 
 
 def run(options: argparse.Namespace) -> int:
+    show = as_json if options.json else in_words
     identity = Identity.load_or_make(options.keys / "identity.pem", options.bits)
     own = credential.make(identity, "user", options.name)
     show({"self": options.name, "fingerprint": fingerprint_text(identity.fingerprint)})
     try:
         records = connect(options, own)
-        show({"server": fingerprint_text(records.peer.fingerprint)})
-        talk = Conversation(own, options.name, options.room, show)
-        converse(records, talk, options)
+        server = records.peer.fingerprint
+        show({"server": fingerprint_text(server)})
+        talk = Conversation(
+            own, options.name, options.room, server, options.keys, show,
+            verified_only=options.verified_only,
+        )  # fmt: skip
+        converse(records, talk, options, show)
         records.link.finish()
     except PeerRefused as refusal:
         show({"error": refusal.code, "bare": refusal.bare})
@@ -167,7 +200,7 @@ def run(options: argparse.Namespace) -> int:
         show({"error": str(error)})
         return 1
     clean = talk.bye == "terminated" or talk.bye == "left" and talk.leaving
-    return 0 if clean and not talk.texts else 1
+    return 0 if clean and talk.is_idle() else 1
 
 
 def main() -> int:
@@ -181,6 +214,8 @@ def main() -> int:
     parser.add_argument("--room", default="#lobby")
     parser.add_argument("--say", nargs="*", default=[], metavar="TEXT")
     parser.add_argument("--expect", type=int, metavar="N")
+    parser.add_argument("--json", action="store_true", help="JSON lines, for programs")
+    parser.add_argument("--verified-only", action="store_true", help="speak to nobody else")
     return run(parser.parse_args())
 
 

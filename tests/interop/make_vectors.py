@@ -1,6 +1,7 @@
 """Writes tests/vectors/frozen.json: the values two implementations of PROTOCOL.md must agree on.
 
-To be run once, for PSS, OAEP and ML-KEM encapsulation are random. In the file, bytes are hex; the
+PSS, OAEP and ML-KEM encapsulation are random, so nothing in the file is ever made again: run once
+more, this only adds the sections that are not there yet. In the file, bytes are hex; the
 values of the encoding (§2) are numbers, strings, arrays, and `{"hex": …}` for byte strings.
 """
 
@@ -8,18 +9,37 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from cfbchat import cbor, crypto, handshake, shapes
+from cfbchat import cbor, credential, crypto, handshake, shapes, texts
 from cfbchat.credential import Identity, OwnCredential
 from vector_basics import NOW, derivations, encodings, fixed, invalid_encodings, sealings, shown
+from vector_end_to_end import (
+    box_section,
+    envelope_section,
+    letter_section,
+    roster_section,
+    safety_number_section,
+    sender_key_section,
+    text_section,
+)
+from vector_people import AT, SECOND, Cast, frozen_credential
 from vector_refusals import credential_for_tests, refused_credentials, refused_ed25519
+from vector_rsa import pss_salt
+from vector_unopened import (
+    refused_boxes,
+    refused_envelopes,
+    refused_keys,
+    refused_letters,
+    refused_texts,
+)
 
 FROZEN = Path(__file__).resolve().parent.parent / "vectors" / "frozen.json"
-AT = NOW * 1000 + 123
 
 
 def identity_vector(identity: Identity) -> dict[str, object]:
@@ -31,15 +51,17 @@ def identity_vector(identity: Identity) -> dict[str, object]:
     }
 
 
-def credential_vector(own: OwnCredential) -> dict[str, object]:
+def credential_vector(own: OwnCredential, seeds: str = "") -> dict[str, object]:
+    """A credential with its private halves, which the seeds of that name gave."""
     fields = cbor.decode(own.credential)
     role = fields[1]
+    seeds = seeds or role
     return {
         "role": role,
         "name": fields[2],
-        "ed25519_seed": fixed(f"{role} ed25519").hex(),
+        "ed25519_seed": fixed(f"{seeds} ed25519").hex(),
         "ed25519_public": fields[4].hex(),
-        "x25519_private": fixed(f"{role} x25519").hex() if fields[5] else "",
+        "x25519_private": fixed(f"{seeds} x25519").hex() if fields[5] else "",
         "x25519_public": fields[5].hex(),
         "expires": fields[6],
         "credential": own.credential.hex(),
@@ -182,13 +204,12 @@ def examples(client_own: OwnCredential) -> dict[str, object]:
     }
 
 
-def main() -> None:
-    if FROZEN.exists():
-        raise SystemExit(f"{FROZEN.name} is there already, and frozen")
+def first_sections() -> dict[str, Any]:
+    """All but what §7 describes."""
     server, user = (Identity.of(rsa.generate_private_key(65537, 2048)) for _ in range(2))
     server_own = credential_for_tests(server, "server", "")
     user_own = credential_for_tests(user, "user", "Ira")
-    vectors = {
+    return {
         "about": "Values for PROTOCOL.md, version 1. Bytes are hex; in values of the encoding a "
         'byte string is {"hex": ...}. These keys are for tests only.',
         "now": NOW,
@@ -203,6 +224,45 @@ def main() -> None:
         "handshake": handshake_vector(server_own, user_own),
         **examples(user_own),
     }
+
+
+def add_second_user(vectors: dict[str, Any]) -> None:
+    """Somebody for Ira to whisper to; made later than the first two, so under seeds of their own."""
+    own = credential.make(
+        Identity.of(rsa.generate_private_key(65537, 2048)),
+        "user",
+        SECOND,
+        ed25519=Ed25519PrivateKey.from_private_bytes(fixed(f"{SECOND} ed25519")),
+        x25519=X25519PrivateKey.from_private_bytes(fixed(f"{SECOND} x25519")),
+        expires=NOW + credential.LIFETIME,
+    )
+    vectors["identities"][SECOND] = identity_vector(own.identity)
+    vectors["credentials"][SECOND] = credential_vector(own, seeds=SECOND) | {
+        "pss_salt": pss_salt(own.identity.key.public_key(), own.signature).hex()
+    }
+
+
+def end_to_end_sections(cast: Cast) -> dict[str, object]:
+    """What §7 describes: for each part what opens, and what nobody may use."""
+    return {
+        "roster": roster_section(cast),
+        "text": {"longest": texts.LONGEST, "cases": text_section(), "refused": refused_texts()},
+        "box": {"cases": box_section(cast), "refused": refused_boxes(cast)},
+        "sender_key": {"cases": sender_key_section(), "refused": refused_keys()},
+        "envelope": {"cases": envelope_section(cast), "refused": refused_envelopes(cast)},
+        "letter": {"cases": letter_section(cast), "refused": refused_letters(cast)},
+        "safety_number": safety_number_section(cast),
+    }
+
+
+def main() -> None:
+    """Adds what is not in the file yet; what is there stays as it is."""
+    vectors = json.loads(FROZEN.read_text()) if FROZEN.exists() else first_sections()
+    if SECOND not in vectors["identities"]:
+        add_second_user(vectors)
+    cast = Cast(*(frozen_credential(vectors, who) for who in ("server", "Ira", SECOND)))
+    for name, section in end_to_end_sections(cast).items():
+        vectors.setdefault(name, section)
     FROZEN.parent.mkdir(parents=True, exist_ok=True)
     FROZEN.write_text(json.dumps(vectors, indent=2, ensure_ascii=True) + "\n")
 

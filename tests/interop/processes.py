@@ -1,8 +1,13 @@
-"""Child processes for the tests: lines in and out, every wait with a deadline."""
+"""Child processes for the tests: lines in and out, every wait with a deadline.
+
+The programs in the directory that CFB_CHAT_BIN names, `server` and `client`, are the other
+implementation; without it only this one talks to itself.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -13,6 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 WAIT_SECONDS = 60.0
+OTHER = os.environ.get("CFB_CHAT_BIN", "")
 
 
 class Child:
@@ -62,6 +68,15 @@ class Child:
             if wanted(line):
                 return line
 
+    def await_error(self, wanted: Callable[[str], bool], what: str) -> str:
+        """All of stderr so far, once it is wanted."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not wanted(told := "".join(self.errors)):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{what} did not come\n{self.story()}")
+            time.sleep(0.02)
+        return told
+
     def await_json(self, **wanted: object) -> dict:
         """The next JSON line that has these keys; a value that is not None must be equal."""
 
@@ -74,11 +89,16 @@ class Child:
 
         return json.loads(self.await_line(is_wanted, str(wanted)))
 
-    def await_said(self, sender: str, text: str) -> None:
-        """The next message shown must be this one."""
-        said = self.await_json(said=None)["said"]
+    def await_said(self, sender: str, text: str, how: str = "said") -> None:
+        """The next message shown, or whisper, or letter, must be this one."""
+        said = self.await_json(**{how: None})[how]
         if (said["from"], said["text"]) != (sender, text):
             raise AssertionError(f"{said} is not {text!r} of {sender}\n{self.story()}")
+
+    def await_port(self) -> int:
+        """The port that the other implementation's server is on."""
+        line = self.await_line(lambda line: "Running on port: " in line, "the port")
+        return int(line.rsplit(" ", 1)[1])
 
     def write(self, line: str) -> None:
         assert self.process.stdin
@@ -121,8 +141,19 @@ def python_server(keys: Path) -> Child:
     )
 
 
-def python_client(port: int, name: str, keys: Path, *more: str) -> Child:
+def python_client(port: int, name: str, keys: Path, *more: str, as_json: bool = True) -> Child:
     return Child(
         sys.executable, str(HERE / "client.py"), "-s", "127.0.0.1", "-p", str(port), "-u", name,
-        "--keys", str(keys), "--bits", "2048", *more,
+        "--keys", str(keys), "--bits", "2048", *["--json"] * as_json, *more,
     )  # fmt: skip
+
+
+def other_server(keys: Path, *more: str) -> Child:
+    return Child(str(Path(OTHER) / "server"), "-p", "0", "--keys", str(keys), *more)
+
+
+def other_client(port: int, name: str, keys: Path, *more: str) -> Child:
+    program = str(Path(OTHER) / "client")
+    return Child(
+        program, "-s", "127.0.0.1", "-p", str(port), "-u", name, "--keys", str(keys), *more
+    )

@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from cfbchat import cbor, credential
@@ -24,7 +25,8 @@ from cfbchat.connection import (
 )
 from cfbchat.credential import Identity, OwnCredential
 from cfbchat.crypto import fingerprint_text
-from cfbchat.hall import Cut, Guest, Hall
+from cfbchat.guests import Guest
+from cfbchat.hall import Cut, Hall
 from cfbchat.handshake import HandshakeFailed, ServerHandshake
 
 HANDSHAKE_SECONDS = 10.0
@@ -44,9 +46,10 @@ def show(line: dict) -> None:
 class Server:
     """Accepts connections and runs a thread for each."""
 
-    def __init__(self, own: OwnCredential) -> None:
+    def __init__(self, own: OwnCredential, report: Callable[[dict], None]) -> None:
         self.own = own
-        self.hall = Hall(show)
+        self.report = report
+        self.hall = Hall(report)
         self.unauthenticated = threading.Semaphore(UNAUTHENTICATED)
         self.serving: set[threading.Thread] = set()
         self.serving_lock = threading.Lock()
@@ -76,7 +79,7 @@ class Server:
         try:
             records = shake_hands_as_server(link, ServerHandshake(self.own), deadline)
         except (HandshakeFailed, Ended) as error:
-            show({"refused": str(error)})
+            self.report({"refused": str(error)})
             link.finish()
             return
         finally:
@@ -95,7 +98,7 @@ class Server:
             self._read(records, guest, deadline)
         except (Cut, Ended) as error:
             if not guest.gone:
-                show({"ended": records.peer.name, "why": str(error)})
+                self.report({"ended": records.peer.name, "why": str(error)})
         self.hall.lost(guest)
         writer.join(END_SECONDS)
         records.link.finish()
@@ -139,7 +142,7 @@ def main() -> None:
     parser.add_argument("--bits", type=int, choices=(2048, 3072, 4096), default=3072)
     options = parser.parse_args()
     identity = Identity.load_or_make(options.keys / "identity.pem", options.bits)
-    server = Server(credential.make(identity, "server"))
+    server = Server(credential.make(identity, "server"), show)
     listener = socket.create_server(("127.0.0.1", options.port))
     port = listener.getsockname()[1]
     show({"listening": port, "fingerprint": fingerprint_text(identity.fingerprint)})

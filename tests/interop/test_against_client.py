@@ -1,23 +1,43 @@
-"""What a server must not do (PROTOCOL.md §6), and what the client then does."""
+"""What a server must not do (PROTOCOL.md §6 and §7), and what the client then does."""
 
 from __future__ import annotations
 
+import time
 import unittest
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from cfbchat import cbor, shapes
-from cfbchat.conversation import Conversation, Violation
+from cfbchat import cbor, credential, shapes, texts
+from cfbchat.conversation import Conversation
 from cfbchat.credential import OwnCredential
-from people import user
+from cfbchat.guests import Guest
+from cfbchat.numbered import Say
+from cfbchat.rooms import Room
+from cfbchat.sender_keys import SenderKey
+from cfbchat.speaker import Speaker
+from cfbchat.texts import Text
+from cfbchat.violation import Violation
+from mischief import MischievousServer
+from people import flipped, user
+from processes import OTHER, WAIT_SECONDS, Child, other_client
+from table import SERVER
 
 
-class AgainstTheClient(unittest.TestCase):
-    """A server that breaks a rule of §6 is left."""
+class FromTheServer(unittest.TestCase):
+    """What a server, and Ben behind it, say to Ira."""
 
     def setUp(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
         self.own = user("Ira")
         self.ben = user("Ben")
         self.shown: list[dict] = []
-        self.talk = Conversation(self.own, "Ira", "#lobby", self.shown.append)
+        self.talk = Conversation(
+            self.own, "Ira", "#lobby", SERVER, Path(folder.name), self.shown.append
+        )
         self.talk.join()
 
     def person(self, own: OwnCredential) -> list:
@@ -36,6 +56,10 @@ class AgainstTheClient(unittest.TestCase):
     def assert_leaves(self, message: list) -> None:
         with self.assertRaises(Violation):
             self.talk.handle(message)
+
+
+class AgainstTheClient(FromTheServer):
+    """A server that breaks a rule of §6 is left."""
 
     def test_before_welcome(self) -> None:
         both = (self.ben.session, self.own.session)
@@ -74,11 +98,11 @@ class AgainstTheClient(unittest.TestCase):
         self.talk.handle([99, "unknown"])
         self.talk.handle(self.event(6, 77, "unknown"))
         self.assertEqual(self.talk.cursor, 6)
-        said = self.event(7, 1, "#lobby", self.ben.session, 2, b"Hi", "an extra field")
-        self.talk.handle(said + ["an extra field"])
-        self.assertEqual(self.shown[-1], {"said": {"from": "Ben", "text": "Hi", "at": 1}})
+        notice = self.event(7, 6, "Hi", "an extra field")
+        self.talk.handle(notice + ["an extra field"])
+        self.assertEqual(self.shown[-1], {"notice": "Hi"})
         self.talk.handle(self.event(8, 1, "#lobby", self.ben.session, 2, b"\xff"))
-        self.assertIn("unreadable", self.shown[-1])
+        self.assertIn("message_refused", self.shown[-1])
 
     def test_a_refused_person_is_shown_as_refused(self) -> None:
         spoiled = self.person(self.ben)
@@ -95,14 +119,17 @@ class AgainstTheClient(unittest.TestCase):
         self.let_in()
         for text in ("one", "two"):
             self.talk.say(text)
+        self.assertEqual([cbor.decode(m)[:2] for m in self.talk.outgoing[1:]],
+                         [[shapes.SHARE, 1], [shapes.SAY, 2], [shapes.SAY, 3]])  # fmt: skip
         self.talk.outgoing.clear()
-        again = [shapes.ERROR, "again", "", 1]
+        self.talk.handle([shapes.ACCEPTED, 1])
+        again = [shapes.ERROR, "again", "", 2]
         self.talk.handle(again)
         self.assertEqual(self.talk.outgoing, [])
         self.talk.handle(self.event(6, 5, "#lobby", self.ben.session, 3, "left"))
         self.talk.handle(again)
         self.assertEqual([cbor.decode(m)[1:4] for m in self.talk.outgoing],
-                         [[1, "#lobby", 3], [2, "#lobby", 3]])  # fmt: skip
+                         [[2, "#lobby", 3], [3, "#lobby", 3]])  # fmt: skip
         self.talk.outgoing.clear()
         for message in (again, again):
             self.talk.handle(message)
@@ -114,7 +141,368 @@ class AgainstTheClient(unittest.TestCase):
         now[0] = 0.21
         self.talk.pump()
         self.assertEqual(len(self.talk.outgoing), 2)
-        self.assert_leaves([shapes.ERROR, "wait", "", 2])
+        self.assert_leaves([shapes.ERROR, "wait", "", 3])
+
+
+class AgainstTheReader(FromTheServer):
+    """A server, or another member, that breaks a rule of §7; nothing of it is shown as said."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.let_in()
+        self.eva = user("Eva")
+        self.speaker = Speaker(self.ben, "Ben", SERVER)
+        self.room = Room.entered("#lobby", [self.ben.session, self.own.session], 2, 1)
+        self.me = credential.check(
+            "user", self.own.identity.spki, self.own.credential, self.own.signature
+        )
+        self.cursor = 10
+
+    def give(self, *event: cbor.Value, at: int = 1) -> None:
+        self.cursor += 1
+        self.talk.handle([shapes.EVENT, self.cursor, at, list(event)])
+
+    def share(self) -> None:
+        """Ben's key comes."""
+        shares = self.speaker.shares_before(self.room, [self.me], 0)
+        assert shares
+        self.give(shapes.SHARED, self.ben.session, shares[0].boxes[0][1])
+
+    def envelope(self, text: str, change: int | None = None) -> bytes:
+        """The next that Ben says, in the roster as it is or was."""
+        say = Say("#lobby", Text(1, texts.TEXT, text))
+        room = self.room if change is None else replace(self.room, change=change)
+        envelope = self.speaker.envelope(say, room, 0)
+        self.speaker.answered("#lobby", accepted=True)
+        return envelope
+
+    def said(self, envelope: bytes, change: int = 2, at: int = 1) -> None:
+        self.give(shapes.SAID, "#lobby", self.ben.session, change, envelope, at=at)
+
+    def heard(self) -> list[str]:
+        return [line["said"]["text"] for line in self.shown if "said" in line]
+
+    def assert_refused(self, how: str = "message_refused") -> None:
+        self.assertIn(how, self.shown[-1])
+
+    def test_a_message_repeated(self) -> None:
+        self.share()
+        envelope = self.envelope("Hi")
+        for _ in range(3):
+            self.said(envelope)
+        self.assertEqual(self.heard(), ["Hi"])
+        self.assert_refused("passed_over")
+
+    def test_messages_in_another_order(self) -> None:
+        self.share()
+        one, two = self.envelope("one"), self.envelope("two")
+        self.said(two)
+        self.said(one)
+        self.assertEqual(self.heard(), ["two"])
+        self.assertEqual([line["missing"] for line in self.shown if "missing" in line], [1])
+
+    def test_a_message_for_other_members(self) -> None:
+        """Ben was shown somebody who is hidden from this client."""
+        self.share()
+        self.room.members.append(bytes(32))
+        self.said(self.envelope("Hi"))
+        self.assertEqual(self.heard(), [])
+        self.assert_refused()
+
+    def test_a_message_of_another_change(self) -> None:
+        self.share()
+        self.said(self.envelope("Hi", change=3), change=3)
+        self.assert_refused()
+        self.said(self.envelope("Hi", change=1), change=2)
+        self.assert_refused()
+        self.assertEqual(self.heard(), [])
+
+    def test_a_message_kept_back(self) -> None:
+        self.share()
+        in_time, late = self.envelope("in time"), self.envelope("late")
+        self.talk.handle(self.person(self.eva))
+        self.give(shapes.JOINED, "#lobby", self.eva.session, 3, at=1000)
+        self.said(in_time, at=66_000)
+        self.said(late, at=66_001)
+        self.assertEqual(self.heard(), ["in time"])
+        self.assert_refused()
+
+    def test_from_before_this_client_came(self) -> None:
+        """Passed over for a minute, as long as its sender has not shared a key."""
+        early = self.envelope_of_stranger(change=1)
+        self.said(early, change=1, at=60_001)
+        self.assert_refused("passed_over")
+        self.said(early, change=1, at=60_002)
+        self.assert_refused()
+        self.share()
+        self.said(early, change=1, at=1)
+        self.assert_refused()
+
+    def test_a_key_that_was_never_shared(self) -> None:
+        self.said(self.envelope_of_stranger(change=2))
+        self.assert_refused("unreadable")
+
+    def envelope_of_stranger(self, change: int) -> bytes:
+        """Ben's, with a key nobody has."""
+        other = Speaker(self.ben, "Ben", SERVER)
+        other.shares_before(self.room, [], 0)
+        say = Say("#lobby", Text(1, texts.TEXT, "Hi"))
+        return other.envelope(say, replace(self.room, change=change), 0)
+
+    def test_too_many_steps(self) -> None:
+        self.share()
+        for _ in range(1001):
+            self.speaker.answered("#lobby", accepted=True)
+        self.said(self.envelope("too far"))
+        self.assert_refused()
+        self.speaker.entered("#lobby")
+        self.share()
+        self.said(self.envelope("with a new key"))
+        self.assertEqual(self.heard(), ["with a new key"])
+        self.assertIn({"missing": 1002, "from": "Ben", "of": "said"}, self.shown)
+
+    def test_an_older_key_again(self) -> None:
+        """A key box comes once; a new box with the older key is of no use."""
+        self.share()
+        self.said(self.envelope("one"))
+        key = self.speaker.keys["#lobby"].key
+        assert key
+        older = replace(key, counter=0)
+        box = self.speaker.box("key", self.me, older.to_text())
+        self.give(shapes.SHARED, self.ben.session, box)
+        self.assert_refused("passed_over")
+        self.said(self.envelope("two"))
+        self.assertEqual(self.heard(), ["one", "two"])
+
+    def test_keys_for_what_is_no_room_of_ours(self) -> None:
+        for text in (SenderKey.fresh("#elsewhere", 0).to_text(), b"", b"\x80"):
+            box = self.speaker.box("key", self.me, text)
+            self.give(shapes.SHARED, self.ben.session, box)
+            self.assert_refused()
+
+    def test_a_key_from_somebody_who_has_left(self) -> None:
+        box = self.speaker.box("key", self.me, SenderKey.fresh("#lobby", 0).to_text())
+        self.give(shapes.LEFT, "#lobby", self.ben.session, 3, "left")
+        self.give(shapes.SHARED, self.ben.session, box)
+        self.assert_refused()
+
+    def test_the_own_person(self) -> None:
+        """It does not come; if it does, nothing is shared with oneself."""
+        self.talk.handle(self.person(self.own))
+        self.talk.say("Hi")
+        share = cbor.decode(self.talk.outgoing[-2])
+        self.assertEqual([session for session, _ in share[2]], [self.ben.session])
+
+    def test_a_key_is_no_whisper(self) -> None:
+        padded = texts.pad(Text(1, texts.TEXT, "Hi"))
+        for purpose, kind in (("whisper", shapes.SHARED), ("key", shapes.WHISPERED)):
+            self.give(kind, self.ben.session, self.speaker.box(purpose, self.me, padded))
+            self.assert_refused()
+        self.give(shapes.WHISPERED, self.ben.session, self.speaker.box("whisper", self.me, b"Hi"))
+        self.assert_refused("unreadable")
+
+    def test_a_whisper_in_anothers_name(self) -> None:
+        self.talk.handle(self.person(self.eva))
+        padded = texts.pad(Text(1, texts.TEXT, "Hi"))
+        box = self.speaker.box("whisper", self.me, padded)
+        self.give(shapes.WHISPERED, self.eva.session, box)
+        self.assert_refused()
+        self.give(shapes.WHISPERED, self.ben.session, box)
+        self.assertEqual(self.shown[-1]["whispered"]["from"], "Ben")
+
+    def test_answers_to_lookups(self) -> None:
+        for message in ([shapes.FOUND, "Ben", self.ben.identity.spki], [shapes.ACCEPTED, 1]):
+            with self.subTest(message):
+                self.setUp()
+                self.talk.write_letter("Eva", "Hi")
+                self.assert_leaves(message)
+        self.setUp()
+        self.talk.write_letter("Eva", "Hi")
+        self.talk.handle([shapes.FOUND, "Eva", b"no key"])
+        self.assertIn("error", self.shown[-1])
+        self.talk.write_letter("Ben", "Hi")
+        self.talk.handle([shapes.FOUND, "Ben", self.eva.identity.spki])
+        self.assertIn("another fingerprint", self.shown[-1]["error"])
+
+    def test_a_clock_that_is_wrong(self) -> None:
+        self.share()
+        self.said(self.envelope("Hi"), at=5 * 60 * 1000 + 2)
+        self.assertTrue(self.shown[-1]["said"]["clocks_apart"])
+
+
+@unittest.skipUnless(OTHER, "CFB_CHAT_BIN is not set")
+class AgainstTheOtherClient(unittest.TestCase):
+    """The other implementation's clients, and between them a server that cheats."""
+
+    def setUp(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.server = MischievousServer()
+        self.addCleanup(self.server.end)
+        self.ira, self.ben = self.start("Ira"), self.start("Ben")
+        self.await_shown(self.ira, "[+] Ben joined the room.")
+
+    def start(self, name: str) -> Child:
+        child = other_client(self.server.port, name, self.folder / name, "--bits", "2048")
+        self.addCleanup(child.end)
+        child.await_line(lambda line: "start to exchange" in line, "that it is in")
+        return child
+
+    def await_shown(self, child: Child, line: str) -> None:
+        child.await_line(lambda shown: shown.endswith(line), line)
+
+    @contextmanager
+    def warned(self, child: Child, words: str) -> Iterator[None]:
+        """Meanwhile, or soon after, `child` says this on stderr."""
+        before = len("".join(child.errors))
+        yield
+        child.await_error(lambda told: words in told[before:], words)
+
+    def shown(self, child: Child) -> list[str]:
+        """What people have said, whispered and written, without the time."""
+        return [line[20:] for line in child.seen if line[:2] == "20"]
+
+    def alter(self, kind: int, instead: Callable[[list], list[list]]) -> None:
+        """From now on, for Ben, events of this kind are replaced by what `instead` gives."""
+
+        def alter(guest: Guest, event: list) -> list[list]:
+            altered = guest.person.name == "Ben" and event[0] == kind
+            return instead(event) if altered else [event]
+
+        self.server.hall.alter = alter
+
+    def be_honest(self) -> None:
+        self.server.hall.alter = lambda guest, event: [event]
+
+    def test_repeated_messages_are_shown_once(self) -> None:
+        for kind, write, come in (
+            (shapes.SAID, "{}", "Ira: {}"),
+            (shapes.WHISPERED, "/whisper Ben {}", "[whisper from Ira] {}"),
+        ):
+            self.alter(kind, lambda event: [event, event])
+            for text in ("one", "two"):
+                self.ira.write(write.format(text))
+                self.await_shown(self.ben, come.format(text))
+        said = ["Ira: one", "Ira: two", "[whisper from Ira] one", "[whisper from Ira] two"]
+        self.be_honest()
+        self.ira.write("end")
+        self.await_shown(self.ben, "Ira: end")
+        self.assertEqual(self.shown(self.ben), [*said, "Ira: end"])
+
+    def test_dropped_messages_show(self) -> None:
+        for text in ("one", "/whisper Ben one"):
+            self.ira.write(text)
+        self.await_shown(self.ben, "[whisper from Ira] one")
+        self.alter(shapes.SAID, lambda event: [])
+        for text in ("two", "three", "/whisper Ben two"):
+            self.ira.write(text)
+        self.await_shown(self.ben, "[whisper from Ira] two")
+        self.alter(shapes.WHISPERED, lambda event: [])
+        with self.warned(self.ben, "2 messages from Ira are missing"):
+            for text in ("/whisper Ben three", "four"):
+                self.ira.write(text)
+            self.await_shown(self.ben, "Ira: four")
+        self.be_honest()
+        with self.warned(self.ben, "missing"):
+            self.ira.write("/whisper Ben four")
+            self.await_shown(self.ben, "[whisper from Ira] four")
+
+    def test_boxes_behind_a_message_that_is_sent_again(self) -> None:
+        """The new key for Ben must not overtake a whisper to him that was sent before."""
+        tom = self.start("Tom")
+        for child in (self.ira, self.ben):
+            self.await_shown(child, "[+] Tom joined the room.")
+        self.ira.write("one")
+        for child in (self.ben, tom):
+            self.await_shown(child, "Ira: one")
+        self.server.hall.deaf_to = "Ira"
+        self.ira.write("two")
+        self.ira.write("/whisper Ben psst")
+        self.await_unheard(2)
+        tom.write("EXIT")
+        self.await_shown(self.ira, "[+] Tom left the room.")
+        self.server.hall.hear_again()
+        self.ira.write("three")
+        self.await_shown(self.ben, "Ira: three")
+        self.assertEqual(
+            sorted(self.shown(self.ben)),
+            ["Ira: one", "Ira: three", "Ira: two", "[whisper from Ira] psst"],
+        )
+        self.assertNotIn("missing", "".join(self.ben.errors))
+
+    def await_unheard(self, count: int) -> None:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while len(self.server.hall.unheard) < count:
+            self.assertLess(time.monotonic(), deadline, self.ira.story())
+            time.sleep(0.02)
+
+    def test_changed_messages_are_not_shown(self) -> None:
+        self.ira.write("one")
+        self.await_shown(self.ben, "Ira: one")
+        for kind, write in ((shapes.SAID, "changed"), (shapes.WHISPERED, "/whisper Ben changed")):
+            self.alter(kind, lambda event: [[*event[:-1], flipped(event[-1], 60)]])
+            with self.warned(self.ben, "Ira"):
+                self.ira.write(write)
+        self.be_honest()
+        self.ira.write("two")
+        self.await_shown(self.ben, "Ira: two")
+        self.assertEqual(self.shown(self.ben), ["Ira: one", "Ira: two"])
+
+    def test_messages_in_anothers_name(self) -> None:
+        eva = self.start("Eva")
+        for child in (self.ira, self.ben):
+            self.await_shown(child, "[+] Eva joined the room.")
+        session = self.server.hall.present["Eva"].session
+        eva.write("Hi")
+        self.await_shown(self.ben, "Eva: Hi")
+        self.alter(shapes.SAID, lambda event: [[*event[:2], session, *event[3:]]])
+        with self.warned(self.ben, "Eva"):
+            self.ira.write("I am Eva")
+        self.alter(shapes.WHISPERED, lambda event: [[event[0], session, event[2]]])
+        with self.warned(self.ben, "Eva"):
+            self.ira.write("/whisper Ben I am Eva")
+        self.be_honest()
+        eva.write("I am not")
+        self.await_shown(self.ben, "Eva: I am not")
+        self.assertNotIn("I am Eva", " ".join(self.shown(self.ben)))
+
+    def test_a_hidden_member(self) -> None:
+        """Whose coming is hidden is not shared with, or the next change tells."""
+        self.alter(shapes.JOINED, lambda event: [])
+        self.start("Eva")
+        self.await_shown(self.ira, "[+] Eva joined the room.")
+        self.ira.write("Hi")
+        self.be_honest()
+        self.start("Tom")
+        self.assertEqual(self.ben.await_exit(), 8)
+        self.assertNotIn("Ira: Hi", self.shown(self.ben))
+
+    def test_a_letter_comes_twice(self) -> None:
+        self.server.hall.mailbox.seen = lambda guest, cursor: None  # type: ignore[method-assign]
+        self.ben.write("EXIT")
+        self.assertEqual(self.ben.await_exit(), 0)
+        self.ira.write("/whisper Ben come back")
+        self.await_shown(self.ira, "[letter to Ben, without forward secrecy] come back")
+        self.ben = self.start("Ben")
+        self.await_shown(self.ben, "[letter from Ira, without forward secrecy] come back")
+        self.ben.write("EXIT")
+        self.assertEqual(self.ben.await_exit(), 0)
+        self.ben = self.start("Ben")
+        self.ira.write("Hi")
+        self.await_shown(self.ben, "Ira: Hi")
+        self.assertEqual(self.shown(self.ben), ["Ira: Hi"])
+
+    def test_a_false_key_for_a_letter(self) -> None:
+        """Ben is known to Ira: the server's other key for him is not written to."""
+        self.ben.write("EXIT")
+        self.assertEqual(self.ben.await_exit(), 0)
+        self.await_shown(self.ira, "[+] Ben left the room.")
+        owners = self.server.hall.owners
+        owners["Ben"] = replace(owners["Ben"], spki=user("Eva").identity.spki)
+        with self.warned(self.ira, "Ben"):
+            self.ira.write("/whisper Ben for your eyes only")
+        self.assertEqual(self.server.hall.mailbox.letters, [])
 
 
 if __name__ == "__main__":

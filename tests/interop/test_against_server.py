@@ -16,7 +16,7 @@ from cfbchat.connection import Ended, Link, RecordLink, after, shake_hands_as_cl
 from cfbchat.credential import OwnCredential
 from cfbchat.handshake import ClientHandshake, PeerRefused
 from people import flipped, identity, user
-from processes import Child, python_server
+from processes import OTHER, Child, other_server, python_server
 
 SECONDS = 20.0
 
@@ -32,8 +32,12 @@ class AgainstTheServer(unittest.TestCase):
     def setUpClass(cls) -> None:
         cls.folder = TemporaryDirectory()
         cls.addClassCleanup(cls.folder.cleanup)
-        cls.server = python_server(Path(cls.folder.name))
+        cls.start_server(Path(cls.folder.name))
         cls.addClassCleanup(cls.server.end)
+
+    @classmethod
+    def start_server(cls, keys: Path) -> None:
+        cls.server = python_server(keys)
         cls.port = cls.server.await_json(listening=None)["listening"]
 
     def connect(self) -> Link:
@@ -76,8 +80,8 @@ class AgainstTheServer(unittest.TestCase):
         link = self.connect()
         return shake_hands_as_client(link, ClientHandshake(own or user(name)), after(SECONDS))
 
-    def joined(self, name: str) -> RecordLink:
-        records = self.records(name)
+    def joined(self, name: str, own: OwnCredential | None = None) -> RecordLink:
+        records = self.records(name, own)
         self.say(records, [shapes.JOIN, "#" + name, "", 0])
         self.assertEqual(records.read(after(SECONDS))[0][0], shapes.WELCOME)
         return records
@@ -91,6 +95,11 @@ class AgainstTheServer(unittest.TestCase):
             got += [[m[0], m[1], m[3]] if m[0] == shapes.ERROR else m
                     for m in records.read(after(SECONDS))]  # fmt: skip
         self.assertEqual(got, list(expected))
+
+    def assert_closed_after_bye(self, records: RecordLink) -> None:
+        while records.read(after(SECONDS))[-1][0] != shapes.BYE:
+            pass
+        self.assert_closed(records.link)
 
     def test_strays_before_2(self) -> None:
         for data in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"\x00\x00",
@@ -192,7 +201,10 @@ class AgainstTheServer(unittest.TestCase):
         self.assert_closed(records.link)
 
     def test_the_first_message_is_join(self) -> None:
-        first: list[cbor.Value] = [[shapes.PING], [shapes.SAY, 1, "#x", 1, b"x"], [99]]
+        first: list[cbor.Value] = [
+            [shapes.PING], [shapes.SAY, 1, "#x", 1, b"x"], [99],
+            [shapes.JOIN, "no room", "", 0], [shapes.JOIN, "#x", "", "0"],
+        ]  # fmt: skip
         for message in first:
             records = self.records("First")
             self.say(records, message)
@@ -223,16 +235,17 @@ class AgainstTheServer(unittest.TestCase):
             records,
             [error, "again", 1], [shapes.ACCEPTED, 1], [shapes.ACCEPTED, 1],
             [error, "again", 2], [error, "again", 2], [error, "refused", 2],
-            [error, "malformed", 3], [error, "large", 4], [error, "unsupported", 5],
-            [error, "unsupported", 6], [error, "unsupported", 7], [error, "refused", 2],
+            [error, "malformed", 3], [error, "large", 4], [error, "absent", 5],
+            [shapes.ACCEPTED, 6], [error, "absent", 7], [error, "refused", 2],
             [error, "again", 8], [shapes.ACCEPTED, 8],
         )  # fmt: skip
 
     def test_the_rest(self) -> None:
         records = self.joined("Rest")
         error = shapes.ERROR
-        self.say(records, [shapes.PING], [shapes.LOOKUP, "Ira"], [shapes.COMMAND, "stop"],
-                 [shapes.SEEN, 1], [99, 1], [15, "busy"], [shapes.JOIN, 1], [shapes.LEAVE, "#no"],
+        self.say(records, [shapes.PING], [shapes.LOOKUP, "Nobody"], [shapes.COMMAND, "stop"],
+                 [shapes.SEEN, 1], [shapes.SEEN, "1"], [shapes.LOOKUP, 1], [99, 1], [15, "busy"],
+                 [shapes.JOIN, 1], [shapes.LEAVE, "#no"],
                  [shapes.JOIN, "#Rest", "", 0], [shapes.JOIN, "no room", "", 0],
                  [shapes.PING], [shapes.LEAVE, "#Rest"])  # fmt: skip
         got: list[list] = []
@@ -240,24 +253,83 @@ class AgainstTheServer(unittest.TestCase):
             got += records.read(after(SECONDS))
         short = [m[:2] for m in got]
         self.assertEqual(short[:-2], [
-            [shapes.PONG], [error, "unsupported"], [error, "unsupported"], [error, "unsupported"],
-            [error, "unsupported"], [error, "malformed"], [error, "refused"], [error, "refused"],
-            [error, "refused"], [shapes.PONG],
+            [shapes.PONG], [error, "absent"], [error, "unsupported"], [error, "malformed"],
+            [error, "malformed"], [error, "unsupported"], [error, "unsupported"],
+            [error, "malformed"], [error, "refused"], [error, "refused"], [error, "malformed"],
+            [shapes.PONG],
         ])  # fmt: skip
         self.assertTrue(all(m[3] == 0 for m in got if m[0] == error))
         self.assertEqual((got[-2][3][0], got[-2][3][4], got[-1][1]), (shapes.LEFT, "left", "left"))
         self.assert_closed(records.link)
 
+    def test_to_one(self) -> None:
+        """The answers to Whisper, Share and Letter, in the order of §6."""
+        elsewhere, away = user("Other"), user("Away")
+        one, other = self.joined("One"), self.joined("Other", elsewhere)
+        gone = self.records(own=away)
+        self.say(gone, [shapes.JOIN, "#away", "", 0], [shapes.LEAVE, "#away"])
+        self.assert_closed_after_bye(gone)
+        here, there = user("One").identity.fingerprint, away.identity.fingerprint
+        large, error = bytes(7000), shapes.ERROR
+        self.say(
+            one,
+            [shapes.WHISPER, 1, elsewhere.session, b"box"],
+            [shapes.WHISPER, 2, bytes(31), b"box"],
+            [shapes.WHISPER, 3, bytes(32), large],
+            [shapes.SHARE, 4, [[bytes(32), large]]],
+            [shapes.SHARE, 5, [[bytes(32), b""]] * 129],
+            [shapes.SHARE, 6, [[bytes(32), b""]] * 128],
+            [shapes.SHARE, 7, [[bytes(32)]]],
+            [shapes.LETTER, 8, bytes(32), large],
+            [shapes.LETTER, 9, bytes(32), b"letter"],
+            [shapes.LETTER, 10, there, b"letter"],
+            [shapes.LETTER, 10, there, b"letter"],
+            [shapes.LETTER, 12, there, b"letter"],
+            [shapes.LOOKUP, "Away"],
+        )
+        self.assert_answers(
+            one,
+            [error, "absent", 1], [error, "malformed", 2], [error, "large", 3],
+            [error, "large", 4], [error, "large", 5], [shapes.ACCEPTED, 6],
+            [error, "malformed", 7], [error, "large", 8], [error, "absent", 9],
+            [shapes.ACCEPTED, 10], [shapes.ACCEPTED, 10], [error, "again", 11],
+            [shapes.FOUND, "Away", away.identity.spki],
+        )  # fmt: skip
+        self.say(other, [shapes.LETTER, 1, here, b"to one"], [shapes.SEEN, 10_000])
+        event = one.read(after(SECONDS))[0]
+        self.assertEqual((event[0], event[3]), (shapes.EVENT, [shapes.LETTER_CAME, b"to one"]))
+        back = self.records("Away")
+        self.say(back, [shapes.JOIN, "#away", "", 0])
+        came = back.read(after(SECONDS))
+        while len(came) < 2:
+            came += back.read(after(SECONDS))
+        self.assertEqual([message[0] for message in came], [shapes.WELCOME, shapes.EVENT])
+        self.assertGreater(came[1][1], came[0][5])
+        self.assertEqual(came[1][3], [shapes.LETTER_CAME, b"letter"])
+        self.say(back, [shapes.JOIN, "#second", "", 0], [shapes.PING])
+        while came[-1][0] != shapes.PONG:
+            came += back.read(after(SECONDS))
+        self.assertEqual([message[0] for message in came[2:]], [shapes.WELCOME, shapes.PONG])
+
     def test_a_session_comes_once(self) -> None:
         own = user("Once")
         first = self.records(own=own)
         self.say(first, [shapes.JOIN, "#once", "", 0], [shapes.LEAVE, "#once"])
-        while first.read(after(SECONDS))[-1][0] != shapes.BYE:
-            pass
+        self.assert_closed_after_bye(first)
         second = self.records(own=own)
         self.say(second, [shapes.JOIN, "#once", "", 0])
         self.assert_answers(second, [shapes.ERROR, "refused", 0])
         self.assert_closed(second.link)
+
+
+@unittest.skipUnless(OTHER, "CFB_CHAT_BIN is not set")
+class AgainstTheOtherServer(AgainstTheServer):
+    """The same against the other implementation's; without limits, for one address does it all."""
+
+    @classmethod
+    def start_server(cls, keys: Path) -> None:
+        cls.server = other_server(keys, "--limits", "off")
+        cls.port = cls.server.await_port()
 
 
 if __name__ == "__main__":

@@ -1,20 +1,16 @@
-"""Clients and servers of both implementations with one another.
-
-The programs in the directory that CFB_CHAT_BIN names, `server` and `client`, are the other
-implementation; without it only this one talks to itself.
-"""
+"""Clients and servers of both implementations with one another."""
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 import unittest
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from processes import Child, python_client, python_server
+from processes import OTHER, Child, other_client, other_server, python_client, python_server
 
-OTHER = os.environ.get("CFB_CHAT_BIN")
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
 
 
@@ -22,7 +18,7 @@ class Running(unittest.TestCase):
     """Starts programs in a fresh directory, and ends them."""
 
     def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
+        folder = TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
 
@@ -69,6 +65,47 @@ class BothHere(Running):
         self.assert_ends_well(ira)
         server.write("TERMINATE")
         self.assert_ends_well(server)
+
+    def test_whispers_and_letters(self) -> None:
+        server, port, fingerprint = self.start_server()
+        ira = self.start_client(port, "Ira")
+        ira.await_json(welcome=None)
+        ben = self.start_client(port, "Ben")
+        ira.await_json(joined="Ben")
+        ira.write("/whisper Ben psst")
+        ira.await_json(whispered_to="Ben")
+        ben.await_said("Ira", "psst", "whispered")
+        ben.write("/whisper Ira yes?")
+        ira.await_said("Ben", "yes?", "whispered")
+        ben.write("/letter Ira at once")
+        ira.await_said("Ben", "at once", "letter")
+        ben.write("/leave")
+        self.assert_ends_well(ben)
+        ira.await_json(left="Ben")
+        ira.write("/whisper Ben where are you")
+        ira.await_json(wrote_to="Ben")
+        ben = self.start_client(port, "Ben", "--room", "#elsewhere")
+        ben.await_said("Ira", "where are you", "letter")
+        server.write("TERMINATE")
+        self.assert_ends_well(ben)
+        self.assertFalse(any("psst" in line or "yes?" in line for line in self.lines_of(server)))
+
+    def test_in_words(self) -> None:
+        _, port, _ = self.start_server()
+        ben = self.start(python_client(port, "Ben", self.folder / "Ben", as_json=False))
+        ben.await_error(lambda told: "In #lobby: Ben" in told, "the welcome")
+        ira = self.start_client(port, "Ira", "--say", "Hi", "\x1b[31m", "--expect", "1")
+        for expected in ("[+] Ira joined the room.", "Ira: Hi", "Ira: <U+001B>[31m"):
+            ben.await_line(lambda line: line == expected, expected)
+        ira.write("/whisper Ben psst")
+        ben.await_line(lambda line: line == "[whisper from Ira] psst", "the whisper")
+        ira.write("/letter Ben Hi")
+        ben.await_line(lambda line: line == "[letter from Ira] Hi", "the letter")
+        ben.write("/whisper Ira yes")
+        ben.await_line(lambda line: line == "[whisper to Ira] yes", "that it was sent")
+        ben.write("enough")
+        self.assert_ends_well(ira)
+        ben.await_line(lambda line: line == "[-] Ira left the room (left).", "that she left")
 
     def test_said_from_the_command_line(self) -> None:
         server, port, _ = self.start_server()
@@ -137,17 +174,29 @@ class BothHere(Running):
 @unittest.skipUnless(OTHER, "CFB_CHAT_BIN is not set")
 class BothImplementations(Running):
     def start_other_server(self) -> tuple[Child, int]:
-        keys = str(self.folder / "server")
-        server = self.start(Child(str(Path(OTHER or "") / "server"), "-p", "0", "--keys", keys))
-        line = server.await_line(lambda line: "Running on port: " in line, "the port")
-        return server, int(line.rsplit(" ", 1)[1])
+        server = self.start(other_server(self.folder / "server"))
+        return server, server.await_port()
+
+    def start_our_server(self) -> tuple[Child, int]:
+        server, port, _ = self.start_server()
+        return server, port
+
+    @contextmanager
+    def fresh(self) -> Iterator[None]:
+        """Keys and files that nobody has used yet."""
+        with TemporaryDirectory() as folder:
+            self.folder = Path(folder)
+            yield
+
+    def end_all(self, server: Child, ours: Child, theirs: Child) -> None:
+        theirs.write("EXIT")
+        self.assert_ends_well(theirs)
+        server.write("TERMINATE")
+        for child in (server, ours):
+            self.assert_ends_well(child)
 
     def start_other_client(self, port: int, name: str) -> Child:
-        program = str(Path(OTHER or "") / "client")
-        keys = str(self.folder / name)
-        return self.start(
-            Child(program, "-s", "127.0.0.1", "-p", str(port), "-u", name, "--keys", keys)
-        )
+        return self.start(other_client(port, name, self.folder / name))
 
     def await_shown(self, child: Child, sender: str, text: str) -> None:
         pattern = re.compile(rf"{STAMP} {re.escape(sender)}: {re.escape(text)}\s*$")
@@ -174,6 +223,114 @@ class BothImplementations(Running):
         self.assert_ends_well(ira)
         server.write("TERMINATE")
         self.assert_ends_well(server)
+
+    def await_line(self, child: Child, line: str) -> None:
+        """Their client shows exactly this, behind the time."""
+        pattern = re.compile(rf"{STAMP} {re.escape(line)}\s*$")
+        child.await_line(lambda shown: bool(pattern.search(shown)), line)
+
+    def test_whispers_of_both_clients(self) -> None:
+        """On both servers: ours to theirs, theirs to ours, and an answer."""
+        for start_server in (self.start_other_server, self.start_our_server):
+            with self.subTest(start_server.__name__), self.fresh():
+                server, port = start_server()
+                ira = self.start_client(port, "Ira")
+                ira.await_json(welcome=None)
+                ben = self.start_other_client(port, "Ben")
+                ira.await_json(joined="Ben")
+                for text in ("psst", "grüße 水", "x" * 4096):
+                    ira.write(f"/whisper Ben {text}")
+                    self.await_line(ben, f"[whisper from Ira] {text}")
+                    ira.await_json(whispered_to="Ben")
+                ben.write("/whisper Ira yes?")
+                self.await_line(ben, "[whisper to Ira] yes?")
+                ira.await_said("Ben", "yes?", "whispered")
+                ben.write("/reply I am here")
+                self.await_line(ben, "[whisper to Ira] I am here")
+                ira.await_said("Ben", "I am here", "whispered")
+                ira.write("to all")
+                self.await_shown(ben, "Ira", "to all")
+                self.end_all(server, ira, ben)
+
+    def test_letters_of_both_clients(self) -> None:
+        """On both servers: each is away while the other writes."""
+        for start_server in (self.start_other_server, self.start_our_server):
+            with self.subTest(start_server.__name__), self.fresh():
+                server, port = start_server()
+                ira = self.start_client(port, "Ira")
+                ira.await_json(welcome=None)
+                ben = self.start_other_client(port, "Ben")
+                ira.await_json(joined="Ben")
+                ben.write("EXIT")
+                self.assert_ends_well(ben)
+                ira.await_json(left="Ben")
+                for text in ("one", "grüße 水"):
+                    ira.write(f"/whisper Ben {text}")
+                    ira.await_json(wrote_to="Ben")
+                ira.write("/leave")
+                self.assert_ends_well(ira)
+                ben = self.start_other_client(port, "Ben")
+                for text in ("one", "grüße 水"):
+                    self.await_line(ben, f"[letter from Ira, without forward secrecy] {text}")
+                for text in ("two", "x" * 4096):
+                    ben.write(f"/whisper Ira {text}")
+                    self.await_line(ben, f"[letter to Ira, without forward secrecy] {text}")
+                ira = self.start_client(port, "Ira")
+                for text in ("two", "x" * 4096):
+                    ira.await_said("Ben", text, "letter")
+                self.end_all(server, ira, ben)
+
+    def test_who_comes_and_goes(self) -> None:
+        """Keys for those who are there: a newcomer hears on, and who stays hears after a leave."""
+        for start_server in (self.start_other_server, self.start_our_server):
+            with self.subTest(start_server.__name__), self.fresh():
+                server, port = start_server()
+                ira = self.start_client(port, "Ira")
+                ira.await_json(welcome=None)
+                ben = self.start_other_client(port, "Ben")
+                ira.await_json(joined="Ben")
+                ira.write("one")
+                self.await_shown(ben, "Ira", "one")
+                ben.write("two")
+                ira.await_said("Ben", "two")
+                eva = self.start_client(port, "Eva")
+                ira.await_json(joined="Eva")
+                tom = self.start_other_client(port, "Tom")
+                ira.await_json(joined="Tom")
+                ira.write("three")
+                for child in (ben, tom):
+                    self.await_shown(child, "Ira", "three")
+                eva.await_said("Ira", "three")
+                ben.write("four")
+                self.await_shown(tom, "Ben", "four")
+                for child in (ira, eva):
+                    child.await_said("Ben", "four")
+                eva.write("/leave")
+                self.assert_ends_well(eva)
+                ira.await_json(left="Eva")
+                tom.write("EXIT")
+                self.assert_ends_well(tom)
+                ira.await_json(left="Tom")
+                ira.write("five")
+                self.await_shown(ben, "Ira", "five")
+                ben.write("six")
+                ira.await_said("Ben", "six")
+                for child in (ira, eva):
+                    for key in ("missing", "unreadable", "message_refused"):
+                        self.assertNotIn(f'"{key}"', child.story())
+                self.end_all(server, ira, ben)
+
+    def test_both_clients_show_the_same_number(self) -> None:
+        _, port = self.start_other_server()
+        ira = self.start_client(port, "Ira")
+        ira.await_json(welcome=None)
+        ben = self.start_other_client(port, "Ben")
+        ira.await_json(joined="Ben")
+        ira.write("/verify Ben")
+        number = ira.await_json(verify="Ben")["number"]
+        ben.write("/verify Ira")
+        digits = re.compile(r"\s+".join(number))
+        ben.await_error(lambda told: bool(digits.search(told)), "the number")
 
     def test_their_client_first(self) -> None:
         server, port = self.start_other_server()
@@ -213,6 +370,8 @@ class BothImplementations(Running):
         server.await_json(joined="Ira")
         ben = self.start_other_client(port, "Ben")
         server.await_json(joined="Ben")
+        # What she says before she has seen him come is not for him.
+        ira.await_line(lambda line: line == "[+] Ben joined the room.", "that Ben joined")
         for number in range(30):
             ira.write(f"message {number}")
         for number in range(30):

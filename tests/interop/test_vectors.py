@@ -7,12 +7,12 @@ import unittest
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from cfbchat import cbor, credential, crypto, handshake, shapes
 from cfbchat.credential import Identity, OwnCredential
+from vector_people import frozen_credential
 
 FROZEN = Path(__file__).resolve().parent.parent / "vectors" / "frozen.json"
 
@@ -35,13 +35,7 @@ class Frozen(unittest.TestCase):
         cls.vectors = json.loads(FROZEN.read_text())
 
     def own(self, who: str) -> OwnCredential:
-        given = self.vectors["credentials"][who]
-        return OwnCredential(
-            Identity.from_pem(self.vectors["identities"][who]["pem"].encode()),
-            Ed25519PrivateKey.from_private_bytes(bytes.fromhex(given["ed25519_seed"])),
-            bytes.fromhex(given["credential"]),
-            bytes.fromhex(given["signature"]),
-        )
+        return frozen_credential(self.vectors, who)
 
 
 class FrozenValues(Frozen):
@@ -91,15 +85,12 @@ class FrozenValues(Frozen):
     def test_credentials(self) -> None:
         for who, given in self.vectors["credentials"].items():
             own = self.own(who)
-            agreement = given["x25519_private"]
             made = credential.make(
                 own.identity,
                 given["role"],
                 given["name"],
                 ed25519=own.ed25519,
-                x25519=X25519PrivateKey.from_private_bytes(bytes.fromhex(agreement))
-                if agreement
-                else None,
+                x25519=own.x25519,
                 expires=given["expires"],
             )
             self.assertEqual(made.credential, own.credential)

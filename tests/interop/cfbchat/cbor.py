@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -133,10 +134,18 @@ class Bytes:
     length: int
 
 
+@dataclass(frozen=True)
+class Checked:
+    """In a shape: a field of this type for which a rule holds."""
+
+    kind: type
+    rule: Callable[[Any], bool]
+
+
 def has_fields(value: Value, shape: list[object], exactly: bool = True) -> bool:
     """Whether `value` is an array of these fields.
 
-    A shape's element is a type, `Bytes`, a constant the field must equal, `[element]` for an array
+    A shape's element is a type, `Bytes`, `Checked`, a constant the field must equal, `[element]` for an array
     of any number of such elements, or a tuple of elements for an array of exactly these.
     """
     if not isinstance(value, list) or len(value) < len(shape):
@@ -151,6 +160,8 @@ def _fits(field: Value, element: object) -> bool:
         return isinstance(field, element)
     if isinstance(element, Bytes):
         return isinstance(field, bytes) and len(field) == element.length
+    if isinstance(element, Checked):
+        return isinstance(field, element.kind) and element.rule(field)
     if isinstance(element, tuple):
         return has_fields(field, list(element))
     if isinstance(element, list):

@@ -5,62 +5,75 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
-from . import cbor, credential, shapes
-from .credential import OwnCredential, Person
-from .crypto import fingerprint_text, sha256
-
-MAX_TEXT_BYTES = 4096
-FIRST_DELAY, LONGEST_DELAY = 0.2, 5.0
-
-
-class Violation(Exception):
-    """The server broke a rule of §6 for which a client ends the connection."""
-
-
-@dataclass
-class Room:
-    """A room's roster, and the change it stands at."""
-
-    members: list[bytes]
-    change: int
+from . import cbor, shapes, texts
+from .company import Company
+from .credential import CredentialRefused, OwnCredential
+from .crypto import RefusedKey, load_spki, sha256
+from .hearing import Hearing
+from .numbered import Delay, Item, Letter, Numbers, Say, Share, Whisper
+from .reader import Reader
+from .rooms import Room
+from .safety_number import safety_number
+from .speaker import Speaker
+from .texts import Text
+from .violation import Violation
+from .who_is_who import KnownUsers, LettersSeen
 
 
-@dataclass
-class Stall:
-    """Since the last "again" or "wait": until when nothing is said (§6, Numbers)."""
-
-    active: bool = False
-    delay: float = 0.0
-    not_before: float = 0.0
-    again_at: tuple[int, int] | None = None  # the n, and the room's change then
+def milliseconds() -> int:
+    return time.time_ns() // 1_000_000
 
 
-@dataclass
+@dataclass(frozen=True)
+class Draft:
+    """A letter that waits for its reader's key."""
+
+    name: str
+    text: Text
+
+
 class Conversation:
     """One connection of one session: messages in, shown lines and messages out."""
 
-    own: OwnCredential
-    name: str
-    room: str
-    show: Callable[[dict], None]
-    clock: Callable[[], float] = time.monotonic
-    outgoing: list[bytes] = field(default_factory=list)
-    people: dict[bytes, Person | None] = field(default_factory=dict)
-    rooms: dict[str, Room] = field(default_factory=dict)
-    cursor: int = 0
-    texts: deque[str] = field(default_factory=deque)  # not accepted yet; the first has next_n
-    in_flight: deque[int] = field(default_factory=deque)
-    next_n: int = 1
-    stall: Stall = field(default_factory=Stall)
-    due: deque[int] = field(default_factory=deque)  # Join or Leave, in order
-    pongs_due: int = 0
-    heard: int = 0
-    longest: int = MAX_TEXT_BYTES
-    leaving: bool = False
-    not_let_in: bool = False
-    bye: str | None = None
+    def __init__(
+        self,
+        own: OwnCredential,
+        name: str,
+        room: str,
+        server: bytes,
+        keys: Path,
+        show: Callable[[dict], None],
+        *,
+        verified_only: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], int] = milliseconds,
+    ) -> None:
+        self.own = own
+        self.name = name
+        self.room = room
+        self.show = show
+        self.verified_only = verified_only
+        self.clock = clock
+        self.now = now
+        known = KnownUsers(keys / "known_users", server, name, own.identity.fingerprint)
+        self.company = Company(own, name, known, show)
+        self.reader = Reader(own, server, LettersSeen(keys / "letters_seen"))
+        self.hearing = Hearing(self.company, self.reader, show)
+        self.speaker = Speaker(own, name, server)
+        self.outgoing: list[bytes] = []
+        self.cursor = 0
+        self.numbers = Numbers(lambda: self.clock())
+        self.drafts: deque[Draft] = deque()
+        self.draft_delay = Delay()
+        self.due: deque[int] = deque()  # Join, Lookup or Leave, in order
+        self.pongs_due = 0
+        self.longest = texts.LONGEST
+        self.leaving = False
+        self.not_let_in = False
+        self.bye: str | None = None
 
     # --- What the user does
 
@@ -69,11 +82,37 @@ class Conversation:
         self._send([shapes.JOIN, self.room, "", 0])
 
     def say(self, text: str) -> None:
-        if not 1 <= len(text.encode()) <= self.longest:
-            self.show({"error": "a text must have 1 to %d bytes" % self.longest})
+        if (made := self._text(text)) is not None:
+            self._queue(Say(self.room, made))
+
+    def whisper(self, name: str, text: str) -> None:
+        """To somebody who is here; to anybody else it goes as a letter."""
+        to = self.company.present(name)
+        if to is None:
+            self.write_letter(name, text)
+        elif not self.speaker.reaches(to):
+            self.show({"error": f"{name} has a key nobody can whisper to"})
+        elif (made := self._text(text)) is not None:
+            self._queue(Whisper(to, made))
+
+    def write_letter(self, name: str, text: str) -> None:
+        """A letter, once the server has told the reader's key."""
+        if (made := self._text(text)) is not None:
+            self.drafts.append(Draft(name, made))
+            self.pump()
+
+    def verify(self, name: str, compared: bool = False) -> None:
+        """Shows the number to compare; writes the mark if it has been."""
+        fingerprint = self.company.known.fingerprint_of(name)
+        if fingerprint is None:
+            self.show({"error": f"nobody called {name} is known"})
             return
-        self.texts.append(text)
-        self.pump()
+        if compared:
+            self.company.known.verify(name)
+        number = safety_number(self.own.identity.fingerprint, fingerprint)
+        self.show(
+            {"verify": name, "number": number, "verified": self.company.known.is_verified(name)}
+        )
 
     def leave(self) -> None:
         """Leaves the room once everything said is answered."""
@@ -84,18 +123,82 @@ class Conversation:
         self.pongs_due += 1
         self._send([shapes.PING])
 
+    def is_idle(self) -> bool:
+        """Whether all that was said, whispered and written has been answered."""
+        return not self.numbers.queue and not self.drafts
+
+    def patience(self) -> float:
+        """The seconds after which there may be something to send, without anything coming."""
+        waits = (self.numbers.delay.until, self.draft_delay.until)
+        return min((wait - self.clock() for wait in waits if wait > self.clock()), default=1.0)
+
+    def _text(self, text: str) -> Text | None:
+        if 1 <= len(text.encode()) <= self.longest:
+            return Text(self.now(), texts.TEXT, text)
+        self.show({"error": f"a text must have 1 to {self.longest} bytes"})
+        return None
+
+    def _queue(self, item: Item) -> None:
+        self.numbers.queue.append(item)
+        self.pump()
+
+    # --- What is sent
+
     def pump(self) -> None:
         """Sends what may be sent now."""
-        room = self.rooms.get(self.room)
-        if room is None or self.stall.active or self.clock() < self.stall.not_before:
+        room = self.company.rooms.get(self.room)
+        if room is None:
             return
-        for index in range(len(self.in_flight), len(self.texts)):
-            n = self.next_n + index
-            self.in_flight.append(n)
-            self._send([shapes.SAY, n, self.room, room.change, self.texts[index].encode()])
-        if self.leaving and not self.texts and shapes.LEAVE not in self.due:
+        while (item := self.numbers.next_to_send()) is not None:
+            if isinstance(item, Say):
+                shares = self._shares_before(room)
+                if shares is None:
+                    break
+                if shares:
+                    self.numbers.put_first([*shares])
+                    continue
+            fields = self._fields(item, room)
+            kind, rest = fields[0], fields[1:]
+            self._send([kind, self.numbers.sent(), *rest])
+        self._look_up()
+        if self.leaving and self.is_idle() and shapes.LEAVE not in self.due:
             self.due.append(shapes.LEAVE)
             self._send([shapes.LEAVE, self.room])
+
+    def _shares_before(self, room: Room) -> list[Share] | None:
+        readers = self.company.readers_in(room)
+        if self.verified_only:
+            readers = [person for person in readers if self.company.known.is_verified(person.name)]
+        return self.speaker.shares_before(room, readers, self.numbers.says_in_flight(room.name))
+
+    def _fields(self, item: Item, room: Room) -> list[cbor.Value]:
+        """The message an item stands for, without its n."""
+        if isinstance(item, Say):
+            self._tell_who_reads_too(item, room)
+            unanswered = self.numbers.says_in_flight(room.name)
+            envelope = self.speaker.envelope(item, room, unanswered)
+            return [shapes.SAY, room.name, room.change, envelope]
+        if isinstance(item, Share):
+            return [shapes.SHARE, [[session, box] for session, box in item.boxes]]
+        if isinstance(item, Whisper):
+            item.box = item.box or self.speaker.whisper(item.to, item.text)
+            return [shapes.WHISPER, item.to.session, item.box]
+        return [shapes.LETTER, item.to, item.letter]
+
+    def _tell_who_reads_too(self, say: Say, room: Room) -> None:
+        """Who has come in since a Say that is sent again was sent first (§7)."""
+        present = frozenset(room.members)
+        if say.readers and (since := present - say.readers):
+            names = sorted(self.company.called(session) for session in since)
+            self.show({"read_too_by": names, "text": say.text.text})
+        say.readers = present
+
+    def _look_up(self) -> None:
+        """Asks for the key the first letter needs."""
+        waits = self.clock() < self.draft_delay.until
+        if self.drafts and not waits and shapes.LOOKUP not in self.due:
+            self.due.append(shapes.LOOKUP)
+            self._send([shapes.LOOKUP, self.drafts[0].name])
 
     def _send(self, message: cbor.Value) -> None:
         self.outgoing.append(cbor.encode(message))
@@ -115,16 +218,7 @@ class Conversation:
         self.pump()
 
     def _on_person(self, spki: bytes, made: bytes, signature: bytes) -> None:
-        session = sha256(made)
-        try:
-            person = credential.check("user", spki, made, signature)
-        except credential.CredentialRefused as error:
-            self.people[session] = None
-            self.show({"person_refused": session.hex(), "why": str(error), "code": error.code})
-            return
-        self.people[session] = person
-        shown = fingerprint_text(person.fingerprint)
-        self.show({"person": person.name, "fingerprint": shown, "session": session.hex()})
+        self.company.person_came(spki, made, signature)
 
     def _on_welcome(
         self,
@@ -144,70 +238,75 @@ class Conversation:
         if self.own.session not in sessions or len(set(sessions)) != len(sessions):
             raise Violation("Welcome does not list every member once, the joiner included")
         for session in sessions:
-            self._known(session)
+            self.company.must_know(session)
         if change < len(sessions):
             raise Violation("Welcome has a change no such roster can have")
-        self.rooms[room] = Room(list(sessions), change)
-        self.longest = min(longest, MAX_TEXT_BYTES)
-        members = [self._called(session) for session in sessions]
+        self.company.rooms[room] = Room.entered(room, sessions, change, at)
+        self.speaker.entered(room)
+        self.longest = self.reader.longest = longest
+        members = [self.company.called(session) for session in sessions]
         self.show(
             {"welcome": {"room": room, "members": members, "change": change, "cursor": cursor,
                          "at": at, "notice": notice, "longest": longest}}
         )  # fmt: skip
 
     def _on_accepted(self, n: int) -> None:
-        if not self.in_flight or n != self.in_flight[0] or n != self.next_n:
-            raise Violation(f"Accepted {n} was not due")
-        self._used_up()
-        self.show({"accepted": n})
+        item = self.numbers.used_up(n, "Accepted")
+        if isinstance(item, Say):
+            self.speaker.answered(item.room, accepted=True)
+            self.show({"accepted": n})
+        elif isinstance(item, Share):
+            names = [self.company.called(session) for session, _ in item.boxes]
+            self.show({"shared_with": names, "n": n})
+        elif isinstance(item, Whisper):
+            self.show({"whispered_to": item.to.name, "text": item.text.text, "n": n})
+        else:
+            self.show({"wrote_to": item.name, "text": item.text.text, "n": n})
 
     def _on_error(self, code: str, text: str, n: int) -> None:
         if n == 0:
-            if not self.due:
-                raise Violation(f'Error "{code}" was not due')
-            self.not_let_in = self.due.popleft() == shapes.JOIN
-            self.show({"error": code, "text": text, "n": 0})
+            self._answered_with(code, text)
             return
-        if not self.in_flight:
-            raise Violation(f'Error "{code}" for {n} was not due')
         if code in ("again", "wait"):
-            self._not_now(code, n)
+            room = self.company.rooms.get(self.room)
+            self.numbers.not_now(code, n, room.change if room else 0)
+            self.show({"told": code, "n": n})
             return
-        if n != self.in_flight[0] or n != self.next_n:
-            raise Violation(f'Error "{code}" for {n} was not due')
-        self._used_up()
-        self.show({"error": code, "text": text, "n": n})
+        item = self.numbers.used_up(n, f'Error "{code}"')
+        if isinstance(item, Say):
+            self.speaker.answered(item.room, accepted=False)
+        of = type(item).__name__.lower()
+        self.show({"error": code, "text": text, "n": n, "of": of})
 
-    def _used_up(self) -> None:
-        self.in_flight.popleft()
-        self.texts.popleft()
-        self.next_n += 1
-        self.stall.delay = 0.0
-        self.stall.again_at = None
-        self._resume_if_answered()
-
-    def _not_now(self, code: str, n: int) -> None:
-        """Told "again" or "wait": no more until all is answered, then on from that n."""
-        if n != self.next_n:
-            raise Violation(f'Error "{code}" carries {n}, not {self.next_n}')
-        of = self.in_flight.popleft()
-        stall = self.stall
-        stall.active = True
-        at = (n, self.rooms[self.room].change if self.room in self.rooms else 0)
-        if code == "wait" or (of == n and stall.again_at == at):
-            stall.delay = min(stall.delay * 2 or FIRST_DELAY, LONGEST_DELAY)
-            stall.not_before = self.clock() + stall.delay
-        if code == "again" and of == n:
-            stall.again_at = at
-        self.show({"told": code, "n": n})
-        self._resume_if_answered()
-
-    def _resume_if_answered(self) -> None:
-        if not self.in_flight:
-            self.stall.active = False
+    def _answered_with(self, code: str, text: str) -> None:
+        """An Error to the first of what is due."""
+        if not self.due:
+            raise Violation(f'Error "{code}" was not due')
+        kind = self.due.popleft()
+        self.not_let_in = kind == shapes.JOIN
+        if kind == shapes.LOOKUP and code == "wait":
+            self.draft_delay.lengthen(self.clock())
+            return
+        line = {"error": code, "text": text, "n": 0}
+        if kind == shapes.LOOKUP:
+            line["of"] = f"letter to {self.drafts.popleft().name}"
+            self.draft_delay = Delay()
+        self.show(line)
 
     def _on_found(self, name: str, spki: bytes) -> None:
-        raise Violation("Found was not due")
+        self._take_due(shapes.LOOKUP, "Found")
+        draft = self.drafts.popleft()
+        self.draft_delay = Delay()
+        if name != draft.name:
+            raise Violation("Found is for another name")
+        try:
+            load_spki(spki)
+            self.company.meet(name, sha256(spki))
+        except (RefusedKey, CredentialRefused) as error:
+            self.show({"error": str(error), "of": f"letter to {name}"})
+            return
+        letter = self.speaker.letter(spki, draft.text)
+        self._queue(Letter(sha256(spki), name, draft.text, letter))
 
     def _on_pong(self) -> None:
         if self.pongs_due == 0:
@@ -232,63 +331,42 @@ class Conversation:
         given = event[1 : 1 + len(fields)]
         for (field_name, _), value in zip(fields, given):
             if field_name == "session":
-                self._known(value)
+                self.company.must_know(value)
         if event[0] == shapes.SAID:
-            self._said(at, *given)
+            self.hearing.said(at, *given)
+        elif event[0] == shapes.WHISPERED:
+            self.hearing.whispered(at, *given)
+        elif event[0] == shapes.SHARED:
+            self.hearing.shared(*given)
         elif event[0] == shapes.JOINED:
-            self._joined(*given)
+            self._joined(at, *given)
         elif event[0] == shapes.LEFT:
-            self._left(*given)
+            self._left(at, *given)
         elif event[0] == shapes.NOTICE:
             self.show({"notice": given[0]})
+        elif event[0] == shapes.LETTER_CAME:
+            self.hearing.letter_came(given[0], self.now())
+            self._send([shapes.SEEN, cursor])
         elif event[0] == shapes.ABSENCE:
-            self.show({"absent" if given[1] else "back": self._called(given[0])})
+            self.show({"absent" if given[1] else "back": self.company.called(given[0])})
 
-    def _said(self, at: int, room: str, session: bytes, change: int, envelope: bytes) -> None:
-        """A message; refused, loudly, if its sender is not in the room."""
-        if room not in self.rooms or session not in self.rooms[room].members:
-            self.show({"message_refused": self._called(session), "why": "not in the room"})
-            return
-        person = self.people.get(session)
-        if person is None:
-            self.show({"message_refused": self._called(session), "why": "sender refused"})
-            return
-        self.heard += 1
-        try:
-            text = envelope.decode() if 1 <= len(envelope) <= MAX_TEXT_BYTES else None
-        except UnicodeDecodeError:
-            text = None
-        if text is None:
-            self.show({"unreadable": person.name, "at": at})
-        else:
-            self.show({"said": {"from": person.name, "text": text, "at": at}})
+    def _room_of(self, name: str) -> Room:
+        if name not in self.company.rooms:
+            raise Violation(f"a change of {name}, which this client is not in")
+        return self.company.rooms[name]
 
-    def _change(self, room: str, change: int) -> Room:
-        """Each joined or left event is the last change + 1 (§6, Joining)."""
-        if room not in self.rooms:
-            raise Violation(f"a change of {room}, which this client is not in")
-        if change != self.rooms[room].change + 1:
-            raise Violation(f"change {change} after {self.rooms[room].change}: a member was hidden")
-        self.rooms[room].change = change
-        return self.rooms[room]
+    def _joined(self, at: int, room: str, session: bytes, change: int) -> None:
+        self._room_of(room).joined(session, change, at)
+        self.show({"joined": self.company.called(session)})
 
-    def _joined(self, room: str, session: bytes, change: int) -> None:
-        members = self._change(room, change).members
-        if session in members:
-            raise Violation("somebody joined who was there already")
-        members.append(session)
-        self.show({"joined": self._called(session)})
-
-    def _left(self, room: str, session: bytes, change: int, reason: str) -> None:
-        members = self._change(room, change).members
-        if session not in members:
-            raise Violation("somebody left who was not there")
-        members.remove(session)
+    def _left(self, at: int, room: str, session: bytes, change: int, reason: str) -> None:
+        self._room_of(room).left(session, change, at)
+        self.speaker.member_left(room, session)
         if session == self.own.session:
             if reason == "left":
                 self._take_due(shapes.LEAVE, "the own left event")
-            del self.rooms[room]
-        self.show({"left": self._called(session), "reason": reason})
+            del self.company.rooms[room]
+        self.show({"left": self.company.called(session), "reason": reason})
 
     # --- Checks
 
@@ -297,17 +375,7 @@ class Conversation:
             raise Violation(f"cursor {cursor} after {self.cursor}")
         self.cursor = cursor
 
-    def _known(self, session: bytes) -> None:
-        if session != self.own.session and session not in self.people:
-            raise Violation("a session was named before its Person")
-
     def _take_due(self, kind: int, what: str) -> None:
         if not self.due or self.due[0] != kind:
             raise Violation(f"{what} was not due")
         self.due.popleft()
-
-    def _called(self, session: bytes) -> str:
-        if session == self.own.session:
-            return self.name
-        person = self.people.get(session)
-        return person.name if person else f"refused {session.hex()[:16]}"

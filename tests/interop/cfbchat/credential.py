@@ -80,6 +80,7 @@ class OwnCredential:
     ed25519: Ed25519PrivateKey
     credential: bytes
     signature: bytes
+    x25519: X25519PrivateKey | None = None  # a server has none
 
     @property
     def session(self) -> bytes:
@@ -118,7 +119,8 @@ def make(
     ed25519 = ed25519 or Ed25519PrivateKey.generate()
     agreement_key = b""
     if role == "user":
-        agreement_key = (x25519 or X25519PrivateKey.generate()).public_key().public_bytes_raw()
+        x25519 = x25519 or X25519PrivateKey.generate()
+        agreement_key = x25519.public_key().public_bytes_raw()
     credential = cbor.encode(
         [
             CREDENTIAL,
@@ -130,9 +132,8 @@ def make(
             int(time.time()) + LIFETIME if expires is None else expires,
         ]
     )
-    return OwnCredential(
-        identity, ed25519, credential, crypto.pss_sign(identity.key, credential)
-    )
+    signature = crypto.pss_sign(identity.key, credential)
+    return OwnCredential(identity, ed25519, credential, signature, x25519)
 
 
 def check(

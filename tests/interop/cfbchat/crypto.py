@@ -142,6 +142,14 @@ def fingerprint_text(fingerprint: bytes) -> str:
     return "SHA256:" + base64.b64encode(fingerprint).decode().rstrip("=")
 
 
+def fingerprint_from_text(text: str) -> bytes:
+    """A fingerprint from how it is shown; `ValueError` for anything else."""
+    fingerprint = base64.b64decode(text.removeprefix("SHA256:") + "=", validate=True)
+    if fingerprint_text(fingerprint) != text or len(fingerprint) != 32:
+        raise ValueError("not a fingerprint")
+    return fingerprint
+
+
 _PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
 
 

@@ -60,6 +60,10 @@ class Outbox:
         with self._ready:
             return self._size > WAITING_BYTES and not self._closed
 
+    def has_some(self) -> bool:
+        with self._ready:
+            return bool(self._waiting)
+
     def take(self) -> list[bytes] | None:
         """All that waits, once something does; None when nothing will come any more."""
         with self._ready:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 
-from . import cbor, credential, shapes
+from . import cbor, shapes
+from .credential import Person
 from .guests import KEPT_REFUSALS, Bucket, Guest, Room
+from .mailbox import Mailbox, Waiting, milliseconds
 
 LONGEST_TEXT = 4096
-LONGEST_ENVELOPE = LONGEST_TEXT + 512
+LONGEST_ENVELOPE = LONGEST_WHISPER = LONGEST_TEXT + 512
+LONGEST_LETTER = LONGEST_TEXT + 2048
+LONGEST_SHARED_BOX = 1024
+MOST_BOXES = 128
 ROOM_MEMBERS = 1000
 ROOMS_OF_A_SESSION = 32
 SESSIONS = 4096
@@ -28,9 +32,10 @@ class Hall:
         self.lock = threading.Lock()
         self.report = report
         self.rooms: dict[str, Room] = {}
-        self.owners: dict[str, bytes] = {}
+        self.owners: dict[str, Person] = {}  # of each name who first used it
         self.present: dict[str, Guest] = {}
-        self.used_sessions: set[bytes] = set()
+        self.mailbox = Mailbox()
+        self.sessions: dict[bytes, Guest] = {}  # all that ever came: none comes back
         self.moves: dict[bytes, Bucket] = {}
         self.cursor = 0
         self.slow: deque[Guest] = deque()
@@ -59,8 +64,8 @@ class Hall:
 
     def _handle(self, guest: Guest, message: list) -> None:
         kind = message[0]
-        if not guest.spoken_at_all and kind != shapes.JOIN:
-            raise Cut("the first message is not Join")
+        if not guest.spoken_at_all and (kind != shapes.JOIN or not self._well_formed(message)):
+            raise Cut("the first message is no Join")
         guest.spoken_at_all = True
         if shapes.SAY <= kind <= shapes.LETTER:
             self._numbered(guest, message)
@@ -72,8 +77,12 @@ class Hall:
             guest.error("wait")
         elif not self._well_formed(message):
             guest.error("malformed")
-        elif kind in (shapes.LOOKUP, shapes.COMMAND):
+        elif kind == shapes.COMMAND:
             guest.error("unsupported")
+        elif kind == shapes.LOOKUP:
+            self._look_up(guest, message[1])
+        elif kind == shapes.SEEN:
+            self.mailbox.seen(guest, message[1])
         elif kind == shapes.JOIN:
             self._join(guest, message[1])
         elif kind == shapes.LEAVE:
@@ -100,9 +109,11 @@ class Hall:
         if not guest.messages.take():
             guest.error("wait", following)
             return
-        refusal = "malformed" if not self._well_formed(message) else None
-        if refusal is None:
-            refusal = "unsupported" if message[0] != shapes.SAY else self._say(guest, message)
+        refusal: str | None = "malformed"
+        if self._well_formed(message):
+            answer = {shapes.SAY: self._say, shapes.WHISPER: self._whisper,
+                      shapes.SHARE: self._share, shapes.LETTER: self._letter}  # fmt: skip
+            refusal = answer[message[0]](guest, message)
         if refusal == "again":
             guest.error("again", following)
             return
@@ -131,21 +142,82 @@ class Hall:
             return "again"
         event = [shapes.SAID, name, guest.session, change, envelope]
         self._hand_out(event, guest, [other for other in room.members if other is not guest])
-        text = envelope.decode("utf-8", "replace")
-        self.report({"said": {"from": guest.person.name, "room": name, "text": text, "n": n}})
+        self.report({"said": {"from": guest.person.name, "room": name, "n": n}})
         return None
+
+    def _whisper(self, guest: Guest, message: list) -> str | None:
+        """To one session that shares a room with the sender's."""
+        _, n, session, box = message[:4]
+        if len(box) > LONGEST_WHISPER:
+            return "large"
+        to = self._reached_by(guest, session)
+        if to is None:
+            return "absent"
+        self._hand_out([shapes.WHISPERED, guest.session, box], guest, [to])
+        self.report({"whispered": {"from": guest.person.name, "to": to.person.name, "n": n}})
+        return None
+
+    def _share(self, guest: Guest, message: list) -> str | None:
+        """Each box to its session; one that cannot go is passed over."""
+        _, n, boxes = message[:3]
+        if len(boxes) > MOST_BOXES or any(len(box) > LONGEST_SHARED_BOX for _, box in boxes):
+            return "large"
+        names = []
+        for session, box in boxes:
+            to = self._reached_by(guest, session)
+            if to is not None:
+                self._hand_out([shapes.SHARED, guest.session, box], guest, [to])
+                names.append(to.person.name)
+        self.report({"shared": {"from": guest.person.name, "to": names, "n": n}})
+        return None
+
+    def _reached_by(self, guest: Guest, session: bytes) -> Guest | None:
+        """The guest of this session, if it shares a room with `guest` and is another."""
+        to = self.sessions.get(session)
+        if to is None or to is guest or guest.rooms.isdisjoint(to.rooms):
+            return None
+        return to
+
+    def _letter(self, guest: Guest, message: list) -> str | None:
+        """To whoever has registered a name; it waits until it is seen."""
+        _, n, to, content = message[:4]
+        if len(content) > LONGEST_LETTER:
+            return "large"
+        if all(person.fingerprint != to for person in self.owners.values()):
+            return "absent"
+        letter = self.mailbox.take(guest.person.fingerprint, to, content)
+        if letter is None:
+            return "refused"
+        for reader in self.present.values():
+            if reader.person.fingerprint == to:
+                self._deliver(reader, letter)
+        self.report({"letter": {"from": guest.person.name, "n": n}})
+        return None
+
+    def _deliver(self, reader: Guest, letter: Waiting) -> None:
+        """Hands a letter out under a new cursor: its first may be older than the reader's."""
+        self.cursor += 1
+        self.mailbox.handed_out(letter, reader, self.cursor)
+        self._send_event(reader, self.cursor, letter.at, [shapes.LETTER_CAME, letter.content])
+
+    def _look_up(self, guest: Guest, name: str) -> None:
+        if name in self.owners:
+            guest.send([shapes.FOUND, name, self.owners[name].spki])
+        else:
+            guest.error("absent")
 
     def _join(self, guest: Guest, name: str) -> None:
         refusal = self._refuses_join(guest, name)
         if refusal is not None:
             guest.error(refusal)
             self.report({"join_refused": guest.person.name, "code": refusal})
-            if not guest.joined and guest.session in self.used_sessions:
+            if not guest.joined and guest.session in self.sessions:
                 guest.gone = True
                 guest.outbox.close()
             guest.told_password = guest.told_password or refusal == "password"
             return
-        if not guest.joined:
+        is_first = not guest.joined
+        if is_first:
             self._enter(guest)
         room = self.rooms.setdefault(name, Room())
         change = room.next_change()
@@ -159,14 +231,17 @@ class Hall:
         sessions: cbor.Value = [member.session for member in room.members]
         guest.send([shapes.WELCOME, name, sessions, change, 0, cursor, at, "", LONGEST_TEXT])
         self.report({"joined": guest.person.name, "room": name})
+        if is_first:
+            for letter in self.mailbox.waiting_for(guest.person.fingerprint):
+                self._deliver(guest, letter)
 
     def _refuses_join(self, guest: Guest, name: str) -> str | None:
         person = guest.person
-        if not guest.joined and guest.session in self.used_sessions:
+        if not guest.joined and guest.session in self.sessions:
             return "refused"  # nothing is resumed
-        if self.owners.get(person.name, person.fingerprint) != person.fingerprint:
+        if self.owners.get(person.name, person).fingerprint != person.fingerprint:
             return "password"
-        if not credential.is_room(name) or name in guest.rooms:
+        if name in guest.rooms:
             return "refused"
         if len(guest.rooms) >= ROOMS_OF_A_SESSION or len(self.present) >= SESSIONS:
             return "refused"
@@ -181,9 +256,9 @@ class Hall:
         old = self.present.get(guest.person.name)
         if old is not None:
             self._end(old, "replaced", bye="replaced")
-        self.owners[guest.person.name] = guest.person.fingerprint
+        self.owners.setdefault(guest.person.name, guest.person)
         self.present[guest.person.name] = guest
-        self.used_sessions.add(guest.session)
+        self.sessions[guest.session] = guest
         guest.joined = True
 
     def _leave(self, guest: Guest, name: str) -> None:
@@ -228,13 +303,16 @@ class Hall:
     def _hand_out(self, event: list, subject: Guest, to: list[Guest]) -> tuple[int, int]:
         """Sends an event, with the next cursor, to all it is for; the Person comes first."""
         self.cursor += 1
-        at = time.time_ns() // 1_000_000
+        at = milliseconds()
         for guest in to:
             self._announce(guest, subject)
-            guest.send([shapes.EVENT, self.cursor, at, event])
-            if guest.outbox.is_over():
-                self.slow.append(guest)
+            self._send_event(guest, self.cursor, at, event)
         return self.cursor, at
+
+    def _send_event(self, guest: Guest, cursor: int, at: int, event: list) -> None:
+        guest.send([shapes.EVENT, cursor, at, event])
+        if guest.outbox.is_over():
+            self.slow.append(guest)
 
     def _announce(self, guest: Guest, subject: Guest) -> None:
         """The Person of `subject`, unless it is known on this connection (§6, Joining)."""

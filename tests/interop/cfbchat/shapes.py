@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from .cbor import Bytes
+from .cbor import Bytes, Checked
+from .credential import is_room
 
 Fields = list[tuple[str, object]]
 
 SESSION = Bytes(32)
+ROOM = Checked(str, is_room)
 
 CLIENT_MESSAGES: dict[int, tuple[str, Fields]] = {
-    16: ("Join", [("room", str), ("password", str), ("cursor", int)]),
-    17: ("Say", [("n", int), ("room", str), ("change", int), ("envelope", bytes)]),
+    16: ("Join", [("room", ROOM), ("password", str), ("cursor", int)]),
+    17: ("Say", [("n", int), ("room", ROOM), ("change", int), ("envelope", bytes)]),
     18: ("Whisper", [("n", int), ("to session", SESSION), ("box", bytes)]),
     19: ("Share", [("n", int), ("boxes", [(SESSION, bytes)])]),
     20: ("Letter", [("n", int), ("to fingerprint", Bytes(32)), ("letter", bytes)]),
     21: ("Lookup", [("name", str)]),
     22: ("Seen", [("cursor", int)]),
-    23: ("Leave", [("room", str)]),
+    23: ("Leave", [("room", ROOM)]),
     24: ("Ping", []),
     25: ("Command", [("text", str)]),
 }
@@ -25,7 +27,7 @@ SERVER_MESSAGES: dict[int, tuple[str, Fields]] = {
     32: (
         "Welcome",
         [
-            ("room", str),
+            ("room", ROOM),
             ("sessions", [SESSION]),
             ("change", int),
             ("resumed", int),
@@ -45,11 +47,11 @@ SERVER_MESSAGES: dict[int, tuple[str, Fields]] = {
 }
 
 EVENTS: dict[int, tuple[str, Fields]] = {
-    1: ("said", [("room", str), ("session", SESSION), ("change", int), ("envelope", bytes)]),
+    1: ("said", [("room", ROOM), ("session", SESSION), ("change", int), ("envelope", bytes)]),
     2: ("whispered", [("session", SESSION), ("box", bytes)]),
     3: ("shared", [("session", SESSION), ("box", bytes)]),
-    4: ("joined", [("room", str), ("session", SESSION), ("change", int)]),
-    5: ("left", [("room", str), ("session", SESSION), ("change", int), ("reason", str)]),
+    4: ("joined", [("room", ROOM), ("session", SESSION), ("change", int)]),
+    5: ("left", [("room", ROOM), ("session", SESSION), ("change", int), ("reason", str)]),
     6: ("notice", [("text", str)]),
     7: ("letter", [("letter", bytes)]),
     8: ("absence", [("session", SESSION), ("lost", int)]),

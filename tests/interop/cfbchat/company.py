@@ -1,0 +1,75 @@
+"""Who is there, and what a client knows of them (PROTOCOL.md §6 "Joining", §7 "Who is who")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from . import credential
+from .credential import CredentialRefused, OwnCredential, Person
+from .crypto import fingerprint_text, sha256
+from .rooms import Room
+from .violation import Violation
+from .who_is_who import KnownUsers, Standing
+
+
+class Company:
+    """The Persons of one connection, and the rooms this session is in."""
+
+    def __init__(
+        self, own: OwnCredential, name: str, known: KnownUsers, show: Callable[[dict], None]
+    ) -> None:
+        self.own = own
+        self.name = name
+        self.known = known
+        self.show = show
+        self.people: dict[bytes, Person | None] = {}  # None: refused, and shown as that
+        self.rooms: dict[str, Room] = {}
+
+    def person_came(self, spki: bytes, made: bytes, signature: bytes) -> None:
+        session = sha256(made)
+        if session == self.own.session:
+            return
+        try:
+            person = credential.check("user", spki, made, signature)
+            self.meet(person.name, person.fingerprint)
+        except CredentialRefused as error:
+            self.people[session] = None
+            self.show({"person_refused": session.hex(), "why": str(error), "code": error.code})
+            return
+        self.people[session] = person
+        shown = fingerprint_text(person.fingerprint)
+        self.show({"person": person.name, "fingerprint": shown, "session": session.hex()})
+
+    def meet(self, name: str, fingerprint: bytes) -> None:
+        """Refuses a name that was somebody else's; one never seen is announced."""
+        standing = self.known.meet(name, fingerprint)
+        shown = fingerprint_text(fingerprint)
+        if standing is Standing.CHANGED:
+            raise CredentialRefused(
+                "changed", f"{name} had another fingerprint than {shown} before"
+            )
+        if standing is Standing.NEW:
+            self.show({"new": name, "fingerprint": shown})
+
+    def must_know(self, session: bytes) -> None:
+        """Every Person comes before what first names its session."""
+        if session != self.own.session and session not in self.people:
+            raise Violation("a session was named before its Person")
+
+    def called(self, session: bytes) -> str:
+        if session == self.own.session:
+            return self.name
+        person = self.people.get(session)
+        return person.name if person else f"refused {session.hex()[:16]}"
+
+    def present(self, name: str) -> Person | None:
+        """Somebody of this name in a room of ours."""
+        for room in self.rooms.values():
+            for person in self.readers_in(room):
+                if person.name == name:
+                    return person
+        return None
+
+    def readers_in(self, room: Room) -> list[Person]:
+        """The other members of a room, but those that are refused."""
+        return [person for session in room.members if (person := self.people.get(session))]

@@ -1,0 +1,60 @@
+"""A server that does to messages what a test tells it, on a socket of this process."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+
+from cfbchat.guests import Guest
+from cfbchat.hall import Hall
+from people import server_credential
+from server import Server
+
+Alter = Callable[[Guest, list], list[list]]
+
+
+class MischievousHall(Hall):
+    """Asks, before it sends an event, what to send instead; can be hard of hearing."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda line: None)
+        self.alter: Alter = lambda guest, event: [event]
+        self.deaf_to: str | None = None
+        self.unheard: list[tuple[Guest, list]] = []
+
+    def handle(self, guest: Guest, message: list) -> None:
+        if guest.person.name == self.deaf_to:
+            self.unheard.append((guest, message))
+        else:
+            super().handle(guest, message)
+
+    def hear_again(self) -> None:
+        """Handles what was not heard; a Say of an older change is too old by now."""
+        self.deaf_to = None
+        for room in self.rooms.values():
+            room.replaced.clear()
+        for guest, message in self.unheard:
+            self.handle(guest, message)
+        self.unheard.clear()
+
+    def _send_event(self, guest: Guest, cursor: int, at: int, event: list) -> None:
+        for altered in self.alter(guest, event):
+            self.cursor += 1
+            super()._send_event(guest, self.cursor, at, altered)
+
+
+class MischievousServer:
+    """Listens until it is ended; quiet, for what it shows are its clients' lines."""
+
+    def __init__(self) -> None:
+        self.server = Server(server_credential(), lambda line: None)
+        self.hall = self.server.hall = MischievousHall()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        accepting = (self.listener,)
+        threading.Thread(target=self.server.accept_forever, args=accepting, daemon=True).start()
+
+    def end(self) -> None:
+        self.listener.close()
+        self.server.end()
