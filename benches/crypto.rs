@@ -1,13 +1,21 @@
-//! What secrecy costs: records of several sizes, each step of the handshake, credentials and key files.
+//! What secrecy costs: records of several sizes, each step of the handshake, credentials and key files; and end to end,
+//! what is said to a room, boxes, letters, and what a room's changes cost its members.
 //!
 //! A step that takes its state away is given a fresh one each time, made outside the measurement. Making an identity is
 //! left out: it takes seconds, and happens once in a user's life.
 
 use std::sync::LazyLock;
 
-use cfb_chat::secure::credential::{OwnCredential, UnixSeconds};
+use cfb_chat::chat::message::{Numbered, Session, ToServer};
+use cfb_chat::chat::name::Name;
+use cfb_chat::secure::credential::{CheckedCredential, OwnCredential, Role, SessionKeys, UnixSeconds};
+use cfb_chat::secure::e2e::boxed::{self, Counts, Purpose, SignedBox};
+use cfb_chat::secure::e2e::letter::{self, Author, SignedLetter};
+use cfb_chat::secure::e2e::roster::RosterHash;
+use cfb_chat::secure::e2e::sender_key::{OwnKey, Reading, SharedKey, SignedEnvelope};
+use cfb_chat::secure::e2e::text::{Kind, Said};
 use cfb_chat::secure::handshake::{Established, client, server};
-use cfb_chat::secure::identity::Identity;
+use cfb_chat::secure::identity::{Fingerprint, Identity};
 use cfb_chat::secure::record::{Opener, Sealer};
 use cfb_chat::wire::frame::{Deframer, MAX_FRAME, PREFIX};
 use divan::Bencher;
@@ -17,8 +25,16 @@ use divan::counter::BytesCount;
 const BITS: usize = 3072;
 /// Any day will do, as long as it is the same for both ends.
 const NOW: UnixSeconds = UnixSeconds(1_790_000_000);
-/// Lengths of records' texts, in bytes. A record takes 32 bytes less than 64 KiB: that is what the largest one stands for.
+/// Lengths of records' texts, in bytes. A record takes 32 bytes less than 64 KiB: that is what the largest one stands
+/// for.
 const TEXTS: [usize; 6] = [64, 256, 1_024, 4_096, 16_384, 65_503];
+/// Lengths of what is said to a room, in bytes, up to the longest.
+const SAID: [usize; 4] = [64, 256, 1_024, 4_096];
+/// Members of a room.
+const MEMBERS: [usize; 2] = [100, 1_000];
+const ROOM: &str = "#lobby";
+/// Boxes that go into one Share.
+const BOXES: usize = 128;
 
 static SERVER: LazyLock<(Identity, OwnCredential)> = LazyLock::new(|| {
     let identity = identity();
@@ -30,11 +46,15 @@ static USER: LazyLock<(Identity, OwnCredential)> = LazyLock::new(|| {
     let credential = OwnCredential::for_user(&mut rand::rng(), &identity, "ira", NOW);
     (identity, credential)
 });
+/// Another session of the same user: what it costs to reach somebody does not depend on who they are.
+static OTHER: LazyLock<OwnCredential> =
+    LazyLock::new(|| OwnCredential::for_user(&mut rand::rng(), &USER.0, "zoe", NOW));
 
 fn main() {
     // Made here, so that no measurement has it in it.
     LazyLock::force(&SERVER);
     LazyLock::force(&USER);
+    LazyLock::force(&OTHER);
     divan::main();
 }
 
@@ -129,6 +149,95 @@ fn identity_from_encrypted_pem(bencher: Bencher) {
     bencher.bench_local(|| Identity::from_pem(&pem, Some("correct horse")));
 }
 
+/// Padded, sealed and signed.
+#[divan::bench(args = SAID, sample_size = 16)]
+fn said_seal(bencher: Bencher, length: usize) {
+    let (said, roster, mut key) = (said(length), roster(&sessions(500)), OwnKey::new(&mut rand::rng(), 0));
+    bencher.counter(BytesCount::new(length)).bench_local(|| envelope(&mut key, divan::black_box(&said), roster));
+}
+
+/// Verified, opened and unpadded.
+#[divan::bench(args = SAID, sample_size = 16)]
+fn said_open(bencher: Bencher, length: usize) {
+    let (said, roster, mut key) = (said(length), roster(&sessions(500)), OwnKey::new(&mut rand::rng(), 0));
+    let (from, server, mut reading) = (keys_of(&USER.1), server_fingerprint(), Reading::from_the_first());
+    reading.take(SharedKey::parse(&key.shared(ROOM)).expect("a shared key")).expect("a new key");
+    // They are opened in the order in which they are made, as records are.
+    let next_envelope = || envelope(&mut key, &said, roster);
+    bencher.counter(BytesCount::new(length)).with_inputs(next_envelope).bench_local_refs(|envelope| {
+        let signed = SignedEnvelope::verify(envelope, &from, server, ROOM, roster).expect("the signature holds");
+        Said::unpad(&reading.open(&signed).expect("the next of this key").padded).expect("what was padded")
+    });
+}
+
+/// With a sender key inside.
+#[divan::bench]
+fn box_seal(bencher: Bencher) {
+    let (to, text) = (keys_of(&OTHER), OwnKey::new(&mut rand::rng(), 0).shared(ROOM));
+    bencher.bench_local(|| key_box(&to, 1, divan::black_box(&text)));
+}
+
+#[divan::bench]
+fn box_open(bencher: Bencher) {
+    let (from, server) = (keys_of(&USER.1), server_fingerprint());
+    let boxed = key_box(&keys_of(&OTHER), 1, &OwnKey::new(&mut rand::rng(), 0).shared(ROOM));
+    bencher.bench_local(|| {
+        let boxed = divan::black_box(&boxed);
+        let signed = SignedBox::verify(boxed, &OTHER, &from, server, Purpose::Key).expect("the signature holds");
+        signed.open(&OTHER, &mut Counts::default()).expect("the first box")
+    });
+}
+
+/// OAEP encryption and an RSA signature.
+#[divan::bench(sample_size = 1)]
+fn letter_write(bencher: Bencher) {
+    let said = said(128);
+    bencher.bench_local(|| letter(divan::black_box(&said)));
+}
+
+/// RSA verification and OAEP decryption.
+#[divan::bench(sample_size = 1)]
+fn letter_read(bencher: Bencher) {
+    let (reader, letter) = (&SERVER.0, letter(&said(128)));
+    let own = reader.public().fingerprint();
+    bencher.bench_local(|| {
+        let letter = divan::black_box(&letter);
+        let signed = SignedLetter::verify(letter, own, server_fingerprint(), NOW.0 * 1_000).expect("a letter of today");
+        signed.open(&mut rand::rng(), reader).expect("it is for this reader")
+    });
+}
+
+/// Each join and each leave costs every member one.
+#[divan::bench(args = MEMBERS)]
+fn roster_hash(bencher: Bencher, members: usize) {
+    let sessions = sessions(members);
+    bencher.bench_local(|| roster(divan::black_box(&sessions)));
+}
+
+/// What the client of somebody who speaks computes after a member who had its key has left: a new key, a box with it
+/// for everybody else, and the records they go out in. Aims: 15 ms of CPU among 100, 150 ms among 1,000.
+#[divan::bench(args = MEMBERS, sample_size = 1, sample_count = 20)]
+fn rekey(bencher: Bencher, members: usize) {
+    let (to, mut sealer) = (keys_of(&OTHER), established().0.sealer);
+    let mut others = vec![Counts::default(); members - 1];
+    bencher.bench_local(|| {
+        let text = OwnKey::new(&mut rand::rng(), 0).shared(ROOM);
+        let mut records = Vec::new();
+        for (n, some) in (1..).zip(others.chunks_mut(BOXES)) {
+            let boxes = some.iter_mut().map(|counts| (Session(to.session), key_box(&to, counts.next_sent(), &text)));
+            let share = ToServer::Numbered { n, body: Numbered::Share(boxes.collect()) };
+            sealer.seal(&share.encode(), &mut records);
+        }
+        records
+    });
+}
+
+/// What each member of a room costs somebody who joins it, and whoever joins costs each member.
+#[divan::bench(sample_size = 1)]
+fn person_check(bencher: Bencher) {
+    bencher.bench_local(|| check(divan::black_box(&USER.1)));
+}
+
 fn identity() -> Identity {
     Identity::generate(&mut rand::rng(), BITS).expect("a size that is taken")
 }
@@ -199,6 +308,52 @@ fn check_user(proving: server::Proving, mut proof: Vec<u8>) -> server::Checked {
 
 fn establish(proved: client::Proved, mut secret: Vec<u8>) -> Established {
     proved.establish(&mut rand::rng(), &mut secret, &USER.0).expect("the secret opens")
+}
+
+fn server_fingerprint() -> Fingerprint {
+    SERVER.0.public().fingerprint()
+}
+
+fn check(credential: &OwnCredential) -> CheckedCredential {
+    let name_holds = |name: &str| Name::parse(name).is_ok();
+    CheckedCredential::check(credential.presented(), Role::User, NOW, name_holds).expect("the credential holds")
+}
+
+fn keys_of(credential: &OwnCredential) -> SessionKeys {
+    check(credential).session_keys()
+}
+
+fn said(length: usize) -> Said {
+    Said { sent_at: NOW.0 * 1_000, kind: Kind::Text, text: "x".repeat(length) }
+}
+
+/// So many sessions, in the order of their bytes.
+fn sessions(count: usize) -> Vec<[u8; 32]> {
+    let session = |number: usize| {
+        let mut session = [7; 32];
+        session[..8].copy_from_slice(&number.to_be_bytes());
+        session
+    };
+    (0..count).map(session).collect()
+}
+
+fn roster(sessions: &[[u8; 32]]) -> RosterHash {
+    RosterHash::new(server_fingerprint(), ROOM, 1_000, sessions.iter())
+}
+
+fn envelope(key: &mut OwnKey, said: &Said, roster: RosterHash) -> Vec<u8> {
+    key.seal(&said.pad()).sign(&USER.1, server_fingerprint(), ROOM, roster)
+}
+
+fn key_box(to: &SessionKeys, count: u64, text: &[u8]) -> Vec<u8> {
+    boxed::seal(&mut rand::rng(), &USER.1, to, server_fingerprint(), Purpose::Key, count, text)
+        .expect("a key that boxes can be sealed to")
+}
+
+/// A letter from the user to whoever has the server's key: any other identity will do.
+fn letter(said: &Said) -> Vec<u8> {
+    let author = Author { identity: &USER.0, name: "ira", server: server_fingerprint() };
+    letter::seal(&mut rand::rng(), &author, SERVER.0.public(), said)
 }
 
 /// A frame's body.

@@ -18,7 +18,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 
 use super::cpu::{self, Placement};
-use super::measures::{TEXT, per_million};
+use super::measures::per_million;
 use super::member::PATIENCE;
 use super::{Outcome, Setup};
 
@@ -30,22 +30,23 @@ pub(crate) struct Floor {
     pub(crate) sockets: usize,
     /// Deliveries that go into each write.
     pub(crate) together: usize,
+    /// Bytes of each envelope.
+    pub(crate) envelope: usize,
+    /// Bytes of each write.
     pub(crate) bytes: usize,
     pub(crate) cpu_per_million: f64,
 }
 
 /// Bytes on the wire of a record with so many deliveries.
-fn record_length(together: usize) -> usize {
-    let event = ToClient::Event {
-        cursor: 100_000,
-        at: 1_790_000_000_000,
-        event: Event::Said { room: RoomName::lobby(), session: Session([7; 32]), change: 500, envelope: vec![7; TEXT] },
-    };
-    PREFIX + TAG + together * event.encode().len()
+fn record_length(together: usize, envelope: usize) -> usize {
+    let envelope = vec![7; envelope];
+    let event = Event::Said { room: RoomName::lobby(), session: Session([7; 32]), change: 500, envelope };
+    let message = ToClient::Event { cursor: 100_000, at: 1_790_000_000_000, event };
+    PREFIX + TAG + together * message.encode().len()
 }
 
 /// Writes to all sockets in turn until the time is over; this thread reads.
-pub(crate) fn measure(setup: &Setup, sockets: usize, together: usize) -> Outcome<Floor> {
+pub(crate) fn measure(setup: &Setup, sockets: usize, together: usize, envelope: usize) -> Outcome<Floor> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let (mut writers, mut readers) = (Vec::new(), Vec::new());
     for _ in 0..sockets {
@@ -57,7 +58,7 @@ pub(crate) fn measure(setup: &Setup, sockets: usize, together: usize) -> Outcome
         reader.set_nonblocking(true)?;
         readers.push(reader);
     }
-    let bytes = record_length(together);
+    let bytes = record_length(together, envelope);
     let (cores, window) = (setup.cores.clone(), setup.window);
     let writing = thread::Builder::new().name("writer".into()).spawn(move || {
         cores.as_server(Placement::Pinned)?;
@@ -66,7 +67,7 @@ pub(crate) fn measure(setup: &Setup, sockets: usize, together: usize) -> Outcome
     setup.cores.as_load(Placement::Pinned)?;
     read_all(readers)?;
     let (written, cpu) = writing.join().map_err(|_| "the writer panicked")??;
-    Ok(Floor { sockets, together, bytes, cpu_per_million: per_million(cpu, written * together as u64) })
+    Ok(Floor { sockets, together, envelope, bytes, cpu_per_million: per_million(cpu, written * together as u64) })
 }
 
 /// How many writes, and what they cost. The connections end with it.

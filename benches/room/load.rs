@@ -12,7 +12,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 
 use super::Outcome;
-use super::member::{Line, Member, PATIENCE};
+use super::member::{Delivered, Line, Member, PATIENCE};
 
 /// Bytes that are read of one connection before the next has its turn.
 const CHUNK: usize = 64 * 1_024;
@@ -34,8 +34,8 @@ pub(crate) struct Crowd {
     last_ping: Instant,
 }
 
-/// What to do with a text that is of no interest beyond having been delivered.
-pub(crate) fn ignore(_text: &[u8]) {}
+/// What to do with an envelope that is of no interest beyond having been delivered.
+pub(crate) fn ignore(_envelope: &[u8]) {}
 
 impl Crowd {
     /// Nobody yet.
@@ -69,7 +69,7 @@ impl Crowd {
         })
     }
 
-    /// Reads what has come, after waiting for it for `patience` at most. `said` gets each text that somebody said.
+    /// Reads what has come, after waiting for it for `patience` at most. `said` gets each envelope of what was said.
     pub(crate) fn turn(&mut self, patience: Duration, said: &mut impl FnMut(&[u8])) -> Outcome<()> {
         self.ready.clear();
         match epoll::wait(&self.epoll, spare_capacity(&mut self.ready), Some(&timespec(patience))) {
@@ -94,7 +94,7 @@ impl Crowd {
         self.until_hearing(&mut ignore, otherwise, done)
     }
 
-    /// Reads until `done`. `said` gets each text that somebody said.
+    /// Reads until `done`. `said` gets each envelope of what was said.
     pub(crate) fn until_hearing(
         &mut self,
         said: &mut impl FnMut(&[u8]),
@@ -130,17 +130,27 @@ impl Crowd {
     pub(crate) fn until_delivered(&mut self, said: &mut impl FnMut(&[u8]), members: Range<usize>) -> Outcome<()> {
         let sent: u64 = self.members[members.clone()].iter().map(|member| member.sent).sum();
         self.until_hearing(said, "something was not delivered", |crowd| {
-            let has_all = |member: &Member| member.tally.said >= sent - member.sent && member.unaccepted() == 0;
+            let heard = |member: &Member| member.tally.delivered.said >= sent - member.sent;
+            let has_all = |member: &Member| heard(member) && member.unaccepted() == 0;
             crowd.members[members.clone()].iter().all(has_all)
         })?;
-        let twice = self.members[members].iter().any(|member| member.tally.said > sent - member.sent);
+        let twice = self.members[members].iter().any(|member| member.tally.delivered.said > sent - member.sent);
         if twice { Err("something was delivered twice".into()) } else { Ok(()) }
     }
 
-    /// How many said events have been delivered so far, and in how many records.
-    pub(crate) fn delivered(&self) -> (u64, u64) {
-        let tallies = self.members.iter().map(|member| member.tally);
-        tallies.fold((0, 0), |(said, records), tally| (said + tally.said, records + tally.records))
+    /// What has been delivered so far.
+    pub(crate) fn delivered(&self) -> Delivered {
+        let all = self.members.iter().map(|member| member.tally.delivered);
+        all.fold(Delivered::default(), |sum, one| Delivered {
+            said: sum.said + one.said,
+            records: sum.records + one.records,
+            bytes: sum.bytes + one.bytes,
+        })
+    }
+
+    /// Those whom the server has not told goodbye.
+    pub(crate) fn here(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| !member.tally.bye)
     }
 
     /// Pings whoever's turn it is: everybody has one in [`PING`].

@@ -6,11 +6,17 @@
 //! ```
 //!
 //! Nothing is simulated: handshakes, keys, records and messages are those of the protocol, and every delivery that is
-//! counted has been opened and read. What is not done is what costs members only: checking who the others are. At the
-//! end of each measure everything that was said must have come to everybody, exactly once.
+//! counted has been opened and read. What is said is an envelope as PROTOCOL.md §7 makes it of a text, the same each
+//! time: to the server it is bytes. What is not done is what costs members only: checking who the others are, and
+//! opening envelopes. At the end of each measure everything that was said must have come to everybody, exactly once.
 //!
-//! Arguments choose measures (`-- saturated light connect idle floor`; none: all), and `quick` makes all of them small.
+//! What it costs a member is measured with the release client among them, as one more process: `big-room`.
+//!
+//! Arguments choose measures (`-- floor saturated light connect idle big-room`; none: all), and `quick` makes all of
+//! them small.
 
+mod big_room;
+mod client_process;
 mod cpu;
 mod floor;
 mod load;
@@ -24,6 +30,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use cfb_chat::chat::name::RoomName;
+use cfb_chat::secure::credential::{OwnCredential, UnixSeconds};
+use cfb_chat::secure::e2e::roster::RosterHash;
+use cfb_chat::secure::e2e::sender_key::OwnKey;
+use cfb_chat::secure::e2e::text::{Kind, Said};
 use cfb_chat::secure::identity::Identity;
 use cfb_chat::store::key_files::{Owner, load_or_make};
 use cfb_chat::store::passphrase::PassphraseSource;
@@ -35,11 +46,14 @@ use self::report::Report;
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// What can be asked for.
-const MEASURES: [&str; 5] = ["floor", "saturated", "light", "connect", "idle"];
+const MEASURES: [&str; 6] = ["floor", "saturated", "light", "connect", "idle", "big-room"];
 
-/// Says that a sender in a saturated room has unanswered: with four senders, the second puts about as many messages into
-/// a record as the larger floor puts into a write.
+/// Says that a sender in a saturated room has unanswered: with four senders, the second puts about as many messages
+/// into a record as the larger floor puts into a write.
 const UNANSWERED: [u64; 2] = [64, 4];
+
+/// Length of each text, in bytes.
+const TEXT: usize = 128;
 
 /// What every measure needs.
 struct Setup {
@@ -47,6 +61,8 @@ struct Setup {
     identity: Identity,
     /// Where the server's keys are. Made once, for all servers of this run and of later ones.
     keys: PathBuf,
+    /// What is said.
+    envelope: Vec<u8>,
     cores: Cores,
     warm_up: Duration,
     /// How long saturated rooms are measured.
@@ -82,19 +98,26 @@ fn run(words: &[&str]) -> Outcome<()> {
     let setup = prepare(quick)?;
     let rooms: &[usize] = if quick { &[20, 100] } else { &[50, 500, 1_000] };
     let mut report = Report::default();
+    // What the sealing of texts costs the server shows beside the same room in which they go as they are.
+    let (sealed, bare) = (&setup.envelope[..], &[b'x'; TEXT][..]);
     if wanted("floor") || wanted("saturated") {
-        for &sockets in rooms {
+        for (sockets, envelope) in rooms.iter().map(|&sockets| (sockets, sealed)).chain([(rooms[1], bare)]) {
             for together in [1, 16] {
-                progress(&format!("floor: {sockets} sockets, {together} together"));
-                report.floor.push(floor::measure(&setup, sockets, together)?);
+                progress(&format!("floor: {sockets} sockets, {together} together of {} bytes", envelope.len()));
+                report.floor.push(floor::measure(&setup, sockets, together, envelope.len())?);
             }
         }
     }
     if wanted("saturated") {
-        let pinned = rooms.iter().map(|members| (*members, Placement::Pinned));
-        for (members, placement) in pinned.chain([(rooms[1], Placement::Free)]) {
-            progress(&format!("saturated: {members} members, {}", setup.cores.words(placement)));
-            report.saturated.extend(measures::saturated(&setup, placement, members, &UNANSWERED)?);
+        let pinned = rooms.iter().map(|&members| (members, Placement::Pinned, sealed, &UNANSWERED[..]));
+        let others = [
+            (rooms[1], Placement::Pinned, bare, &UNANSWERED[..1]),
+            (rooms[1], Placement::Free, sealed, &UNANSWERED[..]),
+        ];
+        for (members, placement, envelope, windows) in pinned.chain(others) {
+            let (length, cores) = (envelope.len(), setup.cores.words(placement));
+            progress(&format!("saturated: {members} members, envelopes of {length} bytes, {cores}"));
+            report.saturated.extend(measures::saturated(&setup, placement, members, envelope, windows)?);
         }
     }
     if wanted("light") {
@@ -112,6 +135,12 @@ fn run(words: &[&str]) -> Outcome<()> {
         progress(&format!("idle: {members} members, then as many again"));
         report.idle.push(measures::idle(&setup, members)?);
     }
+    if wanted("big-room") {
+        for members in if quick { [20, 100] } else { [100, 1_000] } {
+            progress(&format!("big-room: {members} members, and a client"));
+            report.big_room.push(big_room::measure(&setup, members)?);
+        }
+    }
     println!("{}\nMachine: {}", report.to_markdown(&setup.cores), cpu::machine(&setup.cores));
     Ok(())
 }
@@ -123,7 +152,18 @@ fn prepare(quick: bool) -> Outcome<Setup> {
     let identity = load_or_make(&keys, owner, 3072, &mut rand::rng(), &PassphraseSource::default())?.identity;
     let seconds = |in_full: u64| Duration::from_secs(if quick { 1 } else { in_full });
     let cores = Cores::find()?;
-    Ok(Setup { identity, keys, cores, warm_up: seconds(2), window: seconds(5), listening: seconds(10) })
+    let envelope = envelope(&identity);
+    Ok(Setup { identity, keys, envelope, cores, warm_up: seconds(2), window: seconds(5), listening: seconds(10) })
+}
+
+/// A text as it goes to a room, where its sender has said a thousand before.
+fn envelope(identity: &Identity) -> Vec<u8> {
+    let rng = &mut rand::rng();
+    let said = Said { sent_at: 1_790_000_000_000, kind: Kind::Text, text: "x".repeat(TEXT) };
+    let (server, lobby) = (identity.public().fingerprint(), RoomName::lobby());
+    let roster = RosterHash::new(server, lobby.as_str(), 500, [].iter());
+    let own = OwnCredential::for_user(rng, identity, "bench", UnixSeconds(1_790_000_000));
+    OwnKey::new(rng, 1_000).seal(&said.pad()).sign(&own, server, lobby.as_str(), roster)
 }
 
 /// What is being done, for whoever waits: it takes minutes.

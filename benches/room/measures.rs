@@ -8,14 +8,12 @@ use super::load::{Crowd, ignore};
 use super::server_process::ServerProcess;
 use super::{Outcome, Setup};
 
-/// Length of each text, in bytes.
-pub(crate) const TEXT: usize = 128;
 /// Members who speak, of all who listen.
 pub(crate) const SENDERS: usize = 4;
 /// A sender waits while the slowest reader is behind by about this many bytes: nobody is to be cut off for being slow.
 const MOST_BEHIND: u64 = 1_024 * 1_024;
 
-const LOBBY: &str = "#lobby";
+pub(crate) const LOBBY: &str = "#lobby";
 
 /// A room in which as much is said as the server can deliver.
 pub(crate) struct Saturated {
@@ -23,9 +21,13 @@ pub(crate) struct Saturated {
     /// Says that each sender sends before it waits for an answer.
     pub(crate) unanswered: u64,
     pub(crate) placement: Placement,
+    /// Bytes of each envelope.
+    pub(crate) envelope: usize,
     pub(crate) per_second: f64,
     pub(crate) cpu_per_million: f64,
     pub(crate) per_record: f64,
+    /// Bytes on the wire for each delivery.
+    pub(crate) bytes_each: f64,
     /// The shares of one core that the server and the load used.
     pub(crate) busy: [f64; 2],
 }
@@ -64,20 +66,20 @@ pub(crate) struct Idle {
 }
 
 /// A server, and everybody in it.
-struct Scene {
-    server: ServerProcess,
-    crowd: Crowd,
+pub(crate) struct Scene {
+    pub(crate) server: ServerProcess,
+    pub(crate) crowd: Crowd,
 }
 
 impl Scene {
-    fn new(setup: &Setup, placement: Placement, members: usize) -> Outcome<Self> {
+    pub(crate) fn new(setup: &Setup, placement: Placement, members: usize) -> Outcome<Self> {
         let server = ServerProcess::start(&setup.keys, &setup.cores, placement)?;
         let mut crowd = Crowd::new("m")?;
         crowd.join(server.address(), &setup.identity, LOBBY, members)?;
         Ok(Self { server, crowd })
     }
 
-    fn end(mut self) -> Outcome<()> {
+    pub(crate) fn end(mut self) -> Outcome<()> {
         self.server.terminate()?;
         self.crowd.until_closed()?;
         self.server.wait()
@@ -90,26 +92,29 @@ pub(crate) fn saturated(
     setup: &Setup,
     placement: Placement,
     members: usize,
+    envelope: &[u8],
     windows: &[u64],
 ) -> Outcome<Vec<Saturated>> {
     let mut scene = Scene::new(setup, placement, members)?;
     let mut all = Vec::new();
     for &unanswered in windows {
-        flood(&mut scene.crowd, unanswered, setup.warm_up)?;
+        flood(&mut scene.crowd, envelope, unanswered, setup.warm_up)?;
         let before = (scene.server.cpu()?, cpu::of_this_thread(), Instant::now(), scene.crowd.delivered());
-        flood(&mut scene.crowd, unanswered, setup.window)?;
+        flood(&mut scene.crowd, envelope, unanswered, setup.window)?;
         let cpu = scene.server.cpu()?.saturating_sub(before.0);
         let own_cpu = cpu::of_this_thread().saturating_sub(before.1);
         let (wall, delivered) = (before.2.elapsed(), scene.crowd.delivered());
         scene.crowd.until_delivered(&mut ignore, 0..members)?;
-        let (deliveries, records) = (delivered.0 - before.3.0, delivered.1 - before.3.1);
+        let deliveries = delivered.said - before.3.said;
         all.push(Saturated {
             members,
             unanswered,
             placement,
+            envelope: envelope.len(),
             per_second: ratio(deliveries, 1) / wall.as_secs_f64(),
             cpu_per_million: per_million(cpu, deliveries),
-            per_record: ratio(deliveries, records),
+            per_record: ratio(deliveries, delivered.records - before.3.records),
+            bytes_each: ratio(delivered.bytes - before.3.bytes, deliveries),
             busy: [cpu, own_cpu].map(|used| used.as_secs_f64() / wall.as_secs_f64()),
         });
     }
@@ -118,12 +123,12 @@ pub(crate) fn saturated(
 }
 
 /// Keeps every sender's window full, unless somebody reads too slowly.
-fn flood(crowd: &mut Crowd, unanswered: u64, how_long: Duration) -> Outcome<()> {
-    let (text, end) = ([b'x'; TEXT], Instant::now() + how_long);
+fn flood(crowd: &mut Crowd, envelope: &[u8], unanswered: u64, how_long: Duration) -> Outcome<()> {
+    let end = Instant::now() + how_long;
     while Instant::now() < end {
-        if behind(crowd) < MOST_BEHIND {
+        if behind(crowd) * (envelope.len() as u64) < MOST_BEHIND {
             for sender in &mut crowd.members[..SENDERS] {
-                (sender.unaccepted()..unanswered).for_each(|_| sender.say(&text));
+                (sender.unaccepted()..unanswered).for_each(|_| sender.say(envelope));
                 sender.flush()?;
             }
         }
@@ -132,11 +137,11 @@ fn flood(crowd: &mut Crowd, unanswered: u64, how_long: Duration) -> Outcome<()> 
     Ok(())
 }
 
-/// How many bytes of texts the slowest reader has yet to get, at most.
+/// How many envelopes the slowest reader has yet to get, at most.
 fn behind(crowd: &Crowd) -> u64 {
     let sent: u64 = crowd.members.iter().map(|member| member.sent).sum();
-    let slowest = crowd.members.iter().map(|member| member.tally.said + member.sent).min();
-    (sent - slowest.unwrap_or(sent)) * TEXT as u64
+    let slowest = crowd.members.iter().map(|member| member.tally.delivered.said + member.sent).min();
+    sent - slowest.unwrap_or(sent)
 }
 
 /// Says something `rate` times a second, and takes the time until it is there.
@@ -144,21 +149,21 @@ pub(crate) fn light(setup: &Setup, placement: Placement, members: usize, rate: u
     let mut scene = Scene::new(setup, placement, members)?;
     let count = usize::try_from(setup.listening.as_secs() * u64::from(rate))?;
     let mut sent: Vec<Instant> = Vec::with_capacity(count);
-    let mut took = Vec::with_capacity(count * members);
+    let (mut took, length) = (Vec::with_capacity(count * members), setup.envelope.len());
     let (cpu, start) = (scene.server.cpu()?, Instant::now());
     for number in 0..count {
         let due = start + Duration::from_secs(1) * u32::try_from(number)? / rate;
         while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            scene.crowd.turn(left, &mut |text| took.push(since_sent(&sent, text)))?;
+            scene.crowd.turn(left, &mut |envelope| took.push(since_sent(&sent, envelope)))?;
         }
         let sender = &mut scene.crowd.members[number % SENDERS];
-        sender.say(format!("{number:0TEXT$}").as_bytes());
+        sender.say(format!("{number:0length$}").as_bytes());
         sent.push(Instant::now());
         sender.flush()?;
     }
-    scene.crowd.until_delivered(&mut |text| took.push(since_sent(&sent, text)), 0..members)?;
+    scene.crowd.until_delivered(&mut |envelope| took.push(since_sent(&sent, envelope)), 0..members)?;
     let cpu = scene.server.cpu()?.saturating_sub(cpu);
-    let (deliveries, records) = scene.crowd.delivered();
+    let delivered = scene.crowd.delivered();
     scene.end()?;
     took.sort_unstable();
     let percentile = |per_mille: usize| took[(took.len() - 1) * per_mille / 1_000];
@@ -167,14 +172,14 @@ pub(crate) fn light(setup: &Setup, placement: Placement, members: usize, rate: u
         rate,
         placement,
         latency: [500, 990, 999].map(percentile),
-        cpu_per_million: per_million(cpu, deliveries),
-        per_record: ratio(deliveries, records),
+        cpu_per_million: per_million(cpu, delivered.said),
+        per_record: ratio(delivered.said, delivered.records),
     })
 }
 
-/// A text of [`light`] is the number of its Say.
-fn since_sent(sent: &[Instant], text: &[u8]) -> Duration {
-    let number = std::str::from_utf8(text).ok().and_then(|digits| digits.parse().ok());
+/// An envelope of [`light`] is the number of its Say.
+fn since_sent(sent: &[Instant], envelope: &[u8]) -> Duration {
+    let number = std::str::from_utf8(envelope).ok().and_then(|digits| digits.parse().ok());
     number.and_then(|number: usize| sent.get(number)).expect("what was said is what was sent").elapsed()
 }
 
@@ -218,7 +223,7 @@ pub(crate) fn idle(setup: &Setup, members: usize) -> Outcome<Idle> {
     let rooms = [0..members, members..2 * members];
     for room in rooms {
         let speaker = &mut scene.crowd.members[room.start];
-        speaker.say(&[b'x'; TEXT]);
+        speaker.say(&setup.envelope);
         speaker.flush()?;
         scene.crowd.until_delivered(&mut ignore, room)?;
     }

@@ -14,7 +14,7 @@ use cfb_chat::secure::handshake::{Established, client};
 use cfb_chat::secure::identity::Identity;
 use cfb_chat::secure::record::{Opener, Sealer};
 use cfb_chat::wire::codec::{BadEncoding, Reader};
-use cfb_chat::wire::frame::{Deframer, MAX_FRAME, MAX_HANDSHAKE_FRAME};
+use cfb_chat::wire::frame::{Deframer, MAX_FRAME, MAX_HANDSHAKE_FRAME, PREFIX};
 
 use super::Outcome;
 
@@ -35,13 +35,23 @@ pub(crate) struct Member {
     pub(crate) tally: Tally,
 }
 
-/// What a member has heard.
+/// What was said, as it has come to members.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct Delivered {
     /// Said events.
     pub(crate) said: u64,
     /// Records with said events in them.
     pub(crate) records: u64,
+    /// Bytes of these records on the wire.
+    pub(crate) bytes: u64,
+}
+
+/// What a member has heard.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) delivered: Delivered,
+    /// Sender keys, in boxes.
+    pub(crate) keys: u64,
     /// Says of its own that were accepted.
     pub(crate) accepted: u64,
     /// The room's last change.
@@ -87,9 +97,9 @@ impl Member {
     }
 
     /// Says something to its room, in a record of its own, which goes out with the next [`Member::flush`].
-    pub(crate) fn say(&mut self, text: &[u8]) {
+    pub(crate) fn say(&mut self, envelope: &[u8]) {
         self.sent += 1;
-        let body = Numbered::Say { room: self.room.clone(), change: self.tally.change, envelope: text.to_vec() };
+        let body = Numbered::Say { room: self.room.clone(), change: self.tally.change, envelope: envelope.to_vec() };
         self.seal(&ToServer::Numbered { n: self.sent, body });
     }
 
@@ -130,7 +140,7 @@ impl Member {
         Ok(())
     }
 
-    /// Reads what has come, up to a chunk. `said` gets each text that somebody said.
+    /// Reads what has come, up to a chunk. `said` gets each envelope of what was said.
     pub(crate) fn read(&mut self, chunk: &mut [u8], said: &mut impl FnMut(&[u8])) -> Outcome<Line> {
         let read = match self.socket.read(chunk) {
             Ok(0) => return Ok(Line::Closed),
@@ -140,9 +150,13 @@ impl Member {
         };
         self.deframer.feed(&chunk[..read]);
         while let Some(record) = self.deframer.next_frame()? {
-            let before = self.tally.said;
+            let (before, length) = (self.tally.delivered.said, PREFIX + record.len());
             self.tally.hear(self.opener.open(record)?, said)?;
-            self.tally.records += u64::from(self.tally.said > before);
+            let delivered = &mut self.tally.delivered;
+            if delivered.said > before {
+                delivered.records += 1;
+                delivered.bytes += length as u64;
+            }
         }
         Ok(Line::Open)
     }
@@ -198,8 +212,12 @@ impl Tally {
                 reader.bytes()?;
                 reader.uint()?;
                 said(reader.bytes()?);
-                self.said += 1;
+                self.delivered.said += 1;
                 5
+            }
+            3 => {
+                self.keys += 1;
+                1
             }
             4 | 5 => {
                 reader.text()?;

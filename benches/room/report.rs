@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::cpu::Cores;
+use super::TEXT;
+use super::big_room::{self, BigRoom, Cost};
+use super::cpu::{Cores, Placement};
 use super::floor::Floor;
-use super::measures::{Connect, Idle, Light, SENDERS, Saturated, TEXT};
+use super::measures::{Connect, Idle, Light, SENDERS, Saturated};
 
 /// Everything that was measured.
 #[derive(Default)]
@@ -14,6 +16,7 @@ pub(crate) struct Report {
     pub(crate) light: Vec<Light>,
     pub(crate) connect: Vec<Connect>,
     pub(crate) idle: Vec<Idle>,
+    pub(crate) big_room: Vec<BigRoom>,
 }
 
 impl Report {
@@ -21,6 +24,7 @@ impl Report {
     pub(crate) fn to_markdown(&self, cores: &Cores) -> String {
         let tables = [
             self.saturated(cores),
+            self.what_sealing_adds(),
             table(
                 "Quiet room: from the sending of a message to a member's having opened it.",
                 &["members", "messages/s in all", "placement", "p50 ms", "p99 ms", "p99.9 ms", CPU, "messages/record"],
@@ -28,7 +32,7 @@ impl Report {
             ),
             table(
                 "The floor: one thread that writes to each socket in turn, and does nothing else.",
-                &["sockets", "messages/write", "bytes/write", "CPU s per million messages"],
+                &["sockets", "envelope, bytes", "messages/write", "bytes/write", "CPU s per million messages"],
                 self.floor.iter().map(floor),
             ),
             table(
@@ -36,22 +40,25 @@ impl Report {
                 &["what", "setting", "figure"],
                 self.connect.iter().flat_map(connect).chain(self.idle.iter().flat_map(idle)),
             ),
+            self.big_room(cores),
         ];
         tables.into_iter().flatten().collect::<Vec<_>>().join("\n")
     }
 
     fn saturated(&self, cores: &Cores) -> Option<String> {
         let title = format!(
-            "Saturated room: {SENDERS} members send {TEXT}-byte messages as fast as they are answered, everybody else \
-             gets each."
+            "Saturated room: {SENDERS} members send {TEXT}-byte texts as fast as they are answered, everybody else \
+             gets each. An envelope of {TEXT} bytes is the bare text, for comparison."
         );
         let head = [
             "members",
+            "envelope, bytes",
             "unanswered a sender",
             "placement",
             "busy: server, load",
             "deliveries/s",
             CPU,
+            "bytes/delivery",
             "messages/record",
             "× floor, 1/write",
             "× floor, 16/write",
@@ -59,11 +66,13 @@ impl Report {
         let rows = self.saturated.iter().map(|it| {
             vec![
                 count(it.members),
+                it.envelope.to_string(),
                 it.unanswered.to_string(),
                 cores.words(it.placement),
                 it.busy.map(|share| format!("{:.0} %", share * 100.0)).join(", "),
                 thousands(&format!("{:.0}", it.per_second)),
                 format!("{:.2}", it.cpu_per_million),
+                format!("{:.0}", it.bytes_each),
                 format!("{:.0}", it.per_record),
                 self.times_floor(it, 1),
                 self.times_floor(it, 16),
@@ -73,8 +82,50 @@ impl Report {
     }
 
     fn times_floor(&self, of: &Saturated, together: usize) -> String {
-        let floor = self.floor.iter().find(|floor| floor.sockets == of.members && floor.together == together);
+        let floor = self.floor_of(of, together);
         floor.map(|floor| format!("{:.2}", of.cpu_per_million / floor.cpu_per_million)).unwrap_or_default()
+    }
+
+    fn floor_of(&self, of: &Saturated, together: usize) -> Option<&Floor> {
+        let same = |floor: &&Floor| (floor.sockets, floor.envelope) == (of.members, of.envelope);
+        self.floor.iter().filter(same).find(|floor| floor.together == together)
+    }
+
+    /// Whether the server's cost has grown with the bytes alone: in words, for that is what the bare texts are for.
+    fn what_sealing_adds(&self) -> Option<String> {
+        let bare = self.saturated.iter().find(|it| it.envelope == TEXT)?;
+        let same = |it: &&Saturated| (it.members, it.unanswered) == (bare.members, bare.unanswered);
+        let pinned = |it: &&Saturated| it.envelope != TEXT && it.placement == Placement::Pinned;
+        let sealed = self.saturated.iter().filter(same).find(pinned)?;
+        let [sealed_floor, bare_floor] = [self.floor_of(sealed, 16)?, self.floor_of(bare, 16)?];
+        Some(format!(
+            "What sealing adds, {} members, {} unanswered: {:.0} bytes a delivery instead of {:.0} (× {:.2}), {:.2} s \
+             of server CPU per million instead of {:.2} (× {:.2}); the floor at 16/write, {:.2} instead of {:.2} \
+             (× {:.2}).\n",
+            count(bare.members),
+            bare.unanswered,
+            sealed.bytes_each,
+            bare.bytes_each,
+            sealed.bytes_each / bare.bytes_each,
+            sealed.cpu_per_million,
+            bare.cpu_per_million,
+            sealed.cpu_per_million / bare.cpu_per_million,
+            sealed_floor.cpu_per_million,
+            bare_floor.cpu_per_million,
+            sealed_floor.cpu_per_million / bare_floor.cpu_per_million,
+        ))
+    }
+
+    fn big_room(&self, cores: &Cores) -> Option<String> {
+        let title = format!(
+            "Big room: a client among members who say nothing; medians of {} rounds. Its line has {TEXT} bytes. Wall \
+             time of a join is from the process's start, of a line until all have heard it; the server's CPU is \
+             without the handshake; {}, client with the load.",
+            big_room::ROUNDS,
+            cores.words(Placement::Pinned),
+        );
+        let head = ["members", "the client", "its CPU ms", "aim ms", "wall ms", "server CPU ms"];
+        table(&title, &head, self.big_room.iter().flat_map(big_room_rows))
     }
 }
 
@@ -87,7 +138,33 @@ fn light(it: &Light, cores: &Cores) -> Vec<String> {
 }
 
 fn floor(it: &Floor) -> Vec<String> {
-    vec![count(it.sockets), it.together.to_string(), count(it.bytes), format!("{:.2}", it.cpu_per_million)]
+    let envelope = it.envelope.to_string();
+    vec![count(it.sockets), envelope, it.together.to_string(), count(it.bytes), format!("{:.2}", it.cpu_per_million)]
+}
+
+fn big_room_rows(it: &BigRoom) -> Vec<Vec<String>> {
+    let BigRoom { joins_new, joins_known, first, next, after_leave, .. } = it;
+    let aim = millis(big_room::AIM_EACH * u32::try_from(it.members).unwrap_or(u32::MAX));
+    let row = |what: &str, aim: &str, cost: &Cost| {
+        let Cost { client, wall, server } = cost;
+        vec![count(it.members), what.into(), millis(*client), aim.into(), millis(*wall), millis(*server)]
+    };
+    let relayed = vec![
+        count(it.members),
+        "(relaying its boxes: the first line less the next)".into(),
+        String::new(),
+        String::new(),
+        String::new(),
+        millis(first.server.saturating_sub(next.server)),
+    ];
+    vec![
+        row("joins, knowing nobody", "", joins_new),
+        row("joins, knowing all", "", joins_known),
+        row("says its first line: its key to each", &aim, first),
+        row("says the next line", "", next),
+        row("says one after somebody has left: a new key to each", &aim, after_leave),
+        relayed,
+    ]
 }
 
 fn connect(it: &Connect) -> [Vec<String>; 2] {

@@ -240,7 +240,7 @@ mod tests {
         let path = folder.path().join("known_users");
         fs::write(&path, format!("# mine\n\n{SERVER} Zoe {OTHER} verified\n{SERVER} Ira {KEY}")).unwrap();
         let mut users = KnownUsers::open(folder.path(), SERVER).unwrap();
-        assert_eq!(users.verify(&name("Ira"), OTHER).unwrap(), false, "another key");
+        assert!(!users.verify(&name("Ira"), OTHER).unwrap(), "another key");
         assert!(users.verify(&name("Ira"), KEY).unwrap() && users.verify(&name("Ira"), KEY).unwrap());
         let expected = format!("# mine\n\n{SERVER} Zoe {OTHER} verified\n{SERVER} Ira {KEY} verified\n");
         assert_eq!(fs::read_to_string(&path).unwrap(), expected);

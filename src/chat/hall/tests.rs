@@ -220,8 +220,8 @@ fn a_first_message_other_than_join_is_the_end() {
 #[test]
 fn what_goes_to_one_goes_to_one_that_shares_a_room() {
     let mut test = Test::new(Limits::off());
-    for (conn, name) in [(1, "Ira"), (2, "Boris"), (3, "Zoe")] {
-        test.arrive(conn, name, conn as u8, conn as u8);
+    for (who, name) in [(1, "Ira"), (2, "Boris"), (3, "Zoe")] {
+        test.arrive(who.into(), name, who, who);
     }
     assert_eq!(test.receive(1, whisper(1, 2, 100)), [ToClient::Accepted(1)]);
     let session = Session([1; 32]);
@@ -295,9 +295,9 @@ fn letters_that_wait_are_bounded() {
     test.arrive(99, "Boris", 99, 99);
     test.receive(99, ToServer::Leave(RoomName::lobby()));
     for author in 1..=11 {
-        test.arrive(author, &format!("author-{author}"), author as u8, author as u8);
+        test.arrive(author.into(), &format!("author-{author}"), author, author);
         for n in 1..=11 {
-            let codes = Test::codes(&test.receive(author, letter(n, 99, 9)));
+            let codes = Test::codes(&test.receive(author.into(), letter(n, 99, 9)));
             let is_full = n > 10 || author > 10;
             assert_eq!(codes, if is_full { vec![(ErrorCode::Refused, n)] } else { vec![] }, "{author} {n}");
         }

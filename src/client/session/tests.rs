@@ -354,7 +354,7 @@ impl World {
 
 fn check(people: usize, limits: Limits, steps: &[Step]) -> Result<(), TestCaseError> {
     let mut world = World::new(people, limits);
-    for who in 0..people / 2 + 1 {
+    for who in 0..=people / 2 {
         world.join(who);
     }
     world.settle();
