@@ -75,8 +75,10 @@ fn the_same_name_and_key_on_a_new_connection_replaces_the_old_one() {
     watcher.sees_change();
     let mut new = Peer::join(server.port, &ANNA, "Anna");
 
-    old.is_told_bye(ByeReason::Replaced);
-    old.ends();
+    let heard = old.hears_out();
+    assert_eq!(heard.last(), Some(&ToClient::Bye(ByeReason::Replaced)));
+    let left = |message: &ToClient| matches!(message, ToClient::Event { event: Event::Left { .. }, .. });
+    assert!(!heard.iter().any(left), "who is replaced does not get their own left event");
     let left = watcher.sees_change();
     assert!(
         matches!(left, Event::Left { session, reason: LeftReason::Replaced, .. } if session == old.session),

@@ -79,7 +79,8 @@ fn a_whisper_reaches_one_that_shares_a_room_and_nobody_else_hears_of_it() {
         (side.session, Answer::Error(ErrorCode::Absent, 2)),
         (gone_session, Answer::Error(ErrorCode::Absent, 3)),
         (NOBODY, Answer::Error(ErrorCode::Absent, 4)),
-        (boris.session, Answer::Accepted(5)),
+        (anna.session, Answer::Error(ErrorCode::Absent, 5)),
+        (boris.session, Answer::Accepted(6)),
     ] {
         assert_eq!(answer(&mut anna, whisper(to, b"between us")), expected);
     }
@@ -87,14 +88,14 @@ fn a_whisper_reaches_one_that_shares_a_room_and_nobody_else_hears_of_it() {
     for _ in 0..2 {
         assert_eq!(boris.hears_event(|event| matches!(event, Event::Whispered { .. })), whispered);
     }
-    for peer in [&mut watcher, &mut side, &mut boris] {
+    for peer in [&mut watcher, &mut side, &mut boris, &mut anna] {
         let is_whisper = |message: &ToClient| matches!(message, ToClient::Event { event: Event::Whispered { .. }, .. });
         assert!(!peer.hears_until_pong().iter().any(is_whisper));
     }
 
     anna.ask_to_join("#side");
     anna.is_welcomed();
-    assert_eq!(answer(&mut anna, whisper(side.session, b"between us")), Answer::Accepted(6));
+    assert_eq!(answer(&mut anna, whisper(side.session, b"between us")), Answer::Accepted(7));
     assert_eq!(side.hears_event(|event| matches!(event, Event::Whispered { .. })), whispered);
     still_serves(server.port);
 }
@@ -107,7 +108,7 @@ fn a_share_reaches_those_who_are_here_and_passes_over_the_rest() {
     let mut clara = Peer::join(server.port, &BORIS, "Clara");
     let gone = Peer::join(server.port, &BORIS, "gone");
     let mut anna = Peer::join(server.port, &ANNA, "Anna");
-    let to = [boris.session, gone.session, side.session, NOBODY, clara.session];
+    let to = [boris.session, gone.session, side.session, NOBODY, anna.session, clara.session];
     gone.leaves_for_good();
 
     assert_eq!(answer(&mut anna, share(&to, b"a key")), Answer::Accepted(1));
@@ -115,7 +116,10 @@ fn a_share_reaches_those_who_are_here_and_passes_over_the_rest() {
     for peer in [&mut boris, &mut clara] {
         assert_eq!(peer.hears_event(|event| matches!(event, Event::Shared { .. })), shared);
     }
-    assert_eq!(side.hears_until_pong(), []);
+    for peer in [&mut side, &mut anna] {
+        let is_shared = |message: &ToClient| matches!(message, ToClient::Event { event: Event::Shared { .. }, .. });
+        assert!(!peer.hears_until_pong().iter().any(is_shared));
+    }
     assert_eq!(answer(&mut anna, share(&[], b"")), Answer::Accepted(2));
     assert_eq!(answer(&mut anna, share(&[NOBODY], b"a key")), Answer::Accepted(3));
     still_serves(server.port);
