@@ -118,8 +118,8 @@ fn try_once(
         Err(NotConnected::Cut { before_keys: true }) => Err(Trouble::Busy(refused(config, "it hung up", None))),
         Err(NotConnected::Cut { before_keys: false }) => Err(refused(config, "it hung up", None).into()),
         Err(NotConnected::Silent) => {
-            let hint = Some("is that a cfb-chat server? Something listens there, but does not answer as one");
-            Err(refused(config, "it did not answer in time", hint).into())
+            let why = "something listens there, but did not answer in time as a cfb-chat server does".into();
+            Err(ClientError::Unreachable { address: address(&config.host, config.port), why }.into())
         }
     }
 }

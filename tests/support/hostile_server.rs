@@ -1,6 +1,7 @@
 //! A server that does to its client whatever a test wants, message by message; and members whose credentials are real,
 //! so that what they say is valid until somebody bends it.
 
+mod lobby;
 pub mod member;
 pub mod stage;
 
@@ -20,6 +21,7 @@ use super::PATIENCE;
 use super::folder::{Folder, SERVER, USER_A, USER_B, identity};
 use super::process::Client;
 
+pub use lobby::said_at;
 pub use member::{Member, padded};
 pub use stage::Stage;
 
