@@ -44,7 +44,7 @@ impl Screen for LineScreen {
     }
 
     fn start_input(&mut self) -> io::Result<Receiver<Input>> {
-        let config = Config::builder().auto_add_history(true).build();
+        let config = Config::builder().build();
         let mut editor: Editor<(), MemHistory> =
             Editor::with_history(config, MemHistory::new()).map_err(io::Error::other)?;
         let printer = Box::new(editor.create_external_printer().map_err(io::Error::other)?);
@@ -85,7 +85,14 @@ impl Screen for LineScreen {
 fn next_input(editor: &mut Editor<(), MemHistory>) -> Option<String> {
     loop {
         match editor.readline(PROMPT) {
-            Ok(text) => return Some(text),
+            Ok(text) => {
+                // Of a paste each line is one: who looks back for one is not to say all of it again.
+                for line in text.lines() {
+                    // What cannot be kept is only less to look back at.
+                    let _ = editor.add_history_entry(line);
+                }
+                return Some(text);
+            }
             Err(ReadlineError::Signal(_)) => {}
             Err(_) => return None,
         }
