@@ -13,6 +13,7 @@ use crate::secure::e2e::boxed::{OpenedBox, Purpose, SignedBox};
 use crate::secure::e2e::letter::SignedLetter;
 use crate::secure::e2e::sender_key::{Reading, SharedKey, SignedEnvelope};
 use crate::secure::e2e::text::{Kind, Said};
+use crate::secure::identity::Fingerprint;
 use crate::store::known_users::Acquaintance;
 
 impl Session {
@@ -224,33 +225,51 @@ impl Session {
         let (from, Ok(name)) = (letter.from(), Name::parse(letter.name())) else {
             return Shown::Remark(notices::letter_refused(Refused::Malformed.into()));
         };
-        let is_new = match files.users.judge(&name, from) {
-            Acquaintance::Changed { known, line } => {
-                let refused = notices::letter_from_changed(&name, known, from, files.users.path(), line);
-                return Shown::Remark(refused);
-            }
-            Acquaintance::LooksLike { .. } => return Shown::Remark(notices::letter_from_look_alike(&name)),
-            _ if self.people.is_taken(&name, from) => return Shown::Remark(notices::letter_from_look_alike(&name)),
-            acquaintance => acquaintance == Acquaintance::New,
-        };
-        let new = [(name.clone(), from)];
-        let kept = if is_new { files.users.keep(&new) } else { Ok(()) };
-        match kept.and_then(|()| files.letters.admit(from, letter.id(), now.at / 1_000)) {
+        if let Err(why) = self.acquaint(&name, from, files, shown) {
+            return Shown::Remark(why);
+        }
+        match files.letters.admit(from, letter.id(), now.at / 1_000) {
+            Ok(true) => {}
+            Ok(false) => return Shown::Remark(notices::letter_again(&name)),
             Err(why) => {
                 // A later one's cursor would confirm it too.
                 self.seen.withheld = true;
                 return Shown::Remark(notices::letter_not_kept(&name, &why));
             }
-            Ok(false) => return Shown::Remark(notices::letter_again(&name)),
-            Ok(true) if is_new => shown.extend(notices::first_contact(&new, files.users.path()).map(Shown::Remark)),
-            Ok(true) => {}
         }
-        match letter.open(&mut rand::rng(), &own.identity) {
+        match letter.open(&mut rand::rng(), &self.own.identity) {
             Err(why) => Shown::Remark(notices::box_refused("a letter", &name, why)),
             Ok(said) => {
                 self.last_whisper = Some(name.clone());
                 message("A letter", Manner::LetterFrom, &name, at, self.longest_text, Ok(said))
             }
+        }
+    }
+    /// Sees to it that the author of a letter is known, by this name: or else says why nothing of theirs is shown.
+    fn acquaint(
+        &mut self,
+        name: &Name,
+        from: Fingerprint,
+        files: &mut Files,
+        shown: &mut Vec<Shown>,
+    ) -> Result<(), String> {
+        let new = [(name.clone(), from)];
+        let is_new = files.users.judge(name, from) == Acquaintance::New && !self.people.is_taken(name, from);
+        if is_new && let Err(why) = files.users.keep(&new) {
+            self.seen.withheld = true;
+            return Err(notices::letter_not_kept(name, &why));
+        }
+        // Another process may have kept somebody else meanwhile.
+        match files.users.judge(name, from) {
+            Acquaintance::Known { .. } => {
+                let told = if is_new { notices::first_contact(&new, files.users.path()) } else { None };
+                shown.extend(told.map(Shown::Remark));
+                Ok(())
+            }
+            Acquaintance::Changed { known, line } => {
+                Err(notices::letter_from_changed(name, known, from, files.users.path(), line))
+            }
+            Acquaintance::LooksLike { .. } | Acquaintance::New => Err(notices::letter_from_look_alike(name)),
         }
     }
 }

@@ -1,0 +1,21 @@
+//! A server that means harm, or lets somebody do it, against the client as it runs: whatever it sends, nothing is shown
+//! that does not hold, the user is told, and nothing is said to whoever is not meant to read it.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod again;
+mod ahead;
+mod credentials;
+mod faults;
+mod files;
+mod flips;
+mod forger;
+mod ghosts;
+mod letters;
+mod members;
+mod names;
+mod newcomers;
+mod order;
+mod outsiders;
+mod real_server;

@@ -1,0 +1,120 @@
+//! What was said for a room as it was before the reader came, or long ago.
+
+use crate::support::hostile_server::{MINUTE, Member, Stage, said_at};
+
+const OTHER_ROSTER: &str =
+    "[!] REFUSED: a message from Ira for a room as it was long ago, or never. The server may be holding it back.";
+
+/// Something that Ira said when the client was not there yet; at this time, as the server tells it.
+fn says_before(stage: &mut Stage, ira: &mut Member, at: u64) {
+    let change = stage.change - 1;
+    let roster = stage.roster_of(change, &[ira.session()]);
+    let envelope = stage.envelope_for(roster, ira, "before you came");
+    let said = said_at(change, ira.session(), envelope);
+    stage.event_at(at, said);
+}
+
+#[test]
+fn a_newcomer_passes_over_what_was_said_before_for_a_minute() {
+    let mut ira = Member::ira();
+    let mut stage = Stage::with(&[&ira]);
+    stage.told();
+    let came = stage.came_at;
+    for at in [came, came + 1, came + MINUTE] {
+        says_before(&mut stage, &mut ira, at);
+        assert!(stage.told().is_empty(), "it was on its way");
+    }
+    says_before(&mut stage, &mut ira, came + MINUTE + 1);
+    stage.is_told(OTHER_ROSTER);
+    assert!(stage.talk().is_empty());
+
+    ira.renews_key(4);
+    stage.shares(&mut ira);
+    assert!(stage.told().is_empty(), "what she said before is not missing");
+    says_before(&mut stage, &mut ira, came);
+    stage.is_told(OTHER_ROSTER);
+    ira.renews_key(4);
+    stage.shares(&mut ira);
+    stage.says(&mut ira, "now you are here");
+    assert_eq!(stage.talk(), ["Ira: now you are here"]);
+    stage.ends();
+}
+
+#[test]
+fn a_newcomer_passes_over_nothing_of_those_who_came_later() {
+    let (mut ira, mut mallory) = (Member::ira(), Member::mallory());
+    let mut stage = Stage::with(&[&mallory]);
+    stage.told();
+    stage.joins(&ira);
+    stage.told();
+    let (came, roster) = (stage.came_at, stage.roster());
+    for from in [&mut ira, &mut mallory] {
+        let envelope = stage.envelope_for(roster, from, "before you came");
+        let said = said_at(1, from.session(), envelope);
+        stage.event_at(came, said);
+    }
+    stage.is_told(OTHER_ROSTER);
+    ira.renews_key(0);
+    stage.shares(&mut ira);
+    stage.says(&mut ira, "now I am here");
+    stage.ends();
+}
+
+#[test]
+fn a_newcomer_passes_over_nothing_of_somebody_whose_first_key_has_come_even_if_they_left_since() {
+    let mut ira = Member::ira();
+    let mut stage = Stage::with(&[&ira]);
+    stage.shares(&mut ira);
+    let came = stage.came_at;
+    stage.left(ira.session());
+    stage.joins(&ira);
+    stage.told();
+    let roster = stage.roster_of(1, &[ira.session()]);
+    let envelope = stage.envelope_for(roster, &mut ira, "before you came");
+    let said = said_at(1, ira.session(), envelope);
+    stage.event_at(came, said);
+    stage.is_told(OTHER_ROSTER);
+    stage.ends();
+}
+
+#[test]
+fn what_was_said_for_a_change_of_a_minute_ago_is_shown_and_for_an_older_one_refused() {
+    let (mut ira, mallory) = (Member::ira(), Member::mallory());
+    let mut stage = Stage::with(&[&ira]);
+    stage.shares(&mut ira);
+    let (old, roster) = (stage.change, stage.roster());
+    let said_for_old = |stage: &Stage, ira: &mut Member, text: &str| {
+        let envelope = stage.envelope_for(roster, ira, text);
+        said_at(old, ira.session(), envelope)
+    };
+    let replaced = stage.came_at + 1_000;
+    stage.tell(&[mallory.person()]);
+    stage.joined_at(replaced, mallory.session());
+    stage.told();
+    // A minute, and five seconds for the clocks.
+    let said = said_for_old(&stage, &mut ira, "just so");
+    stage.event_at(replaced + MINUTE + 5_000, said);
+    stage.client.sees("Ira", "just so");
+    let said = said_for_old(&stage, &mut ira, "too late");
+    stage.event_at(replaced + MINUTE + 5_001, said);
+    stage.is_told(OTHER_ROSTER);
+
+    // Thirty-two changes, and not one more, however quick they are.
+    for _ in 0..15 {
+        stage.left_at(replaced, mallory.session());
+        stage.joined_at(replaced, mallory.session());
+    }
+    stage.left_at(replaced, mallory.session());
+    assert_eq!(stage.change, old + 32);
+    let said = said_for_old(&stage, &mut ira, "32 back");
+    stage.event_at(replaced, said);
+    stage.client.sees("Ira", "32 back");
+    stage.told();
+    stage.joined_at(replaced, mallory.session());
+    let said = said_for_old(&stage, &mut ira, "33 back");
+    stage.event_at(replaced, said);
+    stage.is_told(OTHER_ROSTER);
+    stage.says(&mut ira, "for the room as it is");
+    assert_eq!(stage.talk(), ["Ira: just so", "Ira: 32 back", "Ira: for the room as it is"]);
+    stage.ends();
+}
