@@ -328,3 +328,46 @@ fn a_server_in_the_background_is_not_stopped_by_its_terminal() {
     shell.enter("kill %1");
     shell.wait_for("[+] Server is shut down");
 }
+
+#[test]
+fn two_people_whisper_and_compare_what_they_see_of_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_server, port) = Terminal::server(folder.path());
+    let mut sahnawaz = Terminal::client("sahnawaz", &port, folder.path());
+    let mut ira = Terminal::client("Ira", &port, folder.path());
+    for (person, other) in [(&mut sahnawaz, "Ira"), (&mut ira, "sahnawaz")] {
+        person.wait_for(&format!("[!] First contact with {other}. Their fingerprint is"));
+    }
+
+    ira.enter("/whisper sahnawaz psst");
+    sahnawaz.wait_for(" [whisper from Ira] psst");
+    ira.wait_for(" [whisper to sahnawaz] psst");
+    sahnawaz.enter("/r yes?");
+    ira.wait_for(" [whisper from sahnawaz] yes?");
+    ira.enter("/w nobody psst");
+    ira.wait_for("[!] Not sent: nobody named nobody is here, and you have never met one.");
+
+    let mut digits = [(&mut sahnawaz, "Ira"), (&mut ira, "sahnawaz")].map(|(person, other)| {
+        person.enter(&format!("/verify {other}"));
+        person.wait_for(&format!("The same? Then: /verify {other} yes"));
+        let lines = person.lines();
+        let first = lines.iter().position(|line| line.starts_with("[+] Compare with what /verify shows")).unwrap();
+        lines[first + 1..first + 3].join(" ")
+    });
+    assert_eq!(digits[0], digits[1], "both see the same");
+    digits[0].retain(|char| char.is_ascii_digit());
+    assert_eq!(digits[0].len(), 60);
+    ira.enter("/verify sahnawaz yes");
+    ira.wait_for("[+] sahnawaz is verified.");
+    ira.enter("/list");
+    ira.wait_for("[+] In #lobby: 2");
+    ira.wait_for("    sahnawaz  verified  SHA256:");
+    assert!(ira.lines().iter().any(|line| line.starts_with("    Ira       you       SHA256:")), "{:?}", ira.lines());
+
+    sahnawaz.enter("EXIT");
+    ira.wait_for("[+] sahnawaz left the room.");
+    ira.enter("/msg sahnawaz see you");
+    ira.wait_for(" [letter to sahnawaz, without forward secrecy] see you");
+    let mut back = Terminal::client("sahnawaz", &port, folder.path());
+    back.wait_for(" [letter from Ira, without forward secrecy] see you");
+}
