@@ -180,3 +180,19 @@ fn letters_under_a_known_name_and_another_key_are_refused_with_both_fingerprints
     assert_eq!(acting_character(&stage.client.process.err.so_far()), None);
     stage.ends();
 }
+
+/// They became known when the user had another name.
+#[test]
+fn who_looks_like_oneself_is_refused_even_if_known() {
+    let mallory = Member::new("anna", &MALLORY);
+    let mut stage = HostileServer::start().meets(home(&known("anna", &MALLORY, "")), &[]);
+    stage.welcomes(&[]);
+    stage.told();
+    stage.joins(&mallory);
+    stage.is_told_of("[!] Somebody calls themselves anna, a name that looks like");
+    let letter = mallory.letter("anna", &stage.identity, stage.server, now_in_millis(), "believe me");
+    hands_out(&mut stage, letter);
+    stage.is_told("[!] REFUSED: a letter from anna, a name that looks like that of somebody else.");
+    assert!(stage.talk().is_empty());
+    stage.ends();
+}

@@ -10,6 +10,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
+use cfb_chat::chat::message::{Event, Session};
+use cfb_chat::chat::name::RoomName;
 use cfb_chat::net::channel::{accept, now};
 use cfb_chat::net::tcp::TcpLink;
 use cfb_chat::net::{Link, timespec};
@@ -21,7 +23,6 @@ use super::PATIENCE;
 use super::folder::{Folder, SERVER, USER_A, USER_B, identity};
 use super::process::Client;
 
-pub use lobby::said_at;
 pub use member::{Member, padded};
 pub use stage::Stage;
 
@@ -103,4 +104,9 @@ pub fn home_inside(whole: &Folder) -> Folder {
 /// A line of `known_users`; `mark` stands behind it.
 pub fn known(name: &str, who: &Identity, mark: &str) -> String {
     format!("{} {name} {}{mark}\n", server(), who.public().fingerprint())
+}
+
+/// What somebody says in the lobby as it was, or will be, at any change.
+pub fn said_at(change: u64, session: Session, envelope: Vec<u8>) -> Event {
+    Event::Said { room: RoomName::lobby(), session, change, envelope }
 }

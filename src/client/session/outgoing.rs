@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::super::notices;
-use super::super::outbox::{Form, NotDue, NotTaken};
+use super::super::outbox::{CAPACITY, Form, NotDue, NotTaken};
 use super::super::view::{Manner, Shown};
 use super::letters::Pending;
 use super::{Broken, Files, Id, Own, People, Session};
@@ -109,7 +109,7 @@ impl Session {
     /// Whether it takes something more to say.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.outbox.has_room()
+        self.outbox.has_room() && self.letters.len() < CAPACITY
     }
 
     /// How much has been said that has no final answer.

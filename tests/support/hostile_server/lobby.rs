@@ -6,7 +6,7 @@ use cfb_chat::net::channel::now_in_millis;
 use cfb_chat::secure::e2e::boxed::Purpose;
 use cfb_chat::secure::e2e::roster::RosterHash;
 
-use super::{Member, Stage, padded};
+use super::{Member, Stage, padded, said_at};
 
 impl Stage {
     /// Somebody comes in.
@@ -123,9 +123,4 @@ impl Stage {
             }
         }
     }
-}
-
-/// What somebody says in the lobby as it was, or will be, at any change.
-pub fn said_at(change: u64, session: Session, envelope: Vec<u8>) -> Event {
-    Event::Said { room: RoomName::lobby(), session, change, envelope }
 }
