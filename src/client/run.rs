@@ -213,8 +213,10 @@ impl Talk<'_> {
         };
         let (mut all, mut shown) = (Vec::new(), Vec::new());
         let mut broken = None;
-        let is_answer = |message: &ToClient| {
-            matches!(message, ToClient::Accepted(_) | ToClient::Error { .. } | ToClient::Found { .. })
+        // "Again" and "wait" are no answers to wait for for ever.
+        let is_answer = |message: &ToClient| match message {
+            ToClient::Error { code, .. } => !matches!(code, ErrorCode::Again | ErrorCode::Wait),
+            message => matches!(message, ToClient::Accepted(_) | ToClient::Found { .. }),
         };
         if messages.iter().any(is_answer) {
             self.last_answer = Instant::now();

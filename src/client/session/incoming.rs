@@ -131,7 +131,7 @@ impl Session {
         let roster = match inside.roster.named(change, at) {
             Named::Roster(hash) => hash,
             // It was written before one came, for those who were there.
-            Named::BeforeOneself if inside.were_there.contains(&session) && !reading.has_begun() => return,
+            Named::BeforeOneself if !reading.has_begun() => return,
             Named::BeforeOneself | Named::Stale | Named::Unknown => {
                 shown.push(Shown::Remark(notices::said_for_another_roster(name)));
                 return;
@@ -254,14 +254,17 @@ impl Session {
         shown: &mut Vec<Shown>,
     ) -> Result<(), String> {
         let new = [(name.clone(), from)];
-        let is_new = files.users.judge(name, from) == Acquaintance::New && !self.people.is_taken(name, from);
-        if is_new && let Err(why) = files.users.keep(&new) {
+        let (is_new, is_taken) = (files.users.judge(name, from) == Acquaintance::New, self.people.is_taken(name, from));
+        if is_new
+            && !is_taken
+            && let Err(why) = files.users.keep(&new)
+        {
             self.seen.withheld = true;
             return Err(notices::letter_not_kept(name, &why));
         }
         // Another process may have kept somebody else meanwhile.
         match files.users.judge(name, from) {
-            Acquaintance::Known { .. } => {
+            Acquaintance::Known { .. } if !is_taken => {
                 let told = if is_new { notices::first_contact(&new, files.users.path()) } else { None };
                 shown.extend(told.map(Shown::Remark));
                 Ok(())
@@ -269,7 +272,7 @@ impl Session {
             Acquaintance::Changed { known, line } => {
                 Err(notices::letter_from_changed(name, known, from, files.users.path(), line))
             }
-            Acquaintance::LooksLike { .. } | Acquaintance::New => Err(notices::letter_from_look_alike(name)),
+            _ => Err(notices::letter_from_look_alike(name)),
         }
     }
 }

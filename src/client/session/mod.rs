@@ -11,7 +11,7 @@ mod incoming;
 mod letters;
 mod outgoing;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Instant;
 
 use self::letters::{Letters, NotFound};
@@ -92,9 +92,8 @@ pub struct Session {
 struct Inside {
     roster: Roster,
     speaking: Speaking,
+    /// What one has of each, whoever has come after oneself from their first word on.
     readings: HashMap<Id, Reading>,
-    /// Who was there before oneself.
-    were_there: HashSet<Id>,
 }
 
 /// Whether the server is to be told that letters have been read.
@@ -257,18 +256,13 @@ impl Session {
     }
 
     fn welcome(&mut self, welcome: &Welcome, files: &mut Files, shown: &mut Vec<Shown>) -> Result<Progress, Broken> {
-        if self.inside.is_some() || welcome.room != self.room {
+        if self.inside.is_some() || welcome.room != self.room || welcome.resumed {
             return Err(Broken::Unasked("a Welcome"));
         }
         self.grow(welcome.cursor)?;
         let roster = Roster::new(welcome, self.id, self.own.server, &self.people)?;
         let others: Vec<Id> = roster.members().iter().filter(|member| **member != self.id).copied().collect();
-        self.inside = Some(Inside {
-            roster,
-            speaking: Speaking::default(),
-            readings: HashMap::new(),
-            were_there: others.iter().copied().collect(),
-        });
+        self.inside = Some(Inside { roster, speaking: Speaking::default(), readings: HashMap::new() });
         self.longest_text = usize::try_from(welcome.longest_text).unwrap_or(MAX_TEXT).min(MAX_TEXT);
         self.come_in(&others, files, shown)?;
         shown.push(Shown::Step("Initial set up had been completed!"));
