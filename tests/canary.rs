@@ -10,7 +10,6 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 
-use cfb_chat::chat::message::Numbered;
 use cfb_chat::secure::identity::PublicIdentity;
 
 use support::folder::{Folder, USER_A, USER_B};
@@ -113,7 +112,7 @@ fn what_is_said_whispered_and_written_is_nowhere_in_the_server() {
 
     let mut finch = Peer::join(server.port, &ANNA, "finch");
     let key_of_clara = PublicIdentity::from_pem(&keys_of_clara.read("client_Clara_public_key.pem")).expect("her key");
-    let open_letter = Numbered::Letter { to: key_of_clara.fingerprint().0, letter: UNSEALED.into() };
+    let open_letter = finch.voice.write_openly(&key_of_clara, UNSEALED.as_bytes());
     finch.send_next(open_letter);
     assert_eq!(finch.is_answered(), Answer::Accepted(1));
 

@@ -164,7 +164,7 @@ fn a_pipe_of_which_some_lines_cannot_be_sent_ends_with_a_status_that_says_so() {
     let input = format!("first\n/tmp/log is full\n{}\nlast", "x".repeat(5_000));
     let ended = run_client(&folder, &["-p", &port, "-u", "builder"], &input);
     assert_eq!(ended.status, Some(9), "{}", ended.err);
-    assert!(ended.err.contains("2 of the lines were not sent"), "{}", ended.err);
+    assert!(ended.err.contains("2 lines were not delivered, see above"), "{}", ended.err);
     assert_eq!([peer.hears_said().1, peer.hears_said().1], ["first", "last"], "the rest is delivered");
 }
 

@@ -35,7 +35,7 @@ Exit status:
   6  refused by the server
   7  the server ended the session
   8  the connection was lost, or somebody broke the protocol
-  9  left at the end of a pipe or file of which some lines could not be sent";
+  9  left at the end of a pipe or file of which some lines were not delivered";
 
 /// Joins a private group chat. The talk goes to standard output; fingerprints, warnings and errors to standard error.
 #[derive(Parser)]
@@ -93,8 +93,8 @@ fn status(error: &ClientError) -> u8 {
         ClientError::Unreachable { .. } => 4,
         ClientError::Unwanted(_) => 5,
         ClientError::Refused { .. } => 6,
-        ClientError::Ended(_) => 7,
+        ClientError::Ended { .. } => 7,
         ClientError::Lost { .. } | ClientError::Hurried { .. } | ClientError::Broken(_) => 8,
-        ClientError::Unsent(_) => 9,
+        ClientError::Unsent { .. } => 9,
     }
 }

@@ -42,8 +42,8 @@ impl Names {
 
     /// The identity, as SPKI, of whose name it is.
     pub(super) fn find(&self, name: &Name) -> Option<&Arc<[u8]>> {
-        let [skeleton, _] = name.skeletons();
-        self.claims.get(&skeleton).and_then(|claim| self.owners.get(&claim.owner)).map(|claimant| &claimant.spki)
+        let claim = name.skeletons().into_iter().find_map(|skeleton| self.claims.get(&skeleton))?;
+        self.owners.get(&claim.owner).map(|claimant| &claimant.spki)
     }
 
     /// Whether somebody has a name.

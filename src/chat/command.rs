@@ -95,10 +95,24 @@ impl<'a> UserCommand<'a> {
             return None;
         }
         let Some(command) = line.strip_prefix('/') else {
-            return Some(Ok(if line == "EXIT" { Self::Exit } else { Self::Say(line) }));
+            return Some(match line.trim_start().strip_prefix('/') {
+                _ if line == "EXIT" => Ok(Self::Exit),
+                // What was meant for one is not said to all for a space.
+                Some(command) if IN_PRIVATE.contains(&&*first_word(command).to_lowercase()) => {
+                    Err("not sent: a command begins the line; /say in front says it as it is".into())
+                }
+                _ => Ok(Self::Say(line)),
+            });
         };
         let (word, rest) = command.split_once(' ').unwrap_or((command, ""));
-        Some(match word {
+        let word = word.to_lowercase();
+        if word == "say" && command.len() > word.len() && rest.trim().is_empty() {
+            return None;
+        }
+        Some(match &*word {
+            "list" | "who" | "names" | "fingerprint" | "help" if !rest.trim().is_empty() => {
+                Err(format!("/{word} stands alone"))
+            }
             "say" | "me" | "reply" | "r" if rest.trim().is_empty() => Err(format!("/{word} wants something to say")),
             "say" => Ok(Self::Say(rest)),
             "me" => Ok(Self::Act(rest)),
@@ -109,16 +123,25 @@ impl<'a> UserCommand<'a> {
             },
             "verify" => match split_name(rest) {
                 Some((name, "")) => name.map(|name| Self::Verify(name, Compared::NotYet)),
-                Some((name, "yes")) => name.map(|name| Self::Verify(name, Compared::Yes)),
+                Some((name, yes)) if yes.trim().eq_ignore_ascii_case("yes") => {
+                    name.map(|name| Self::Verify(name, Compared::Yes))
+                }
                 _ => Err("/verify wants a name; then, if the digits were the same, yes".into()),
             },
             "list" | "who" | "names" => Ok(Self::List),
             "fingerprint" => Ok(Self::Fingerprint),
             "help" => Ok(Self::Help),
             "exit" | "quit" => Err("to leave type EXIT".into()),
-            _ => Err(format!("not sent, and no such command: /{}; /help lists them", shortened(word))),
+            _ => Err(format!("not sent, and no such command: /{}; /help lists them", shortened(&word))),
         })
     }
+}
+
+/// Commands whose text is for one alone.
+const IN_PRIVATE: [&str; 5] = ["whisper", "w", "msg", "reply", "r"];
+
+fn first_word(text: &str) -> &str {
+    text.split_whitespace().next().unwrap_or_default()
 }
 
 /// The name that stands first, and what comes after it; nothing if there is none.
@@ -166,6 +189,8 @@ mod tests {
             ("/say EXIT", UserCommand::Say("EXIT")),
             ("/say  /etc is a folder", UserCommand::Say(" /etc is a folder")),
             ("/help", UserCommand::Help),
+            ("/LIST", UserCommand::List),
+            (" /etc is a folder", UserCommand::Say(" /etc is a folder")),
             ("/me waves", UserCommand::Act("waves")),
             ("/whisper Ira  Hi there", UserCommand::Whisper(ira(), "Hi there")),
             ("/w Ira Hi", UserCommand::Whisper(ira(), "Hi")),
@@ -184,12 +209,11 @@ mod tests {
 
     #[test]
     fn a_mistyped_command_is_never_said() {
+        assert_eq!(UserCommand::parse("/say "), None, "nothing is said");
         for line in [
             "/",
             "/sya secret",
             "/say",
-            "/say  ",
-            "/SAY x",
             "/exit",
             "//",
             "/mgs bob secret",
@@ -197,6 +221,9 @@ mod tests {
             "/w",
             "/r",
             "/whisper \u{202e} x",
+            " /w Ira secret",
+            "\t/Reply x",
+            "/list Ira",
         ] {
             assert!(matches!(UserCommand::parse(line), Some(Err(_))), "{line:?}");
         }

@@ -1,5 +1,6 @@
 //! Letters that wait for who they are for. Every bound is kept at the time a letter comes. PROTOCOL.md §6, §9.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,9 +8,10 @@ use std::time::{Duration, Instant};
 use super::message::ErrorCode;
 use super::{Conn, Cursor, Owner};
 
-/// How many may wait from one to another, and for one.
-const FROM_ONE: usize = 10;
+/// How many may wait from one to another, for one, and from one.
+const FROM_ONE_TO_ONE: usize = 10;
 const FOR_ONE: usize = 100;
+const FROM_ONE: usize = 100;
 /// How much may wait in all, in bytes.
 const IN_ALL: usize = 64 * 1_024 * 1_024;
 /// What each costs beside its bytes.
@@ -17,11 +19,17 @@ const OVERHEAD: usize = 128;
 /// How long one waits; a reader takes none that is older.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// A mailbox that is full is looked through for what is too old this often.
+const SWEEP: Duration = Duration::from_secs(60);
+
 /// All letters that wait.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
     waiting: HashMap<Owner, VecDeque<Waiting>>,
+    /// How many wait of each author's.
+    authors: HashMap<Owner, usize>,
     bytes: usize,
+    swept: Option<Instant>,
 }
 
 /// A letter that waits until its reader has seen it.
@@ -53,18 +61,22 @@ impl Mailbox {
     pub(super) fn put(&mut self, author: Owner, to: Owner, letter: Arc<[u8]>, now: Instant) -> Result<(), ErrorCode> {
         let size = letter.len() + OVERHEAD;
         self.keep(to, |waiting| waiting.is_fresh(now));
-        if self.bytes + size > IN_ALL {
+        if self.bytes + size > IN_ALL && self.swept.is_none_or(|when| now.duration_since(when) >= SWEEP) {
+            self.swept = Some(now);
             for owner in self.waiting.keys().copied().collect::<Vec<_>>() {
                 self.keep(owner, |waiting| waiting.is_fresh(now));
             }
         }
-        let before = self.waiting.entry(to).or_default();
-        let from_one = before.iter().filter(|waiting| waiting.author == author).count();
-        if from_one >= FROM_ONE || before.len() >= FOR_ONE || self.bytes + size > IN_ALL {
+        let before = self.waiting.get(&to).map_or(0, VecDeque::len);
+        let of_author = self.waiting.get(&to).into_iter().flatten().filter(|waiting| waiting.author == author).count();
+        let in_all = self.authors.get(&author).copied().unwrap_or_default();
+        let is_full = of_author >= FROM_ONE_TO_ONE || before >= FOR_ONE || in_all >= FROM_ONE;
+        if is_full || self.bytes + size > IN_ALL {
             return Err(ErrorCode::Refused);
         }
         self.bytes += size;
-        before.push_back(Waiting { author, letter, since: now, handed_over: None });
+        *self.authors.entry(author).or_default() += 1;
+        self.waiting.entry(to).or_default().push_back(Waiting { author, letter, since: now, handed_over: None });
         Ok(())
     }
 
@@ -93,10 +105,19 @@ impl Mailbox {
         let Some(letters) = self.waiting.get_mut(&owner) else {
             return;
         };
-        let size = |letters: &VecDeque<Waiting>| letters.iter().map(|it| it.letter.len() + OVERHEAD).sum::<usize>();
-        let before = size(letters);
-        letters.retain(keep);
-        self.bytes -= before - size(letters);
+        letters.retain(|waiting| {
+            let keep = keep(waiting);
+            if !keep {
+                self.bytes -= waiting.letter.len() + OVERHEAD;
+                if let Entry::Occupied(mut count) = self.authors.entry(waiting.author) {
+                    *count.get_mut() -= 1;
+                    if *count.get() == 0 {
+                        count.remove();
+                    }
+                }
+            }
+            keep
+        });
         if letters.is_empty() {
             self.waiting.remove(&owner);
         }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use super::Conn;
 
 /// How many changes back a Say may name.
-const CHANGES_BACK: usize = 32;
+pub const CHANGES_BACK: usize = 32;
 /// For how long after the change was replaced.
-const STALE_AFTER: Duration = Duration::from_secs(60);
+pub const STALE_AFTER: Duration = Duration::from_secs(60);
 
 /// A room's roster. Nobody is in it twice.
 #[derive(Debug, Default)]

@@ -114,8 +114,13 @@ pub enum ClientError {
         hint: Option<&'static str>,
     },
     /// The server ended the session.
-    #[error("the server ended the session: {}", bye_text(*.0))]
-    Ended(ByeReason),
+    #[error("the server ended the session: {}{}", bye_text(*.reason), undelivered_text(*.undelivered))]
+    Ended {
+        /// Why.
+        reason: ByeReason,
+        /// Messages of which it is not known whether they were delivered.
+        undelivered: usize,
+    },
     /// The connection ended, without a goodbye.
     #[error("the connection was lost: {why}{}", undelivered_text(*.undelivered))]
     Lost {
@@ -130,9 +135,14 @@ pub enum ClientError {
         /// Messages of which it is not known whether they were delivered.
         undelivered: usize,
     },
-    /// Lines from a pipe or a file could not be sent; the rest was delivered.
-    #[error("{0} of the lines were not sent: see above")]
-    Unsent(usize),
+    /// Lines from a pipe or a file were not delivered; the rest was.
+    #[error("{}, see above", unsent_text(*.lines))]
+    Unsent {
+        /// How many.
+        lines: usize,
+        /// Whether one of them was taken for a command.
+        mistaken: bool,
+    },
     /// The other end broke the protocol.
     #[error("the other end broke the protocol: {0}")]
     Broken(String),
@@ -205,11 +215,18 @@ impl ClientError {
                 "if whoever runs it shows you the same, give it by --fingerprint, or leave --strict out once".into(),
             ),
             Self::Refused { hint, .. } => hint.map(str::to_owned),
-            Self::Ended(ByeReason::Replaced) => {
+            Self::Ended { reason: ByeReason::Replaced, .. } => {
                 Some("the same name has come in from somewhere else, with your key".into())
             }
-            Self::Unsent(_) => Some("/say in front of a line sends it whatever it begins with".into()),
-            Self::Ended(_) | Self::Lost { .. } | Self::Hurried { .. } | Self::Broken(_) | Self::System(_) => None,
+            Self::Unsent { mistaken: true, .. } => {
+                Some("/say in front of a line sends it whatever it begins with".into())
+            }
+            Self::Unsent { .. }
+            | Self::Ended { .. }
+            | Self::Lost { .. }
+            | Self::Hurried { .. }
+            | Self::Broken(_)
+            | Self::System(_) => None,
         }
     }
 }
@@ -221,6 +238,13 @@ fn bye_text(reason: ByeReason) -> &'static str {
         ByeReason::Replaced => "you have come in from somewhere else (replaced)",
         ByeReason::Slow => "too much was waiting for you to read it (slow)",
         ByeReason::Left => "you have left (left)",
+    }
+}
+
+fn unsent_text(lines: usize) -> String {
+    match lines {
+        1 => "1 line was not delivered".into(),
+        lines => format!("{lines} lines were not delivered"),
     }
 }
 

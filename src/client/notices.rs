@@ -10,6 +10,9 @@ use crate::secure::e2e::safety_number::SafetyNumber;
 use crate::secure::identity::Fingerprint;
 use crate::store::lines::LinesError;
 
+/// So many people are named when one comes in.
+const NAMED: usize = 20;
+
 /// Somebody of whom nothing is shown.
 pub fn stranger(why: &str) -> String {
     format!("[!] Somebody is here of whom nothing is shown: {why}.")
@@ -118,9 +121,14 @@ pub fn no_such_line(name: &Name, file: &Path) -> String {
     format!("[!] {name} is not marked: {} has no such line.", file.display())
 }
 
-/// Somebody who was asked for.
-pub fn nobody(name: &Name) -> String {
-    format!("[!] Nobody named {name} is here, and you have never met one.")
+/// Who is in a room that one has come into.
+pub fn here(room: &RoomName, people: &[Listed]) -> Option<String> {
+    let others: Vec<&str> = people.iter().filter(|one| one.mark != "you").map(|one| one.name.as_str()).collect();
+    match others[..] {
+        [] => None,
+        [.., _] if others.len() <= NAMED => Some(format!("[!] In {room}: {}.", others.join(", "))),
+        _ => Some(format!("[!] In {room}: {} others. /list shows who.", others.len())),
+    }
 }
 
 /// Somebody who will not read what one says.
@@ -136,6 +144,10 @@ pub fn said_refused(name: &Name, why: Refused) -> String {
              the server shows {name} other people than you."
         ),
         Refused::Replayed => format!("[!] Dropped: a message from {name} that has come before."),
+        Refused::NoKey => format!(
+            "[!] A message from {name} could not be opened: they have not given you the key. Perhaps they do not trust yours \
+             (--verified-only, or it has changed): ask them by another way."
+        ),
         why => format!("[!] A message from {name} could not be opened: {why}."),
     }
 }
@@ -178,6 +190,16 @@ pub fn gap(count: u64, name: &Name) -> Option<String> {
         1 => Some(format!("[!] 1 message from {name} is missing.")),
         count => Some(format!("[!] {count} messages from {name} are missing.")),
     }
+}
+
+/// Texts that a missing key would have opened.
+pub fn unknown_gap(name: &Name) -> String {
+    format!("[!] Messages from {name} may be missing too: an unknown number, for their first key is.")
+}
+
+/// More letters than are taken.
+pub fn too_many_letters(name: &Name) -> String {
+    format!("[!] A letter from {name} is not shown: there were too many of theirs in this session.")
 }
 
 /// Boxes that should have come before this one.

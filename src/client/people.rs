@@ -16,6 +16,9 @@ const MOST_HERE: usize = 2_000;
 /// So many sessions are remembered until their credentials end. More is no chat, but an attack on one's memory.
 pub const MOST_MET: usize = 65_536;
 
+/// A credential is taken for so long after its end, in seconds: clocks differ (PROTOCOL.md §2).
+const GRACE: u64 = 24 * 60 * 60;
+
 /// Everybody a server has told of.
 #[derive(Debug)]
 pub struct People {
@@ -43,10 +46,16 @@ enum Presence {
     Shunned(String),
 }
 
-/// More people were told of than there can be.
+/// The server's account of people does not add up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it tells of more people than there can be")]
-pub struct Crowd;
+pub enum BadPeople {
+    /// More were told of than there can be.
+    #[error("it tells of more people than there can be")]
+    Crowd,
+    /// One name and key came in while they were here: whoever whispers to them could be answered by an old session.
+    #[error("it tells of one person as being here twice")]
+    Twice,
+}
 
 /// How well somebody is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,8 +112,8 @@ impl People {
     /// Takes a Person in. Their session is what their credential says it is.
     ///
     /// # Errors
-    /// [`Crowd`] if the server tells of more people than there can be.
-    pub fn meet(&mut self, person: &Person, now: UnixSeconds) -> Result<(), Crowd> {
+    /// [`BadPeople::Crowd`] if the server tells of more people than there can be.
+    pub fn meet(&mut self, person: &Person, now: UnixSeconds) -> Result<(), BadPeople> {
         let Person { spki, credential, signature } = person;
         let presented = Presented { spki, credential, signature };
         let session = Session(presented.session());
@@ -112,9 +121,13 @@ impl People {
             return Ok(());
         }
         if self.met.len() >= MOST_MET {
-            self.met.retain(|_, peer| peer.presence != Presence::Away || peer.expires.0 + LIFETIME >= now.0);
+            // With whom no box was exchanged there is nothing to remember of; nor of whose credential has ended.
+            self.met.retain(|_, peer| {
+                let counts = peer.boxes != Counts::default() && peer.expires.0.saturating_add(GRACE) >= now.0;
+                peer.presence != Presence::Away || counts
+            });
             if self.met.len() >= MOST_MET {
-                return Err(Crowd);
+                return Err(BadPeople::Crowd);
             }
         }
         let checked = CheckedCredential::check(presented, Role::User, now, |name| Name::parse(name).is_ok());
@@ -131,13 +144,22 @@ impl People {
     /// kept is shunned.
     ///
     /// # Errors
-    /// [`Crowd`] if more are here than there can be.
-    pub fn come_in(&mut self, sessions: &[Session], known: &mut KnownUsers) -> Result<Arrivals, Crowd> {
+    /// [`BadPeople`] if more are here than there can be, or somebody is here twice.
+    pub fn come_in(
+        &mut self,
+        sessions: &[Session],
+        now: UnixSeconds,
+        known: &mut KnownUsers,
+    ) -> Result<Arrivals, BadPeople> {
         let mut new = Vec::new();
         for session in sessions {
             let Some(peer) = self.met.get(session) else { continue };
+            let has_ended = peer.expires.0.saturating_add(GRACE) < now.0;
             let presence = match peer.credential.as_ref().map(|(name, keys)| (name.clone(), keys.fingerprint)) {
                 Err(why) => Presence::Shunned(notices::stranger(why)),
+                // It held when it was looked at; they may have been away since.
+                Ok(_) if has_ended => Presence::Shunned(notices::stranger("their credential has ended")),
+                Ok((name, fingerprint)) if self.is_here(&name, fingerprint) => return Err(BadPeople::Twice),
                 Ok((name, fingerprint)) => {
                     let presence = self.judge(&name, fingerprint, known);
                     if let Presence::Here(standing) = presence {
@@ -153,7 +175,7 @@ impl People {
             self.set_presence(*session, presence);
         }
         if self.here > MOST_HERE {
-            return Err(Crowd);
+            return Err(BadPeople::Crowd);
         }
         let mut arrivals = Arrivals { new: self.keep(new, known), shunned: Vec::new() };
         for session in sessions {
@@ -242,6 +264,13 @@ impl People {
         alike.rev().find_map(|(session, _)| Some((*session, self.get(*session)?)))
     }
 
+    /// Whether somebody is here by this name, or one that could be taken for it, of whom nothing is shown.
+    #[must_use]
+    pub fn shuns(&self, name: &Name) -> bool {
+        let shunned = self.met.values().filter(|peer| matches!(peer.presence, Presence::Shunned(_)));
+        shunned.flat_map(|peer| &peer.credential).any(|(other, _)| other.looks_like(name))
+    }
+
     /// Whether what one says may be read by this session.
     #[must_use]
     pub fn may_read(&self, session: Session) -> bool {
@@ -286,6 +315,13 @@ impl People {
             Acquaintance::Known { .. } => Presence::Here(Standing::Known),
             Acquaintance::New => Presence::Here(Standing::New),
         }
+    }
+
+    /// Whether somebody is here by this name and with this key.
+    fn is_here(&self, name: &Name, fingerprint: Fingerprint) -> bool {
+        let [look, _] = name.skeletons();
+        let mut whose = self.looks.get(&look).into_iter().flatten().filter(|(_, key)| *key == fingerprint);
+        whose.any(|(session, _)| self.get(*session).is_some_and(|present| present.name == name))
     }
 
     fn set_presence(&mut self, session: Session, presence: Presence) {

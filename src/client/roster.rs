@@ -2,16 +2,16 @@
 //! "Joining", §7.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::people::People;
 use crate::chat::message::{Session, Welcome};
+use crate::chat::room;
 use crate::secure::e2e::roster::RosterHash;
 use crate::secure::identity::Fingerprint;
 
-/// How many changes back a message may name, and for how long after that was replaced, in milliseconds: what the server
-/// allows, and a little more for its clock.
-const CHANGES_BACK: usize = 32;
-const STALE_AFTER: u64 = 65_000;
+/// For how long after it was replaced a message may name a change: what the server allows, and a little for its clock.
+const STALE_AFTER: Duration = room::STALE_AFTER.saturating_add(Duration::from_secs(5));
 /// For so long after coming in, messages for those who were there before may still be on their way, in milliseconds.
 const JUST_COME: u64 = 60_000;
 
@@ -130,7 +130,9 @@ impl Roster {
             return if just_come { Named::BeforeOneself } else { Named::Stale };
         }
         let past = self.history.iter().find(|past| past.change == change);
-        match past.filter(|past| past.replaced.is_none_or(|when| at <= when.saturating_add(STALE_AFTER))) {
+        match past.filter(|past| {
+            past.replaced.is_none_or(|when| u128::from(at.saturating_sub(when)) <= STALE_AFTER.as_millis())
+        }) {
             Some(past) => Named::Roster(past.hash),
             None if change > self.change => Named::Unknown,
             None => Named::Stale,
@@ -178,7 +180,7 @@ impl Roster {
         }
         let hash = RosterHash::new(self.server, &self.room, self.change, self.members.iter().map(|member| &member.0));
         self.history.push_front(Past { change: self.change, hash, replaced: None });
-        self.history.truncate(1 + CHANGES_BACK);
+        self.history.truncate(1 + room::CHANGES_BACK);
     }
 }
 

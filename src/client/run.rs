@@ -79,12 +79,15 @@ pub fn run(config: &Config, screen: &mut dyn Screen) -> Result<(), ClientError> 
         last_answer: start,
         finishing_since: start,
         unsent: 0,
+        mistaken: false,
         told_waiting: false,
         screen,
     };
     talk.send(&join)?;
     let outcome = match talk.go() {
-        Ok(()) if talk.unsent > 0 && !talk.screen.is_watched() => Err(ClientError::Unsent(talk.unsent)),
+        Ok(()) if talk.unsent > 0 && !talk.screen.is_watched() => {
+            Err(ClientError::Unsent { lines: talk.unsent, mistaken: talk.mistaken })
+        }
         // Nobody reads what is said, as in `client … | head`: that is leaving, at once.
         Err(ClientError::System(error)) if error.kind() == io::ErrorKind::BrokenPipe => talk.gone(),
         outcome => outcome,
@@ -130,8 +133,10 @@ struct Talk<'a> {
     last_answer: Instant,
     /// When the user had said all.
     finishing_since: Instant,
-    /// Lines that were not sent, and the user told so.
+    /// Lines that were not delivered, and the user told so.
     unsent: usize,
+    /// Whether one of them was taken for a command.
+    mistaken: bool,
     /// Whether the user knows what is waited for.
     told_waiting: bool,
     screen: &'a mut dyn Screen,
@@ -185,12 +190,19 @@ impl Talk<'_> {
                         match progress {
                             Progress::Goes => {}
                             Progress::Welcomed => {
+                                let (room, people) = self.session.list();
+                                if let Some(here) = notices::here(room, &people).filter(|_| self.screen.is_watched()) {
+                                    self.answer(here)?;
+                                }
                                 input = self.screen.start_input()?;
                                 mode = Mode::Talking;
                             }
                             Progress::Refused(code, text) => return Err(self.refused(code, &text)),
                             Progress::Bye(ByeReason::Left) if matches!(mode, Mode::Leaving(_)) => return Ok(()),
-                            Progress::Bye(reason) => return Err(ClientError::Ended(reason)),
+                            Progress::Bye(reason) => {
+                                let undelivered = self.session.undelivered();
+                                return Err(ClientError::Ended { reason, undelivered });
+                            }
                         }
                     }
                 }
@@ -239,6 +251,7 @@ impl Talk<'_> {
     }
 
     fn show_all(&mut self, all: &[Shown]) -> io::Result<()> {
+        self.unsent += all.iter().filter(|item| matches!(item, Shown::Undelivered(_))).count();
         all.iter().try_for_each(|item| self.screen.show(item))
     }
 
@@ -277,7 +290,10 @@ impl Talk<'_> {
             Some(Ok(UserCommand::Reply(text))) => {
                 self.is_said(|session, files| session.reply(text, moment(), files))?;
             }
-            Some(Err(hint)) => self.not_sent(&hint)?,
+            Some(Err(hint)) => {
+                self.mistaken = true;
+                self.not_sent(&hint)?;
+            }
         }
         Ok(mode)
     }
@@ -294,8 +310,9 @@ impl Talk<'_> {
     }
 
     fn verify(&mut self, name: &Name, compared: Compared) -> Result<(), ClientError> {
-        let Some((name, fingerprint)) = self.session.whois(name, &self.files) else {
-            return self.answer(notices::nobody(name));
+        let (name, fingerprint) = match self.session.whois(name, &self.files) {
+            Ok(known) => known,
+            Err(why) => return self.answer(format!("[!] {}.", capitalized(&why.to_string()))),
         };
         let answer = match compared {
             Compared::NotYet => {
@@ -415,6 +432,11 @@ fn interrupts() -> io::Result<Receiver<()>> {
         }
     })?;
     Ok(receiver)
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn moment() -> Moment {

@@ -33,6 +33,8 @@ pub enum Shown {
     Left(Name),
     /// What was asked for: help, a list.
     Answer(String),
+    /// Something that the user had said was not delivered.
+    Undelivered(String),
     /// Anything beside the talk: fingerprints, warnings, errors, hints.
     Remark(String),
 }
@@ -73,7 +75,7 @@ impl Shown {
     pub fn stream(&self) -> Stream {
         match self {
             Self::Step(_) | Self::Message { .. } | Self::Joined(_) | Self::Left(_) => Stream::Output,
-            Self::Answer(_) | Self::Remark(_) => Stream::Error,
+            Self::Answer(_) | Self::Undelivered(_) | Self::Remark(_) => Stream::Error,
         }
     }
 
@@ -103,7 +105,7 @@ impl Shown {
             }
             Self::Joined(name) => format!("[+] {name} joined the room."),
             Self::Left(name) => format!("[+] {name} left the room."),
-            Self::Answer(text) | Self::Remark(text) => text.clone(),
+            Self::Answer(text) | Self::Undelivered(text) | Self::Remark(text) => text.clone(),
         }
     }
 }

@@ -112,7 +112,11 @@ impl Connection {
                     shared.gate().waits(self.ticket);
                     let deadline = *deadline.get_or_insert(Instant::now() + shared.timing.once_more);
                     if messages.is_empty() {
-                        *messages = first_messages(incoming, deadline)?;
+                        let named = |turned: Turned| {
+                            let why = format!("the name {} belongs to another key ({})", who.name, turned.why);
+                            Turned { why, ..turned }
+                        };
+                        *messages = first_messages(incoming, deadline).map_err(named)?;
                     }
                     asks = Asks::OnceMore(messages.remove(0));
                 }

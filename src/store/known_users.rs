@@ -53,8 +53,8 @@ pub struct KnownUsers {
     server: Fingerprint,
     known: HashMap<Name, KnownUser>,
     looks: HashMap<String, Vec<Name>>,
-    /// How long the file was when it was last looked at, in bytes, and how many lines it had.
-    seen: (usize, usize),
+    /// The file as it was when it was last looked at.
+    seen: String,
 }
 
 /// A line of the file.
@@ -88,7 +88,7 @@ impl KnownUsers {
     pub fn open(folder: &Path, server: Fingerprint) -> Result<Self, LinesError> {
         let file = LinesFile::new(folder.join("known_users"), "SHA256:…(server) name SHA256:… [verified]");
         let text = file.read()?;
-        let mut users = Self { file, server, known: HashMap::new(), looks: HashMap::new(), seen: (0, 0) };
+        let mut users = Self { file, server, known: HashMap::new(), looks: HashMap::new(), seen: String::new() };
         users.take_in(&text)?;
         Ok(users)
     }
@@ -130,7 +130,7 @@ impl KnownUsers {
     pub fn keep(&mut self, new: &[(Name, Fingerprint)]) -> Result<(), LinesError> {
         let file = self.file.clone();
         let added = file.change(|text| {
-            if text.len() != self.seen.0 {
+            if text != self.seen {
                 self.take_in(text)?;
             }
             if self.known.len() + new.len() > MOST {
@@ -168,15 +168,21 @@ impl KnownUsers {
 
     /// Takes the file's text in, all of it.
     fn take_in(&mut self, text: &str) -> Result<(), LinesError> {
-        (self.known, self.looks, self.seen) = (HashMap::new(), HashMap::new(), (0, 0));
+        (self.known, self.looks, self.seen) = (HashMap::new(), HashMap::new(), String::new());
         self.take_in_from(text)
     }
 
     /// Takes in what has been added to the text since it was last looked at.
     fn take_in_from(&mut self, text: &str) -> Result<(), LinesError> {
-        let (length, lines) = self.seen;
-        let file = self.file.clone();
-        for parsed in file.parse(&text[length..], Line::parse) {
+        let (lines, file) = (self.seen.lines().count(), self.file.clone());
+        let added = &text[self.seen.len()..];
+        // The end of what was the last line is none of its own.
+        let added = if self.seen.is_empty() || self.seen.ends_with('\n') {
+            added
+        } else {
+            added.strip_prefix('\n').unwrap_or(added)
+        };
+        for parsed in file.parse(added, Line::parse) {
             let (line, parsed) = parsed?;
             let new = parsed.server == self.server && !self.known.contains_key(&parsed.name);
             if new {
@@ -187,7 +193,7 @@ impl KnownUsers {
                 self.known.insert(parsed.name, KnownUser { fingerprint, verified, line: lines + line });
             }
         }
-        self.seen = (text.len(), lines + text[length..].lines().count());
+        text.clone_into(&mut self.seen);
         Ok(())
     }
 }
@@ -246,6 +252,13 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), expected);
         users.keep(&[(name("Boris"), KEY)]).unwrap();
         assert_eq!(users.find(&name("Boris")).unwrap().1.line, 5);
+        fs::write(&path, format!("{SERVER} Zoe {OTHER}")).unwrap();
+        users.keep(&[(name("Ira"), OTHER)]).unwrap();
+        assert_eq!(
+            users.judge(&name("Ira"), KEY),
+            Acquaintance::Changed { known: OTHER, line: 2 },
+            "no last line's end"
+        );
     }
 
     #[test]

@@ -10,14 +10,13 @@ use crate::secure::identity::Fingerprint;
 /// How long a letter is remembered, in seconds: a day longer than one is taken.
 const REMEMBERED: u64 = 31 * 24 * 60 * 60;
 
-/// So many are taken in one session: a server that invents letters is not to fill the disk.
-const MOST: usize = 1_000;
+/// A file of more bytes than this is rid of what is too old whenever there is any.
+const LARGE: usize = 1_024 * 1_024;
 
 /// The letters that have been read, and the file they are kept in, in the folder of the keys.
 #[derive(Debug)]
 pub struct LettersSeen {
     file: LinesFile,
-    admitted: usize,
 }
 
 type Letter = (Fingerprint, LetterId);
@@ -26,18 +25,15 @@ impl LettersSeen {
     /// The file in this folder; it need not be there.
     #[must_use]
     pub fn in_folder(folder: &Path) -> Self {
-        Self { file: LinesFile::new(folder.join("letters_seen"), "SHA256:…(author) number seconds"), admitted: 0 }
+        Self { file: LinesFile::new(folder.join("letters_seen"), "SHA256:…(author) number seconds") }
     }
 
     /// Remembers a letter, durably. Gives whether it is the first time. `now` is in seconds since 1970.
     ///
     /// # Errors
     /// [`LinesError`] if the file cannot be written, or not be understood.
-    pub fn admit(&mut self, author: Fingerprint, id: LetterId, now: u64) -> Result<bool, LinesError> {
-        if self.admitted >= MOST {
-            return Err(self.file.full("1,000 letters in one session"));
-        }
-        let admitted = self.file.change(|text| {
+    pub fn admit(&self, author: Fingerprint, id: LetterId, now: u64) -> Result<bool, LinesError> {
+        self.file.change(|text| {
             let seen: HashMap<Letter, u64> =
                 self.file.parse(text, parse).map(|parsed| parsed.map(|(_, line)| line)).collect::<Result<_, _>>()?;
             if seen.contains_key(&(author, id)) {
@@ -46,14 +42,13 @@ impl LettersSeen {
             let new = line((&(author, id), &now));
             let is_kept = |when: u64| when.saturating_add(REMEMBERED) >= now;
             // Now and then the file is rid of what is too old to come again.
-            if seen.values().filter(|when| !is_kept(**when)).count() <= seen.len() / 2 {
+            let old = seen.values().filter(|when| !is_kept(**when)).count();
+            if old <= seen.len() / 2 && (old == 0 || text.len() < LARGE) {
                 return Ok((Change::Append(new), true));
             }
             let kept: String = seen.iter().filter(|(_, when)| is_kept(**when)).map(line).collect();
             Ok((Change::Replace(kept + &new), true))
-        })?;
-        self.admitted += usize::from(admitted);
-        Ok(admitted)
+        })
     }
 }
 

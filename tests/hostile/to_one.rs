@@ -9,6 +9,7 @@ use cfb_chat::secure::identity::Identity;
 
 use crate::support::peer::{ANNA, Answer, BORIS, Peer, room, still_serves};
 use crate::support::process::Server;
+use crate::support::voice::Voice;
 
 /// A session that nobody has.
 const NOBODY: Session = Session([7; 32]);
@@ -21,8 +22,17 @@ fn share(to: &[Session], boxed: &[u8]) -> Numbered {
     Numbered::Share(to.iter().map(|to| (*to, boxed.to_vec())).collect())
 }
 
-fn letter(to: &Identity, letter: &[u8]) -> Numbered {
-    Numbered::Letter { to: to.public().fingerprint().0, letter: letter.to_vec() }
+fn letter(by: &Peer, to: &Identity, text: &[u8]) -> Numbered {
+    by.voice.write_openly(to.public(), text)
+}
+
+/// One that has exactly this many bytes.
+fn letter_of(by: &Peer, to: &Identity, length: usize) -> Numbered {
+    let size = |text: &[u8]| match letter(by, to, text) {
+        Numbered::Letter { letter, .. } => letter.len(),
+        other => panic!("{other:?} is no letter"),
+    };
+    letter(by, to, &vec![0; length - (size(&[0; 4_000]) - 4_000)])
 }
 
 /// Comes into another room than the lobby.
@@ -39,6 +49,12 @@ fn answer(peer: &mut Peer, body: Numbered) -> Answer {
     peer.is_answered()
 }
 
+/// What a letter is answered.
+fn writes(author: &mut Peer, to: &Identity, text: &[u8]) -> Answer {
+    let letter = letter(author, to, text);
+    answer(author, letter)
+}
+
 /// Events with their cursors, of which there is no other.
 fn events(messages: Vec<ToClient>) -> Vec<(u64, Event)> {
     let event = |message| match message {
@@ -51,7 +67,7 @@ fn events(messages: Vec<ToClient>) -> Vec<(u64, Event)> {
 /// The letters that come before the answer to a Ping, with their cursors.
 fn letters(peer: &mut Peer) -> Vec<(u64, String)> {
     let letter = |(cursor, event)| match event {
-        Event::Letter(letter) => (cursor, String::from_utf8(letter).expect("as the test wrote it")),
+        Event::Letter(letter) => (cursor, String::from_utf8_lossy(Voice::read_openly(&letter)).into_owned()),
         other => panic!("{other:?} is no letter"),
     };
     events(peer.hears_until_pong()).into_iter().map(letter).collect()
@@ -144,7 +160,7 @@ fn each_event_has_the_next_cursor_whomever_it_is_for() {
         share(&[to_boris, NOBODY, to_clara], b"2"),
         say.clone(),
         whisper(to_clara, b"3"),
-        letter(&BORIS, b"4"),
+        letter(&anna, &BORIS, b"4"),
         say,
         whisper(to_boris, b"5"),
     ];
@@ -183,7 +199,7 @@ fn what_is_too_large_is_told_before_who_it_is_for_and_nobody_gets_any_of_it() {
         share(&[boris.session; 129], b"x"),
         share(&[boris.session], &[0; 1_025]),
         mixed,
-        letter(&BORIS, &[0; 6_145]),
+        letter_of(&anna, &BORIS, 6_145),
         nobody,
         whisper(boris.session, &vec![0; 60_000]),
     ];
@@ -196,7 +212,7 @@ fn what_is_too_large_is_told_before_who_it_is_for_and_nobody_gets_any_of_it() {
         (whisper(boris.session, &[0; 4_608]), 1),
         (share(&[boris.session; 128], b"x"), 128),
         (share(&[boris.session; 40], &[0; 1_024]), 40),
-        (letter(&BORIS, &[0; 6_144]), 1),
+        (letter_of(&anna, &BORIS, 6_144), 1),
     ];
     for ((body, count), n) in largest.into_iter().zip(9..) {
         assert_eq!(answer(&mut anna, body), Answer::Accepted(n));
@@ -214,7 +230,7 @@ fn what_has_been_answered_is_answered_the_same_again_and_goes_to_nobody_twice() 
     let bodies = [
         whisper(boris.session, b"once"),
         share(&[boris.session], b"once"),
-        letter(&BORIS, b"once"),
+        letter(&anna, &BORIS, b"once"),
         whisper(NOBODY, b"never"),
         Numbered::Letter { to: [7; 32], letter: b"never".to_vec() },
     ];
@@ -242,14 +258,10 @@ fn what_has_been_answered_is_answered_the_same_again_and_goes_to_nobody_twice() 
 fn letters_wait_behind_the_first_welcome_until_they_have_been_seen() {
     let server = Server::without_limits();
     let mut anna = Peer::join(server.port, &ANNA, "Anna");
-    assert_eq!(
-        answer(&mut anna, letter(&BORIS, b"too early")),
-        Answer::Error(ErrorCode::Absent, 1),
-        "no name of his yet"
-    );
+    assert_eq!(writes(&mut anna, &BORIS, b"too early"), Answer::Error(ErrorCode::Absent, 1), "no name of his yet");
     Peer::join(server.port, &BORIS, "Boris").leaves_for_good();
     for (text, n) in [(b"one", 2), (b"two", 3), (b"six", 4)] {
-        assert_eq!(answer(&mut anna, letter(&BORIS, text)), Answer::Accepted(n));
+        assert_eq!(writes(&mut anna, &BORIS, text), Answer::Accepted(n));
     }
 
     let mut boris = Peer::join(server.port, &BORIS, "Boris");
@@ -287,7 +299,7 @@ fn a_letter_to_somebody_who_is_here_comes_at_once_and_waits_nevertheless() {
     let mut anna = Peer::join(server.port, &ANNA, "Anna");
     boris.sees_change();
     for (text, n) in [("one", 1), ("two", 2)] {
-        assert_eq!(answer(&mut anna, letter(&BORIS, text.as_bytes())), Answer::Accepted(n));
+        assert_eq!(writes(&mut anna, &BORIS, text.as_bytes()), Answer::Accepted(n));
         assert_eq!(texts(&letters(&mut boris)), [text], "each once");
     }
     boris.reset();
@@ -306,29 +318,29 @@ fn ten_letters_wait_from_one_and_a_hundred_in_all() {
     Peer::join(server.port, &BORIS, "Boris").leaves_for_good();
     let mut anna = Peer::join(server.port, &ANNA, "Anna");
     for n in 1..=10 {
-        assert_eq!(answer(&mut anna, letter(&BORIS, b"x")), Answer::Accepted(n));
+        assert_eq!(writes(&mut anna, &BORIS, b"x"), Answer::Accepted(n));
     }
-    assert_eq!(answer(&mut anna, letter(&BORIS, b"x")), Answer::Error(ErrorCode::Refused, 11));
-    assert_eq!(answer(&mut anna, letter(&ANNA, b"x")), Answer::Accepted(12), "another reader");
+    assert_eq!(writes(&mut anna, &BORIS, b"x"), Answer::Error(ErrorCode::Refused, 11));
+    assert_eq!(writes(&mut anna, &ANNA, b"x"), Answer::Accepted(12), "another reader");
 
     for number in 2..=10 {
         let mut author = Peer::join(server.port, somebody_new(), &format!("author-{number}"));
-        (1..=10).for_each(|n| assert_eq!(answer(&mut author, letter(&BORIS, b"x")), Answer::Accepted(n)));
+        (1..=10).for_each(|n| assert_eq!(writes(&mut author, &BORIS, b"x"), Answer::Accepted(n)));
     }
     let mut eleventh = Peer::join(server.port, somebody_new(), "author-11");
-    assert_eq!(answer(&mut eleventh, letter(&BORIS, b"x")), Answer::Error(ErrorCode::Refused, 1));
+    assert_eq!(writes(&mut eleventh, &BORIS, b"x"), Answer::Error(ErrorCode::Refused, 1));
 
     let mut boris = Peer::join(server.port, &BORIS, "Boris");
     let waiting = letters(&mut boris);
     assert_eq!(waiting.len(), 100);
-    assert_eq!(answer(&mut eleventh, letter(&BORIS, b"x")), Answer::Error(ErrorCode::Refused, 2), "none has been seen");
+    assert_eq!(writes(&mut eleventh, &BORIS, b"x"), Answer::Error(ErrorCode::Refused, 2), "none has been seen");
     boris.send(&ToServer::Seen(waiting[0].0));
     boris.hears_until_pong();
-    assert_eq!(answer(&mut eleventh, letter(&BORIS, b"x")), Answer::Accepted(3));
-    assert_eq!(answer(&mut anna, letter(&BORIS, b"x")), Answer::Error(ErrorCode::Refused, 13), "a hundred again");
+    assert_eq!(writes(&mut eleventh, &BORIS, b"x"), Answer::Accepted(3));
+    assert_eq!(writes(&mut anna, &BORIS, b"x"), Answer::Error(ErrorCode::Refused, 13), "a hundred again");
     boris.send(&ToServer::Seen(waiting[99].0));
     boris.hears_until_pong();
-    assert_eq!(answer(&mut anna, letter(&BORIS, b"x")), Answer::Accepted(14));
+    assert_eq!(writes(&mut anna, &BORIS, b"x"), Answer::Accepted(14));
     still_serves(server.port);
 }
 
@@ -394,5 +406,26 @@ fn each_kind_costs_as_much_as_a_message_to_a_room() {
     let again = ToServer::Numbered { n: next, body: whisper(NOBODY, b"x") };
     assert_eq!(in_time(&mut anna, &again), Answer::Error(ErrorCode::Absent, next), "nothing was used up");
     assert_eq!(in_time(&mut anna, &lookup), Answer::Error(ErrorCode::Absent, 0));
+    still_serves(server.port);
+}
+
+#[test]
+fn a_letter_in_somebody_elses_name_is_refused() {
+    let server = Server::without_limits();
+    let mut boris = Peer::join(server.port, &BORIS, "Boris");
+    let mut anna = Peer::join(server.port, &ANNA, "Anna");
+    let also_anna = Peer::join(server.port, &ANNA, "Another");
+    boris.hears_until_pong();
+    let forged = [
+        letter(&also_anna, &BORIS, b"another name"),
+        letter(&boris, &BORIS, b"another key"),
+        Numbered::Letter { to: BORIS.public().fingerprint().0, letter: b"no letter".to_vec() },
+        Numbered::Letter { to: BORIS.public().fingerprint().0, letter: vec![] },
+    ];
+    for (body, n) in forged.into_iter().zip(1..) {
+        assert_eq!(answer(&mut anna, body), Answer::Error(ErrorCode::Refused, n));
+    }
+    assert_eq!(boris.hears_until_pong(), []);
+    assert_eq!(writes(&mut anna, &BORIS, b"her own"), Answer::Accepted(5));
     still_serves(server.port);
 }

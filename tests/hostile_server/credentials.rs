@@ -113,6 +113,7 @@ fn nobody_is_let_in_by_a_credential_that_does_not_hold() {
         let person = forger.person(&claim);
         stage.tell(&[ToClient::Person(person)]);
         stage.joined(forger.session);
+        stage.left(forger.session);
     }
     let told = stage.told().join("\n");
     assert_eq!(told.matches("First contact with Mallory").count(), 1, "they are one person: {told}");

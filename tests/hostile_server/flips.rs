@@ -86,7 +86,7 @@ fn a_key_of_which_any_bit_was_flipped_opens_nothing() {
     each_is_told_of(&mut stage, vec![Event::Whispered { session, boxed: key.clone() }], "Ira");
     let envelope = stage.envelope_from(&mut ira, "Hi");
     stage.relays(&ira, envelope.clone());
-    stage.is_told("[!] A message from Ira could not be opened: its key has not come.");
+    stage.is_told_of("[!] A message from Ira could not be opened: they have not given you the key.");
     stage.event(Event::Shared { session, boxed: key });
     stage.relays(&ira, envelope);
     stage.client.sees("Ira", "Hi");

@@ -23,7 +23,7 @@ fn whoever_has_the_chain_of_another_cannot_speak_with_it() {
     stage.relays(&ira, forged.clone());
     stage.is_told_of("[!] REFUSED: a message said to be Ira's");
     stage.relays(&mallory, forged);
-    stage.is_told("[!] A message from Mallory could not be opened: its key has not come.");
+    stage.is_told_of("[!] A message from Mallory could not be opened: they have not given you the key.");
     // Not even if Mallory hands Ira's chain out as Mallory's own: it is Mallory who has said it then.
     let key = ira.key.shared("#lobby");
     let boxed = mallory.boxes_up(&stage.keys, stage.server, Purpose::Key, &key);

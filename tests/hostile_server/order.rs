@@ -49,7 +49,7 @@ fn a_key_that_is_left_out_is_told_of_by_what_it_would_have_opened() {
     stage.key_from(&mut ira);
     let envelope = stage.envelope_from(&mut ira, "under a key that did not come");
     stage.relays(&ira, envelope);
-    stage.is_told("[!] A message from Ira could not be opened: its key has not come.");
+    stage.is_told_of("[!] A message from Ira could not be opened: they have not given you the key.");
     ira.renews_key(2);
     stage.shares(&mut ira);
     let told = stage.told();

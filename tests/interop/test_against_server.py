@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cfbchat import cbor, credential, handshake, shapes
+from cfbchat import cbor, credential, handshake, letters, shapes
 from cfbchat.connection import Ended, Link, RecordLink, after, shake_hands_as_client
 from cfbchat.credential import OwnCredential
 from cfbchat.handshake import ClientHandshake, PeerRefused
@@ -19,6 +19,11 @@ from people import flipped, identity, user
 from processes import OTHER, Child, other_server, python_server
 
 SECONDS = 20.0
+
+
+def openly(own: OwnCredential, name: str, text: bytes) -> bytes:
+    """What looks like a letter by somebody to whoever relays it."""
+    return cbor.encode([[letters.LABEL, b"", own.identity.spki, name], text])
 
 
 class AgainstTheServer(unittest.TestCase):
@@ -271,6 +276,7 @@ class AgainstTheServer(unittest.TestCase):
         self.assert_closed_after_bye(gone)
         here, there = user("One").identity.fingerprint, away.identity.fingerprint
         large, error = bytes(7000), shapes.ERROR
+        letter, to_one = openly(user("One"), "One", b"letter"), openly(elsewhere, "Other", b"to one")
         self.say(
             one,
             [shapes.WHISPER, 1, elsewhere.session, b"box"],
@@ -282,9 +288,10 @@ class AgainstTheServer(unittest.TestCase):
             [shapes.SHARE, 7, [[bytes(32)]]],
             [shapes.LETTER, 8, bytes(32), large],
             [shapes.LETTER, 9, bytes(32), b"letter"],
-            [shapes.LETTER, 10, there, b"letter"],
-            [shapes.LETTER, 10, there, b"letter"],
-            [shapes.LETTER, 12, there, b"letter"],
+            [shapes.LETTER, 10, there, letter],
+            [shapes.LETTER, 10, there, letter],
+            [shapes.LETTER, 12, there, letter],
+            [shapes.LETTER, 11, there, to_one],
             [shapes.LOOKUP, "Away"],
         )
         self.assert_answers(
@@ -292,12 +299,12 @@ class AgainstTheServer(unittest.TestCase):
             [error, "absent", 1], [error, "malformed", 2], [error, "large", 3],
             [error, "large", 4], [error, "large", 5], [shapes.ACCEPTED, 6],
             [error, "malformed", 7], [error, "large", 8], [error, "absent", 9],
-            [shapes.ACCEPTED, 10], [shapes.ACCEPTED, 10], [error, "again", 11],
+            [shapes.ACCEPTED, 10], [shapes.ACCEPTED, 10], [error, "again", 11], [error, "refused", 11],
             [shapes.FOUND, "Away", away.identity.spki],
         )  # fmt: skip
-        self.say(other, [shapes.LETTER, 1, here, b"to one"], [shapes.SEEN, 10_000])
+        self.say(other, [shapes.LETTER, 1, here, to_one], [shapes.SEEN, 10_000])
         event = one.read(after(SECONDS))[0]
-        self.assertEqual((event[0], event[3]), (shapes.EVENT, [shapes.LETTER_CAME, b"to one"]))
+        self.assertEqual((event[0], event[3]), (shapes.EVENT, [shapes.LETTER_CAME, to_one]))
         back = self.records("Away")
         self.say(back, [shapes.JOIN, "#away", "", 0])
         came = back.read(after(SECONDS))
@@ -305,7 +312,7 @@ class AgainstTheServer(unittest.TestCase):
             came += back.read(after(SECONDS))
         self.assertEqual([message[0] for message in came], [shapes.WELCOME, shapes.EVENT])
         self.assertGreater(came[1][1], came[0][5])
-        self.assertEqual(came[1][3], [shapes.LETTER_CAME, b"letter"])
+        self.assertEqual(came[1][3], [shapes.LETTER_CAME, letter])
         self.say(back, [shapes.JOIN, "#second", "", 0], [shapes.PING])
         while came[-1][0] != shapes.PONG:
             came += back.read(after(SECONDS))

@@ -18,6 +18,7 @@ use cfb_chat::secure::e2e::roster::RosterHash;
 use cfb_chat::secure::e2e::sender_key::{OwnKey, Reading, SharedKey, SignedEnvelope};
 use cfb_chat::secure::e2e::text::{Kind, Said};
 use cfb_chat::secure::identity::{Fingerprint, Identity, PublicIdentity};
+use cfb_chat::wire::codec::{Reader, Writer};
 
 use super::peer::now;
 
@@ -160,6 +161,22 @@ impl Voice {
         let author = Author { identity: self.identity, name: own.name(), server: self.server };
         let letter = letter::seal(&mut rand::rng(), &author, to, &said(Kind::Text, text));
         Numbered::Letter { to: to.fingerprint().0, letter }
+    }
+
+    /// What looks like a letter by oneself to whoever relays it, and cannot be opened: its text is there to be found.
+    pub fn write_openly(&self, to: &PublicIdentity, text: &[u8]) -> Numbered {
+        let own = CheckedCredential::check(self.own.presented(), Role::User, now(), |_| true).expect("it is one's own");
+        let head =
+            Writer::new().array(4).text("").bytes(b"").bytes(self.own.presented().spki).text(own.name()).finish();
+        let letter = Writer::new().array(2).value(&head).bytes(text).finish();
+        Numbered::Letter { to: to.fingerprint().0, letter }
+    }
+
+    /// The text of such a letter.
+    pub fn read_openly(letter: &[u8]) -> &[u8] {
+        let mut reader = Reader::new(letter);
+        let text = reader.array().and_then(|_| reader.value()).and_then(|_| reader.bytes());
+        text.expect("it is one that was written openly")
     }
 
     /// Opens what somebody said, whispered or wrote. Each opens once.

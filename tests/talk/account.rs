@@ -166,6 +166,7 @@ fn nothing_is_told_of_but_what_may_be(visit: &Visit) {
         let again = ["[!] Dropped: a letter from "];
         always.iter().chain(&again).any(|start| line.starts_with(start))
             || line.starts_with("    ")
+            || line.starts_with("error: ") && line.ends_with("not delivered, see above")
             || visit.vanished() && vanished.iter().any(|start| line.starts_with(start))
     };
     for line in visit.errors.lines() {

@@ -205,7 +205,9 @@ impl Crowd {
     fn ends(&mut self, person: usize, status: Option<i32>, end: End) {
         let mut here = self.people[person].here.take().expect("they were here");
         let ended = here.client.process.wait();
-        assert_eq!(ended.status, status, "{}: {}", NAMES[person], ended.err);
+        // A whisper to somebody who was just going is told of, and at the end of a pipe counts.
+        let undelivered = ended.err.contains("[!] Not delivered (") && ended.status == Some(9);
+        assert!(ended.status == status || status == Some(0) && undelivered, "{}: {}", NAMES[person], ended.err);
         self.story.visits[here.visit].has_ended(ended, end);
     }
 }

@@ -1,9 +1,10 @@
 //! What goes to one: whispers, shared keys, letters. PROTOCOL.md §6 "To one".
 
-use super::{Effect, Hall, Note, answer, refusal, tell};
+use super::{Effect, Hall, Newcomer, Note, answer, refusal, tell};
 use crate::chat::message::{ErrorCode, Event, Session, ToClient};
 use crate::chat::name::{MAX_TEXT, Name};
 use crate::chat::{Conn, Moment, Owner};
+use crate::wire::codec::{BadEncoding, Reader};
 
 /// How much larger than their text these may be, in bytes.
 const BOX_OVER_TEXT: usize = 512;
@@ -62,11 +63,15 @@ impl Hall {
         if letter.len() > MAX_TEXT + LETTER_OVER_TEXT {
             return Err(ErrorCode::Large);
         }
-        let author = self.present.get(&from).ok_or(ErrorCode::Refused)?.who.owner;
+        let author = &self.present.get(&from).ok_or(ErrorCode::Refused)?.who;
         if !self.names.knows(to) {
             return Err(ErrorCode::Absent);
         }
-        self.mailbox.put(author, to, letter.into(), now.tick)?;
+        // A reader who is yet to meet the author has nothing but this to tell whose the name is.
+        if !is_written_by(letter, author).unwrap_or(false) {
+            return Err(ErrorCode::Refused);
+        }
+        self.mailbox.put(author.owner, to, letter.into(), now.tick)?;
         out.push(Effect::Note(Note::Exchanged));
         let reader = self.present.values().find(|present| present.who.owner == to).map(|present| present.who.conn);
         if let Some(reader) = reader {
@@ -112,4 +117,14 @@ impl Hall {
         self.cursor += 1;
         tell(to, &ToClient::Event { cursor: self.cursor, at: now.at, event })
     }
+}
+
+/// Whether a letter says that it is by this author: their key, and the name they go by. The rest of it is not looked at.
+fn is_written_by(letter: &[u8], author: &Newcomer) -> Result<bool, BadEncoding> {
+    let mut reader = Reader::new(letter);
+    reader.array()?;
+    let mut context = Reader::new(reader.value()?);
+    context.array()?;
+    let (_label, _server) = (context.text()?, context.bytes()?);
+    Ok(context.bytes()? == &*author.spki && context.text()? == author.name.as_str())
 }

@@ -1,6 +1,10 @@
 use super::*;
 use std::time::{Duration, Instant};
 
+use crate::wire::codec::Writer;
+
+/// Somebody with a name, whose key is told by a number.
+const IRA: (&str, u8) = ("Ira", 1);
 const USED: &str = "that session has been here before: begin a new one";
 
 struct Test {
@@ -79,8 +83,12 @@ fn share(n: u64, boxes: &[(u8, usize)]) -> ToServer {
     ToServer::Numbered { n, body: Numbered::Share(boxes) }
 }
 
-fn letter(n: u64, to: u8, length: usize) -> ToServer {
-    ToServer::Numbered { n, body: Numbered::Letter { to: [to; 32], letter: vec![b'x'; length] } }
+/// A letter of this many bytes, by somebody with this name whose key is told by a number.
+fn letter(n: u64, by: (&str, u8), to: u8, length: usize) -> ToServer {
+    let head = Writer::new().array(4).text("").bytes(&[]).bytes(&[by.1]).text(by.0).finish();
+    let of = |text: usize| Writer::new().array(2).value(&head).bytes(&vec![b'x'; text]).finish();
+    let letter = (0..=length).map(of).find(|letter| letter.len() >= length).unwrap();
+    ToServer::Numbered { n, body: Numbered::Letter { to: [to; 32], letter } }
 }
 
 #[test]
@@ -246,11 +254,11 @@ fn what_goes_to_one_is_bounded() {
     test.arrive(1, "Ira", 1, 1);
     test.arrive(2, "Boris", 2, 2);
     let many = vec![(2, 9); 129];
-    let large = [whisper(1, 2, 4_609), share(2, &many), share(3, &[(2, 1_025)]), letter(4, 2, 6_145)];
+    let large = [whisper(1, 2, 4_609), share(2, &many), share(3, &[(2, 1_025)]), letter(4, IRA, 2, 6_145)];
     for (message, n) in large.into_iter().zip(1..) {
         assert_eq!(Test::codes(&test.receive(1, message)), [(ErrorCode::Large, n)]);
     }
-    let fits = [whisper(5, 2, 4_608), share(6, &many[1..]), share(7, &[(2, 1_024)]), letter(8, 2, 6_144)];
+    let fits = [whisper(5, 2, 4_608), share(6, &many[1..]), share(7, &[(2, 1_024)]), letter(8, IRA, 2, 6_144)];
     for (message, n) in fits.into_iter().zip(5..) {
         assert_eq!(test.receive(1, message), [ToClient::Accepted(n)]);
     }
@@ -267,10 +275,10 @@ fn a_letter_waits_until_it_has_been_seen() {
     };
     let mut test = Test::new(Limits::off());
     test.arrive(1, "Ira", 1, 1);
-    assert_eq!(Test::codes(&test.receive(1, letter(1, 2, 9))), [(ErrorCode::Absent, 1)], "nobody has come by yet");
+    assert_eq!(Test::codes(&test.receive(1, letter(1, IRA, 2, 9))), [(ErrorCode::Absent, 1)], "nobody has come by yet");
     test.arrive(2, "Boris", 2, 2);
     test.receive(2, ToServer::Leave(RoomName::lobby()));
-    assert_eq!(test.receive(1, letter(2, 2, 9)), [ToClient::Accepted(2)]);
+    assert_eq!(test.receive(1, letter(2, IRA, 2, 9)), [ToClient::Accepted(2)]);
     test.arrive(3, "Boris", 2, 3);
     assert!(matches!(test.told(3)[..], [.., ToClient::Welcome(_), ToClient::Event { .. }]), "behind the Welcome");
     let [cursor] = letters(test.told(3))[..] else { panic!("one letter") };
@@ -281,7 +289,7 @@ fn a_letter_waits_until_it_has_been_seen() {
     test.arrive(4, "Boris", 2, 4);
     let [again] = letters(test.told(4))[..] else { panic!("it comes again") };
     assert!(again > cursor);
-    test.receive(1, letter(3, 2, 9));
+    test.receive(1, letter(3, IRA, 2, 9));
     let [second] = letters(test.told(4))[..] else { panic!("at once to somebody who is here, and once") };
     test.receive(4, ToServer::Seen(second));
     test.receive(4, ToServer::Leave(RoomName::lobby()));
@@ -295,9 +303,10 @@ fn letters_that_wait_are_bounded() {
     test.arrive(99, "Boris", 99, 99);
     test.receive(99, ToServer::Leave(RoomName::lobby()));
     for author in 1..=11 {
-        test.arrive(author.into(), &format!("author-{author}"), author, author);
+        let name = format!("author-{author}");
+        test.arrive(author.into(), &name, author, author);
         for n in 1..=11 {
-            let codes = Test::codes(&test.receive(author.into(), letter(n, 99, 9)));
+            let codes = Test::codes(&test.receive(author.into(), letter(n, (&name, author), 99, 9)));
             let is_full = n > 10 || author > 10;
             assert_eq!(codes, if is_full { vec![(ErrorCode::Refused, n)] } else { vec![] }, "{author} {n}");
         }

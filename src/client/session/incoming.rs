@@ -16,6 +16,9 @@ use crate::secure::e2e::text::{Kind, Said};
 use crate::secure::identity::Fingerprint;
 use crate::store::known_users::Acquaintance;
 
+/// So many letters of one author's are taken in one session: what is more is not worth a disk.
+const MOST_LETTERS: u32 = 100;
+
 impl Session {
     pub(super) fn happened(
         &mut self,
@@ -29,12 +32,13 @@ impl Session {
             return Err(Broken::Unasked("an event"));
         }
         self.is_due(&event)?;
+        self.latest = self.latest.max(at);
         match event {
             Event::Said { session, change, envelope, .. } => self.said(session, change, &envelope, at, shown),
             Event::Whispered { session, boxed } => self.whispered(session, &boxed, at, shown),
             Event::Shared { session, boxed } => self.shared(session, &boxed, shown),
-            Event::Joined { session, change, .. } => self.joined(session, change, at, files, shown)?,
-            Event::Left { session, change, reason, .. } => self.left(session, change, reason, at, shown)?,
+            Event::Joined { session, change, .. } => self.joined(session, change, now, files, shown)?,
+            Event::Left { session, change, reason, .. } => self.left(session, change, reason, shown)?,
             Event::Notice(text) => shown.push(Shown::quoted("[server] ", &text)),
             Event::Letter(letter) => {
                 let letter = self.letter(&letter, at, now, files, shown);
@@ -67,12 +71,12 @@ impl Session {
         &mut self,
         session: Id,
         change: u64,
-        at: u64,
+        now: Moment,
         files: &mut Files,
         shown: &mut Vec<Shown>,
     ) -> Result<(), Broken> {
         if let Some(inside) = &mut self.inside {
-            inside.roster.joined(session, change, at)?;
+            inside.roster.joined(session, change, self.latest)?;
             inside.speaking.more_may_read();
             // Who has gone is remembered as long as their credential could come back.
             if inside.readings.len() > MOST_MET {
@@ -82,23 +86,16 @@ impl Session {
         }
         self.outbox.room_changed();
         let before = shown.len();
-        self.come_in(&[session], files, shown)?;
+        self.come_in(&[session], now, files, shown)?;
         if let Some(present) = self.people.get(session) {
             shown.insert(before, Shown::Joined(present.name.clone()));
         }
         Ok(())
     }
 
-    fn left(
-        &mut self,
-        session: Id,
-        change: u64,
-        reason: LeftReason,
-        at: u64,
-        shown: &mut Vec<Shown>,
-    ) -> Result<(), Broken> {
+    fn left(&mut self, session: Id, change: u64, reason: LeftReason, shown: &mut Vec<Shown>) -> Result<(), Broken> {
         if let Some(inside) = &mut self.inside {
-            inside.roster.left(session, change, at)?;
+            inside.roster.left(session, change, self.latest)?;
             inside.speaking.left(session);
             if let Some(reading) = inside.readings.get_mut(&session) {
                 reading.end();
@@ -128,7 +125,7 @@ impl Session {
             return;
         };
         let reading = inside.readings.entry(session).or_default();
-        let roster = match inside.roster.named(change, at) {
+        let roster = match inside.roster.named(change, self.latest) {
             Named::Roster(hash) => hash,
             // It was written before one came, for those who were there.
             Named::BeforeOneself if !reading.has_begun() => return,
@@ -168,11 +165,14 @@ impl Session {
             return;
         };
         let taken = SharedKey::parse(&opened.text).and_then(|key| match &mut self.inside {
-            Some(inside) if key.room() == self.room.as_str() && inside.roster.has(session) => {
-                inside.readings.entry(session).or_default().take(key)
+            Some(inside) if key.room() == self.room.as_str() => {
+                let reading = inside.readings.entry(session).or_default();
+                // Keys that are missing may have opened what is missing with them.
+                let is_unknown = opened.missing > 0 && !reading.has_begun();
+                shown.extend(is_unknown.then(|| Shown::Remark(notices::unknown_gap(&name))));
+                reading.take(key)
             }
-            // For a room that one is not in.
-            _ => Err(Refused::Malformed),
+            _ => Err(Refused::OtherRoom),
         });
         match taken {
             Ok(missing) => shown.extend(notices::gap(missing, &name).map(Shown::Remark)),
@@ -228,6 +228,11 @@ impl Session {
         if let Err(why) = self.acquaint(&name, from, files, shown) {
             return Shown::Remark(why);
         }
+        let read = self.letters_read.entry(from).or_default();
+        if *read >= MOST_LETTERS {
+            return Shown::Remark(notices::too_many_letters(&name));
+        }
+        *read += 1;
         match files.letters.admit(from, letter.id(), now.at / 1_000) {
             Ok(true) => {}
             Ok(false) => return Shown::Remark(notices::letter_again(&name)),

@@ -43,7 +43,8 @@ impl Letters {
 
     /// The next name to ask for.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<Name> {
-        if self.not_before.is_some_and(|when| now < when) {
+        // One at a time: so they stay in order, and no server finds it too fast.
+        if !self.asked.is_empty() || self.not_before.is_some_and(|when| now < when) {
             return None;
         }
         let pending = self.waiting.pop_front()?;
@@ -71,7 +72,11 @@ impl Letters {
                 NotFound::ComesAgain
             }
             Some(Pending { name, text, .. }) => {
-                NotFound::Lost(notices::not_delivered(&format!("this server knows nobody named {name}"), &text))
+                let why = match code {
+                    ErrorCode::Absent => format!("this server knows nobody named {name}"),
+                    code => format!("the server does not say who {name} is: {code}"),
+                };
+                NotFound::Lost(notices::not_delivered(&why, &text))
             }
         }
     }

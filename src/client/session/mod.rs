@@ -20,7 +20,7 @@ pub use self::outgoing::NotSaid;
 use super::notices;
 use super::notices::Listed;
 use super::outbox::{NotDue, Outbox};
-use super::people::{Crowd, People, Present};
+use super::people::{BadPeople, People, Present};
 use super::roster::{BadRoster, Roster};
 use super::speaking::Speaking;
 use super::view::Shown;
@@ -82,6 +82,10 @@ pub struct Session {
     outbox: Outbox<Item>,
     letters: Letters,
     seen: Seen,
+    /// How many letters of each author's have come in this session.
+    letters_read: HashMap<Fingerprint, u32>,
+    /// The latest time that the server has told, in milliseconds since 1970: by its own account it goes forward only.
+    latest: u64,
     /// Who last whispered to oneself.
     last_whisper: Option<Name>,
     pings: u32,
@@ -128,7 +132,7 @@ pub enum Broken {
     Roster(#[from] BadRoster),
     /// Its account of people.
     #[error(transparent)]
-    Crowd(#[from] Crowd),
+    People(#[from] BadPeople),
     /// Its answers.
     #[error(transparent)]
     Answer(#[from] NotDue),
@@ -157,6 +161,8 @@ impl Session {
             outbox: Outbox::new(),
             letters: Letters::default(),
             seen: Seen::default(),
+            letters_read: HashMap::new(),
+            latest: 0,
             last_whisper: None,
             pings: 0,
             leaving: false,
@@ -201,10 +207,20 @@ impl Session {
     }
 
     /// Somebody who is here or known, by this name or by one that could be taken for it.
-    #[must_use]
-    pub fn whois(&self, name: &Name, files: &Files) -> Option<(Name, Fingerprint)> {
-        let here = self.people.find(name).map(|(_, present)| (present.name.clone(), present.keys.fingerprint));
-        here.or_else(|| files.users.find(name).map(|(name, known)| (name.clone(), known.fingerprint)))
+    ///
+    /// # Errors
+    /// [`NotSaid`] if there is nobody such, or somebody of whom nothing is shown goes by that name.
+    pub fn whois(&self, name: &Name, files: &Files) -> Result<(Name, Fingerprint), NotSaid> {
+        let (name, fingerprint) = match self.people.find(name) {
+            Some((_, present)) => (present.name, present.keys.fingerprint),
+            None if self.own.name.looks_like(name) => return Err(NotSaid::Oneself),
+            None if self.people.shuns(name) => return Err(NotSaid::Shunned(name.clone())),
+            None => {
+                let (name, known) = files.users.find(name).ok_or_else(|| NotSaid::Nobody(name.clone()))?;
+                (name, known.fingerprint)
+            }
+        };
+        Ok((name.clone(), fingerprint))
     }
 
     /// The user has compared fingerprints with somebody. Gives whether they are marked so.
@@ -234,7 +250,7 @@ impl Session {
         shown: &mut Vec<Shown>,
     ) -> Result<Progress, Broken> {
         match message {
-            ToClient::Welcome(welcome) => return self.welcome(&welcome, files, shown),
+            ToClient::Welcome(welcome) => return self.welcome(&welcome, now, files, shown),
             ToClient::Accepted(n) => self.accepted(n, now, shown)?,
             ToClient::Event { cursor, at, event } => {
                 self.grow(cursor)?;
@@ -255,7 +271,13 @@ impl Session {
         Ok(Progress::Goes)
     }
 
-    fn welcome(&mut self, welcome: &Welcome, files: &mut Files, shown: &mut Vec<Shown>) -> Result<Progress, Broken> {
+    fn welcome(
+        &mut self,
+        welcome: &Welcome,
+        now: Moment,
+        files: &mut Files,
+        shown: &mut Vec<Shown>,
+    ) -> Result<Progress, Broken> {
         if self.inside.is_some() || welcome.room != self.room || welcome.resumed {
             return Err(Broken::Unasked("a Welcome"));
         }
@@ -264,7 +286,8 @@ impl Session {
         let others: Vec<Id> = roster.members().iter().filter(|member| **member != self.id).copied().collect();
         self.inside = Some(Inside { roster, speaking: Speaking::default(), readings: HashMap::new() });
         self.longest_text = usize::try_from(welcome.longest_text).unwrap_or(MAX_TEXT).min(MAX_TEXT);
-        self.come_in(&others, files, shown)?;
+        self.latest = welcome.at;
+        self.come_in(&others, now, files, shown)?;
         shown.push(Shown::Step("Initial set up had been completed!"));
         shown.push(Shown::Step("Now you can start to exchange messages"));
         if !welcome.notice.is_empty() {
@@ -274,8 +297,14 @@ impl Session {
     }
 
     /// Some have come in, and the user is told what there is to tell of them.
-    fn come_in(&mut self, sessions: &[Id], files: &mut Files, shown: &mut Vec<Shown>) -> Result<(), Crowd> {
-        let arrivals = self.people.come_in(sessions, &mut files.users)?;
+    fn come_in(
+        &mut self,
+        sessions: &[Id],
+        now: Moment,
+        files: &mut Files,
+        shown: &mut Vec<Shown>,
+    ) -> Result<(), BadPeople> {
+        let arrivals = self.people.come_in(sessions, UnixSeconds(now.at / 1_000), &mut files.users)?;
         shown.extend(arrivals.shunned.into_iter().map(Shown::Remark));
         shown.extend(notices::first_contact(&arrivals.new, files.users.path()).map(Shown::Remark));
         let present = sessions.iter().filter_map(|session| self.people.get(*session));
@@ -296,7 +325,7 @@ impl Session {
             return Ok(Progress::Refused(code, text));
         }
         match self.letters.not_found(code, now.tick) {
-            NotFound::Lost(told) => shown.push(Shown::Remark(told)),
+            NotFound::Lost(told) => shown.push(Shown::Undelivered(told)),
             NotFound::ComesAgain => {}
             NotFound::NotAsked if self.leaving => {}
             NotFound::NotAsked => return Err(Broken::Unasked("an Error")),

@@ -50,6 +50,12 @@ pub enum NotSaid {
     /// One's own name.
     #[error("that is you")]
     Oneself,
+    /// Whoever goes by that name here is refused.
+    #[error("whoever is here as {0} now is refused (/list), and is not the one you know, if you know one")]
+    Shunned(Name),
+    /// Nobody who is here may read it.
+    #[error("nobody here could read it: none is verified, and --verified-only was given")]
+    Unread,
     /// Nobody has whispered yet.
     #[error("nobody has whispered to you yet")]
     NoWhisper,
@@ -65,6 +71,10 @@ impl Session {
     /// [`NotSaid`] if it may not be said; nothing is cut.
     pub fn say(&mut self, kind: Kind, text: &str, now: Moment) -> Result<(), NotSaid> {
         let text = Text::parse(text, self.longest_text)?;
+        let mut others = self.inside.iter().flat_map(|inside| inside.roster.members()).filter(|who| **who != self.id);
+        if self.own.verified_only && others.clone().next().is_some() && !others.any(|who| self.people.may_read(*who)) {
+            return Err(NotSaid::Unread);
+        }
         self.outbox.push(Item::Say { kind, text, sent_at: now.at, sealed: None });
         Ok(())
     }
@@ -86,6 +96,9 @@ impl Session {
         }
         if self.own.name.looks_like(name) {
             return Err(NotSaid::Oneself);
+        }
+        if self.people.shuns(name) {
+            return Err(NotSaid::Shunned(name.clone()));
         }
         match files.users.find(name) {
             None => Err(NotSaid::Nobody(name.clone())),
@@ -120,7 +133,8 @@ impl Session {
 
     /// The next thing to send now. What is found not to be for anybody any more is told.
     pub fn take_due(&mut self, now: Moment, shown: &mut Vec<Shown>) -> Option<ToServer> {
-        self.inside.as_ref()?;
+        // Who has been put out says nothing any more, whatever the server would relay.
+        self.inside.as_ref().filter(|inside| self.leaving || inside.roster.has(self.id))?;
         if std::mem::take(&mut self.seen.due) && !self.seen.withheld {
             return Some(ToServer::Seen(self.cursor));
         }
@@ -206,7 +220,7 @@ impl Session {
         if let Some(Item::Whisper { name, text, .. }) = self.outbox.drop_due() {
             let is_here = self.inside.as_ref().is_some_and(|inside| inside.roster.has(to));
             let why = if is_here { format!("nothing is sent to {name}") } else { gone(&name) };
-            shown.push(Shown::Remark(notices::not_delivered(&why, &text)));
+            shown.push(Shown::Undelivered(notices::not_delivered(&why, &text)));
         }
         Due::Another
     }
@@ -232,7 +246,7 @@ impl Session {
             Ok(to) if to.fingerprint() == fingerprint => {
                 self.outbox.push(Item::Letter { name, to, text, sent_at, written: None });
             }
-            _ => shown.push(Shown::Remark(notices::false_key(&name, fingerprint, &text))),
+            _ => shown.push(Shown::Undelivered(notices::false_key(&name, fingerprint, &text))),
         }
         Ok(())
     }
@@ -270,7 +284,7 @@ impl Session {
             NotTaken::ForNow(item) => self.outbox.put_back(item, Form::Unmade),
             NotTaken::ForGood(item) => {
                 let lost = self.is_lost(item, code);
-                shown.extend(lost.map(|(why, text)| Shown::Remark(notices::not_delivered(&why, &text))));
+                shown.extend(lost.map(|(why, text)| Shown::Undelivered(notices::not_delivered(&why, &text))));
             }
         }
         Ok(())

@@ -31,6 +31,9 @@ pub enum Refused {
     /// Its signature does not hold.
     #[error("its signature does not hold")]
     Signature,
+    /// It is for a room that the two do not share.
+    #[error("it is for another room")]
+    OtherRoom,
     /// It has come before.
     #[error("it has come before")]
     Replayed,

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from . import cbor, shapes
+from . import cbor, letters, shapes
 from .credential import Person
 from .guests import KEPT_REFUSALS, Bucket, Guest, Room
 from .mailbox import Mailbox, Waiting, milliseconds
@@ -185,6 +185,8 @@ class Hall:
             return "large"
         if all(person.fingerprint != to for person in self.owners.values()):
             return "absent"
+        if not letters.names_author(content, guest.person.spki, guest.person.name):
+            return "refused"
         letter = self.mailbox.take(guest.person.fingerprint, to, content)
         if letter is None:
             return "refused"

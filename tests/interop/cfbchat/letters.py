@@ -22,6 +22,16 @@ OLDEST, MOST_AHEAD = 30 * DAY, DAY
 CONTEXT_SHAPE = (LABEL, Bytes(32), bytes, str, Bytes(32), Bytes(ID_BYTES), int, bytes)
 
 
+def names_author(data: bytes, spki: bytes, name: str) -> bool:
+    """Whether a letter says that it is theirs: all that whoever relays it can see, and has to (§6, To one)."""
+    try:
+        value = cbor.decode(data)
+    except cbor.EncodingError:
+        return False
+    context = value[0] if isinstance(value, list) and value else None
+    return isinstance(context, list) and context[2:4] == [spki, name]
+
+
 def signed_part(context: list[cbor.Value], sealed: bytes) -> bytes:
     """What the sender of a letter signs."""
     return cbor.encode([SIGNED, context, sealed])
