@@ -1,9 +1,40 @@
 //! What was said for a room as it was before the reader came, or long ago.
 
+use cfb_chat::chat::message::Event;
+use cfb_chat::secure::e2e::roster::RosterHash;
+
 use crate::support::hostile_server::{MINUTE, Member, Stage, said_at};
 
 const OTHER_ROSTER: &str =
     "[!] REFUSED: a message from Ira for a room as it was long ago, or never. The server may be holding it back.";
+
+/// The room as it was before Mallory came, and Ira, who goes on talking to it.
+struct Old {
+    ira: Member,
+    mallory: Member,
+    change: u64,
+    roster: RosterHash,
+    /// When Mallory came.
+    replaced: u64,
+}
+
+impl Old {
+    fn replaced() -> (Stage, Self) {
+        let (mut ira, mallory) = (Member::ira(), Member::mallory());
+        let mut stage = Stage::with(&[&ira]);
+        stage.shares(&mut ira);
+        let (change, roster, replaced) = (stage.change, stage.roster(), stage.came_at + 1_000);
+        stage.tell(&[mallory.person()]);
+        stage.joined_at(replaced, mallory.session());
+        stage.told();
+        (stage, Self { ira, mallory, change, roster, replaced })
+    }
+
+    fn said(&mut self, stage: &Stage, text: &str) -> Event {
+        let envelope = stage.envelope_for(self.roster, &mut self.ira, text);
+        said_at(self.change, self.ira.session(), envelope)
+    }
+}
 
 /// Something that Ira said when the client was not there yet; at this time, as the server tells it.
 fn says_before(stage: &mut Stage, ira: &mut Member, at: u64) {
@@ -79,23 +110,13 @@ fn a_newcomer_passes_over_nothing_of_somebody_whose_first_key_has_come_even_if_t
 
 #[test]
 fn what_was_said_for_a_change_of_a_minute_ago_is_shown_and_for_an_older_one_refused() {
-    let (mut ira, mallory) = (Member::ira(), Member::mallory());
-    let mut stage = Stage::with(&[&ira]);
-    stage.shares(&mut ira);
-    let (old, roster) = (stage.change, stage.roster());
-    let said_for_old = |stage: &Stage, ira: &mut Member, text: &str| {
-        let envelope = stage.envelope_for(roster, ira, text);
-        said_at(old, ira.session(), envelope)
-    };
-    let replaced = stage.came_at + 1_000;
-    stage.tell(&[mallory.person()]);
-    stage.joined_at(replaced, mallory.session());
-    stage.told();
+    let (mut stage, mut old) = Old::replaced();
+    let replaced = old.replaced;
     // A minute, and five seconds for the clocks.
-    let said = said_for_old(&stage, &mut ira, "just so");
+    let said = old.said(&stage, "just so");
     stage.event_at(replaced + MINUTE + 5_000, said);
     stage.client.sees("Ira", "just so");
-    let said = said_for_old(&stage, &mut ira, "too late");
+    let said = old.said(&stage, "too late");
     stage.event_at(replaced + MINUTE + 5_001, said);
     stage.is_told(OTHER_ROSTER);
     stage.ends();
@@ -103,34 +124,24 @@ fn what_was_said_for_a_change_of_a_minute_ago_is_shown_and_for_an_older_one_refu
 
 #[test]
 fn what_was_said_thirty_two_changes_ago_is_shown_and_not_one_more() {
-    let (mut ira, mallory) = (Member::ira(), Member::mallory());
-    let mut stage = Stage::with(&[&ira]);
-    stage.shares(&mut ira);
-    let (old, roster) = (stage.change, stage.roster());
-    let said_for_old = |stage: &Stage, ira: &mut Member, text: &str| {
-        let envelope = stage.envelope_for(roster, ira, text);
-        said_at(old, ira.session(), envelope)
-    };
-    let replaced = stage.came_at + 1_000;
-    stage.tell(&[mallory.person()]);
-    stage.joined_at(replaced, mallory.session());
-    stage.told();
+    let (mut stage, mut old) = Old::replaced();
+    let (replaced, mallory) = (old.replaced, old.mallory.session());
     // However quick they are.
     for _ in 0..15 {
-        stage.left_at(replaced, mallory.session());
-        stage.joined_at(replaced, mallory.session());
+        stage.left_at(replaced, mallory);
+        stage.joined_at(replaced, mallory);
     }
-    stage.left_at(replaced, mallory.session());
-    assert_eq!(stage.change, old + 32);
-    let said = said_for_old(&stage, &mut ira, "32 back");
+    stage.left_at(replaced, mallory);
+    assert_eq!(stage.change, old.change + 32);
+    let said = old.said(&stage, "32 back");
     stage.event_at(replaced, said);
     stage.client.sees("Ira", "32 back");
     stage.told();
-    stage.joined_at(replaced, mallory.session());
-    let said = said_for_old(&stage, &mut ira, "33 back");
+    stage.joined_at(replaced, mallory);
+    let said = old.said(&stage, "33 back");
     stage.event_at(replaced, said);
     stage.is_told(OTHER_ROSTER);
-    stage.says(&mut ira, "for the room as it is");
+    stage.says(&mut old.ira, "for the room as it is");
     assert_eq!(stage.talk(), ["Ira: 32 back", "Ira: for the room as it is"]);
     stage.ends();
 }
