@@ -80,7 +80,7 @@ impl<T> Outbox<T> {
     /// Whether there is room for another message.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.unanswered().count() < CAPACITY
+        self.sent.len() + self.returned.iter().map(Vec::len).sum::<usize>() + self.waiting.len() < CAPACITY
     }
 
     /// Messages that have no final answer.

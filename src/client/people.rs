@@ -336,6 +336,7 @@ impl People {
             self.looks.entry(look).or_default().push((session, fingerprint));
         }
     }
+
     fn forget_looks(&mut self, session: Session, name: &Name) {
         for look in name.skeletons() {
             if let Some(whose) = self.looks.get_mut(&look) {

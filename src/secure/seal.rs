@@ -38,6 +38,14 @@ pub(super) fn open<'a>(keys: &StepKeys, sealed: &'a mut [u8]) -> Result<&'a mut 
     Ok(text)
 }
 
+/// Opens a copy; what comes back is the text.
+pub(super) fn opened(keys: &StepKeys, sealed: &[u8]) -> Result<Vec<u8>, Unopened> {
+    let mut text = sealed.to_vec();
+    let length = open(keys, &mut text)?.len();
+    text.truncate(length);
+    Ok(text)
+}
+
 fn mac(keys: &StepKeys, ciphertext: &[u8]) -> Hmac<Sha256> {
     <Hmac<Sha256> as KeyInit>::new_from_slice(&keys.mac)
         .expect("HMAC takes a key of any length")

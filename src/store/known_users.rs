@@ -119,7 +119,7 @@ impl KnownUsers {
     #[must_use]
     pub fn find(&self, name: &Name) -> Option<(&Name, KnownUser)> {
         let alike = || name.skeletons().into_iter().find_map(|look| self.looks.get(&look)?.first());
-        let found = if self.known.contains_key(name) { self.known.get_key_value(name) } else { None };
+        let found = self.known.get_key_value(name);
         found.or_else(|| self.known.get_key_value(alike()?)).map(|(name, known)| (name, *known))
     }
 

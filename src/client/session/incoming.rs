@@ -250,6 +250,7 @@ impl Session {
             }
         }
     }
+
     /// Sees to it that the author of a letter is known, by this name: or else says why nothing of theirs is shown.
     fn acquaint(
         &mut self,

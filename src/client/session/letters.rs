@@ -15,7 +15,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Letters {
     waiting: VecDeque<Pending>,
-    asked: VecDeque<Pending>,
+    /// The one whose name has been asked for.
+    asked: Option<Pending>,
     not_before: Option<Instant>,
 }
 
@@ -38,33 +39,33 @@ impl Letters {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.waiting.len() + self.asked.len()
+        self.waiting.len() + usize::from(self.asked.is_some())
     }
 
     /// The next name to ask for.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<Name> {
         // One at a time: so they stay in order, and no server finds it too fast.
-        if !self.asked.is_empty() || self.not_before.is_some_and(|when| now < when) {
+        if self.asked.is_some() || self.not_before.is_some_and(|when| now < when) {
             return None;
         }
         let pending = self.waiting.pop_front()?;
         let name = pending.name.clone();
-        self.asked.push_back(pending);
+        self.asked = Some(pending);
         Some(name)
     }
 
     /// The letter whose Lookup is answered now, if it is one for this name.
     pub(super) fn found(&mut self, name: &Name) -> Option<Pending> {
-        self.asked.pop_front().filter(|asked| asked.name == *name)
+        self.asked.take().filter(|asked| asked.name == *name)
     }
 
     pub(super) fn due_at(&self) -> Option<Instant> {
         self.not_before.filter(|_| !self.waiting.is_empty())
     }
 
-    /// An Error with n 0, which answers the first Lookup that has no answer.
+    /// An Error with n 0, which answers the Lookup that has no answer.
     pub(super) fn not_found(&mut self, code: ErrorCode, now: Instant) -> NotFound {
-        match self.asked.pop_front() {
+        match self.asked.take() {
             None => NotFound::NotAsked,
             Some(pending) if code == ErrorCode::Wait => {
                 self.not_before = Some(now + PAUSE);

@@ -333,8 +333,8 @@ fn seal(
     let rng = &mut rand::rng();
     match boxed::seal(rng, &own.credential, &keys, own.server, purpose, counts.next_sent(), text) {
         Ok(sealed) => Some(sealed),
+        // Its count is used up, and nothing is sent to them any more.
         Err(weak) => {
-            counts.take_back();
             shown.extend(people.shun(to, &weak.to_string()).map(Shown::Remark));
             None
         }

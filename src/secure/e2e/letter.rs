@@ -124,8 +124,7 @@ impl<'a> SignedLetter<'a> {
     /// [`Refused::Unopened`], or [`Refused::Malformed`] for what is inside.
     pub fn open(&self, rng: &mut impl CryptoRng, own: &Identity) -> Result<Said, Refused> {
         let secret = own.decrypt(rng, LABEL, self.fields.locked);
-        let mut sealed = self.fields.sealed.to_vec();
-        let said = Said::unpad(seal::open(&single(self.fields.context, &secret), &mut sealed)?)?;
+        let said = Said::unpad(&seal::opened(&single(self.fields.context, &secret), self.fields.sealed)?)?;
         if said.sent_at == self.fields.sent_at { Ok(said) } else { Err(Refused::Malformed) }
     }
 }

@@ -228,12 +228,10 @@ impl Reading {
         let mut chain = key.chain.fork();
         (0..steps).for_each(|_| drop(chain.step()));
         let next = envelope.counter.checked_add(1).ok_or(Refused::TooFarAhead)?;
-        let mut text = envelope.sealed.to_vec();
-        let length = seal::open(&chain.step(), &mut text)?.len();
-        text.truncate(length);
+        let padded = seal::opened(&chain.step(), envelope.sealed)?;
         (key.chain, key.counter) = (chain, next);
         self.expected = Some(next);
-        Ok(OpenedEnvelope { padded: text, missing })
+        Ok(OpenedEnvelope { padded, missing })
     }
 
     /// They have left: their key opens nothing any more. What they have said stays counted.
