@@ -160,5 +160,14 @@ fn session(reader: &mut Reader<'_>) -> Result<Session, BadEncoding> {
     reader.bytes_exact().map(Session)
 }
 
+/// 0 or 1.
+fn flag(reader: &mut Reader<'_>) -> Result<bool, BadEncoding> {
+    match reader.uint()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(BadEncoding),
+    }
+}
+
 #[cfg(test)]
 mod tests;

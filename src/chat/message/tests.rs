@@ -123,6 +123,7 @@ mod properties {
             (session(), bytes()).prop_map(|(session, boxed)| Event::Shared { session, boxed }),
             ".{0,40}".prop_map(Event::Notice),
             bytes().prop_map(Event::Letter),
+            (session(), any::<bool>()).prop_map(|(session, lost)| Event::Presence { session, lost }),
         ]
     }
 

@@ -1,6 +1,6 @@
 //! What a server says. PROTOCOL.md §6.
 
-use super::{ByeReason, ErrorCode, Fields, LeftReason, NoMessages, Session, name, room, session, split};
+use super::{ByeReason, ErrorCode, Fields, LeftReason, NoMessages, Session, flag, name, room, session, split};
 use crate::chat::Cursor;
 use crate::chat::name::{Name, RoomName};
 use crate::wire::codec::{BadEncoding, Reader, Writer};
@@ -131,6 +131,13 @@ pub enum Event {
     Notice(String),
     /// 7: somebody wrote while one was away.
     Letter(Vec<u8>),
+    /// 8: somebody's connection was lost, or they are back; they were in the room all the time.
+    Presence {
+        /// Who.
+        session: Session,
+        /// Whether they are away.
+        lost: bool,
+    },
     /// What a later server may tell.
     Unknown,
 }
@@ -214,11 +221,7 @@ impl Welcome {
             room,
             sessions,
             change: reader.uint()?,
-            resumed: match reader.uint()? {
-                0 => false,
-                1 => true,
-                _ => return Err(BadEncoding),
-            },
+            resumed: flag(reader)?,
             cursor: reader.uint()?,
             at: reader.uint()?,
             notice: reader.text()?.to_owned(),
@@ -272,6 +275,7 @@ impl Event {
             }),
             6 => fields.read(1, |reader| Ok(Self::Notice(reader.text()?.to_owned()))),
             7 => fields.read(1, |reader| Ok(Self::Letter(reader.bytes()?.to_vec()))),
+            8 => fields.read(2, |reader| Ok(Self::Presence { session: session(reader)?, lost: flag(reader)? })),
             _ => Ok(Self::Unknown),
         }
     }
@@ -291,6 +295,7 @@ impl Event {
             }
             Self::Notice(text) => writer.array(2).uint(6).text(text),
             Self::Letter(letter) => writer.array(2).uint(7).bytes(letter),
+            Self::Presence { session, lost } => writer.array(3).uint(8).bytes(&session.0).uint((*lost).into()),
             Self::Unknown => unreachable!("only what was read from a peer can be unknown"),
         }
     }

@@ -44,7 +44,7 @@ impl Session {
                 let letter = self.letter(&letter, at, now, files, shown);
                 shown.push(letter);
             }
-            Event::Unknown => {}
+            Event::Presence { .. } | Event::Unknown => {}
         }
         Ok(())
     }
@@ -55,7 +55,9 @@ impl Session {
             Event::Said { room, session, .. }
             | Event::Joined { room, session, .. }
             | Event::Left { room, session, .. } => (Some(room), session),
-            Event::Whispered { session, .. } | Event::Shared { session, .. } => (None, session),
+            Event::Whispered { session, .. } | Event::Shared { session, .. } | Event::Presence { session, .. } => {
+                (None, session)
+            }
             Event::Notice(_) | Event::Letter(_) | Event::Unknown => return Ok(()),
         };
         if room.is_some_and(|room: &RoomName| *room != self.room) {
