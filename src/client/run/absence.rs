@@ -53,7 +53,7 @@ impl Talk<'_> {
                 self.mode = Mode::Over;
                 Ok(())
             }
-            Mode::Joining if self.pauses >= BEGINNINGS => Err(self.lost(why)),
+            Mode::Joining if self.pauses > BEGINNINGS => Err(self.lost(why)),
             _ if self.renewing.is_some() => self.begins_anew(Why::Renewed),
             Mode::Joining => self.begins_anew(Why::Lost),
             _ if self.session.can_resume() => {
