@@ -34,7 +34,8 @@ Exit status:
   5  not the server that was expected: nothing about you was sent
   6  refused by the server
   7  the server ended the session
-  8  the connection was lost, or somebody broke the protocol
+  8  the connection was lost and you left before it was back (with --no-reconnect: it was lost), or somebody broke the
+     protocol
   9  left at the end of a pipe or file of which some lines were not delivered";
 
 /// Joins a private group chat. The talk goes to standard output; fingerprints, warnings and errors to standard error.
@@ -61,6 +62,9 @@ struct Arguments {
     /// Let only those read what you say whom you have verified (/verify)
     #[arg(long)]
     verified_only: bool,
+    /// End when the connection is lost, as scripts may want; otherwise the client comes back by itself
+    #[arg(long)]
+    no_reconnect: bool,
 }
 
 fn main() -> ExitCode {
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
         fingerprint: arguments.fingerprint,
         strict: arguments.strict,
         verified_only: arguments.verified_only,
+        reconnect: !arguments.no_reconnect,
         timing: Timing::standard(),
     };
     match run(&config, &mut *ui::screen()) {

@@ -37,7 +37,13 @@ pub(super) fn connect(
 ) -> Result<Connected, ClientError> {
     let mut steps = Steps { screen, shown: 0 };
     for tries_left in (0..=MORE_TRIES).rev() {
-        match try_once(config, identity, own, &mut steps) {
+        let mut remarks = Vec::new();
+        let is_wanted = |found| judge(config, found, &mut remarks);
+        let tried = try_once(config, identity, own, is_wanted, |count| steps.up_to(count));
+        for remark in remarks {
+            steps.screen.show(&remark)?;
+        }
+        match tried {
             Err(Trouble::Busy(_)) if tries_left > 0 => {
                 let pause = Duration::from_millis(rand::rng().random_range(PAUSE));
                 steps.screen.show(&Shown::Remark(format!(
@@ -46,16 +52,30 @@ pub(super) fn connect(
                 )))?;
                 thread::sleep(pause);
             }
-            Err(Trouble::Busy(error) | Trouble::Final(error)) => return Err(error),
+            Err(Trouble::Busy(error) | Trouble::Passing(error) | Trouble::Final(error)) => return Err(error),
             Ok(connected) => return Ok(connected),
         }
     }
     unreachable!("the last try is final")
 }
 
-enum Trouble {
-    /// Another try may help.
+/// Connects once more, to the very same server.
+pub(super) fn connect_again(
+    config: &Config,
+    identity: &Identity,
+    own: &OwnCredential,
+    server: Fingerprint,
+) -> Result<Connected, Trouble> {
+    try_once(config, identity, own, |found| is_same(config, found, server), |_| {})
+}
+
+/// Why there is no connection.
+pub(super) enum Trouble {
+    /// The server has no room now.
     Busy(ClientError),
+    /// It may be otherwise later, and nobody who could be trusted has said that it will not.
+    Passing(ClientError),
+    /// It will not be otherwise.
     Final(ClientError),
 }
 
@@ -93,33 +113,31 @@ fn try_once(
     config: &Config,
     identity: &Identity,
     own: &OwnCredential,
-    steps: &mut Steps<'_>,
+    is_wanted: impl FnOnce(Fingerprint) -> Result<(), Unwanted>,
+    mut step: impl FnMut(usize),
 ) -> Result<Connected, Trouble> {
-    let socket = reach(config)?;
+    let socket = reach(config).map_err(Trouble::Passing)?;
     let deadline = Instant::now() + config.timing.join;
-    let link: Arc<dyn Link> = Arc::new(TcpLink::new(socket).map_err(|error| unreachable_at(config, &error))?);
-    steps.up_to(2);
-    let mut remarks = Vec::new();
-    let judge = |server: &VerifiedPeer| judge(config, server.credential().fingerprint(), &mut remarks);
-    let channel = handshake(&link, deadline, &mut rand::rng(), identity, own, now(), judge, |step| {
-        steps.up_to(match step {
+    let link: Arc<dyn Link> =
+        Arc::new(TcpLink::new(socket).map_err(|error| unreachable_at(config, &error)).map_err(Trouble::Passing)?);
+    step(2);
+    let judge = |server: &VerifiedPeer| is_wanted(server.credential().fingerprint());
+    let channel = handshake(&link, deadline, &mut rand::rng(), identity, own, now(), judge, |come_to| {
+        step(match come_to {
             ClientStep::GettingKey => 3,
             ClientStep::SendingKey => 4,
             ClientStep::Completed => 5,
         });
     });
-    for remark in remarks {
-        steps.screen.show(&remark)?;
-    }
     match channel {
         Ok(channel) => Ok(Connected { channel, link }),
         Err(NotConnected::Unwanted(unwanted)) => Err(unwanted.into()),
         Err(NotConnected::Handshake(failed)) => Err(failure(config, failed)),
         Err(NotConnected::Cut { before_keys: true }) => Err(Trouble::Busy(refused(config, "it hung up", None))),
-        Err(NotConnected::Cut { before_keys: false }) => Err(refused(config, "it hung up", None).into()),
+        Err(NotConnected::Cut { before_keys: false }) => Err(Trouble::Passing(refused(config, "it hung up", None))),
         Err(NotConnected::Silent) => {
             let why = "something listens there, but did not answer in time as a cfb-chat server does".into();
-            Err(ClientError::Unreachable { address: address(&config.host, config.port), why }.into())
+            Err(Trouble::Passing(ClientError::Unreachable { address: address(&config.host, config.port), why }))
         }
     }
 }
@@ -170,16 +188,32 @@ fn judge(config: &Config, found: Fingerprint, remarks: &mut Vec<Shown>) -> Resul
     }
 }
 
+/// Whether the server is the very same as before: nothing is kept, and no file need say so.
+fn is_same(config: &Config, found: Fingerprint, before: Fingerprint) -> Result<(), Unwanted> {
+    if found == before {
+        return Ok(());
+    }
+    let address = address(&config.host, config.port);
+    let known = KnownServers::in_folder(&config.keys);
+    match known.look_up(&config.host, config.port, found) {
+        Ok(Pin::Changed { known: was, line }) => {
+            Err(Unwanted::Changed { address, known: was, found, file: known.path().to_owned(), line })
+        }
+        _ => Err(Unwanted::NotAsked { address, wanted: before, found }),
+    }
+}
+
 fn failure(config: &Config, failed: Failed) -> Trouble {
-    let (code, bare) = match failed {
-        Failed::RefusedBare(code) => (code, " (said in the clear: perhaps not by the server)"),
-        Failed::Refused(code) => (code, ""),
+    // What is not sealed with what the server has agreed to is anybody's on the way.
+    let (code, bare, trouble): (_, _, fn(ClientError) -> Trouble) = match failed {
+        Failed::RefusedBare(code) => (code, " (said in the clear: perhaps not by the server)", Trouble::Passing),
+        Failed::Refused(code) => (code, "", Trouble::Final),
         Failed::Server(BadCredential::Clock) => {
             let hint = Some("is this machine's clock right? The server's credential is not for today");
-            return refused(config, "the two clocks differ by more than a day", hint).into();
+            return Trouble::Passing(refused(config, "the two clocks differ by more than a day", hint));
         }
         Failed::Malformed | Failed::Unopened | Failed::Server(_) => {
-            return ClientError::Broken(failed.to_string()).into();
+            return Trouble::Passing(ClientError::Broken(failed.to_string()));
         }
     };
     let (why, hint) = match code {
@@ -195,7 +229,7 @@ fn failure(config: &Config, failed: Failed) -> Trouble {
             return Trouble::Busy(refused(config, &format!("it is busy{bare}"), Some("try again in a minute")));
         }
     };
-    refused(config, &format!("{why}{bare}"), hint).into()
+    trouble(refused(config, &format!("{why}{bare}"), hint))
 }
 
 fn refused(config: &Config, why: &str, hint: Option<&'static str>) -> ClientError {

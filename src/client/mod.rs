@@ -2,13 +2,17 @@
 //!
 //! ```text
 //! keyboard or pipe ──lines──▶ run (owns Session) ──frames──▶ server
-//!        screen ◀──Shown──────┘        ▲
-//!                                      └── reader thread ◀── records
+//!        screen ◀──Shown──────┘    ▲   ▲
+//!                                  │   └── reader thread ◀── records      one a connection
+//!                                  └── attempts (a thread), while there is no connection
 //! ```
+//!
+//! A session outlives its connections.
 //!
 //! Invariant: what came from a peer reaches a screen as a `Name` or a `Text` only, and what is said leaves the session
 //! sealed for those who may read it.
 
+mod attempts;
 mod connect;
 mod notices;
 mod outbox;
@@ -53,6 +57,8 @@ pub struct Config {
     pub strict: bool,
     /// Whether what one says is for those only with whom one has compared fingerprints.
     pub verified_only: bool,
+    /// Whether it comes back by itself when the connection is lost.
+    pub reconnect: bool,
     /// Deadlines.
     pub timing: Timing,
 }
@@ -68,6 +74,8 @@ pub struct Timing {
     pub silence: Duration,
     /// How long leaving may take once there is nothing more to deliver.
     pub leave: Duration,
+    /// A credential that ends within this is changed for another one.
+    pub renew: Duration,
 }
 
 impl Timing {
@@ -79,6 +87,7 @@ impl Timing {
             ping: Duration::from_secs(30),
             silence: Duration::from_secs(90),
             leave: Duration::from_secs(5),
+            renew: Duration::from_secs(24 * 60 * 60),
         }
     }
 }

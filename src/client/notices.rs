@@ -1,6 +1,7 @@
 //! What the user is told of people and of the state of protection: a plain sentence for each case, and what to do.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::chat::message::LeftReason;
 use crate::chat::name::{Name, RoomName, Text};
@@ -84,16 +85,84 @@ pub struct Listed {
     pub mark: &'static str,
     /// Who they are, unless nothing of them is shown.
     pub fingerprint: Option<Fingerprint>,
+    /// Whether they have lost their connection, and may be back soon.
+    pub away: bool,
 }
 
 /// Who is in a room.
 pub fn list(room: &RoomName, people: &[Listed]) -> String {
     let longest = people.iter().map(|one| one.name.chars().count()).max().unwrap_or_default();
-    let lines = people.iter().map(|Listed { name, mark, fingerprint }| {
+    let lines = people.iter().map(|Listed { name, mark, fingerprint, away }| {
         let fingerprint = fingerprint.map_or("nothing of them is shown".into(), |fingerprint| fingerprint.to_string());
-        format!("\n    {name:longest$}  {mark:8}  {fingerprint}")
+        let away = if *away { "  (reconnecting)" } else { "" };
+        format!("\n    {name:longest$}  {mark:8}  {fingerprint}{away}")
     });
     format!("[+] In {room}: {}{}", people.len(), lines.collect::<Vec<_>>().concat())
+}
+
+/// Behind the list, while one is not there.
+pub const LIST_IS_OLD: &str = "\n    You are reconnecting: this is who was here when the connection was lost.";
+
+/// The connection is lost.
+pub fn lost(too_slow: bool) -> &'static str {
+    if too_slow {
+        "[!] The server has let you go: too much was waiting for you to read it. Reconnecting …"
+    } else {
+        "[!] Connection lost. Reconnecting …"
+    }
+}
+
+/// The connection is lost before one was in.
+pub const CUT: &str = "[!] The connection ended before you were in. Trying again …";
+
+/// Something answers where the server should be.
+pub fn odd(why: &str) -> String {
+    format!("[!] Not back yet: {why}. Trying on …")
+}
+
+/// The server does not let one in now; its words follow.
+pub const NOT_LET_IN: &str = "[!] Not back yet, trying on … The server does not let you in: ";
+
+/// The session goes on.
+pub fn back(after: Duration, caught_up: usize) -> String {
+    let after = duration(after);
+    match caught_up {
+        0 => format!("[+] Back after {after}; nothing was missed."),
+        1 => format!("[+] Back after {after}; 1 message caught up."),
+        count => format!("[+] Back after {after}; {count} messages caught up."),
+    }
+}
+
+/// The server could not go on with the session.
+pub fn back_anew(after: Duration) -> String {
+    format!(
+        "[+] Back after {}, in a new session: what was said meanwhile cannot be caught up. {MISSING}",
+        duration(after)
+    )
+}
+
+/// Too much had happened to go on with the session; so many events at most.
+pub fn back_after_too_much(after: Duration, events: u64) -> String {
+    let most = match events {
+        0 => String::new(),
+        1 => " (1 event at most)".into(),
+        count => format!(" ({count} events at most)"),
+    };
+    format!("[+] Back after {}, in a new session: too much had happened to catch up{most}. {MISSING}", duration(after))
+}
+
+const MISSING: &str = "What is missing of those whom you had heard shows as each of them speaks again.";
+
+/// A new credential has taken the place of the old one.
+pub const RENEWED: &str = "[+] Your credential was about to end: you have a new one, for a week.";
+
+fn duration(time: Duration) -> String {
+    match time.as_secs() {
+        0 => "1 s".into(),
+        seconds @ 1..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3_600),
+    }
 }
 
 /// One's own fingerprint, and the server's.
@@ -242,6 +311,12 @@ pub fn false_key(name: &Name, known: Fingerprint, text: &Text) -> String {
     format!(
         "[!] REFUSED: the server hands out another key for {name} than the one you know\n    {known}\n    Not sent: {text}"
     )
+}
+
+/// Something that was sent, and of which nobody knows whether it was delivered.
+pub fn not_known(to: Option<&Name>, text: &Text) -> String {
+    let to = to.map_or_else(String::new, |name| format!(", to {name} alone"));
+    format!("[!] Not known to have been delivered{to}: {text}")
 }
 
 /// Something that was not delivered.

@@ -1,7 +1,7 @@
 //! What is on its way and the server has not answered yet. PROTOCOL.md §6 "Numbers".
 //!
 //! Every message is answered once, in order. One that is to come again ("again", "wait") holds back all that follow,
-//! so that nothing is lost and nothing overtakes.
+//! so that nothing is lost and nothing overtakes. What has no answer is kept as it was sent: it survives a connection.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -21,18 +21,26 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 #[error("an answer to message {0}, which is not due")]
 pub struct NotDue(pub u64);
 
-/// Messages on their way.
+/// Messages on their way: `T` as they were said, `M` as they were sent.
 #[derive(Debug)]
-pub struct Outbox<T> {
+pub struct Outbox<T, M> {
     /// The number that the next message gets.
     next: u64,
-    sent: VecDeque<(u64, T)>,
+    sent: VecDeque<Sent<T, M>>,
     /// Answered with "come again": they go before what waits, and those first that are as they will be.
     returned: [Vec<T>; 2],
     /// How many have been answered so since anything was sent.
     returning: u64,
     waiting: VecDeque<T>,
     hold: Hold,
+}
+
+/// A message that has no answer yet.
+#[derive(Debug)]
+struct Sent<T, M> {
+    n: u64,
+    item: T,
+    message: M,
 }
 
 /// Why, and how long, nothing is sent.
@@ -63,7 +71,7 @@ pub enum Form {
     Unmade,
 }
 
-impl<T> Outbox<T> {
+impl<T, M: Clone> Outbox<T, M> {
     /// Nothing said.
     #[must_use]
     pub fn new() -> Self {
@@ -90,7 +98,7 @@ impl<T> Outbox<T> {
 
     /// Messages that have been sent and not been answered.
     pub fn in_flight(&self) -> impl Iterator<Item = &T> {
-        self.sent.iter().map(|(_, item)| item)
+        self.sent.iter().map(|sent| &sent.item)
     }
 
     /// Adds a message.
@@ -110,12 +118,17 @@ impl<T> Outbox<T> {
         if held || self.sent.len() >= WINDOW || (self.returning > 0 && !self.sent.is_empty()) {
             return None;
         }
+        self.returns();
+        self.due_now()
+    }
+
+    /// What came back is the next to go.
+    fn returns(&mut self) {
         self.returning = 0;
         let [made, unmade] = &mut self.returned;
         for item in unmade.drain(..).rev().chain(made.drain(..).rev()) {
             self.waiting.push_front(item);
         }
-        self.due_now()
     }
 
     /// The message that is due, once [`Outbox::due`] has given it.
@@ -123,13 +136,30 @@ impl<T> Outbox<T> {
         self.waiting.front_mut()
     }
 
-    /// The message that is due is sent, with this number.
-    pub fn sent(&mut self) -> Option<u64> {
+    /// The message that is due is sent like this, with the number that it gives.
+    pub fn sent(&mut self, message: M) -> Option<u64> {
         let item = self.waiting.pop_front()?;
         let n = self.next;
         self.next += 1;
-        self.sent.push_back((n, item));
+        self.sent.push_back(Sent { n, item, message });
         Some(n)
+    }
+
+    /// What has no answer, in order, as it was sent: for another connection of the same session. What stood before one of
+    /// these and is to come again waits until they have their answers, as it would have.
+    pub fn sent_again(&self) -> impl Iterator<Item = (u64, M)> {
+        self.sent.iter().map(|sent| (sent.n, sent.message.clone()))
+    }
+
+    /// Another session begins, with numbers from 1. What was not sent goes on in it, and what came back, if `keep` says so.
+    /// Gives what was sent and has no answer: nobody knows what became of it.
+    pub fn begin_anew(&mut self, keep: impl FnMut(&mut T) -> bool) -> Vec<T> {
+        let sent = std::mem::take(&mut self.sent);
+        self.returns();
+        self.waiting.retain_mut(keep);
+        self.next = 1;
+        self.hold = Hold::default();
+        sent.into_iter().map(|sent| sent.item).collect()
     }
 
     /// The message that is due is not to be sent any more.
@@ -163,7 +193,7 @@ impl<T> Outbox<T> {
             return self.answered(n).map(NotTaken::ForGood);
         }
         // It names the number that is next: that of the first to come back, for all that follow it too.
-        let (number, item) = self.sent.pop_front().ok_or(NotDue(n))?;
+        let Sent { n: number, item, .. } = self.sent.pop_front().ok_or(NotDue(n))?;
         let first = self.returning == 0;
         if n != number - self.returning {
             return Err(NotDue(n));
@@ -191,10 +221,10 @@ impl<T> Outbox<T> {
 
     fn answered(&mut self, n: u64) -> Result<T, NotDue> {
         match self.sent.front() {
-            Some((due, _)) if *due == n && self.returning == 0 => {}
+            Some(due) if due.n == n && self.returning == 0 => {}
             _ => return Err(NotDue(n)),
         }
-        self.sent.pop_front().map(|(_, item)| item).ok_or(NotDue(n))
+        self.sent.pop_front().map(|sent| sent.item).ok_or(NotDue(n))
     }
 }
 
@@ -202,19 +232,19 @@ impl<T> Outbox<T> {
 mod tests {
     use super::*;
 
-    fn outbox(messages: usize) -> (Outbox<usize>, Instant) {
+    fn outbox(messages: usize) -> (Outbox<usize, String>, Instant) {
         let mut outbox = Outbox::new();
         (0..messages).for_each(|i| outbox.push(i));
         (outbox, Instant::now())
     }
 
-    fn send_all(outbox: &mut Outbox<usize>, now: Instant) -> Vec<(u64, usize)> {
-        let one = || outbox.due(now).copied().and_then(|item| Some((outbox.sent()?, item)));
+    fn send_all(outbox: &mut Outbox<usize, String>, now: Instant) -> Vec<(u64, usize)> {
+        let one = || outbox.due(now).copied().and_then(|item| Some((outbox.sent(format!("item {item}"))?, item)));
         std::iter::from_fn(one).collect()
     }
 
     /// It comes again, and nothing is known against that.
-    fn comes_again(outbox: &mut Outbox<usize>, n: u64, code: ErrorCode, now: Instant) {
+    fn comes_again(outbox: &mut Outbox<usize, String>, n: u64, code: ErrorCode, now: Instant) {
         match outbox.not_taken(n, code, now) {
             Ok(NotTaken::ForNow(item)) => outbox.put_back(item, Form::Unmade),
             other => panic!("{other:?}"),
@@ -268,6 +298,58 @@ mod tests {
         assert_eq!(outbox.not_taken(1, ErrorCode::Large, now), Ok(NotTaken::ForGood(0)));
         assert_eq!(outbox.accepted(2), Ok(1));
         assert_eq!(outbox.unanswered().count(), 0);
+    }
+
+    fn again(outbox: &Outbox<usize, String>) -> Vec<(u64, String)> {
+        outbox.sent_again().collect()
+    }
+
+    #[test]
+    fn what_has_no_answer_is_sent_again_as_it_was_under_its_number() {
+        let (mut outbox, now) = outbox(20);
+        assert_eq!(again(&outbox), [], "what was never sent is not sent again");
+        send_all(&mut outbox, now);
+        outbox.accepted(1).unwrap();
+        outbox.not_taken(2, ErrorCode::Large, now).unwrap();
+        let due: Vec<_> = (3..=16).map(|n| (n, format!("item {}", n - 1))).collect();
+        assert_eq!(again(&outbox), due);
+        assert_eq!(again(&outbox), due, "as often as a connection is lost");
+        outbox.accepted(3).unwrap();
+        assert_eq!(send_all(&mut outbox, now), [(17, 16), (18, 17), (19, 18)], "the window is what it was");
+    }
+
+    #[test]
+    fn what_was_put_off_waits_until_what_is_sent_again_has_its_answers() {
+        for code in [ErrorCode::Wait, ErrorCode::Again] {
+            let (mut outbox, now) = outbox(5);
+            send_all(&mut outbox, now);
+            outbox.accepted(1).unwrap();
+            comes_again(&mut outbox, 2, code, now);
+            comes_again(&mut outbox, 2, ErrorCode::Again, now);
+            // The connection goes, with 4 and 5 on their way.
+            assert_eq!(again(&outbox), [(4, "item 3".into()), (5, "item 4".into())]);
+            assert_eq!(send_all(&mut outbox, now + LONGEST_WAIT), [], "nothing before they are answered");
+            comes_again(&mut outbox, 2, ErrorCode::Again, now);
+            comes_again(&mut outbox, 2, ErrorCode::Again, now);
+            assert_eq!(again(&outbox), []);
+            let all = send_all(&mut outbox, now + LONGEST_WAIT);
+            assert_eq!(all, [(2, 1), (3, 2), (4, 3), (5, 4)], "{code}");
+            assert_eq!(again(&outbox).len(), 4, "now they are what has no answer");
+        }
+    }
+
+    #[test]
+    fn another_session_goes_on_with_what_was_not_sent_and_gives_back_what_nobody_knows_of() {
+        let (mut outbox, now) = outbox(20);
+        send_all(&mut outbox, now);
+        outbox.accepted(1).unwrap();
+        comes_again(&mut outbox, 2, ErrorCode::Wait, now);
+        comes_again(&mut outbox, 2, ErrorCode::Again, now);
+        let unknown = outbox.begin_anew(|item| *item != 17);
+        assert_eq!(unknown, (3..16).collect::<Vec<_>>());
+        assert_eq!(send_all(&mut outbox, now), [(1, 1), (2, 2), (3, 16), (4, 18), (5, 19)], "at once, from 1");
+        assert_eq!(outbox.accepted(2), Err(NotDue(2)));
+        assert_eq!(outbox.accepted(1), Ok(1));
     }
 
     #[test]

@@ -91,6 +91,14 @@ pub struct Present<'a> {
     pub standing: Standing,
 }
 
+impl Present<'_> {
+    /// Who they are, whatever their session.
+    #[must_use]
+    pub fn named(&self) -> (Name, Fingerprint) {
+        (self.name.clone(), self.keys.fingerprint)
+    }
+}
+
 /// What is to be told of people who have just come, in this order.
 #[derive(Debug, Default)]
 pub struct Arrivals {

@@ -6,6 +6,7 @@
 //!
 //! Invariant: nothing here knows what is said.
 
+pub mod changes;
 pub mod channel;
 pub mod memory;
 pub mod tcp;

@@ -219,7 +219,8 @@ fn a_goodbye_is_no_fault_and_says_why() {
     stage.tell(&[ToClient::Bye(ByeReason::Kicked)]);
     let ended = stage.client.process.wait();
     assert_eq!(ended.status, Some(7), "{}", ended.err);
-    let mut stage = Stage::with(&[]);
+    let mut stage = HostileServer::start().meets(home(""), &["--no-reconnect"]);
+    stage.welcomes(&[]);
     stage.hangs_up();
     let ended = stage.client.process.wait();
     assert_eq!(ended.status, Some(8), "{}", ended.err);

@@ -19,3 +19,4 @@ mod newcomers;
 mod order;
 mod outsiders;
 mod real_server;
+mod resuming;

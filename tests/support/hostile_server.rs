@@ -10,9 +10,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use cfb_chat::chat::message::{Event, Session};
+use cfb_chat::chat::message::{Event, Session, ToServer};
 use cfb_chat::chat::name::RoomName;
-use cfb_chat::net::channel::{accept, now};
+use cfb_chat::net::channel::{Channel, NotAccepted, accept, now};
 use cfb_chat::net::tcp::TcpLink;
 use cfb_chat::net::{Link, timespec};
 use cfb_chat::secure::credential::OwnCredential;
@@ -61,16 +61,32 @@ impl HostileServer {
 
     /// The same with a client that has been started.
     pub fn meets_client(&self, client: Client) -> Stage {
+        let (link, channel) = self.accepts(|| client.process.err.so_far());
+        Stage::begin(client, link, channel.expect("the handshake"))
+    }
+
+    /// The client has lost its connection, and comes back on another: what it says first.
+    pub fn meets_again(&self, stage: &mut Stage) -> ToServer {
+        let (link, channel) = self.accepts(|| stage.client.process.err.so_far());
+        stage.goes_on(link, channel.expect("the handshake"))
+    }
+
+    /// Somebody else is here from now on, with another key.
+    pub fn becomes(&mut self, who: &Identity) {
+        self.own = OwnCredential::for_server(&mut rand::rng(), who, now());
+    }
+
+    /// Waits for a connection, and does the handshake on it as far as the client does.
+    pub fn accepts(&self, told: impl Fn() -> String) -> (Arc<dyn Link>, Result<Channel, NotAccepted>) {
         let mut waiting = [PollFd::new(&self.listener, PollFlags::IN)];
         let came = poll(&mut waiting, Some(&timespec(PATIENCE))).expect("a listener");
-        assert_eq!(came, 1, "the client should have come: {}", client.process.err.so_far());
+        assert_eq!(came, 1, "the client should have come: {}", told());
         let (socket, _) = self.listener.accept().expect("a connection");
         let link: Arc<dyn Link> = Arc::new(TcpLink::new(socket).expect("a connection"));
         let deadline = Instant::now() + PATIENCE;
         let own = &self.own;
-        let channel =
-            accept(&link, deadline, &mut rand::rng(), own, now(), |_| true, |_, _| {}).expect("the handshake");
-        Stage::begin(client, link, channel)
+        let channel = accept(&link, deadline, &mut rand::rng(), own, now(), |_| true, |_, _| {});
+        (link, channel)
     }
 }
 

@@ -116,7 +116,7 @@ impl Crowd {
             other.since[person].push(visit);
         }
         let Person { path, folder, here } = &mut self.people[person];
-        let client = Client::start(path.port, NAMES[person], folder.inside("."), &[]);
+        let client = Client::start(path.port, NAMES[person], folder.inside("."), &["--no-reconnect"]);
         *here = Some(Here { client, visit, before, since: NAMES.map(|_| Vec::new()) });
         self.coming = Some(person);
     }

@@ -1,10 +1,12 @@
 //! What happens in the room, and what others say: opened only if all of it holds, and shown only then. PROTOCOL.md §7.
 
+use std::time::Duration;
+
 use super::super::notices;
 use super::super::people::{MOST_MET, Present};
 use super::super::roster::{BadRoster, Named};
 use super::super::view::{Manner, Shown};
-use super::{Broken, Files, Id, Session};
+use super::{Broken, Files, Id, Session, Standing};
 use crate::chat::Moment;
 use crate::chat::message::{Event, LeftReason};
 use crate::chat::name::{Name, RoomName, Text};
@@ -16,6 +18,8 @@ use crate::secure::e2e::text::{Kind, Said};
 use crate::secure::identity::Fingerprint;
 use crate::store::known_users::Acquaintance;
 
+/// The server is told of an event after this at the latest.
+const SEEN_AFTER: Duration = Duration::from_secs(1);
 /// So many letters of one author's are taken in one session: what is more is not worth a disk.
 const MOST_LETTERS: u32 = 100;
 
@@ -28,10 +32,11 @@ impl Session {
         files: &mut Files,
         shown: &mut Vec<Shown>,
     ) -> Result<(), Broken> {
-        if self.inside.is_none() {
+        if !matches!(self.standing, Standing::Inside) {
             return Err(Broken::Unasked("an event"));
         }
         self.is_due(&event)?;
+        self.seen.is_due_by(now.tick + SEEN_AFTER);
         self.latest = self.latest.max(at);
         match event {
             Event::Said { session, change, envelope, .. } => self.said(session, change, &envelope, at, shown),
@@ -44,7 +49,8 @@ impl Session {
                 let letter = self.letter(&letter, at, now, files, shown);
                 shown.push(letter);
             }
-            Event::Presence { .. } | Event::Unknown => {}
+            Event::Presence { session, lost } => self.is_away(session, lost),
+            Event::Unknown => {}
         }
         Ok(())
     }
@@ -89,6 +95,7 @@ impl Session {
         self.outbox.room_changed();
         let before = shown.len();
         self.come_in(&[session], now, files, shown)?;
+        self.tell_unread(&[session], shown);
         if let Some(present) = self.people.get(session) {
             shown.insert(before, Shown::Joined(present.name.clone()));
         }
@@ -99,6 +106,7 @@ impl Session {
         if let Some(inside) = &mut self.inside {
             inside.roster.left(session, change, self.latest)?;
             inside.speaking.left(session);
+            inside.away.remove(&session);
             if let Some(reading) = inside.readings.get_mut(&session) {
                 reading.end();
             }
@@ -112,6 +120,17 @@ impl Session {
         }
         self.people.go(session);
         Ok(())
+    }
+
+    /// Somebody's connection was lost, or is there again. They are in the room all the time.
+    fn is_away(&mut self, session: Id, lost: bool) {
+        if let Some(inside) = self.inside.as_mut().filter(|inside| inside.roster.has(session)) {
+            if lost {
+                inside.away.insert(session)
+            } else {
+                inside.away.remove(&session)
+            };
+        }
     }
 
     fn said(&mut self, session: Id, change: u64, envelope: &[u8], at: u64, shown: &mut Vec<Shown>) {
@@ -139,6 +158,8 @@ impl Session {
         let opened = SignedEnvelope::verify(envelope, keys, self.own.server, self.room.as_str(), roster)
             .and_then(|envelope| reading.open(&envelope));
         match opened {
+            // It came in one's last session too: there it was shown.
+            Err(Refused::ReadEarlier) => {}
             Err(why) => shown.push(Shown::Remark(notices::said_refused(name, why))),
             Ok(opened) => {
                 shown.extend(notices::gap(opened.missing, name).map(Shown::Remark));
@@ -219,7 +240,7 @@ impl Session {
     fn letter(&mut self, letter: &[u8], at: u64, now: Moment, files: &mut Files, shown: &mut Vec<Shown>) -> Shown {
         let own = &self.own;
         // But for one that could not be noted, none would be better the next time.
-        self.seen.due = true;
+        self.seen.is_due_by(now.tick);
         let letter = match SignedLetter::verify(letter, own.fingerprint(), own.server, now.at) {
             Ok(letter) => letter,
             Err(why) => return Shown::Remark(notices::letter_refused(why)),

@@ -42,6 +42,13 @@ impl Letters {
         self.waiting.len() + usize::from(self.asked.is_some())
     }
 
+    /// The connection is lost, and the answer with it: the same is asked for again.
+    pub(super) fn lost(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            self.waiting.push_front(asked);
+        }
+    }
+
     /// The next name to ask for.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<Name> {
         // One at a time: so they stay in order, and no server finds it too fast.

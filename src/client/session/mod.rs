@@ -4,14 +4,18 @@
 //! lines ──▶ outgoing ──▶ ToServer ──▶ …  ──▶ ToClient ──▶ receive ──▶ incoming ──▶ Shown
 //! ```
 //!
+//! A session outlives its connections: [`Session::lost`], and then [`Session::resume`] or [`Session::begin_anew`].
+//!
 //! Invariant: no socket and no clock; the only files are [`Files`], and what they admit is on disk before it is used.
 //! A server that breaks the protocol ends the session, and is told of.
 
 mod incoming;
 mod letters;
 mod outgoing;
+mod returning;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use self::letters::{Letters, NotFound};
@@ -25,7 +29,7 @@ use super::roster::{BadRoster, Roster};
 use super::speaking::Speaking;
 use super::view::Shown;
 use crate::chat::Moment;
-use crate::chat::message::{BadServer, ByeReason, ErrorCode, Session as Id, ToClient, ToServer, Welcome};
+use crate::chat::message::{BadServer, ByeReason, ErrorCode, Numbered, Session as Id, ToClient, ToServer, Welcome};
 use crate::chat::name::{MAX_TEXT, Name, RoomName};
 use crate::secure::credential::{OwnCredential, UnixSeconds};
 use crate::secure::e2e::sender_key::Reading;
@@ -39,9 +43,9 @@ pub struct Own {
     /// One's name.
     pub name: Name,
     /// One's identity: what opens letters, and writes them.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
     /// One's credential: what opens boxes, and signs what is said.
-    pub credential: OwnCredential,
+    pub credential: Arc<OwnCredential>,
     /// The server's fingerprint.
     pub server: Fingerprint,
     /// Whether what one says is for those only with whom one has compared fingerprints.
@@ -51,6 +55,11 @@ pub struct Own {
 impl Own {
     fn session(&self) -> Id {
         Id(self.credential.session())
+    }
+
+    /// Everybody a new session knows.
+    fn nobody_else(&self) -> People {
+        People::new(self.session(), &self.name, self.fingerprint(), self.verified_only)
     }
 
     /// Who one is.
@@ -69,17 +78,22 @@ pub struct Files {
     pub letters: LettersSeen,
 }
 
-/// A session, from its Join on.
+/// A session, from its Join on; and the one that takes its place, if the server has forgotten it.
 pub struct Session {
     own: Own,
     id: Id,
     room: RoomName,
+    standing: Standing,
     people: People,
-    /// From the Welcome on.
+    /// From the first Welcome on.
     inside: Option<Inside>,
     cursor: u64,
     longest_text: usize,
-    outbox: Outbox<Item>,
+    /// Where the session before this one had come to.
+    left_off: u64,
+    outbox: Outbox<Item, Numbered>,
+    /// What goes first on a connection after a loss.
+    sent_again: VecDeque<ToServer>,
     letters: Letters,
     seen: Seen,
     /// How many letters of each author's have come in this session.
@@ -88,8 +102,22 @@ pub struct Session {
     latest: u64,
     /// Who last whispered to oneself.
     last_whisper: Option<Name>,
+    /// What the operator had to say when one came in.
+    notice: String,
     pings: u32,
     leaving: bool,
+}
+
+/// How one stands with the server.
+enum Standing {
+    /// A new session asks to be let in. These are whom it has been told of; until it is in, one has whom one had.
+    Joining(People),
+    /// In the room.
+    Inside,
+    /// Without a connection.
+    Lost,
+    /// On another connection, and yet to be told that the session goes on.
+    Resuming,
 }
 
 /// A room that one is in.
@@ -98,14 +126,30 @@ struct Inside {
     speaking: Speaking,
     /// What one has of each, whoever has come after oneself from their first word on.
     readings: HashMap<Id, Reading>,
+    /// Who has lost their connection, and may be back soon.
+    away: HashSet<Id>,
 }
 
-/// Whether the server is to be told that letters have been read.
+/// When the server is to be told what has come: it forgets that then.
 #[derive(Debug, Default)]
 struct Seen {
-    due: bool,
-    /// One could not be noted as read: it, and all after it, are to come again.
+    due: Option<Instant>,
+    /// A letter could not be noted as read: it, and all after it, are to come again.
     withheld: bool,
+}
+
+impl Seen {
+    fn is_due_by(&mut self, when: Instant) {
+        self.due = Some(self.due.map_or(when, |due| due.min(when)));
+    }
+
+    fn due_at(&self) -> Option<Instant> {
+        self.due.filter(|_| !self.withheld)
+    }
+
+    fn take_due(&mut self, now: Instant) -> bool {
+        self.due_at().is_some_and(|due| due <= now) && self.due.take().is_some()
+    }
 }
 
 /// What a message has led to.
@@ -113,8 +157,12 @@ struct Seen {
 pub enum Progress {
     /// The session goes on.
     Goes,
-    /// One is in the room.
+    /// One is in the room, in a new session.
     Welcomed,
+    /// The session goes on; what one has missed follows.
+    Resumed,
+    /// The server has answered a Ping: all that it had to say before has come.
+    Pong,
     /// The server does not let one in.
     Refused(ErrorCode, String),
     /// The server ends the session.
@@ -148,15 +196,18 @@ impl Session {
     /// Begins one, with the message that asks to be let in.
     #[must_use]
     pub fn join(own: Own, room: RoomName) -> (Self, ToServer) {
-        let join = ToServer::Join { room: room.clone(), password: String::new(), cursor: 0 };
         let id = own.session();
         let session = Self {
-            people: People::new(id, &own.name, own.fingerprint(), own.verified_only),
+            standing: Standing::Joining(own.nobody_else()),
+            people: own.nobody_else(),
             own,
             id,
             room,
             inside: None,
             cursor: 0,
+            left_off: 0,
+            sent_again: VecDeque::new(),
+            notice: String::new(),
             longest_text: MAX_TEXT,
             outbox: Outbox::new(),
             letters: Letters::default(),
@@ -167,6 +218,7 @@ impl Session {
             pings: 0,
             leaving: false,
         };
+        let join = session.asks_to_join();
         (session, join)
     }
 
@@ -192,14 +244,14 @@ impl Session {
     #[must_use]
     pub fn list(&self) -> (&RoomName, Vec<Listed>) {
         let members = self.inside.iter().flat_map(|inside| inside.roster.members());
-        let listed = |session: &Id| match self.people.get(*session) {
-            _ if *session == self.id => {
-                Listed { name: self.own.name.to_string(), mark: "you", fingerprint: Some(self.own.fingerprint()) }
-            }
-            Some(Present { name, keys, standing }) => {
-                Listed { name: name.to_string(), mark: standing.word(), fingerprint: Some(keys.fingerprint) }
-            }
-            None => Listed { name: self.people.last_name(*session), mark: "refused", fingerprint: None },
+        let listed = |session: &Id| {
+            let away = self.inside.as_ref().is_some_and(|inside| inside.away.contains(session));
+            let (name, mark, fingerprint) = match self.people.get(*session) {
+                _ if *session == self.id => (self.own.name.to_string(), "you", Some(self.own.fingerprint())),
+                Some(Present { name, keys, standing }) => (name.to_string(), standing.word(), Some(keys.fingerprint)),
+                None => (self.people.last_name(*session), "refused", None),
+            };
+            Listed { name, mark, fingerprint, away }
         };
         let mut all: Vec<Listed> = members.map(listed).collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
@@ -249,6 +301,9 @@ impl Session {
         files: &mut Files,
         shown: &mut Vec<Shown>,
     ) -> Result<Progress, Broken> {
+        if matches!(self.standing, Standing::Resuming) && !returning::may_come_first(&message) {
+            return Err(Broken::Unasked("something before the Welcome"));
+        }
         match message {
             ToClient::Welcome(welcome) => return self.welcome(&welcome, now, files, shown),
             ToClient::Accepted(n) => self.accepted(n, now, shown)?,
@@ -257,13 +312,15 @@ impl Session {
                 self.happened(at, event, now, files, shown)?;
             }
             ToClient::Person(person) => {
-                self.people.meet(&person, UnixSeconds(now.at / 1_000))?;
+                let people = if let Standing::Joining(people) = &mut self.standing { people } else { &mut self.people };
+                people.meet(&person, UnixSeconds(now.at / 1_000))?;
             }
             ToClient::Error { code, text, n: 0 } => return self.refused(code, text, now, shown),
             ToClient::Error { code, n, .. } => self.not_taken(n, code, now.tick, shown)?,
             ToClient::Found { name, spki } => self.found(&name, &spki, shown)?,
             ToClient::Pong => {
                 self.pings = self.pings.checked_sub(1).ok_or(Broken::Unasked("a Pong"))?;
+                return Ok(Progress::Pong);
             }
             ToClient::Bye(reason) => return Ok(Progress::Bye(reason)),
             ToClient::Unknown => {}
@@ -278,20 +335,38 @@ impl Session {
         files: &mut Files,
         shown: &mut Vec<Shown>,
     ) -> Result<Progress, Broken> {
-        if self.inside.is_some() || welcome.room != self.room || welcome.resumed {
-            return Err(Broken::Unasked("a Welcome"));
-        }
+        let is_ours = welcome.room == self.room;
+        let people = match std::mem::replace(&mut self.standing, Standing::Inside) {
+            Standing::Joining(people) if is_ours && !welcome.resumed => people,
+            Standing::Resuming if is_ours && self.is_resumed_by(welcome) => return Ok(self.goes_on(now)),
+            _ => return Err(Broken::Unasked("a Welcome")),
+        };
         self.grow(welcome.cursor)?;
-        let roster = Roster::new(welcome, self.id, self.own.server, &self.people)?;
-        let others: Vec<Id> = roster.members().iter().filter(|member| **member != self.id).copied().collect();
-        self.inside = Some(Inside { roster, speaking: Speaking::default(), readings: HashMap::new() });
+        let id = self.own.session();
+        let roster = Roster::new(welcome, id, self.own.server, &people)?;
+        let others: Vec<Id> = roster.members().iter().filter(|member| **member != id).copied().collect();
+        let before = self.inside.as_ref().map(|_| self.present());
+        let readings = self.inside.take().map_or_else(HashMap::new, Inside::carried_over);
+        (self.id, self.people) = (id, people);
+        self.inside = Some(Inside { roster, speaking: Speaking::default(), readings, away: HashSet::new() });
         self.longest_text = usize::try_from(welcome.longest_text).unwrap_or(MAX_TEXT).min(MAX_TEXT);
         self.latest = welcome.at;
+        let first = shown.len();
         self.come_in(&others, now, files, shown)?;
-        shown.push(Shown::Step("Initial set up had been completed!"));
-        shown.push(Shown::Step("Now you can start to exchange messages"));
-        if !welcome.notice.is_empty() {
+        if let Some(before) = before {
+            let changes = self.changes_since(&before);
+            let is_new = |id: &Id| self.people.get(*id).is_some_and(|who| !before.contains(&who.named()));
+            let new: Vec<Id> = others.into_iter().filter(is_new).collect();
+            shown.splice(first..first, changes);
+            self.tell_unread(&new, shown);
+        } else {
+            self.tell_unread(&others, shown);
+            shown.push(Shown::Step("Initial set up had been completed!"));
+            shown.push(Shown::Step("Now you can start to exchange messages"));
+        }
+        if welcome.notice != self.notice {
             shown.push(Shown::quoted("[server] ", &welcome.notice));
+            self.notice.clone_from(&welcome.notice);
         }
         Ok(Progress::Welcomed)
     }
@@ -307,10 +382,14 @@ impl Session {
         let arrivals = self.people.come_in(sessions, UnixSeconds(now.at / 1_000), &mut files.users)?;
         shown.extend(arrivals.shunned.into_iter().map(Shown::Remark));
         shown.extend(notices::first_contact(&arrivals.new, files.users.path()).map(Shown::Remark));
+        Ok(())
+    }
+
+    /// Who of these will not read what one says is told of.
+    fn tell_unread(&self, sessions: &[Id], shown: &mut Vec<Shown>) {
         let present = sessions.iter().filter_map(|session| self.people.get(*session));
         let unread = present.filter(|present| !self.people.trusts(present.standing));
         shown.extend(unread.map(|present| Shown::Remark(notices::not_verified(present.name))));
-        Ok(())
     }
 
     /// An Error that answers nothing counted: a Lookup, the Join, or a Leave, which is no fault.
@@ -321,7 +400,7 @@ impl Session {
         now: Moment,
         shown: &mut Vec<Shown>,
     ) -> Result<Progress, Broken> {
-        if self.inside.is_none() {
+        if !matches!(self.standing, Standing::Inside) {
             return Ok(Progress::Refused(code, text));
         }
         match self.letters.not_found(code, now.tick) {
@@ -344,7 +423,9 @@ impl Session {
     /// When something may be due that is not now.
     #[must_use]
     pub fn due_at(&self) -> Option<Instant> {
-        [self.outbox.due_at(), self.letters.due_at()].into_iter().flatten().min()
+        let said = if self.leaving { [None, None] } else { [self.outbox.due_at(), self.letters.due_at()] };
+        let next = said.into_iter().chain([self.seen.due_at()]).flatten().min();
+        next.filter(|_| self.may_speak())
     }
 }
 

@@ -6,7 +6,7 @@ use super::super::notices;
 use super::super::outbox::{CAPACITY, Form, NotDue, NotTaken};
 use super::super::view::{Manner, Shown};
 use super::letters::Pending;
-use super::{Broken, Files, Id, Own, People, Session};
+use super::{Broken, Files, Id, Own, People, Session, Standing};
 use crate::chat::Moment;
 use crate::chat::message::{ErrorCode, Numbered, ToServer};
 use crate::chat::name::{BadText, Name, Text};
@@ -133,10 +133,19 @@ impl Session {
 
     /// The next thing to send now. What is found not to be for anybody any more is told.
     pub fn take_due(&mut self, now: Moment, shown: &mut Vec<Shown>) -> Option<ToServer> {
-        // Who has been put out says nothing any more, whatever the server would relay.
-        self.inside.as_ref().filter(|inside| self.leaving || inside.roster.has(self.id))?;
-        if std::mem::take(&mut self.seen.due) && !self.seen.withheld {
+        if matches!(self.standing, Standing::Inside)
+            && let Some(again) = self.sent_again.pop_front()
+        {
+            return Some(again);
+        }
+        if !self.may_speak() {
+            return None;
+        }
+        if self.seen.take_due(now.tick) {
             return Some(ToServer::Seen(self.cursor));
+        }
+        if self.leaving {
+            return None;
         }
         if let Some(name) = self.letters.take_due(now.tick) {
             return Some(ToServer::Lookup(name));
@@ -151,9 +160,15 @@ impl Session {
             match due {
                 Due::Wait => return None,
                 Due::Another => {}
-                Due::Send(body) => return self.outbox.sent().map(|n| ToServer::Numbered { n, body }),
+                Due::Send(body) => return self.outbox.sent(body.clone()).map(|n| ToServer::Numbered { n, body }),
             }
         }
+    }
+
+    /// Whether the server is there to be told anything. Who has been put out says nothing any more, whatever it would relay.
+    pub(super) fn may_speak(&self) -> bool {
+        let is_in = |inside: &super::Inside| self.leaving || inside.roster.has(self.id);
+        matches!(self.standing, Standing::Inside) && self.inside.as_ref().is_some_and(is_in)
     }
 
     /// The Say that is due, once everybody who may read it has the key.
@@ -316,6 +331,29 @@ impl Session {
                 text,
             )),
         }
+    }
+}
+
+impl Item {
+    /// Whether it goes on in another session of one's own; what was sealed for the last one is not used there.
+    pub(super) fn goes_on(&mut self) -> bool {
+        match self {
+            Self::Say { sealed, .. } => *sealed = None,
+            Self::Whisper { boxed, .. } => *boxed = None,
+            Self::Letter { .. } => {}
+            Self::Share { .. } => return false,
+        }
+        true
+    }
+
+    /// What the user is told of one that was sent, and of which nobody knows more.
+    pub(super) fn not_known(&self) -> Option<Shown> {
+        let told = match self {
+            Self::Say { text, .. } => notices::not_known(None, text),
+            Self::Whisper { name, text, .. } | Self::Letter { name, text, .. } => notices::not_known(Some(name), text),
+            Self::Share { .. } => return None,
+        };
+        Some(Shown::Undelivered(told))
     }
 }
 

@@ -134,6 +134,7 @@ impl World {
         let (conn, name) = (Conn(self.conns), self.everybody[who].name.clone());
         let identity = Identity::from_pem(pem(who), None).unwrap();
         let credential = OwnCredential::for_user(&mut rand::rng(), &identity, name.as_str(), UnixSeconds(NOW / 1_000));
+        let (identity, credential) = (Arc::new(identity), Arc::new(credential));
         let Presented { spki, credential: bytes, signature } = credential.presented();
         let person = Person { spki: spki.to_vec(), credential: bytes.to_vec(), signature: signature.to_vec() };
         let user = User {

@@ -1,13 +1,15 @@
 //! A terminal: a line to edit at the bottom, what arrives above it. Append-only: nothing that was shown is drawn again.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crossbeam::channel::{self, Receiver, Sender, TrySendError};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
-use rustyline::{Config, Editor, ExternalPrinter};
+use rustyline::{Config, Editor, ExternalPrinter, Prompt};
 
 use super::plain::print;
 use super::{Input, Screen};
@@ -16,6 +18,8 @@ use crate::client::outbox::CAPACITY;
 use crate::client::view::{Shown, Stream};
 
 const PROMPT: &str = "> ";
+/// While what is typed waits for a connection. As wide as the other: the editor measures it once for each line.
+const PROMPT_AWAY: &str = "~ ";
 /// Ends what the line editor may have begun: bracketed paste; and the prompt that waits for a line.
 const LEAVE_LINE: &[u8] = b"\r\x1b[K\x1b[?2004l";
 
@@ -23,6 +27,16 @@ const LEAVE_LINE: &[u8] = b"\r\x1b[K\x1b[?2004l";
 #[derive(Default)]
 pub struct LineScreen {
     editing: Option<Editing>,
+    away: Arc<AtomicBool>,
+}
+
+/// The prompt as it is now: the editor asks whenever it draws the line, which it does after all that is shown above.
+struct State(Arc<AtomicBool>);
+
+impl Prompt for State {
+    fn raw(&self) -> &str {
+        if self.0.load(Ordering::Relaxed) { PROMPT_AWAY } else { PROMPT }
+    }
 }
 
 struct Editing {
@@ -51,8 +65,9 @@ impl Screen for LineScreen {
         let before = tcgetattr(io::stdin()).ok();
         let (sender, lines) = channel::bounded(CAPACITY);
         let mut full = editor.create_external_printer().map_err(io::Error::other)?;
+        let state = State(self.away.clone());
         let thread = thread::Builder::new().name("input".into()).spawn(move || {
-            while let Some(input) = next_input(&mut editor) {
+            while let Some(input) = next_input(&mut editor, &state) {
                 if !pass_on(&input, &sender, &mut full) {
                     return;
                 }
@@ -65,6 +80,10 @@ impl Screen for LineScreen {
 
     fn is_watched(&self) -> bool {
         true
+    }
+
+    fn set_away(&mut self, away: bool) {
+        self.away.store(away, Ordering::Relaxed);
     }
 
     fn close(&mut self) {
@@ -82,9 +101,9 @@ impl Screen for LineScreen {
 }
 
 /// What the user typed or pasted; `None` at the end of input, and for Ctrl+C.
-fn next_input(editor: &mut Editor<(), MemHistory>) -> Option<String> {
+fn next_input(editor: &mut Editor<(), MemHistory>, prompt: &State) -> Option<String> {
     loop {
-        match editor.readline(PROMPT) {
+        match editor.readline(prompt) {
             Ok(text) => {
                 // Of a paste each line is one: who looks back for one is not to say all of it again.
                 for line in text.lines() {

@@ -40,6 +40,9 @@ pub trait Screen {
     /// Whether somebody looks at it: then what was not sent is theirs to see, and not the exit status's to tell.
     fn is_watched(&self) -> bool;
 
+    /// Whether what is typed has to wait for a connection: shown where one types, if there is such a place.
+    fn set_away(&mut self, _away: bool) {}
+
     /// Leaves the terminal as it was.
     fn close(&mut self);
 }

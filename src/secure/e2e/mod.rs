@@ -37,6 +37,9 @@ pub enum Refused {
     /// It has come before.
     #[error("it has come before")]
     Replayed,
+    /// It was read in an earlier session of one's own.
+    #[error("it was read in an earlier session")]
+    ReadEarlier,
     /// The key it was sealed with is not there.
     #[error("its key has not come")]
     NoKey,

@@ -145,6 +145,8 @@ impl<'a> SignedEnvelope<'a> {
 pub struct Reading {
     /// The counter that is due; nothing before their first key, if they were there first.
     expected: Option<u64>,
+    /// All before this one was one's own earlier session's to read.
+    read_earlier: u64,
     key: Option<TheirKey>,
 }
 
@@ -188,7 +190,7 @@ impl Reading {
     /// Of somebody who came into the room after oneself: what they say first is due first.
     #[must_use]
     pub fn from_the_first() -> Self {
-        Self { expected: Some(0), key: None }
+        Self { expected: Some(0), ..Self::default() }
     }
 
     /// Whether it is known what of theirs is due: since their first key has come, or because they came after oneself.
@@ -216,11 +218,12 @@ impl Reading {
     /// Opens an envelope. Only if all of it holds does anything change.
     ///
     /// # Errors
-    /// [`Refused`]: no such key, come before, too far ahead, or not sealed with it.
+    /// [`Refused`]: no such key, come before (in this session or an earlier one), too far ahead, or not sealed with it.
     pub fn open(&mut self, envelope: &SignedEnvelope<'_>) -> Result<OpenedEnvelope, Refused> {
         let key = self.key.as_mut().filter(|key| key.id == envelope.key).ok_or(Refused::NoKey)?;
         let expected = self.expected.unwrap_or(key.counter);
-        let missing = envelope.counter.checked_sub(expected).ok_or(Refused::Replayed)?;
+        let before = if envelope.counter < self.read_earlier { Refused::ReadEarlier } else { Refused::Replayed };
+        let missing = envelope.counter.checked_sub(expected).ok_or(before)?;
         let steps = envelope.counter.checked_sub(key.counter).ok_or(Refused::Replayed)?;
         if steps > MOST_STEPS {
             return Err(Refused::TooFarAhead);
@@ -237,6 +240,12 @@ impl Reading {
     /// They have left: their key opens nothing any more. What they have said stays counted.
     pub fn end(&mut self) {
         self.key = None;
+    }
+
+    /// Another session of one's own begins: they give their key to it anew. What they have said stays counted.
+    pub fn carry_over(&mut self) {
+        self.key = None;
+        self.read_earlier = self.expected.unwrap_or_default();
     }
 }
 

@@ -70,6 +70,16 @@ impl Stage {
         stage
     }
 
+    /// Goes on with the same client on another connection; gives what it says first.
+    pub(super) fn goes_on(&mut self, link: Arc<dyn Link>, channel: Channel) -> ToServer {
+        let Channel { incoming, sealer, peer } = channel;
+        let user = peer.credential();
+        (self.link, self.incoming, self.sealer) = (link, incoming, sealer);
+        (self.keys, self.agreement) = (user.session_keys(), agreement(user.presented().credential));
+        self.heard.clear();
+        self.hear()
+    }
+
     /// A new client in the lobby, with these who were there before.
     pub fn with(members: &[&Member]) -> Self {
         let mut stage = HostileServer::start().meets(home(""), &[]);
@@ -106,6 +116,18 @@ impl Stage {
             notice: String::new(),
             longest_text: MAX_TEXT as u64,
         }
+    }
+
+    /// The Welcome by which the session goes on.
+    pub fn resumed(&self) -> Welcome {
+        let (sessions, change, at) = (Vec::new(), 0, now_in_millis());
+        Welcome { sessions, change, at, resumed: true, ..self.welcome() }
+    }
+
+    /// Answers the next Ping.
+    pub fn pongs(&mut self) {
+        while self.hear() != ToServer::Ping {}
+        self.tell(&[ToClient::Pong]);
     }
 
     /// The client's session.

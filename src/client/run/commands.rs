@@ -1,0 +1,100 @@
+//! What the user types, and what it does.
+
+use super::{Talk, moment};
+use crate::chat::command::{Compared, USER_HELP, UserCommand};
+use crate::chat::name::Name;
+use crate::client::session::{Files, NotSaid, Session};
+use crate::client::ui::Input;
+use crate::client::view::Shown;
+use crate::client::{ClientError, notices};
+use crate::secure::e2e::safety_number::SafetyNumber;
+use crate::secure::e2e::text::Kind;
+
+impl Talk<'_> {
+    /// Does what a line says.
+    pub(super) fn obey(&mut self, input: Input) -> Result<(), ClientError> {
+        let line = match input {
+            Input::Line(line) => line,
+            Input::End => {
+                self.finish();
+                return Ok(());
+            }
+            Input::Unreadable(why) => {
+                return self.not_sent(&format!("Not sent: {why}"));
+            }
+        };
+        match UserCommand::parse(&line) {
+            None => {}
+            Some(Ok(UserCommand::Exit)) => {
+                // Who says so has seen what there was to see.
+                self.unsent = 0;
+                self.finish();
+            }
+            Some(Ok(UserCommand::Help)) => self.answer(USER_HELP.into())?,
+            Some(Ok(UserCommand::List)) => {
+                let (room, people) = self.session.list();
+                let list = notices::list(room, &people);
+                let away = if self.is_in() { "" } else { notices::LIST_IS_OLD };
+                self.answer(list + away)?;
+            }
+            Some(Ok(UserCommand::Fingerprint)) => {
+                let own = self.session.own();
+                self.answer(notices::fingerprints(own.fingerprint(), own.server))?;
+            }
+            Some(Ok(UserCommand::Verify(name, compared))) => self.verify(&name, compared)?,
+            Some(Ok(UserCommand::Say(text))) => self.is_said(|session, _| session.say(Kind::Text, text, moment()))?,
+            Some(Ok(UserCommand::Act(text))) => self.is_said(|session, _| session.say(Kind::Action, text, moment()))?,
+            Some(Ok(UserCommand::Whisper(name, text))) => {
+                self.is_said(|session, files| session.whisper(&name, text, moment(), files))?;
+            }
+            Some(Ok(UserCommand::Reply(text))) => {
+                self.is_said(|session, files| session.reply(text, moment(), files))?;
+            }
+            Some(Err(hint)) => {
+                self.mistaken = true;
+                self.not_sent(&hint)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_said(&mut self, say: impl FnOnce(&mut Session, &Files) -> Result<(), NotSaid>) -> Result<(), ClientError> {
+        match say(&mut self.session, &self.files) {
+            Ok(()) => Ok(()),
+            Err(why) => self.not_sent(&format!("Not sent: {why}")),
+        }
+    }
+
+    pub(super) fn answer(&mut self, text: String) -> Result<(), ClientError> {
+        Ok(self.screen.show(&Shown::Answer(text))?)
+    }
+
+    fn verify(&mut self, name: &Name, compared: Compared) -> Result<(), ClientError> {
+        let (name, fingerprint) = match self.session.whois(name, &self.files) {
+            Ok(known) => known,
+            Err(why) => return self.answer(format!("[!] {}.", capitalized(&why.to_string()))),
+        };
+        let answer = match compared {
+            Compared::NotYet => {
+                let own = self.session.own().fingerprint();
+                notices::digits(&name, SafetyNumber::new(own, fingerprint))
+            }
+            Compared::Yes => match self.session.verify(&name, fingerprint, &mut self.files) {
+                Ok(true) => notices::verified(&name),
+                Ok(false) => notices::no_such_line(&name, self.files.users.path()),
+                Err(error) => format!("[!] {name} is not marked: {error}."),
+            },
+        };
+        self.answer(answer)
+    }
+
+    fn not_sent(&mut self, why: &str) -> Result<(), ClientError> {
+        self.unsent += 1;
+        Ok(self.screen.show(&Shown::Remark(format!("[!] {why}.")))?)
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}

@@ -1,0 +1,427 @@
+//! A client's life: connect, talk, come back when the connection is lost, leave.
+
+mod absence;
+mod commands;
+mod live;
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{self, Receiver, never, select};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use self::absence::{Absence, Why};
+use self::live::{Arrived, Live, Silenced};
+use super::attempts::{Attempts, News};
+use super::connect::connect;
+use super::notices;
+use super::session::{Files, Own, Progress, Session};
+use super::ui::{Input, Screen};
+use super::view::Shown;
+use super::{ClientError, Config};
+use crate::chat::Moment;
+use crate::chat::message::{ByeReason, ErrorCode, ToClient, ToServer};
+use crate::chat::name::{RoomName, Visible};
+use crate::net::channel::{Ended, now, now_in_millis};
+use crate::secure::credential::OwnCredential;
+use crate::store::key_files::{Owner, load_or_make};
+use crate::store::known_users::KnownUsers;
+use crate::store::letters_seen::LettersSeen;
+
+/// Leaving that takes longer says what it waits for.
+const SILENT_WAIT: Duration = Duration::from_secs(1);
+
+/// Connects, talks until the user leaves or the server ends it, and leaves.
+///
+/// # Errors
+/// [`ClientError`]: why it did not begin, or did not end by the user's wish.
+pub fn run(config: &Config, screen: &mut dyn Screen) -> Result<(), ClientError> {
+    let mut rng = rand::rng();
+    let owner = Owner::Client(config.name.as_str());
+    let loaded = load_or_make(&config.keys, owner, config.bits, &mut rng, &config.passphrase)?;
+    if loaded.made {
+        let fingerprint = loaded.identity.public().fingerprint();
+        screen.show(&Shown::Remark(format!(
+            "[!] New key pair in {}. Your fingerprint is\n    {fingerprint}",
+            loaded.path.display()
+        )))?;
+    }
+    let identity = Arc::new(loaded.identity);
+    let credential = Arc::new(OwnCredential::for_user(&mut rng, &identity, config.name.as_str(), now()));
+    let connected = connect(config, &identity, &credential, screen)?;
+    let server = connected.channel.peer.credential().fingerprint();
+    let files = Files { users: KnownUsers::open(&config.keys, server)?, letters: LettersSeen::in_folder(&config.keys) };
+    let own = Own { name: config.name.clone(), identity, credential, server, verified_only: config.verified_only };
+    let (session, join) = Session::join(own, RoomName::lobby());
+    let start = Instant::now();
+    let live = Live::begin(connected, config.timing.silence)?;
+    let mut talk = Talk {
+        config,
+        session,
+        files,
+        way: Way::Coming(live, start + config.timing.join),
+        mode: Mode::Joining,
+        input: never(),
+        loss: None,
+        absence: None,
+        renewing: None,
+        pauses: 0,
+        back_at: None,
+        last_answer: start,
+        finishing_since: start,
+        unsent: 0,
+        mistaken: false,
+        told_waiting: false,
+        screen,
+    };
+    talk.send(&join);
+    let outcome = match talk.go() {
+        Ok(()) if talk.unsent > 0 && !talk.screen.is_watched() => {
+            Err(ClientError::Unsent { lines: talk.unsent, mistaken: talk.mistaken })
+        }
+        // Nobody reads what is said, as in `client … | head`: that is leaving, at once.
+        Err(ClientError::System(error)) if error.kind() == io::ErrorKind::BrokenPipe => talk.gone(),
+        outcome => outcome,
+    };
+    talk.way = Way::None;
+    talk.screen.close();
+    outcome
+}
+
+/// A session, on one connection after the other, and on a screen.
+struct Talk<'a> {
+    config: &'a Config,
+    session: Session,
+    files: Files,
+    way: Way,
+    mode: Mode,
+    input: Receiver<Input>,
+    /// Why the connection is lost, if it is and nothing has been done about it.
+    loss: Option<String>,
+    /// From a loss until all that was missed has come.
+    absence: Option<Absence>,
+    /// Until when the server has time to let one go who comes back at once with another credential.
+    renewing: Option<Instant>,
+    /// Pauses before attempts to come back, since it last went well for long.
+    pauses: u32,
+    /// Since when one is back.
+    back_at: Option<Instant>,
+    /// When the server last answered something said.
+    last_answer: Instant,
+    /// When the user had said all.
+    finishing_since: Instant,
+    /// Lines that were not delivered, and the user told so.
+    unsent: usize,
+    /// Whether one of them was taken for a command.
+    mistaken: bool,
+    /// Whether the user knows what is waited for.
+    told_waiting: bool,
+    screen: &'a mut dyn Screen,
+}
+
+/// How the server is reached.
+enum Way {
+    /// On this connection; one is in the room.
+    Open(Live),
+    /// The Join is out on this connection, and is to be answered by then.
+    Coming(Live, Instant),
+    /// Not at all; it is tried, and this is the Join that goes first.
+    Away(Attempts, ToServer),
+    /// Not at all, at the end.
+    None,
+}
+
+/// How far the user has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// The server is yet to let one in for the first time.
+    Joining,
+    /// Lines are taken.
+    Talking,
+    /// The user has said all: it is delivered, and then left.
+    Finishing,
+    /// The Leave is out.
+    Leaving(Instant),
+    /// Left.
+    Over,
+}
+
+impl Way {
+    fn live(&mut self) -> Option<&mut Live> {
+        match self {
+            Self::Open(live) | Self::Coming(live, _) => Some(live),
+            Self::Away(..) | Self::None => None,
+        }
+    }
+
+    fn arrived(&self) -> Receiver<Arrived> {
+        match self {
+            Self::Open(live) | Self::Coming(live, _) => live.arrived.clone(),
+            Self::Away(..) | Self::None => never(),
+        }
+    }
+
+    fn news(&self) -> Receiver<News> {
+        if let Self::Away(attempts, _) = self { attempts.news.clone() } else { never() }
+    }
+}
+
+impl Talk<'_> {
+    /// From the Join to the end.
+    fn go(&mut self) -> Result<(), ClientError> {
+        let interrupts = interrupts()?;
+        loop {
+            self.send_due()?;
+            self.look_at_clock()?;
+            if let Some(why) = self.loss.take() {
+                self.has_lost(&why)?;
+            }
+            if self.mode == Mode::Over {
+                return self.gone();
+            }
+            let takes_lines = self.mode == Mode::Talking && self.session.has_room();
+            let lines = if takes_lines { self.input.clone() } else { never() };
+            select! {
+                recv(self.way.arrived()) -> arrived => self.take(arrived.unwrap_or(Err(Silenced::Ended(Ended::Closed))))?,
+                recv(self.way.news()) -> news => {
+                    let gone = |_| News::Hopeless(io::Error::other("a thread has ended").into());
+                    self.hears(news.unwrap_or_else(gone))?;
+                }
+                recv(lines) -> line => self.obey(line.unwrap_or(Input::End))?,
+                recv(interrupts) -> _ => match self.mode {
+                    Mode::Talking => self.finish(),
+                    // Nothing said yet, or in a hurry: what is not delivered is told.
+                    Mode::Joining | Mode::Finishing | Mode::Leaving(_) | Mode::Over => self.mode = Mode::Over,
+                },
+                default(self.patience()) => {}
+            }
+        }
+    }
+
+    /// Does what is due by now.
+    fn look_at_clock(&mut self) -> Result<(), ClientError> {
+        let now = Instant::now();
+        match self.mode {
+            Mode::Leaving(deadline) if now >= deadline => self.mode = Mode::Over,
+            Mode::Finishing if self.answer_due() <= now => return Err(self.lost("the server does not answer")),
+            Mode::Finishing if self.session.undelivered() == 0 => self.leave(),
+            _ => {}
+        }
+        match self.way {
+            Way::Coming(_, deadline) if now >= deadline => {
+                let silent = Ended::Silent.to_string();
+                // It was there a moment ago: who starts the client is told at once.
+                if self.mode == Mode::Joining {
+                    return Err(self.lost(&silent));
+                }
+                self.loss.get_or_insert(silent);
+            }
+            _ if self.renewing.is_some_and(|deadline| now >= deadline) => self.begins_anew(Why::Renewed)?,
+            _ => self.renew_in_time(),
+        }
+        self.tell_of_absence()?;
+        if self.mode == Mode::Finishing && !self.told_waiting && self.finishing_since.elapsed() >= SILENT_WAIT {
+            self.told_waiting = true;
+            self.tell_waiting()?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, arrived: Arrived) -> Result<(), ClientError> {
+        let messages = match arrived {
+            Ok(messages) => messages,
+            Err(Silenced::Broken(error)) => return Err(ClientError::Broken(error.to_string())),
+            Err(Silenced::Ended(ended)) => {
+                self.loss.get_or_insert(ended.to_string());
+                return Ok(());
+            }
+        };
+        for message in messages {
+            if is_answer(&message) {
+                self.last_answer = Instant::now();
+            }
+            let mut shown = Vec::new();
+            let progress = self.session.receive(message, moment(), &mut self.files, &mut shown);
+            self.counts(&shown);
+            self.show_all(&shown)?;
+            self.goes_on(progress.map_err(|broken| ClientError::Broken(broken.to_string()))?)?;
+            if self.mode == Mode::Over || self.way.live().is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn goes_on(&mut self, progress: Progress) -> Result<(), ClientError> {
+        match progress {
+            Progress::Pong if self.is_in() => self.is_back()?,
+            Progress::Goes | Progress::Pong => {}
+            Progress::Resumed => self.is_in_again(),
+            Progress::Welcomed if self.mode == Mode::Joining => {
+                self.is_in_again();
+                self.absence = None;
+                self.screen.set_away(false);
+                let (room, people) = self.session.list();
+                if let Some(here) = notices::here(room, &people).filter(|_| self.screen.is_watched()) {
+                    self.answer(here)?;
+                }
+                self.input = self.screen.start_input()?;
+                self.mode = Mode::Talking;
+            }
+            Progress::Welcomed => {
+                self.is_in_again();
+                self.is_back()?;
+            }
+            Progress::Refused(code, text) if self.mode == Mode::Joining => return Err(self.refused(code, &text)),
+            Progress::Refused(code, text) => self.is_not_let_in(code, &text)?,
+            Progress::Bye(ByeReason::Left) if matches!(self.mode, Mode::Leaving(_)) => self.mode = Mode::Over,
+            Progress::Bye(ByeReason::Left) if self.renewing.is_some() => self.begins_anew(Why::Renewed)?,
+            Progress::Bye(ByeReason::Slow) if self.config.reconnect && self.mode != Mode::Joining => match self.mode {
+                Mode::Leaving(_) => self.mode = Mode::Over,
+                _ => self.begins_anew(Why::Slow)?,
+            },
+            Progress::Bye(reason) => {
+                return Err(ClientError::Ended { reason, undelivered: self.session.undelivered() });
+            }
+        }
+        Ok(())
+    }
+
+    fn show_all(&mut self, all: &[Shown]) -> io::Result<()> {
+        self.unsent += all.iter().filter(|item| matches!(item, Shown::Undelivered(_))).count();
+        all.iter().try_for_each(|item| self.screen.show(item))
+    }
+
+    fn send_due(&mut self) -> Result<(), ClientError> {
+        let mut shown = Vec::new();
+        while self.loss.is_none()
+            && let Some(message) = self.session.take_due(moment(), &mut shown)
+        {
+            self.send(&message);
+        }
+        self.show_all(&shown)?;
+        // However much arrives: who only listens has to say that they are there.
+        if self.way.live().is_some_and(|live| live.last_sent.elapsed() >= self.config.timing.ping) {
+            let ping = self.session.ping();
+            self.send(&ping);
+        }
+        Ok(())
+    }
+
+    /// Sends a message; if that cannot be done, the connection is lost.
+    fn send(&mut self, message: &ToServer) {
+        if let Some(Err(why)) = self.way.live().map(|live| live.send(message)) {
+            self.loss.get_or_insert(why);
+        }
+    }
+
+    /// Whether one is in the room, and the server can be reached.
+    fn is_in(&self) -> bool {
+        matches!(self.way, Way::Open(_))
+    }
+
+    /// How long nothing need be done.
+    fn patience(&mut self) -> Duration {
+        let ping = self.way.live().map(|live| live.last_sent + self.config.timing.ping);
+        let mode = match self.mode {
+            Mode::Leaving(deadline) => Some(deadline),
+            Mode::Finishing if self.told_waiting => Some(self.answer_due()),
+            Mode::Finishing => Some(self.finishing_since + SILENT_WAIT),
+            Mode::Joining | Mode::Talking | Mode::Over => None,
+        };
+        let joined = if let Way::Coming(_, deadline) = self.way { Some(deadline) } else { None };
+        let all = [ping, mode, joined, self.renewing, self.telling_due(), self.session.due_at()];
+        let next = all.into_iter().flatten().min();
+        next.map_or(self.config.timing.ping, |next| next.saturating_duration_since(Instant::now()))
+    }
+
+    /// All is said; from now on the server has its time to answer.
+    fn finish(&mut self) {
+        self.last_answer = Instant::now();
+        self.finishing_since = self.last_answer;
+        self.mode = Mode::Finishing;
+    }
+
+    /// There is nothing more to deliver.
+    fn leave(&mut self) {
+        if !self.is_in() {
+            // Nobody has to be told: one is not there.
+            self.mode = Mode::Over;
+            return;
+        }
+        if self.renewing.take().is_none() {
+            let leave = self.session.leave();
+            self.send(&leave);
+        }
+        self.mode = Mode::Leaving(Instant::now() + self.config.timing.leave);
+    }
+
+    /// Says what leaving waits for, to somebody who looks.
+    fn tell_waiting(&mut self) -> Result<(), ClientError> {
+        if self.screen.is_watched() {
+            let left = self.session.undelivered();
+            let text = format!("[!] Leaving when {left} more are delivered. Ctrl+C leaves at once.");
+            self.screen.show(&Shown::Remark(text))?;
+        }
+        Ok(())
+    }
+
+    /// Until when a server that answers nothing is waited for, once there is only that to wait for.
+    fn answer_due(&self) -> Instant {
+        self.last_answer + self.config.timing.silence
+    }
+
+    /// Left without the server's goodbye.
+    fn gone(&self) -> Result<(), ClientError> {
+        match self.session.undelivered() {
+            0 => Ok(()),
+            undelivered => Err(ClientError::Hurried { undelivered }),
+        }
+    }
+
+    fn lost(&self, why: &str) -> ClientError {
+        ClientError::Lost { why: why.to_owned(), undelivered: self.session.undelivered() }
+    }
+
+    fn refused(&self, code: ErrorCode, text: &str) -> ClientError {
+        let (why, hint) = match code {
+            ErrorCode::Password => (
+                "the name, or one that looks like it, belongs to another key".into(),
+                Some("choose another with -u, or use the key that it was first used with"),
+            ),
+            _ => (Visible(text).to_string(), None),
+        };
+        let address = crate::store::known_servers::address(&self.config.host, self.config.port);
+        ClientError::Refused { address, why, hint }
+    }
+}
+
+/// "Again" and "wait" are no answers to wait for for ever.
+fn is_answer(message: &ToClient) -> bool {
+    match message {
+        ToClient::Error { code, .. } => !matches!(code, ErrorCode::Again | ErrorCode::Wait),
+        message => matches!(message, ToClient::Accepted(_) | ToClient::Found { .. }),
+    }
+}
+
+/// Ctrl+C and SIGTERM, from here on.
+fn interrupts() -> io::Result<Receiver<()>> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let (sender, receiver) = channel::bounded(2);
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        // A third one, when nobody has taken the first two, is one too many to wait for.
+        for signal in signals.forever() {
+            if sender.try_send(()).is_err() {
+                std::process::exit(128 + signal);
+            }
+        }
+    })?;
+    Ok(receiver)
+}
+
+fn moment() -> Moment {
+    Moment { at: now_in_millis(), tick: Instant::now() }
+}
