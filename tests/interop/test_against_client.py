@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from cfbchat import cbor, credential, shapes, texts
 from cfbchat.conversation import Conversation
 from cfbchat.credential import OwnCredential
-from cfbchat.guests import Guest
+from cfbchat.guests import Member
 from cfbchat.numbered import Say
 from cfbchat.rooms import Room
 from cfbchat.sender_keys import SenderKey
@@ -366,14 +366,14 @@ class AgainstTheOtherClient(unittest.TestCase):
     def alter(self, kind: int, instead: Callable[[list], list[list]]) -> None:
         """From now on, for Ben, events of this kind are replaced by what `instead` gives."""
 
-        def alter(guest: Guest, event: list) -> list[list]:
-            altered = guest.person.name == "Ben" and event[0] == kind
+        def alter(member: Member, event: list) -> list[list]:
+            altered = member.person.name == "Ben" and event[0] == kind
             return instead(event) if altered else [event]
 
         self.server.hall.alter = alter
 
     def be_honest(self) -> None:
-        self.server.hall.alter = lambda guest, event: [event]
+        self.server.hall.alter = lambda member, event: [event]
 
     def test_repeated_messages_are_shown_once(self) -> None:
         for kind, write, come in (
@@ -479,7 +479,7 @@ class AgainstTheOtherClient(unittest.TestCase):
         self.assertNotIn("Ira: Hi", self.shown(self.ben))
 
     def test_a_letter_comes_twice(self) -> None:
-        self.server.hall.mailbox.seen = lambda guest, cursor: None  # type: ignore[method-assign]
+        self.server.hall.mailbox.seen = lambda member, cursor: None  # type: ignore[method-assign]
         self.ben.write("EXIT")
         self.assertEqual(self.ben.await_exit(), 0)
         self.ira.write("/whisper Ben come back")
