@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 from cfbchat import cbor, credential, shapes, texts
 from cfbchat.conversation import Conversation
@@ -142,6 +143,131 @@ class AgainstTheClient(FromTheServer):
         self.talk.pump()
         self.assertEqual(len(self.talk.outgoing), 2)
         self.assert_leaves([shapes.ERROR, "wait", "", 3])
+
+
+class AgainstTheResuming(FromTheServer):
+    """What a server must not answer to a client that comes back (§8)."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.now = 0.0
+        self.talk.clock = lambda: self.now
+        self.let_in()
+        self.talk.handle(self.event(7, 6, "a notice"))
+        self.talk.say("Hi")
+        self.sent = self.talk.outgoing[1:]
+        self.come_back()
+
+    def come_back(self) -> None:
+        self.talk.join()
+        self.assertEqual([cbor.decode(message) for message in self.talk.outgoing],
+                         [[shapes.JOIN, "#lobby", "", self.talk.cursor]])  # fmt: skip
+        self.talk.outgoing.clear()
+
+    def resumed(self, **other: cbor.Value) -> list:
+        fields = {"room": "#lobby", "sessions": [], "change": 0, "resumed": 1, "cursor": 7, "at": 9,
+                  "notice": "", "longest": 4096}  # fmt: skip
+        return [shapes.WELCOME, *{**fields, **other}.values()]
+
+    def test_resumed_as_asked(self) -> None:
+        self.talk.handle(self.resumed())
+        self.assertEqual(self.talk.outgoing[:2], self.sent)
+        self.assertEqual(cbor.decode(self.talk.outgoing[2]), [shapes.SEEN, 7])
+        self.talk.handle(self.event(8, 4, "#lobby", self.ben.session, 3)[:3] + [[6, "next"]])
+        self.assertEqual(self.shown[-1], {"notice": "next"})
+
+    def test_other_fields(self) -> None:
+        for other in (
+            {"room": "#other"}, {"sessions": [self.own.session]}, {"change": 2}, {"cursor": 6},
+            {"cursor": 8}, {"resumed": 2}, {"resumed": 0},
+        ):  # fmt: skip
+            with self.subTest(other):
+                self.setUp()
+                self.assert_leaves(self.resumed(**other))
+        self.setUp()
+        self.assert_leaves(self.welcome(self.ben.session, self.own.session, cursor=8))
+
+    def test_before_the_welcome(self) -> None:
+        for message in (
+            self.event(8, 6, "early"), [shapes.ACCEPTED, 1], [shapes.ERROR, "refused", "", 1],
+            [shapes.ERROR, "again", "", 1], [shapes.PONG],
+        ):  # fmt: skip
+            with self.subTest(message):
+                self.setUp()
+                self.assert_leaves(message)
+
+    def test_twice(self) -> None:
+        self.talk.handle(self.resumed())
+        self.assert_leaves(self.resumed())
+
+    def test_after_the_welcome(self) -> None:
+        for message in (
+            self.event(7, 6, "had before"), [shapes.ACCEPTED, 2],
+            self.event(8, 1, "#lobby", bytes(32), 2, b"x"),
+        ):  # fmt: skip
+            with self.subTest(message):
+                self.setUp()
+                self.talk.handle(self.resumed())
+                self.assert_leaves(message)
+
+    def test_refused(self) -> None:
+        self.talk.handle([shapes.ERROR, "refused", "", 0])
+        self.assertTrue(self.talk.begins_anew())
+
+    def test_the_time_of_the_welcome_is_no_events(self) -> None:
+        self.talk.handle(self.resumed(at=10**15))
+        self.talk.handle([shapes.EVENT, 8, 5, [6, "later"]])
+        self.assertEqual(self.talk.last_at, 5)
+        self.talk.handle([shapes.EVENT, 9, 4, [6, "goes back"]])
+        self.assertEqual(self.talk.last_at, 5)
+
+    def test_refused_to_a_leave_that_is_sent_again(self) -> None:
+        self.talk.handle(self.resumed())
+        for n in (1, 2):
+            self.talk.handle([shapes.ACCEPTED, n])
+        self.talk.leave()
+        self.come_back()
+        self.talk.handle(self.resumed())
+        self.assertEqual(cbor.decode(self.talk.outgoing[0])[0], shapes.SEEN)
+        self.assertEqual(cbor.decode(self.talk.outgoing[1]), [shapes.LEAVE, "#lobby"])
+        self.talk.handle(self.event(8, 5, "#lobby", self.own.session, 3, "left"))
+        self.talk.handle([shapes.ERROR, "refused", "", 0])
+        self.assert_leaves([shapes.ERROR, "refused", "", 0])
+
+    def test_lost_and_back(self) -> None:
+        self.talk.handle(self.resumed())
+        for cursor, lost, key in ((8, 1, "absent"), (9, 0, "back")):
+            self.talk.handle(self.event(cursor, 8, self.ben.session, lost))
+            self.assertEqual(self.shown[-1], {key: "Ben"})
+        self.assert_leaves(self.event(10, 8, bytes(32), 1))
+
+    def test_seen(self) -> None:
+        """At the latest 1 s after an event; at once after a letter; after each loss."""
+        self.talk.handle(self.resumed())
+        self.talk.outgoing.clear()
+        self.talk.handle(self.event(8, 77, "unknown"))
+        self.assertEqual(self.talk.outgoing, [])
+        self.assertLess(self.talk.patience(), 1)
+        self.now += 0.9
+        self.talk.pump()
+        self.assertEqual([cbor.decode(m) for m in self.talk.outgoing], [[shapes.SEEN, 8]])
+        self.talk.outgoing.clear()
+        self.talk.handle(self.event(9, 7, b"no letter"))
+        self.assertEqual([cbor.decode(m) for m in self.talk.outgoing], [[shapes.SEEN, 9]])
+
+    def test_a_letter_that_cannot_be_noted_is_not_seen(self) -> None:
+        self.talk.handle(self.resumed())
+        self.talk.outgoing.clear()
+        letter = Speaker(self.ben, "Ben", SERVER).letter(
+            self.own.identity.spki, Text(self.talk.now(), texts.TEXT, "Hi")
+        )
+        with mock.patch("cfbchat.durable.append_line", side_effect=OSError("full")):
+            self.talk.handle(self.event(8, 7, letter))
+        self.talk.handle(self.event(9, 6, "later"))
+        self.now += 2
+        self.talk.pump()
+        self.assertEqual(self.talk.outgoing, [])
+        self.assertFalse(any("letter" in line for line in self.shown))
 
 
 class AgainstTheReader(FromTheServer):

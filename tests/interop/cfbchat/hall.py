@@ -428,6 +428,8 @@ class Hall:
         """What these were to read next has been forgotten (§8, Lagging)."""
         while self.slow:
             member = self.slow.pop()
+            if member.ended:
+                continue
             if member.guest is not None:
                 member.guest.outbox.clear()
             self._end(member, "slow", bye="slow")
