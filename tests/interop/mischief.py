@@ -21,6 +21,7 @@ class MischievousHall(Hall):
     def __init__(self) -> None:
         super().__init__(lambda line: None)
         self.alter: Alter = lambda member, event: [event]
+        self.alter_welcome: Callable[[list], list] = lambda message: message
         self.deaf_to: str | None = None
         self.unheard: list[tuple[Guest, list]] = []
 
@@ -38,6 +39,14 @@ class MischievousHall(Hall):
         for guest, message in self.unheard:
             self.handle(guest, message)
         self.unheard.clear()
+
+    def _resume(self, guest: Guest, name: str, cursor: int) -> None:
+        send = guest.send
+        guest.send = lambda message: send(  # type: ignore[method-assign]
+            self.alter_welcome(message) if isinstance(message, list) else message
+        )
+        super()._resume(guest, name, cursor)
+        guest.send = send  # type: ignore[method-assign]
 
     def _hand_out(
         self, event: list, to: list[Member], person: Person | None = None
@@ -59,6 +68,12 @@ class MischievousServer:
         accepting = (self.listener,)
         threading.Thread(target=self.server.accept_forever, args=accepting, daemon=True).start()
         threading.Thread(target=self.server.tick_forever, daemon=True).start()
+
+    def cut(self, name: str) -> None:
+        """The connection of whoever has this name."""
+        guest = self.hall.present[name].guest
+        assert guest
+        guest.hang_up()
 
     def end(self) -> None:
         self.listener.close()

@@ -22,7 +22,7 @@ OTHER = os.environ.get("CFB_CHAT_BIN", "")
 
 # Whether those programs resume (PROTOCOL.md §8): the one line to change when they do.
 OTHER_RESUMES = os.environ.get("CFB_CHAT_RESUMES", "0") == "1"
-# And how their server is told its resume window, in seconds.
+# And how their server is told its resume window, in seconds; "" if it cannot be.
 OTHER_WINDOW = os.environ.get("CFB_CHAT_WINDOW_OPTION", "--resume-window")
 
 
@@ -156,7 +156,7 @@ def python_client(port: int, name: str, keys: Path, *more: str, as_json: bool = 
 
 def other_server(keys: Path, *more: str, window: float | None = None) -> Child:
     """Their server; with a window of its own only if it resumes at all."""
-    if OTHER_RESUMES and window is not None:
+    if OTHER_RESUMES and OTHER_WINDOW and window is not None:
         more = (*more, OTHER_WINDOW, f"{window:g}")
     return Child(str(Path(OTHER) / "server"), "-p", "0", "--keys", str(keys), *more)
 

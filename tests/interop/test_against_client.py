@@ -23,7 +23,7 @@ from cfbchat.texts import Text
 from cfbchat.violation import Violation
 from mischief import MischievousServer
 from people import flipped, user
-from processes import OTHER, WAIT_SECONDS, Child, other_client
+from processes import OTHER, OTHER_RESUMES, WAIT_SECONDS, Child, other_client, python_client
 from table import SERVER
 
 
@@ -454,6 +454,66 @@ class AgainstTheReader(FromTheServer):
         self.share()
         self.said(self.envelope("Hi"), at=5 * 60 * 1000 + 2)
         self.assertTrue(self.shown[-1]["said"]["clocks_apart"])
+
+
+class WronglyResumed(unittest.TestCase):
+    """Our client's program, whose server answers a resuming Join with something else (§8)."""
+
+    broke_the_protocol = 1
+
+    def setUp(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.server = MischievousServer()
+        self.addCleanup(self.server.end)
+
+    def start(self, name: str) -> Child:
+        child = python_client(self.server.port, name, self.folder / name)
+        self.addCleanup(child.end)
+        child.await_json(welcome=None)
+        return child
+
+    def test_it_ends(self) -> None:
+        """And begins nothing anew: nobody sees it come back."""
+        changes: list[tuple[int, cbor.Value]] = [
+            (1, "#other"), (2, [bytes(32)]), (3, 1), (4, 0), (5, 10_000), (5, 0)
+        ]  # fmt: skip
+        for number, (changed, value) in enumerate(changes):
+            with self.subTest(changed=changed, value=value):
+                name = f"Ben{number}"
+                ben = self.start(name)
+                own = self.server.hall.present[name].session
+                self.server.hall.alter_welcome = lambda message: [
+                    *message[:changed], value, *message[changed + 1 :]
+                ]  # fmt: skip
+                self.server.cut(name)
+                self.assertEqual(ben.await_exit(), self.broke_the_protocol, ben.story())
+                self.assertEqual(self.server.hall.present[name].session, own)
+
+    def test_it_is_resumed_as_asked(self) -> None:
+        """The same without mischief."""
+        ben = self.start("Ben")
+        own = self.server.hall.present["Ben"].session
+        for _ in range(3):
+            guest = self.server.hall.present["Ben"].guest
+            self.server.cut("Ben")
+            deadline = time.monotonic() + WAIT_SECONDS
+            while self.server.hall.present["Ben"].guest in (None, guest):
+                self.assertLess(time.monotonic(), deadline, ben.story())
+                time.sleep(0.02)
+        self.assertEqual(self.server.hall.present["Ben"].session, own)
+
+
+@unittest.skipUnless(OTHER and OTHER_RESUMES, "the other implementation's client does not resume")
+class WronglyResumedOther(WronglyResumed):
+    broke_the_protocol = 8
+
+    def start(self, name: str) -> Child:
+        child = other_client(self.server.port, name, self.folder / name, "--bits", "2048")
+        self.addCleanup(child.end)
+        child.await_line(lambda line: "start to exchange" in line, "that it is in")
+        return child
 
 
 @unittest.skipUnless(OTHER, "CFB_CHAT_BIN is not set")

@@ -422,7 +422,7 @@ class OneToOne(AtATable):
 
 class WhoIsWho(AtATable):
     def test_a_name_keeps_its_fingerprint(self) -> None:
-        ira, ben = self.table.sit("Ira"), self.table.sit("Ben")
+        _, ben = self.table.sit("Ira"), self.table.sit("Ben")
         self.assertEqual(ben.lines("new"), ["Ira"])
         lines = (self.folder / "Ben" / "known_users").read_text().splitlines()
         shown = [crypto.fingerprint_text(SERVER), "Ira",

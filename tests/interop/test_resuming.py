@@ -132,7 +132,7 @@ class Resuming(AtTheServer):
             [shapes.SAY, 3, "#no", 2, b"x"], [shapes.SAY, 4, room, 2, bytes(9000)],
             [shapes.SAY, 5, room, "2", b"x"], [shapes.SAY, 6, room, 2, b"six"],
         ]  # fmt: skip
-        answers = [[shapes.ACCEPTED, 1], [error, "absent", 2], [error, "refused", 3],
+        answers: list[list] = [[shapes.ACCEPTED, 1], [error, "absent", 2], [error, "refused", 3],
                    [error, "large", 4], [error, "malformed", 5], [shapes.ACCEPTED, 6]]  # fmt: skip
         self.say(ira.records, *first)
         self.assert_answers(ira.records, *answers)
