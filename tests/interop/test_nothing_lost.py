@@ -5,8 +5,9 @@ No sockets here: a connection is cut at every message that passes, one after the
 
 from __future__ import annotations
 
+import random
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
@@ -30,6 +31,7 @@ class CuttingTable(Table):
         self.cuts: Seat | None = None
         self.left: int | None = None
         self.away: Callable[[], None] = lambda: None
+        self.more_cuts: Iterator[int] = iter(())  # after how many more messages the next ones come
         self.passed = 0
 
     def _passes(self, seat: Seat) -> None:
@@ -66,6 +68,7 @@ class CuttingTable(Table):
         self.cut(seat)
         self.away()
         self.back(seat)
+        self.left = next(self.more_cuts, None)
 
     def run(self, but: Seat | None = None) -> None:
         super().run(but)
@@ -107,13 +110,15 @@ class AtATable(unittest.TestCase):
 class EveryMoment(AtATable):
     """The same conversation, cut once at every moment of it: nobody must hear anything else."""
 
-    def conversation(self, name: str, cut: int | None, away: bool) -> tuple[dict, int]:
+    def conversation(
+        self, name: str, cut: int | None, away: bool, more_cuts: Iterable[int] = ()
+    ) -> tuple[dict, int]:
         """What all heard, and how many moments there are; `name` is cut at one of them."""
         with TemporaryDirectory() as folder:
             table = self.table = CuttingTable(Path(folder))
             seats = {who: table.sit(who) for who in ("Ira", "Ben", "Eva")}
             ira, ben, eva = seats.values()
-            table.cuts, table.left = seats[name], cut
+            table.cuts, table.left, table.more_cuts = seats[name], cut, iter(more_cuts)
             if away:
                 table.away = lambda: self.others_go_on(seats, name)
             self.say(ira, "one", "two")
@@ -128,7 +133,7 @@ class EveryMoment(AtATable):
             for seat in seats.values():
                 table.pass_time(0.6)
                 table.run()
-            self.assertIsNone(table.left if cut is not None else None)
+            self.assertIsNone(table.left)
             table.cuts = None
             self.assert_nothing_wrong(*seats.values())
             self.assertTrue(all(seat.talk.is_idle() for seat in seats.values()))
@@ -154,6 +159,16 @@ class EveryMoment(AtATable):
             for cut in range(moments):
                 with self.subTest(name=name, cut=cut):
                     self.assertEqual(self.conversation(name, cut, False)[0], expected)
+
+    def test_many_cuts(self) -> None:
+        """One after the other, most of them while what the last one cost is still made up for."""
+        for name in ("Ira", "Ben"):
+            expected, _ = self.conversation(name, None, False)
+            for seed in range(40):
+                dice = random.Random(seed)
+                cuts = [dice.randrange(8) for _ in range(dice.randrange(2, 6))]
+                with self.subTest(name=name, cuts=cuts):
+                    self.assertEqual(self.conversation(name, cuts[0], False, cuts[1:])[0], expected)
 
     def test_every_moment_while_others_come_and_go(self) -> None:
         for name in ("Ira", "Ben"):
@@ -452,8 +467,12 @@ class Refused(AtATable):
 
     def test_seen_of_what_was_not_handed_out_yet_forgets_nothing(self) -> None:
         ira, ben = self.two()
+        ira.talk.say("one")
+        self.table.send(ira)
         self.table.hall.handle(ben.guest, [shapes.SEEN, 2**64 - 1])
-        self.say(ira, "one")
+        self.table.cut(ben)
+        self.table.back(ben)
+        self.table.run()
         self.assertEqual(ben.heard(), [("Ira", "one")])
 
     def test_a_slow_reader_is_told_so_only_if_the_journal_has_forgotten(self) -> None:
