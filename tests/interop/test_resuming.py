@@ -292,9 +292,8 @@ class Resuming(AtTheServer):
     def test_cut_before_the_welcome_was_read(self) -> None:
         """Its credential is known by then: a cursor of 0 is refused, a new credential is not."""
         ira = self.enter("Iraearly", "#early")
-        ben = Raw(user("Benearly"), self.records(own=user("Benearly")), "#early")
-        ben.own = user("Benearly")
-        ben.records = self.records(own=ben.own)
+        own = user("Benearly")
+        ben = Raw(own, self.records(own=own), "#early")
         self.say(ben.records, [shapes.JOIN, "#early", "", 0])
         self.cut(ben)
         self.read_to(ira, shapes.EVENT, shapes.JOINED)
