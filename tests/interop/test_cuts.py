@@ -234,6 +234,8 @@ class Cuts(unittest.TestCase):
         ira, ben = self.two()
         ira.write("one")
         ben.hears("Ira", "one")
+        ben.write("yes")  # what she hears behind the answer to hers, which else would be in doubt
+        ira.hears("Ben", "yes")
         self.cutter.refuses = True
         self.cutter.cut()
         self.server.end()

@@ -456,6 +456,15 @@ class Refused(AtATable):
         self.assert_refused(ben)
         self.assertIn("Ben", self.table.hall.present)
 
+    def test_who_is_away_makes_way_when_the_server_is_full(self) -> None:
+        ira, ben = self.two()
+        with mock.patch("cfbchat.hall.SESSIONS", 2):
+            self.assertEqual(self.table.sit("Eva").talk.refused, "refused")
+            self.table.cut(ben)
+            self.assertIsNone(self.table.sit("Eva").talk.refused)
+        self.assertEqual([line["reason"] for line in ira.shown if "left" in line], ["lost"])
+        self.assert_refused(ben)
+
     def test_what_all_have_seen_is_forgotten(self) -> None:
         ira, ben = self.two()
         self.say(ira, "one", "two")
