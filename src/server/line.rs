@@ -261,7 +261,7 @@ impl Line {
     /// Whether there is anything to seal.
     fn has_more(&self, latest: Cursor) -> bool {
         match self.reading {
-            Reading::Live => self.cursor < latest || !self.own.is_empty(),
+            Reading::Live => self.cursor < latest || !self.own.is_empty() || !self.missed.is_empty(),
             // An answer comes after the events that were before it.
             Reading::Behind | Reading::Asked => {
                 self.cursor < self.missed_to || !self.missed.is_empty() || self.own_is_due()

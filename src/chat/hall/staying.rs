@@ -218,8 +218,9 @@ impl Hall {
             present.range.highest = None;
             out.push(Effect::Keep(Kept::Range(member, present.range)));
         }
+        // That it has had a letter does not say that it has been able to keep it.
+        present.has_seen(cursor);
         self.conns.insert(conn, member);
-        self.seen(member, cursor, now, out);
         match before {
             Place::Here(old) => {
                 self.conns.remove(&old);
@@ -280,10 +281,8 @@ impl Hall {
         let Some(present) = self.present.get_mut(&member) else {
             return;
         };
-        present.seen = present.seen.max(cursor.min(latest));
-        let seen = present.seen;
-        present.seats.retain(|seat| seat.until.is_none_or(|until| until > seen));
-        self.mailbox.seen(present.user.owner, member, seen);
+        present.has_seen(cursor.min(latest));
+        self.mailbox.seen(present.user.owner, member, present.seen);
         out.extend(self.mailbox.take_changes().map(Effect::Keep));
         if !self.backlog.is_empty() {
             self.look_again_at(self.forgot_at.map_or(now.tick, |at| at + FORGET_EVERY));
@@ -345,6 +344,13 @@ impl Hall {
 impl Present {
     pub(super) fn new(user: User, place: Place, numbers: Numbers, range: Range) -> Self {
         Self { user, place, seats: Vec::new(), numbers, messages: Bucket::default(), seen: 0, last: 0, range }
+    }
+
+    /// It has had everything up to here.
+    fn has_seen(&mut self, cursor: Cursor) {
+        let seen = self.seen.max(cursor);
+        self.seen = seen;
+        self.seats.retain(|seat| seat.until.is_none_or(|until| until > seen));
     }
 
     /// Of rooms that it has left, and not seen it, the oldest is forgotten if there are too many.
