@@ -129,9 +129,14 @@ fn what_is_said_whispered_and_written_is_nowhere_in_the_server() {
     for client in [speaker, reader, clara] {
         assert_eq!(client.exit().status, Some(0));
     }
-    let folder = fs::read_dir(server.folder.path()).expect("its folder");
-    let files: Vec<Vec<u8>> =
-        folder.map(|entry| fs::read(entry.expect("an entry").path()).expect("a file of its folder")).collect();
+    // Its keys, and what it keeps of the talk: the journal, and letters.
+    let files: Vec<Vec<u8>> = [server.folder.path(), &server.folder.file("data")]
+        .into_iter()
+        .flat_map(|folder| fs::read_dir(folder).expect("its folder"))
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_file())
+        .map(|path| fs::read(path).expect("a file of its folder"))
+        .collect();
     let ended = server.terminate();
     let [canary, speaker, ..] = &searches;
     let found = |places: &[Vec<u8>], search: &Search| places.iter().any(|place| search.finds_in(place));

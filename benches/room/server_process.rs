@@ -37,6 +37,8 @@ impl ServerProcess {
         let mut child = Command::new(env!("CARGO_BIN_EXE_server"))
             .args(["-p", "0", "--limits", "off", "--log-level", "warn", "--bits", "3072", "--keys"])
             .arg(keys)
+            .arg("--data")
+            .arg(keys.join("data"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

@@ -3,11 +3,12 @@
 mod shared;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use cfb_chat::server::log_pipe::LogPipe;
-use cfb_chat::server::{Config, Server, StartError, Timing, console};
+use cfb_chat::server::{Config, JournalPlace, Keeping, Server, StartError, Timing, console};
 use clap::{Parser, ValueEnum};
 use log::{LevelFilter, info};
 
@@ -29,7 +30,8 @@ Exit status:
   1  anything else that failed
   2  wrong usage
   3  its keys cannot be used
-  4  cannot listen on that address";
+  4  cannot listen on that address
+  5  what it keeps (--data) cannot be used";
 
 /// Hosts a private group chat. Standard output has its address and the answers to console commands; the event log,
 /// which never has content, goes to standard error.
@@ -44,6 +46,18 @@ struct Arguments {
     host: String,
     #[command(flatten)]
     keys: KeyArguments,
+    /// Folder for what it keeps: letters, and the journal of what has yet to be read
+    #[arg(long, value_name = "FOLDER", env = "CFB_CHAT_DATA", default_value = "data")]
+    data: PathBuf,
+    /// Where the journal is: on disk, and nothing accepted is lost in a crash; or in memory
+    #[arg(long, value_enum, default_value = "disk")]
+    journal: Place,
+    /// How much the journal holds, in MiB; then it forgets the oldest
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    journal_size: u64,
+    /// For how long somebody whose connection is lost is waited for, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(..=86_400))]
+    resume_window: u64,
     /// What the event log has: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: LevelFilter,
@@ -58,6 +72,12 @@ enum Switch {
     Off,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Place {
+    Disk,
+    Memory,
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(&arguments) {
@@ -67,6 +87,7 @@ fn main() -> ExitCode {
             ExitCode::from(match error {
                 StartError::Key(_) => 3,
                 StartError::Listen { .. } => 4,
+                StartError::Data(_) => 5,
                 StartError::System(_) => 1,
             })
         }
@@ -81,6 +102,15 @@ fn run(arguments: &Arguments) -> Result<(), StartError> {
         keys: arguments.keys.keys.clone(),
         bits: arguments.keys.bits(),
         passphrase: arguments.keys.passphrase(),
+        keeping: Keeping {
+            data: arguments.data.clone(),
+            journal: match arguments.journal {
+                Place::Disk => JournalPlace::Disk,
+                Place::Memory => JournalPlace::Memory,
+            },
+            journal_size: arguments.journal_size * 1_024 * 1_024,
+            resume: Duration::from_secs(arguments.resume_window),
+        },
         limits: arguments.limits == Switch::On,
         timing: Timing::standard(),
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::message::Session;
 use super::name::Name;
-use super::{Conn, Owner};
+use super::{Member, Owner};
 
 /// How many names, and how many ended sessions, are remembered.
 const REMEMBERED: usize = 65_536;
@@ -23,7 +23,7 @@ pub(super) struct Names {
 struct Claim {
     owner: Owner,
     /// Who used it last.
-    conn: Conn,
+    member: Member,
 }
 
 #[derive(Debug)]
@@ -57,21 +57,21 @@ impl Names {
         name: &Name,
         owner: Owner,
         spki: &Arc<[u8]>,
-        conn: Conn,
-        is_here: impl Fn(Conn) -> bool,
+        member: Member,
+        is_here: impl Fn(Member) -> bool,
     ) {
         let mut tries = self.oldest_first.len();
         while self.claims.len() >= REMEMBERED && tries > 0 {
             tries -= 1;
             let Some(oldest) = self.oldest_first.pop_front() else { break };
-            if self.claims.get(&oldest).is_some_and(|claim| is_here(claim.conn)) {
+            if self.claims.get(&oldest).is_some_and(|claim| is_here(claim.member)) {
                 self.oldest_first.push_back(oldest);
             } else {
                 self.give_up(&oldest);
             }
         }
         for skeleton in name.skeletons() {
-            if self.claims.insert(skeleton.clone(), Claim { owner, conn }).is_none() {
+            if self.claims.insert(skeleton.clone(), Claim { owner, member }).is_none() {
                 self.oldest_first.push_back(skeleton);
                 let new = || Claimant { spki: spki.clone(), claims: 0 };
                 self.owners.entry(owner).or_insert_with(new).claims += 1;

@@ -1,25 +1,33 @@
-//! Everybody who is here, the rooms, and the rules: what each message brings about. PROTOCOL.md §6, §9.
+//! Everybody who is here, the rooms, and the rules: what each message brings about. PROTOCOL.md §6, §8, §9.
 //!
 //! ```text
-//! arrive / receive / lost / slow / terminate ──▶ Effect, Effect, …
+//! arrive / receive / lost / slow / tick / terminate ──▶ Effect, Effect, …
 //! ```
+//!
+//! Whoever is here is a session, a [`Member`]; its connections come and go. Every event goes to the backlog and, as an
+//! effect, to whoever reads now; what must be found again after a crash is among the effects too, as [`Kept`].
 //!
 //! Invariant: whoever is here arrived as a [`Newcomer`], which the server makes of a verified peer only.
 
+mod coming;
 mod direct;
+mod staying;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use super::backlog::{Backlog, To};
 use super::claims::{Ended, Names};
+use super::kept::{Kept, Range};
 use super::log::Entry;
 use super::mailbox::Mailbox;
-use super::message::{ByeReason, ErrorCode, Event, LeftReason, Numbered, Session, ToClient, ToServer, Welcome};
+use super::message::{ByeReason, ErrorCode, Event, LeftReason, Numbered, Session, ToClient, ToServer};
 use super::name::{MAX_TEXT, Name, RoomName};
 use super::numbers::{Numbers, Standing};
 use super::pace::{Bucket, Pace};
 use super::room::Room;
-use super::{Conn, Cursor, Moment, Owner, RoomId};
+use super::{Conn, Cursor, Member, Moment, Owner, RoomId};
 
 /// How much larger than its text an envelope may be, in bytes.
 const ENVELOPE_OVER_TEXT: usize = 512;
@@ -32,6 +40,13 @@ const MOST_MEMBERS: usize = 1_900;
 pub struct Newcomer {
     /// Their connection.
     pub conn: Conn,
+    /// Who they are.
+    pub user: User,
+}
+
+/// Who somebody is, as they have proved it.
+#[derive(Clone, Debug)]
+pub struct User {
     /// The name they go by.
     pub name: Name,
     /// Their identity's fingerprint: whose the name is.
@@ -62,24 +77,56 @@ pub enum Verdict {
     OnceMore,
     /// The connection ends, after what there is to say, for this reason; its [`Effect::End`] is among the effects.
     Closed(&'static str),
+    /// The same, for a session that cannot go on: that is nobody's fault.
+    Stale(&'static str),
 }
 
 /// What is to be done, in this order.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    /// One connection gets this.
+    /// This is so, and is to be found again after a crash.
+    Keep(Kept),
+    /// One connection gets this, before what happens after it, which is no event.
     Tell(Conn, Arc<[u8]>),
-    /// Everybody in a room gets this.
+    /// Everybody in a room gets this event.
     Post(RoomId, Entry),
+    /// A session gets this event, on its connection if it has one.
+    One(Option<Conn>, Member, Entry),
+    /// A connection gets the answer to a counted message, when what came before is on the disk.
+    Answer(Conn, Member, u64, Outcome),
+    /// A connection gets the answer to something else, after all answers before it.
+    Reply(Conn, Arc<[u8]>),
     /// A connection reads a room's events from after this cursor on.
-    Enter(Conn, RoomId, Cursor),
+    Enter(Conn, Member, RoomId, Cursor),
     /// A connection reads a room's events up to this cursor, and no further.
     Exit(Conn, RoomId, Cursor),
-    /// A connection ends, after what it has yet to get.
+    /// A connection that is behind gets this.
+    CatchUp(Conn, Member, Piece),
+    /// A connection is told goodbye, and ends, when all else that is due to it is out and on the disk.
+    Bye(Conn, ByeReason),
+    /// A connection ends, after all answers and what else it has yet to get.
     End(Conn),
+    /// A connection ends now.
+    Cut(Conn),
     /// Something for the operator's log.
     Note(Note),
 }
+
+/// A piece of what a connection has missed.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// It has had everything up to here.
+    pub from: Cursor,
+    /// What comes next.
+    pub entries: Vec<Entry>,
+    /// After that it has had everything up to here.
+    pub to: Cursor,
+    /// Whether it is not behind any more then.
+    pub is_last: bool,
+}
+
+/// Whether a counted message was taken.
+pub type Outcome = Result<(), ErrorCode>;
 
 /// What the operator's log tells: who and that, never what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +135,10 @@ pub enum Note {
     Joined(Name),
     /// Somebody said something.
     Exchanged,
+    /// Somebody's connection was lost; they may be back.
+    Lost(Name),
+    /// They are back.
+    Back(Name),
     /// Somebody's session has ended.
     Left(Name),
 }
@@ -105,10 +156,14 @@ pub struct Limits {
     pub messages: Option<Pace>,
     /// Joins and leaves of one identity.
     pub joins: Option<Pace>,
+    /// For how long a session whose connection is lost is waited for.
+    pub resume: Duration,
+    /// Events that are held for who has yet to read them, in bytes.
+    pub backlog: u64,
 }
 
 impl Limits {
-    /// The protocol's (§9).
+    /// The protocol's (§8, §9).
     #[must_use]
     pub const fn standard() -> Self {
         Self {
@@ -117,13 +172,15 @@ impl Limits {
             rooms: 32,
             messages: Some(Pace::per_second(20, 5)),
             joins: Some(Pace::per_minute(16)),
+            resume: Duration::from_secs(120),
+            backlog: 64 * 1_024 * 1_024,
         }
     }
 
     /// For benchmarks and trusted rooms: no rates, and rooms as large as the protocol can have them.
     #[must_use]
     pub const fn off() -> Self {
-        Self { sessions: None, members: Some(MOST_MEMBERS), rooms: 32, messages: None, joins: None }
+        Self { sessions: None, members: Some(MOST_MEMBERS), messages: None, joins: None, ..Self::standard() }
     }
 }
 
@@ -131,29 +188,69 @@ impl Limits {
 #[derive(Debug)]
 pub struct Hall {
     limits: Limits,
-    present: HashMap<Conn, Present>,
-    sessions: HashMap<Session, Conn>,
+    present: HashMap<Member, Present>,
+    conns: HashMap<Conn, Member>,
+    sessions: HashMap<Session, Member>,
     rooms: HashMap<RoomName, OpenRoom>,
     names: Names,
     mailbox: Mailbox,
     ended: Ended,
     joins: HashMap<Owner, Bucket>,
+    backlog: Backlog,
     cursor: Cursor,
+    members: u64,
     rooms_opened: u64,
+    /// When something is due with time alone.
+    due_at: Option<Instant>,
+    /// When the backlog was last looked through for what everybody has seen.
+    forgot_at: Option<Instant>,
 }
 
+/// A session.
 #[derive(Debug)]
 struct Present {
-    who: Newcomer,
-    rooms: Vec<RoomName>,
+    user: User,
+    place: Place,
+    seats: Vec<Seat>,
     numbers: Numbers,
     messages: Bucket,
+    /// It has told that it has had everything up to here.
+    seen: Cursor,
+    /// The last event that was for it alone.
+    last: Cursor,
+    range: Range,
+}
+
+/// Where a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Here(Conn),
+    /// Its connection is lost. Others are told when it has been for a while.
+    Away {
+        since: Instant,
+        tell_at: Instant,
+        told: bool,
+    },
+}
+
+/// What a session reads of a room.
+#[derive(Clone, Debug)]
+struct Seat {
+    name: RoomName,
+    room: RoomId,
+    since: Cursor,
+    /// The event by which it left, until it has seen it.
+    until: Option<Cursor>,
 }
 
 #[derive(Debug)]
 struct OpenRoom {
     id: RoomId,
     roster: Room,
+    /// The last event, who caused it, and the last one that they did not cause.
+    last: Cursor,
+    by: Option<Member>,
+    last_by_others: Cursor,
 }
 
 impl Hall {
@@ -163,244 +260,129 @@ impl Hall {
         Self {
             limits,
             present: HashMap::new(),
+            conns: HashMap::new(),
             sessions: HashMap::new(),
             rooms: HashMap::new(),
             names: Names::default(),
             mailbox: Mailbox::default(),
             ended: Ended::default(),
             joins: HashMap::new(),
+            backlog: Backlog::new(limits.backlog),
             cursor: 0,
+            members: 0,
             rooms_opened: 0,
+            due_at: None,
+            forgot_at: None,
         }
-    }
-
-    /// Somebody's first message, or their second after [`Verdict::OnceMore`], which is the last.
-    pub fn arrive(&mut self, who: Newcomer, asks: &Asks, now: Moment, out: &mut Vec<Effect>) -> Verdict {
-        let conn = who.conn;
-        let verdict = self.decide(who, asks, now, out);
-        if let Verdict::Closed(_) = verdict {
-            out.push(Effect::End(conn));
-        }
-        verdict
-    }
-
-    fn decide(&mut self, who: Newcomer, asks: &Asks, now: Moment, out: &mut Vec<Effect>) -> Verdict {
-        let conn = who.conn;
-        let room = match asks {
-            Asks::First(ToServer::Join { room, .. }) | Asks::OnceMore(ToServer::Join { room, .. }) => room,
-            // Whoever is asked for a password may take longer than it takes to be lost.
-            Asks::OnceMore(ToServer::Ping) => {
-                out.push(tell(conn, &ToClient::Pong));
-                return Verdict::OnceMore;
-            }
-            _ => return Verdict::Closed("its first message is no Join"),
-        };
-        let mut refuse = |code, why| {
-            out.push(refusal(conn, code, why));
-            Verdict::Closed(why)
-        };
-        if self.ended.has(who.session) || self.sessions.contains_key(&who.session) {
-            return refuse(ErrorCode::Refused, "that session has been here before: begin a new one");
-        }
-        if !self.names.may_have(&who.name, who.owner) {
-            let closed = refuse(ErrorCode::Password, "that name, or one that looks like it, belongs to another key");
-            return if matches!(asks, Asks::First(_)) { Verdict::OnceMore } else { closed };
-        }
-        let earlier =
-            self.present.values().find(|other| other.who.owner == who.owner && other.who.name.looks_like(&who.name));
-        let earlier = earlier.map(|present| present.who.conn);
-        if earlier.is_none() && self.limits.sessions.is_some_and(|most| self.present.len() >= most) {
-            return refuse(ErrorCode::Refused, "the server is full");
-        }
-        // Nothing is changed for somebody who is then refused: no name is taken, nobody replaced.
-        if let Err(why) = self.may_join(who.owner, room, earlier, now) {
-            return refuse(ErrorCode::Refused, why);
-        }
-        self.names.register(&who.name, who.owner, &who.spki, conn, |conn| self.present.contains_key(&conn));
-        if let Some(earlier) = earlier {
-            self.end(earlier, ByeReason::Replaced, LeftReason::Replaced, now, out);
-        }
-        self.sessions.insert(who.session, conn);
-        let owner = who.owner;
-        let present = Present { who, rooms: Vec::new(), numbers: Numbers::default(), messages: Bucket::default() };
-        self.present.insert(conn, present);
-        self.join(conn, room, now, out);
-        self.hand_over_letters(owner, conn, now, out);
-        Verdict::Admitted
     }
 
     /// A message from somebody who is here; from anybody else it is passed over.
     pub fn receive(&mut self, from: Conn, message: ToServer, now: Moment, out: &mut Vec<Effect>) {
-        let Some(present) = self.present.get_mut(&from) else {
+        let limits = self.limits;
+        let Some((member, present)) = self.at(from) else {
             return;
         };
         match message {
-            ToServer::Numbered { n, body } => self.numbered(from, n, body, now, out),
-            ToServer::Join { room, .. } => {
-                let (owner, rooms) = (present.who.owner, &present.rooms);
-                let may = if rooms.contains(&room) {
+            ToServer::Numbered { n, body } => self.numbered(from, member, n, body, now, out),
+            ToServer::Join { room, cursor: 0, .. } => {
+                let owner = present.user.owner;
+                let may = if present.is_in(&room) {
                     Err("already in that room")
-                } else if rooms.len() >= self.limits.rooms {
+                } else if present.rooms().count() >= limits.rooms {
                     Err("in too many rooms")
                 } else {
                     self.may_join(owner, &room, None, now)
                 };
                 match may {
-                    Ok(()) => self.join(from, &room, now, out),
+                    Ok(()) => self.join(member, &room, now, out),
                     Err(why) => out.push(refusal(from, ErrorCode::Refused, why)),
                 }
             }
-            ToServer::Leave(room) if present.rooms.contains(&room) => self.leave(from, &room, now, out),
+            ToServer::Join { .. } => {
+                out.push(refusal(from, ErrorCode::Refused, "a session is resumed at once or never"));
+            }
+            ToServer::Leave(room) if present.is_in(&room) => self.leave(member, &room, now, out),
             ToServer::Leave(_) => out.push(refusal(from, ErrorCode::Refused, "not in that room")),
-            ToServer::Seen(cursor) => self.mailbox.seen(present.who.owner, from, cursor),
-            ToServer::Lookup(name) => self.look_up(from, name, now, out),
-            ToServer::Ping => out.push(tell(from, &ToClient::Pong)),
+            ToServer::Seen(cursor) => self.seen(member, cursor, now, out),
+            ToServer::Lookup(name) => self.look_up(from, member, name, now, out),
+            ToServer::Ping => out.push(reply(from, &ToClient::Pong)),
             ToServer::Malformed => out.push(refusal(from, ErrorCode::Malformed, "wrong fields")),
             ToServer::Unsupported => out.push(refusal(from, ErrorCode::Unsupported, NOT_DONE)),
             ToServer::Unbuilt => {
-                let in_time = present.keeps_pace(&self.limits, now);
+                let in_time = present.keeps_pace(&limits, now);
                 let code = if in_time { ErrorCode::Unsupported } else { ErrorCode::Wait };
                 out.push(refusal(from, code, NOT_DONE));
             }
         }
     }
 
-    /// A connection has ended without a word.
-    pub fn lost(&mut self, conn: Conn, now: Moment, out: &mut Vec<Effect>) {
-        self.leave_all(conn, LeftReason::Lost, now, out);
-    }
-
-    /// Too much was waiting for a connection that does not read; it has been told.
-    pub fn slow(&mut self, conn: Conn, now: Moment, out: &mut Vec<Effect>) {
-        self.leave_all(conn, LeftReason::Slow, now, out);
-    }
-
     /// Everybody's session ends.
     pub fn terminate(&mut self, out: &mut Vec<Effect>) {
+        let here = self.present.values().filter_map(Present::conn);
+        out.extend(here.map(|conn| Effect::Bye(conn, ByeReason::Terminated)));
+        self.present.clear();
+        self.conns.clear();
         self.sessions.clear();
-        for (conn, _) in self.present.drain() {
-            out.push(tell(conn, &ToClient::Bye(ByeReason::Terminated)));
-            out.push(Effect::End(conn));
-        }
         self.rooms.clear();
+        self.due_at = None;
     }
 
-    /// Who is here, and in which rooms, by name.
+    /// Something for everybody who is in a room, from the operator.
+    pub fn notice(&mut self, text: &str, now: Moment, out: &mut Vec<Effect>) {
+        let rooms: Vec<RoomName> = self.rooms.keys().cloned().collect();
+        for room in rooms {
+            self.post(&room, None, &[], Event::Notice(text.to_owned()), now, out);
+        }
+    }
+
+    /// Who is here, in which rooms, and whether their connection is lost, by name.
     #[must_use]
-    pub fn who(&self) -> Vec<(Name, Vec<RoomName>)> {
-        let mut all: Vec<_> =
-            self.present.values().map(|present| (present.who.name.clone(), present.rooms.clone())).collect();
+    pub fn who(&self) -> Vec<(Name, Vec<RoomName>, bool)> {
+        let one = |present: &Present| {
+            (present.user.name.clone(), present.rooms().cloned().collect(), present.conn().is_none())
+        };
+        let mut all: Vec<_> = self.present.values().map(one).collect();
         all.sort();
         all
     }
 
-    /// Whether there is room, and it is not one join too many; if so it counts.
-    fn may_join(
-        &mut self,
-        owner: Owner,
-        name: &RoomName,
-        replaced: Option<Conn>,
-        now: Moment,
-    ) -> Result<(), &'static str> {
-        if let (Some(most), Some(room)) = (self.limits.members, self.rooms.get(name)) {
-            let others = room.roster.members().iter().filter(|member| Some(**member) != replaced).count();
-            if others >= most {
-                return Err("the room is full");
-            }
-        }
-        if let Some(pace) = self.limits.joins {
-            self.joins.retain(|_, bucket| !bucket.is_full(now.tick));
-            if !self.joins.entry(owner).or_default().take(pace, now.tick) {
-                return Err("too many joins: wait a minute");
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts somebody who may into a room, and tells everybody who has to know.
-    fn join(&mut self, conn: Conn, name: &RoomName, now: Moment, out: &mut Vec<Effect>) {
-        let Some(present) = self.present.get_mut(&conn) else {
+    fn numbered(&mut self, from: Conn, member: Member, n: u64, body: Numbered, now: Moment, out: &mut Vec<Effect>) {
+        let Some(present) = self.present.get_mut(&member) else {
             return;
         };
-        let rooms_opened = &mut self.rooms_opened;
-        let room = self.rooms.entry(name.clone()).or_insert_with(|| {
-            *rooms_opened += 1;
-            OpenRoom { id: RoomId(*rooms_opened), roster: Room::default() }
-        });
-        let (id, others) = (room.id, room.roster.members().to_vec());
-        let change = room.roster.add(conn, now.tick);
-        present.rooms.push(name.clone());
-        let (session, newcomer, person) = (present.who.session, present.who.name.clone(), present.who.person.clone());
-        self.cursor += 1;
-        // Everybody is told who comes before they are told that somebody has come.
-        let joined = ToClient::Event {
-            cursor: self.cursor,
-            at: now.at,
-            event: Event::Joined { room: name.clone(), session, change },
-        };
-        let bytes = [&*person, &joined.encode()].concat().into();
-        out.push(Effect::Post(id, Entry { cursor: self.cursor, except: Some(conn), bytes }));
-        let others: Vec<&Newcomer> =
-            others.iter().filter_map(|other| self.present.get(other)).map(|present| &present.who).collect();
-        out.extend(others.iter().map(|other| Effect::Tell(conn, other.person.clone())));
-        let welcome = ToClient::Welcome(Welcome {
-            room: name.clone(),
-            sessions: others.iter().map(|other| other.session).chain([session]).collect(),
-            change,
-            resumed: false,
-            cursor: self.cursor,
-            at: now.at,
-            notice: String::new(),
-            longest_text: MAX_TEXT as u64,
-        });
-        out.push(tell(conn, &welcome));
-        out.push(Effect::Enter(conn, id, self.cursor));
-        if !others.is_empty() {
-            out.push(Effect::Note(Note::Joined(newcomer)));
-        }
-    }
-
-    fn numbered(&mut self, from: Conn, n: u64, body: Numbered, now: Moment, out: &mut Vec<Effect>) {
-        let Some(present) = self.present.get_mut(&from) else {
-            return;
-        };
+        let answer = |n, outcome| Effect::Answer(from, member, n, outcome);
         match present.numbers.standing(n) {
-            Standing::Answered(None) => return out.push(tell(from, &ToClient::Accepted(n))),
-            Standing::Answered(Some(code)) => return out.push(answer(from, code, n)),
-            Standing::TooHigh(next) => return out.push(answer(from, ErrorCode::Again, next)),
+            Standing::Answered(None) => return out.push(answer(n, Ok(()))),
+            Standing::Answered(Some(code)) => return out.push(answer(n, Err(code))),
+            Standing::TooHigh(next) => return out.push(answer(next, Err(ErrorCode::Again))),
             Standing::Next => {}
         }
         if !present.keeps_pace(&self.limits, now) {
-            return out.push(answer(from, ErrorCode::Wait, n));
+            return out.push(answer(n, Err(ErrorCode::Wait)));
         }
         let done = match body {
-            Numbered::Say { room, change, envelope } => self.say(from, room, change, envelope, now, out),
-            Numbered::Whisper { to, boxed } => self.whisper(from, to, boxed, now, out),
-            Numbered::Share(boxes) => self.share(from, boxes, now, out),
-            Numbered::Letter { to, letter } => self.letter(from, to, &letter, now, out),
+            Numbered::Say { room, change, envelope } => self.say(member, room, change, envelope, now, out),
+            Numbered::Whisper { to, boxed } => self.whisper(member, to, boxed, now, out),
+            Numbered::Share(boxes) => self.share(member, boxes, now, out),
+            Numbered::Letter { to, letter } => self.letter(member, to, &letter, now, out),
             Numbered::Malformed => Err(ErrorCode::Malformed),
         };
-        let Some(Present { numbers, .. }) = self.present.get_mut(&from) else {
+        let Some(Present { numbers, .. }) = self.present.get_mut(&member) else {
             return;
         };
         match done {
-            Ok(()) => {
-                numbers.accept();
-                out.push(tell(from, &ToClient::Accepted(n)));
-            }
-            Err(code) => {
-                if code != ErrorCode::Again {
-                    numbers.refuse(code);
-                }
-                out.push(answer(from, code, n));
-            }
+            Ok(()) => numbers.accept(),
+            Err(ErrorCode::Again) => return out.push(answer(n, done)),
+            Err(code) => numbers.refuse(code),
         }
+        out.push(Effect::Keep(Kept::Number { member, last: n, refused: done.err() }));
+        out.push(answer(n, done));
     }
 
     /// Something to a room.
     fn say(
         &mut self,
-        from: Conn,
+        from: Member,
         room: RoomName,
         change: u64,
         envelope: Vec<u8>,
@@ -408,81 +390,61 @@ impl Hall {
         out: &mut Vec<Effect>,
     ) -> Result<(), ErrorCode> {
         let present = self.present.get(&from).ok_or(ErrorCode::Refused)?;
-        let open = self.rooms.get(&room).filter(|_| present.rooms.contains(&room)).ok_or(ErrorCode::Refused)?;
+        let session = present.user.session;
+        let open = self.rooms.get(&room).filter(|_| present.is_in(&room)).ok_or(ErrorCode::Refused)?;
         if envelope.len() > MAX_TEXT + ENVELOPE_OVER_TEXT {
             return Err(ErrorCode::Large);
         }
         if !open.roster.takes(change, now.tick) {
             return Err(ErrorCode::Again);
         }
-        self.cursor += 1;
-        let event = Event::Said { room, session: present.who.session, change, envelope };
-        let bytes = ToClient::Event { cursor: self.cursor, at: now.at, event }.encode().into();
-        out.push(Effect::Post(open.id, Entry { cursor: self.cursor, except: Some(from), bytes }));
+        self.post(&room.clone(), Some(from), &[], Event::Said { room, session, change, envelope }, now, out);
         out.push(Effect::Note(Note::Exchanged));
         Ok(())
     }
 
-    /// Leaves a room they are in; of the last one, that is the end of the session.
-    fn leave(&mut self, conn: Conn, name: &RoomName, now: Moment, out: &mut Vec<Effect>) {
-        self.take_out(conn, name, LeftReason::Left, now, out);
-        let Some(present) = self.present.get_mut(&conn) else {
-            return;
-        };
-        present.rooms.retain(|room| room != name);
-        if let Some(pace) = self.limits.joins {
-            self.joins.entry(present.who.owner).or_default().charge(pace, now.tick);
-        }
-        if present.rooms.is_empty() {
-            self.end(conn, ByeReason::Left, LeftReason::Left, now, out);
-        }
-    }
-
-    /// Ends somebody's session, and tells them why.
-    fn end(&mut self, conn: Conn, bye: ByeReason, left: LeftReason, now: Moment, out: &mut Vec<Effect>) {
-        self.leave_all(conn, left, now, out);
-        out.push(tell(conn, &ToClient::Bye(bye)));
-        out.push(Effect::End(conn));
-    }
-
-    fn leave_all(&mut self, conn: Conn, reason: LeftReason, now: Moment, out: &mut Vec<Effect>) {
-        let Some(present) = self.present.get_mut(&conn) else {
-            return;
-        };
-        let name = present.who.name.clone();
-        for room in std::mem::take(&mut present.rooms) {
-            self.take_out(conn, &room, reason, now, out);
-        }
-        self.forget(conn);
-        out.push(Effect::Note(Note::Left(name)));
-    }
-
-    /// Tells a room that somebody is gone; them too, if they have asked for it or were put out.
-    fn take_out(&mut self, conn: Conn, name: &RoomName, reason: LeftReason, now: Moment, out: &mut Vec<Effect>) {
-        let (Some(room), Some(present)) = (self.rooms.get_mut(name), self.present.get(&conn)) else {
-            return;
-        };
-        let Some(change) = room.roster.remove(conn, now.tick) else {
+    /// Something happens in a room. `before` goes in front of it, to the same people.
+    fn post(
+        &mut self,
+        room: &RoomName,
+        except: Option<Member>,
+        before: &[u8],
+        event: Event,
+        now: Moment,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(open) = self.rooms.get_mut(room) else {
             return;
         };
         self.cursor += 1;
-        let event = Event::Left { room: name.clone(), session: present.who.session, change, reason };
-        let bytes = ToClient::Event { cursor: self.cursor, at: now.at, event }.encode().into();
-        let is_told = matches!(reason, LeftReason::Left | LeftReason::Kicked);
-        let except = if is_told { None } else { Some(conn) };
-        out.push(Effect::Post(room.id, Entry { cursor: self.cursor, except, bytes }));
-        out.push(Effect::Exit(conn, room.id, self.cursor));
-        if room.roster.members().is_empty() {
-            self.rooms.remove(name);
+        if open.by != except {
+            open.last_by_others = open.last;
         }
+        (open.last, open.by) = (self.cursor, except);
+        let event = ToClient::Event { cursor: self.cursor, at: now.at, event }.encode();
+        let bytes = if before.is_empty() { event.into() } else { [before, &event].concat().into() };
+        let (id, entry) = (open.id, Entry { cursor: self.cursor, except, bytes });
+        out.push(Effect::Post(id, entry.clone()));
+        self.hold(To::Room(id), entry, now, out);
     }
 
-    fn forget(&mut self, conn: Conn) {
-        if let Some(present) = self.present.remove(&conn) {
-            self.sessions.remove(&present.who.session);
-            self.mailbox.take_back(present.who.owner, conn);
-            self.ended.add(present.who.session);
-        }
+    /// Something happens to one session.
+    fn post_to(&mut self, to: Member, event: Event, now: Moment, out: &mut Vec<Effect>) {
+        let Some(present) = self.present.get_mut(&to) else {
+            return;
+        };
+        self.cursor += 1;
+        present.last = self.cursor;
+        let bytes = ToClient::Event { cursor: self.cursor, at: now.at, event }.encode().into();
+        let entry = Entry { cursor: self.cursor, except: None, bytes };
+        out.push(Effect::One(present.conn(), to, entry.clone()));
+        self.hold(To::One(to), entry, now, out);
+    }
+
+    /// The session that a connection is of.
+    fn at(&mut self, conn: Conn) -> Option<(Member, &mut Present)> {
+        let member = *self.conns.get(&conn)?;
+        Some((member, self.present.get_mut(&member)?))
     }
 }
 
@@ -491,19 +453,43 @@ impl Present {
     fn keeps_pace(&mut self, limits: &Limits, now: Moment) -> bool {
         limits.messages.is_none_or(|pace| self.messages.take(pace, now.tick))
     }
+
+    fn conn(&self) -> Option<Conn> {
+        match self.place {
+            Place::Here(conn) => Some(conn),
+            Place::Away { .. } => None,
+        }
+    }
+
+    /// The rooms it is in.
+    fn rooms(&self) -> impl Iterator<Item = &RoomName> {
+        self.seats.iter().filter(|seat| seat.until.is_none()).map(|seat| &seat.name)
+    }
+
+    fn is_in(&self, room: &RoomName) -> bool {
+        self.rooms().any(|other| other == room)
+    }
 }
 
 fn tell(conn: Conn, message: &ToClient) -> Effect {
     Effect::Tell(conn, message.encode().into())
 }
 
-/// An Error that answers nothing counted.
-fn refusal(conn: Conn, code: ErrorCode, text: &str) -> Effect {
-    tell(conn, &ToClient::Error { code, text: text.to_owned(), n: 0 })
+fn reply(conn: Conn, message: &ToClient) -> Effect {
+    Effect::Reply(conn, message.encode().into())
 }
 
-/// An Error that answers a number.
-fn answer(conn: Conn, code: ErrorCode, n: u64) -> Effect {
+/// An Error that answers nothing counted.
+fn refusal(conn: Conn, code: ErrorCode, text: &str) -> Effect {
+    reply(conn, &ToClient::Error { code, text: text.to_owned(), n: 0 })
+}
+
+/// The answer to a counted message.
+#[must_use]
+pub fn answer(n: u64, outcome: Outcome) -> ToClient {
+    let Err(code) = outcome else {
+        return ToClient::Accepted(n);
+    };
     let text = match code {
         ErrorCode::Refused => "not in that room, or too many letters wait",
         ErrorCode::Absent => "nobody such is here",
@@ -512,9 +498,10 @@ fn answer(conn: Conn, code: ErrorCode, n: u64) -> Effect {
         ErrorCode::Unsupported => NOT_DONE,
         ErrorCode::Again => "the room has changed, or a message before it is missing",
         ErrorCode::Wait => "too fast",
-        ErrorCode::Password | ErrorCode::Volatile => "",
+        ErrorCode::Volatile => "handed out, but the disk could not keep it",
+        ErrorCode::Password => "",
     };
-    tell(conn, &ToClient::Error { code, text: text.to_owned(), n })
+    ToClient::Error { code, text: text.to_owned(), n }
 }
 
 #[cfg(test)]

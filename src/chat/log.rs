@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Conn, Cursor};
+use super::{Cursor, Member};
 
 /// What everybody in a room is to get, encoded once.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ pub struct Entry {
     /// Its place.
     pub cursor: Cursor,
     /// Who caused it, and does not get it.
-    pub except: Option<Conn>,
+    pub except: Option<Member>,
     /// One or more messages.
     pub bytes: Arc<[u8]>,
 }

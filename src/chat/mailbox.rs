@@ -2,11 +2,10 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
+use super::kept::{Kept, Letter};
 use super::message::ErrorCode;
-use super::{Conn, Cursor, Owner};
+use super::{Cursor, Member, Owner};
 
 /// How many may wait from one to another, for one, and from one.
 const FROM_ONE_TO_ONE: usize = 10;
@@ -16,11 +15,11 @@ const FROM_ONE: usize = 100;
 const IN_ALL: usize = 64 * 1_024 * 1_024;
 /// What each costs beside its bytes.
 const OVERHEAD: usize = 128;
-/// How long one waits; a reader takes none that is older.
-const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long one waits, in milliseconds; a reader takes none that is older.
+const KEPT: u64 = 30 * 24 * 60 * 60 * 1_000;
 
-/// A mailbox that is full is looked through for what is too old this often.
-const SWEEP: Duration = Duration::from_secs(60);
+/// A mailbox that is full is looked through for what is too old this often, in milliseconds.
+const SWEEP: u64 = 60 * 1_000;
 
 /// All letters that wait.
 #[derive(Debug, Default)]
@@ -29,75 +28,97 @@ pub(super) struct Mailbox {
     /// How many wait of each author's.
     authors: HashMap<Owner, usize>,
     bytes: usize,
-    swept: Option<Instant>,
+    next: u64,
+    swept: u64,
+    /// What has become of letters, and is yet to be written down.
+    changes: Vec<Kept>,
 }
 
 /// A letter that waits until its reader has seen it.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    author: Owner,
-    letter: Arc<[u8]>,
-    since: Instant,
+    letter: Letter,
     /// As which event it is on its way, and to whom.
-    handed_over: Option<(Conn, Cursor)>,
+    handed_over: Option<(Member, Cursor)>,
 }
 
 impl Waiting {
-    pub(super) fn letter(&self) -> &[u8] {
-        &self.letter
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.letter.bytes
     }
 
-    pub(super) fn hand_over(&mut self, to: Conn, cursor: Cursor) {
+    pub(super) fn hand_over(&mut self, to: Member, cursor: Cursor) {
         self.handed_over = Some((to, cursor));
     }
 
-    fn is_fresh(&self, now: Instant) -> bool {
-        now.duration_since(self.since) <= KEPT
+    fn is_fresh(&self, now: u64) -> bool {
+        now.saturating_sub(self.letter.at) <= KEPT
     }
 }
 
 impl Mailbox {
-    /// Takes a letter in.
-    pub(super) fn put(&mut self, author: Owner, to: Owner, letter: Arc<[u8]>, now: Instant) -> Result<(), ErrorCode> {
-        let size = letter.len() + OVERHEAD;
-        self.keep(to, |waiting| waiting.is_fresh(now));
-        if self.bytes + size > IN_ALL && self.swept.is_none_or(|when| now.duration_since(when) >= SWEEP) {
-            self.swept = Some(now);
+    /// Takes a letter in. `now` is in milliseconds since 1970, as with all that follows.
+    pub(super) fn put(&mut self, author: Owner, reader: Owner, bytes: &[u8], now: u64) -> Result<(), ErrorCode> {
+        let size = bytes.len() + OVERHEAD;
+        self.keep(reader, |waiting| waiting.is_fresh(now));
+        if self.bytes + size > IN_ALL && now.abs_diff(self.swept) >= SWEEP {
+            self.swept = now;
             for owner in self.waiting.keys().copied().collect::<Vec<_>>() {
                 self.keep(owner, |waiting| waiting.is_fresh(now));
             }
         }
-        let before = self.waiting.get(&to).map_or(0, VecDeque::len);
-        let of_author = self.waiting.get(&to).into_iter().flatten().filter(|waiting| waiting.author == author).count();
+        let before = self.waiting.get(&reader);
+        let of_author = before.into_iter().flatten().filter(|waiting| waiting.letter.author == author).count();
         let in_all = self.authors.get(&author).copied().unwrap_or_default();
-        let is_full = of_author >= FROM_ONE_TO_ONE || before >= FOR_ONE || in_all >= FROM_ONE;
+        let is_full = of_author >= FROM_ONE_TO_ONE || before.map_or(0, VecDeque::len) >= FOR_ONE || in_all >= FROM_ONE;
         if is_full || self.bytes + size > IN_ALL {
             return Err(ErrorCode::Refused);
         }
-        self.bytes += size;
-        *self.authors.entry(author).or_default() += 1;
-        self.waiting.entry(to).or_default().push_back(Waiting { author, letter, since: now, handed_over: None });
+        let letter = Letter { id: self.next + 1, author, reader, at: now, bytes: bytes.into() };
+        self.changes.push(Kept::Letter(letter.clone()));
+        self.restore(letter);
         Ok(())
     }
 
+    /// A letter waits as it did before.
+    pub(super) fn restore(&mut self, letter: Letter) {
+        self.next = self.next.max(letter.id);
+        self.bytes += letter.bytes.len() + OVERHEAD;
+        *self.authors.entry(letter.author).or_default() += 1;
+        self.waiting.entry(letter.reader).or_default().push_back(Waiting { letter, handed_over: None });
+    }
+
+    /// A letter is on its way to somebody, as it was before.
+    pub(super) fn is_on_its_way(&mut self, owner: Owner, letter: &[u8], to: Member, cursor: Cursor) {
+        let mut waiting = self.waiting.get_mut(&owner).into_iter().flatten();
+        if let Some(waiting) = waiting.find(|waiting| *waiting.letter.bytes == *letter) {
+            waiting.hand_over(to, cursor);
+        }
+    }
+
     /// What waits for somebody and is not on its way to them, the oldest first.
-    pub(super) fn waiting_for(&mut self, owner: Owner, now: Instant) -> impl Iterator<Item = &mut Waiting> {
+    pub(super) fn waiting_for(&mut self, owner: Owner, now: u64) -> impl Iterator<Item = &mut Waiting> {
         let all = self.waiting.get_mut(&owner).into_iter().flatten();
         all.filter(move |waiting| waiting.handed_over.is_none() && waiting.is_fresh(now))
     }
 
     /// Somebody has seen every event up to this one.
-    pub(super) fn seen(&mut self, owner: Owner, by: Conn, cursor: Cursor) {
+    pub(super) fn seen(&mut self, owner: Owner, by: Member, cursor: Cursor) {
         self.keep(owner, |waiting| waiting.handed_over.is_none_or(|(to, at)| to != by || at > cursor));
     }
 
     /// Somebody is gone: what they have not seen waits for them again.
-    pub(super) fn take_back(&mut self, owner: Owner, from: Conn) {
+    pub(super) fn take_back(&mut self, owner: Owner, from: Member) {
         for waiting in self.waiting.get_mut(&owner).into_iter().flatten() {
             if waiting.handed_over.is_some_and(|(to, _)| to == from) {
                 waiting.handed_over = None;
             }
         }
+    }
+
+    /// What is to be written down since the last time.
+    pub(super) fn take_changes(&mut self) -> impl Iterator<Item = Kept> {
+        self.changes.drain(..)
     }
 
     /// Keeps only these of somebody's letters.
@@ -108,8 +129,10 @@ impl Mailbox {
         letters.retain(|waiting| {
             let keep = keep(waiting);
             if !keep {
-                self.bytes -= waiting.letter.len() + OVERHEAD;
-                if let Entry::Occupied(mut count) = self.authors.entry(waiting.author) {
+                let Letter { id, author, bytes, .. } = &waiting.letter;
+                self.bytes -= bytes.len() + OVERHEAD;
+                self.changes.push(Kept::LetterGone(*id));
+                if let Entry::Occupied(mut count) = self.authors.entry(*author) {
                     *count.get_mut() -= 1;
                     if *count.get() == 0 {
                         count.remove();

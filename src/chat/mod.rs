@@ -6,9 +6,11 @@
 //!
 //! Invariant: nothing here knows a socket, a key, a file, a thread or a clock. Time is an argument.
 
+mod backlog;
 mod claims;
 pub mod command;
 pub mod hall;
+pub mod kept;
 pub mod log;
 mod mailbox;
 pub mod message;
@@ -19,9 +21,15 @@ pub mod room;
 
 use std::time::Instant;
 
+pub use backlog::To;
+
 /// A connection, by a number that is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Conn(pub u64);
+
+/// A session, by a number that is never used again: it outlives its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Member(pub u64);
 
 /// A room, by a number that is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

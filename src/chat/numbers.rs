@@ -44,6 +44,24 @@ impl Numbers {
         self.last + 1
     }
 
+    /// As many have been answered as before, and these were not taken.
+    #[must_use]
+    pub fn restore(last: u64, refused: Vec<(u64, ErrorCode)>) -> Self {
+        Self { last, refused: refused.into() }
+    }
+
+    /// Which were not taken, of those that are remembered, and why.
+    pub fn refused(&self) -> impl Iterator<Item = (u64, ErrorCode)> {
+        self.refused.iter().copied()
+    }
+
+    /// A message that was taken is, after all, known as one that was not.
+    pub fn spoil(&mut self, n: u64, code: ErrorCode) {
+        let at = self.refused.partition_point(|(refused, _)| *refused < n);
+        self.refused.insert(at, (n, code));
+        self.forget();
+    }
+
     /// The next number is used up by a message that was taken.
     pub fn accept(&mut self) {
         self.last += 1;
@@ -53,6 +71,10 @@ impl Numbers {
     pub fn refuse(&mut self, code: ErrorCode) {
         self.last += 1;
         self.refused.push_back((self.last, code));
+        self.forget();
+    }
+
+    fn forget(&mut self) {
         while self.refused.front().is_some_and(|(n, _)| n + REMEMBERED <= self.last) {
             self.refused.pop_front();
         }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::Conn;
+use super::Member;
 
 /// How many changes back a Say may name.
 pub const CHANGES_BACK: usize = 32;
@@ -13,7 +13,7 @@ pub const STALE_AFTER: Duration = Duration::from_secs(60);
 /// A room's roster. Nobody is in it twice.
 #[derive(Debug, Default)]
 pub struct Room {
-    members: Vec<Conn>,
+    members: Vec<Member>,
     change: u64,
     replaced: VecDeque<Instant>,
 }
@@ -21,13 +21,13 @@ pub struct Room {
 impl Room {
     /// Who is in it, in the order of coming.
     #[must_use]
-    pub fn members(&self) -> &[Conn] {
+    pub fn members(&self) -> &[Member] {
         &self.members
     }
 
     /// Whether `member` is in it.
     #[must_use]
-    pub fn has(&self, member: Conn) -> bool {
+    pub fn has(&self, member: Member) -> bool {
         self.members.contains(&member)
     }
 
@@ -38,14 +38,25 @@ impl Room {
     }
 
     /// Adds somebody who is not in it; gives the change by which they are.
-    pub fn add(&mut self, member: Conn, now: Instant) -> u64 {
+    pub fn add(&mut self, member: Member, now: Instant) -> u64 {
         debug_assert!(!self.has(member));
         self.members.push(member);
         self.count_change(now)
     }
 
+    /// A room that has changed so often, and is empty: whoever was in it is yet to be put back.
+    #[must_use]
+    pub fn restore(change: u64) -> Self {
+        Self { change, ..Self::default() }
+    }
+
+    /// Somebody is in it as they were, which is no change.
+    pub fn put_back(&mut self, member: Member) {
+        self.members.push(member);
+    }
+
     /// Takes somebody out; gives the change by which they are gone, if they were there.
-    pub fn remove(&mut self, member: Conn, now: Instant) -> Option<u64> {
+    pub fn remove(&mut self, member: Member, now: Instant) -> Option<u64> {
         let at = self.members.iter().position(|present| *present == member)?;
         self.members.remove(at);
         Some(self.count_change(now))
@@ -80,28 +91,28 @@ mod tests {
     #[test]
     fn each_join_and_leave_is_the_next_change() {
         let (mut room, now) = (Room::default(), Instant::now());
-        assert_eq!([room.add(Conn(1), now), room.add(Conn(2), now)], [1, 2]);
-        assert_eq!(room.remove(Conn(1), now), Some(3));
-        assert_eq!(room.remove(Conn(1), now), None);
-        assert_eq!((room.change(), room.members()), (3, &[Conn(2)][..]));
+        assert_eq!([room.add(Member(1), now), room.add(Member(2), now)], [1, 2]);
+        assert_eq!(room.remove(Member(1), now), Some(3));
+        assert_eq!(room.remove(Member(1), now), None);
+        assert_eq!((room.change(), room.members()), (3, &[Member(2)][..]));
     }
 
     #[test]
     fn a_say_may_name_a_change_of_the_last_minute_and_at_most_32_back() {
         let (mut room, start) = (Room::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        room.add(Conn(1), at(0));
+        room.add(Member(1), at(0));
         assert!(room.takes(1, at(1_000)), "the present one, however old");
         assert!(!room.takes(2, at(0)), "one that has not come");
         assert!(!room.takes(0, at(0)), "none");
-        room.add(Conn(2), at(1_000));
+        room.add(Member(2), at(1_000));
         assert!(room.takes(1, at(1_060)));
         assert!(!room.takes(1, at(1_061)));
         for i in 0..32 {
-            room.add(Conn(10 + i), at(2_000));
+            room.add(Member(10 + i), at(2_000));
         }
         assert!(room.takes(2, at(2_000)), "32 back");
-        room.add(Conn(99), at(2_000));
+        room.add(Member(99), at(2_000));
         assert!(!room.takes(2, at(2_000)), "33 back");
     }
 }

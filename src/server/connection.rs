@@ -9,7 +9,7 @@ use log::{info, warn};
 use super::gate::{Failure, Source, Ticket};
 use super::{Shared, named_thread};
 use crate::chat::Conn;
-use crate::chat::hall::{Asks, Newcomer, Verdict};
+use crate::chat::hall::{Asks, Newcomer, User, Verdict};
 use crate::chat::message::{NoMessages, Person, Session, ToClient, ToServer};
 use crate::chat::name::Name;
 use crate::chat::pace::Bucket;
@@ -113,7 +113,7 @@ impl Connection {
                     let deadline = *deadline.get_or_insert(Instant::now() + shared.timing.once_more);
                     if messages.is_empty() {
                         let named = |turned: Turned| {
-                            let why = format!("the name {} belongs to another key ({})", who.name, turned.why);
+                            let why = format!("the name {} belongs to another key ({})", who.user.name, turned.why);
                             Turned { why, ..turned }
                         };
                         *messages = first_messages(incoming, deadline).map_err(named)?;
@@ -123,6 +123,10 @@ impl Connection {
                 Verdict::Closed(why) => {
                     self.hear_out(incoming, shared.timing.farewell);
                     return Err(Turned::refused(why));
+                }
+                Verdict::Stale(why) => {
+                    self.hear_out(incoming, shared.timing.farewell);
+                    return Err(Turned { why: why.into(), failure: Failure::Stale });
                 }
             }
         }
@@ -162,14 +166,14 @@ impl Connection {
             credential: presented.credential.to_vec(),
             signature: presented.signature.to_vec(),
         });
-        Some(Newcomer {
-            conn: self.conn,
+        let user = User {
             name: name_of(peer)?,
             owner: credential.fingerprint().0,
             session: Session(credential.session()),
             person: person.encode().into(),
             spki: presented.spki.into(),
-        })
+        };
+        Some(Newcomer { conn: self.conn, user })
     }
 }
 

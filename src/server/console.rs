@@ -87,9 +87,9 @@ fn who_text(who: &super::Who) -> String {
     if who.is_empty() {
         return "nobody is here".into();
     }
-    let line = |(name, rooms): &(_, Vec<RoomName>)| {
+    let line = |(name, rooms, is_away): &(_, Vec<RoomName>, bool)| {
         let rooms: Vec<&str> = rooms.iter().map(RoomName::as_str).collect();
-        format!("{name}  {}", rooms.join(" "))
+        format!("{name}  {}{}", rooms.join(" "), if *is_away { "  (reconnecting)" } else { "" })
     };
     let lines: Vec<String> = who.iter().map(line).collect();
     format!("{} here\n{}", who.len(), lines.join("\n"))

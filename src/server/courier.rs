@@ -1,13 +1,14 @@
 //! Couriers: each owns the sealers and the sockets' outgoing half of its share of the connections.
 //!
 //! ```text
-//! hub ──commands──▶ [ log a room ] ◀──cursor── line ──seal──▶ one record ──▶ one send
+//! disk ──commands──▶ [ log a room ] ◀──cursor── line ──seal──▶ one record ──▶ one send
 //! ```
 //!
 //! A sweep takes what the hub has sent, and then, for each connection that is behind, everything since its cursor:
 //! one record, one write that does not wait. While a sweep runs more gathers, and goes out together in the next: the
 //! busier, the larger the batches, and without any delay when it is quiet. A socket that is full keeps its unsent tail
-//! and delays nobody: its line's cursor stays behind, in a log that is there once for all.
+//! and delays nobody: its line's cursor stays behind, in a log that is there once for all. One that stays too far behind
+//! leaves the log to the others, and goes on from the hall's backlog, piece by piece, when it reads again.
 //!
 //! Invariant: a courier never waits for a socket, nor for the hub.
 
@@ -15,8 +16,8 @@ use std::collections::HashMap;
 use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -24,10 +25,12 @@ use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender, TrySendError}
 use rustix::event::{PollFd, PollFlags, poll};
 use slab::Slab;
 
+use super::hub::Report;
 use super::line::{Batch, Line, Rooms, State};
+use crate::chat::hall::{Effect, Outcome, Piece, answer};
 use crate::chat::log::Entry;
 use crate::chat::message::{ByeReason, ToClient};
-use crate::chat::{Conn, Cursor, RoomId};
+use crate::chat::{Conn, Cursor, Member, RoomId};
 use crate::net::{Link, timespec};
 use crate::secure::record::Sealer;
 
@@ -44,31 +47,92 @@ const SLOW_FAREWELL: Duration = Duration::from_secs(30);
 /// A report that the hub had no room for is tried again after this.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// What the hub tells a courier.
+/// What a courier is told.
 pub enum Command {
     /// A connection is this courier's from now on.
     Attach(Conn, Arc<dyn Link>, Sealer),
     /// One connection gets this, after the events so far.
     Tell(Conn, Arc<[u8]>),
+    /// One connection gets this event.
+    Event(Conn, Entry),
     /// Everybody in a room gets this.
     Post(RoomId, Entry),
     /// A connection reads a room's log from after this cursor on.
-    Enter(Conn, RoomId, Cursor),
+    Enter(Conn, Member, RoomId, Cursor),
     /// A connection reads a room's log up to this cursor.
     Exit(Conn, RoomId, Cursor),
+    /// A connection that is behind gets this.
+    CatchUp(Conn, Member, Piece),
+    /// A connection gets this as the last, and ends.
+    Bye(Conn, Arc<[u8]>),
     /// A connection ends, when it has got what is due to it.
     End(Conn),
+    /// A connection ends now.
+    Cut(Conn),
     /// A connection has ended.
     Drop(Conn),
     /// The courier ends.
     Stop,
 }
 
-/// The hub's end of a courier.
-pub struct Courier {
+/// Who tells couriers what to do has this end of one.
+struct Courier {
     commands: Sender<Command>,
     bell: Arc<Bell>,
-    thread: JoinHandle<()>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// All couriers: each has its share of the connections.
+pub struct Couriers(Vec<Courier>);
+
+impl Couriers {
+    /// Starts as many as there are cores.
+    ///
+    /// # Errors
+    /// Whatever the system says when it has no more threads or descriptors.
+    pub fn start(reports: &Sender<Report>) -> io::Result<Self> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        (1..=cores).map(|number| Courier::start(number, reports.clone())).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// Does what an effect says, as far as connections go.
+    pub fn carry_out(&self, effect: Effect) {
+        match effect {
+            Effect::Tell(conn, bytes) | Effect::Reply(conn, bytes) => self.send(conn, Command::Tell(conn, bytes)),
+            Effect::One(Some(conn), _, entry) => self.send(conn, Command::Event(conn, entry)),
+            Effect::Post(room, entry) => {
+                for courier in &self.0 {
+                    courier.send(Command::Post(room, entry.clone()));
+                }
+            }
+            Effect::Answer(conn, _, n, outcome) => self.answer(conn, n, outcome),
+            Effect::Enter(conn, member, room, since) => self.send(conn, Command::Enter(conn, member, room, since)),
+            Effect::Exit(conn, room, until) => self.send(conn, Command::Exit(conn, room, until)),
+            Effect::CatchUp(conn, member, piece) => self.send(conn, Command::CatchUp(conn, member, piece)),
+            Effect::Bye(conn, reason) => self.send(conn, Command::Bye(conn, ToClient::Bye(reason).encode().into())),
+            Effect::End(conn) => self.send(conn, Command::End(conn)),
+            Effect::Cut(conn) => self.send(conn, Command::Cut(conn)),
+            Effect::One(None, ..) | Effect::Keep(_) | Effect::Note(_) => {}
+        }
+    }
+
+    /// Answers a counted message.
+    pub fn answer(&self, conn: Conn, n: u64, outcome: Outcome) {
+        self.send(conn, Command::Tell(conn, answer(n, outcome).encode().into()));
+    }
+
+    /// Tells a connection's courier something.
+    pub fn send(&self, conn: Conn, command: Command) {
+        let index = usize::try_from(conn.0 % self.0.len().max(1) as u64);
+        if let Some(courier) = index.ok().and_then(|index| self.0.get(index)) {
+            courier.send(command);
+        }
+    }
+
+    /// Lets them finish what they have, and waits for that.
+    pub fn stop(&self) {
+        self.0.iter().for_each(Courier::stop);
+    }
 }
 
 /// Wakes a courier that waits for sockets, and only then.
@@ -88,23 +152,19 @@ impl Bell {
 }
 
 impl Courier {
-    /// Starts a courier's thread.
-    ///
-    /// # Errors
-    /// Whatever the system says when it has no more threads or descriptors.
-    pub fn start(number: usize, report_slow: Sender<Conn>) -> io::Result<Self> {
+    fn start(number: usize, report: Sender<Report>) -> io::Result<Self> {
         let (commands, inbox) = channel::bounded(QUEUE);
         let (ring, heard) = UnixStream::pair()?;
         ring.set_nonblocking(true)?;
         heard.set_nonblocking(true)?;
         let bell = Arc::new(Bell { waiting_for_sockets: AtomicBool::new(false), ring });
-        let round = Round::new(inbox, bell.clone(), heard, report_slow);
+        let round = Round::new(inbox, bell.clone(), heard, report);
         let thread = thread::Builder::new().name(format!("courier {number}")).spawn(move || round.run())?;
-        Ok(Self { commands, bell, thread })
+        Ok(Self { commands, bell, thread: Mutex::new(Some(thread)) })
     }
 
     /// Gives it something to do. Waits while it has its hands full.
-    pub fn send(&self, command: Command) {
+    fn send(&self, command: Command) {
         if let Err(TrySendError::Full(command)) = self.commands.try_send(command) {
             self.bell.ring_if_waiting();
             // An error is a courier that has stopped: then nobody is left to be told.
@@ -113,11 +173,11 @@ impl Courier {
         self.bell.ring_if_waiting();
     }
 
-    /// Lets it finish what it has, and waits for that.
-    pub fn stop(self) {
+    fn stop(&self) {
         self.send(Command::Stop);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A courier that has panicked has nothing more to say; the panic has been shown.
-        let _ = self.thread.join();
+        thread.map(JoinHandle::join);
     }
 }
 
@@ -126,7 +186,7 @@ struct Round {
     inbox: Receiver<Command>,
     bell: Arc<Bell>,
     heard: UnixStream,
-    report_slow: Sender<Conn>,
+    report: Sender<Report>,
     lines: Slab<Line>,
     by_conn: HashMap<Conn, usize>,
     rooms: Rooms,
@@ -140,20 +200,20 @@ struct Round {
     overfull: Vec<usize>,
     /// When connections that are to end are cut off.
     endings: Vec<(Instant, Conn)>,
-    /// Connections found slow, of which the hub is yet to be told.
-    reports: Vec<Conn>,
+    /// What the hub is yet to be told.
+    reports: Vec<Report>,
     batch: Batch,
     sealed: Vec<u8>,
     stopping: bool,
 }
 
 impl Round {
-    fn new(inbox: Receiver<Command>, bell: Arc<Bell>, heard: UnixStream, report_slow: Sender<Conn>) -> Self {
+    fn new(inbox: Receiver<Command>, bell: Arc<Bell>, heard: UnixStream, report: Sender<Report>) -> Self {
         Self {
             inbox,
             bell,
             heard,
-            report_slow,
+            report,
             lines: Slab::new(),
             by_conn: HashMap::new(),
             rooms: HashMap::new(),
@@ -248,6 +308,10 @@ impl Round {
                     }
                 });
             }
+            Command::Event(conn, Entry { cursor, bytes, .. }) => {
+                self.latest = self.latest.max(cursor);
+                self.with(conn, |line| line.tell_event(cursor, bytes));
+            }
             Command::Post(id, entry) => {
                 self.latest = entry.cursor;
                 if let Some(room) = self.rooms.get_mut(&id) {
@@ -258,12 +322,14 @@ impl Round {
                     }
                 }
             }
-            Command::Enter(conn, id, since) => {
+            Command::Enter(conn, member, id, since) => {
                 if let Some(&line) = self.by_conn.get(&conn) {
                     let it = &mut self.lines[line];
-                    if it.state != State::Open {
+                    // Who is behind enters when they are not any more.
+                    if it.state != State::Open || it.is_behind() {
                         return;
                     }
+                    it.member = Some(member);
                     // Who has left and come again may have yet to read up to their leaving: they are a member once.
                     let was_there = it.rooms().any(|room| room == id);
                     it.enter(id, since);
@@ -274,6 +340,32 @@ impl Round {
                 }
             }
             Command::Exit(conn, room, until) => self.with(conn, |line| line.exit(room, until)),
+            Command::CatchUp(conn, member, piece) => {
+                self.latest = self.latest.max(piece.to);
+                self.with(conn, |line| {
+                    line.member = Some(member);
+                    line.catch_up(piece);
+                });
+            }
+            Command::Bye(conn, bytes) => {
+                let latest = self.latest;
+                if let Some(&line) = self.by_conn.get(&conn).filter(|line| self.lines[**line].state == State::Open) {
+                    if self.lines[line].is_behind() {
+                        // What it has yet to read is not waited for.
+                        let rooms = self.lines[line].only(bytes);
+                        self.leave_rooms(line, rooms);
+                    } else {
+                        self.lines[line].tell(latest, bytes);
+                    }
+                    self.take(Command::End(conn));
+                }
+            }
+            Command::Cut(conn) => {
+                if let Some(&line) = self.by_conn.get(&conn) {
+                    self.lines[line].state = State::Done;
+                    self.lines[line].link.close(Shutdown::Both);
+                }
+            }
             Command::End(conn) => {
                 self.endings.push((Instant::now() + FAREWELL, conn));
                 self.with(conn, |line| {
@@ -328,6 +420,7 @@ impl Round {
         };
         let was_stuck = it.is_stuck();
         it.flush(&self.rooms, self.latest, &mut self.batch, &mut self.sealed);
+        self.reports.extend(it.wants_more().map(|cursor| Report::Behind(it.conn, cursor)));
         if it.is_stuck() && it.waiting(&self.rooms) > MOST_WAITING {
             self.overfull.push(line);
         }
@@ -349,10 +442,15 @@ impl Round {
             return;
         }
         match it.state {
+            // What it has yet to read is read from the backlog, when it reads again.
+            State::Open if it.may_fall_behind(MOST_WAITING) => {
+                let rooms = it.fall_behind();
+                self.leave_rooms(line, rooms);
+            }
             State::Open => {
                 let rooms = it.only(ToClient::Bye(ByeReason::Slow).encode().into());
                 it.state = State::Ending;
-                self.reports.push(it.conn);
+                self.reports.push(Report::Slow(it.conn));
                 self.endings.push((Instant::now() + SLOW_FAREWELL, it.conn));
                 self.leave_rooms(line, rooms);
             }
@@ -404,13 +502,13 @@ impl Round {
         }
     }
 
-    /// Has the hub told who was slow. It may be waiting for this courier, so the courier does not wait for it.
+    /// Has the hub told what there is to tell. It may be waiting for this courier, so the courier does not wait for it.
     fn report(&mut self) {
-        while let Some(&conn) = self.reports.last() {
-            if self.report_slow.try_send(conn).is_err() {
+        while let Some(report) = self.reports.pop() {
+            if let Err(refused) = self.report.try_send(report) {
+                self.reports.push(refused.into_inner());
                 break;
             }
-            self.reports.pop();
         }
     }
 

@@ -52,11 +52,14 @@ pub enum Failure {
     Refused,
     /// It held its place until the deadline.
     Silent,
+    /// It wanted to go on with a session that has ended, as everybody does after the server has stopped.
+    Stale,
 }
 
 impl Failure {
     fn penalty(self) -> Duration {
         Duration::from_secs(match self {
+            Self::Stale => 0,
             Self::WentAway => 1,
             Self::Refused => 5,
             Self::Silent => 10,
@@ -201,8 +204,9 @@ impl<T> Gate<T> {
         let before = self.places.len();
         self.places.retain(|place| place.ticket != ticket);
         let had_place = self.places.len() < before;
-        if had_place && self.limits.penalties {
-            self.penalize(source, failure.penalty(), now);
+        let penalty = failure.penalty();
+        if had_place && self.limits.penalties && !penalty.is_zero() {
+            self.penalize(source, penalty, now);
         }
         had_place
     }

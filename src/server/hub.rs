@@ -1,52 +1,89 @@
 //! The hub: everybody who is here, and the couriers that are told what happens.
 //!
 //! ```text
-//! connection threads, console ──lock──▶ Hall ──▶ Effects ──▶ couriers (bounded queues), log
+//! connection threads, console ──lock──▶ Hall ──▶ Effects ──▶ disk ──▶ couriers (bounded queues); log
 //! ```
 //!
 //! A lock, not a thread: who has something to say does the little work that it brings about, and nobody has to be
 //! woken for it. What takes long, sealing and sending, is the couriers'.
 //!
-//! Invariant: whoever holds the lock never waits for a socket or a log. They wait for a courier that has its hands
-//! full, and everybody else with them: that is how a room's pace is kept to what can be delivered. A courier never
-//! waits for the lock.
+//! Invariant: whoever holds the lock never waits for a socket or a log. They wait for a disk or a courier that has its
+//! hands full, and everybody else with them: that is how a room's pace is kept to what can be kept and delivered. Neither
+//! of them ever waits for the lock: what they have to say goes through a thread of its own.
 
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel;
-use log::info;
+use log::{info, warn};
 
-use super::courier::{Command, Courier};
+use super::courier::{Command, Couriers};
+use super::disk::{Disk, Item};
 use crate::chat::hall::{Asks, Effect, Hall, Limits, Newcomer, Note, Verdict};
+use crate::chat::kept::Kept;
 use crate::chat::message::ToServer;
 use crate::chat::name::{Name, RoomName};
-use crate::chat::{Conn, Moment};
+use crate::chat::{Conn, Cursor, Member, Moment};
 use crate::net::Link;
 use crate::net::channel::now_in_millis;
 use crate::secure::record::Sealer;
+use crate::store::journal::Journal;
+use crate::store::letters::Letters;
 
-/// Connections found slow that may wait to be reported.
+/// Reports that may wait.
 const QUEUE: usize = 1_024;
 /// How long everybody may take to hear that the server stops.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Everybody who is here: name and rooms.
-pub type Who = Vec<(Name, Vec<RoomName>)>;
+/// Everybody who is here: name, rooms, and whether their connection is lost.
+pub type Who = Vec<(Name, Vec<RoomName>, bool)>;
+
+/// What the hub is told by those who must not wait for it.
+pub enum Report {
+    /// A connection has been told that it is too slow.
+    Slow(Conn),
+    /// A connection that lags behind has had everything up to here, and takes more.
+    Behind(Conn, Cursor),
+    /// The disk keeps what happens again; or does not any more, and why.
+    Disk(Result<(), String>),
+    /// The disk wants all there is.
+    WantsSnapshot,
+    /// The disk could not keep this message.
+    Volatile(Member, u64),
+}
+
+const NOT_KEPT: &str = "The server's disk cannot keep what is said: it is delivered to who is here, and lost if the \
+                        server fails before they have it.";
+const KEPT_AGAIN: &str = "The server's disk keeps what is said again.";
+
+/// What a server begins with.
+pub struct Found {
+    /// Where its data are.
+    pub folder: PathBuf,
+    /// The journal; without one, events are kept in memory alone.
+    pub journal: Option<Journal>,
+    /// The letters' place.
+    pub letters: Letters,
+    /// What journal and letters hold.
+    pub kept: Vec<Kept>,
+}
 
 /// Everybody who is here, for all threads.
 pub struct Hub {
     state: Mutex<State>,
-    /// Somebody has gone, or the server is to stop.
+    /// Somebody has gone, something is due, or the server is to stop.
     changed: Condvar,
 }
 
 struct State {
     hall: Hall,
-    couriers: Vec<Courier>,
+    /// Until the server has stopped.
+    disk: Option<Disk>,
+    couriers: Arc<Couriers>,
     effects: Vec<Effect>,
     attached: usize,
     /// Dropped as soon as the server is to stop.
@@ -54,30 +91,27 @@ struct State {
 }
 
 impl Hub {
-    /// Starts the couriers. `accepting` is dropped as soon as the server is to stop.
+    /// Starts the couriers and the disk, with everybody whom the last server has left behind. `accepting` is dropped as
+    /// soon as the server is to stop.
     ///
     /// # Errors
     /// Whatever the system says when it has no more threads or descriptors.
-    pub fn start(limits: Limits, accepting: UnixStream) -> io::Result<Arc<Self>> {
-        let state = State {
-            hall: Hall::new(limits),
-            couriers: Vec::new(),
-            effects: Vec::new(),
-            attached: 0,
-            accepting: Some(accepting),
-        };
+    pub fn start(limits: Limits, found: Found, accepting: UnixStream) -> io::Result<Arc<Self>> {
+        let (report, reports) = channel::bounded(QUEUE);
+        let couriers = Arc::new(Couriers::start(&report)?);
+        let Found { folder, journal, letters, kept } = found;
+        let hall = Hall::restore(limits, kept, now());
+        let disk = Disk::start(folder, journal, letters, couriers.clone(), &report)?;
+        let state =
+            State { hall, disk: Some(disk), couriers, effects: Vec::new(), attached: 0, accepting: Some(accepting) };
         let hub = Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() });
-        let (report_slow, slow) = channel::bounded(QUEUE);
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        for number in 1..=cores {
-            let courier = Courier::start(number, report_slow.clone())?;
-            hub.lock().couriers.push(courier);
-        }
         let told = hub.clone();
-        // Ends with the couriers. They cannot tell the hub themselves: whoever has its lock may be waiting for them.
+        // Ends with those who report. They cannot tell the hub themselves: whoever has its lock may be waiting for them.
         thread::Builder::new()
-            .name("slow readers".into())
-            .spawn(move || slow.iter().for_each(|conn| told.slow(conn)))?;
+            .name("reports".into())
+            .spawn(move || reports.iter().for_each(|report| told.hear(report)))?;
+        let timed = hub.clone();
+        thread::Builder::new().name("timer".into()).spawn(move || timed.keep_time())?;
         Ok(hub)
     }
 
@@ -85,14 +119,14 @@ impl Hub {
     pub fn attach(&self, conn: Conn, link: Arc<dyn Link>, sealer: Sealer) {
         let mut state = self.lock();
         state.attached += 1;
-        state.send(conn, Command::Attach(conn, link, sealer));
+        state.command(conn, Command::Attach(conn, link, sealer));
     }
 
     /// Somebody who is attached wants to come in.
     pub fn arrive(&self, who: Newcomer, asks: &Asks) -> Verdict {
         let mut state = self.lock();
         if state.accepting.is_none() {
-            state.send(who.conn, Command::End(who.conn));
+            state.command(who.conn, Command::End(who.conn));
             return Verdict::Closed("the server stops");
         }
         state.change(|hall, effects| hall.arrive(who, asks, now(), effects))
@@ -100,21 +134,57 @@ impl Hub {
 
     /// Somebody says something.
     pub fn receive(&self, from: Conn, message: ToServer) {
-        self.lock().change(|hall, effects| hall.receive(from, message, now(), effects));
+        let mut state = self.lock();
+        let due = state.hall.due_at();
+        state.change(|hall, effects| hall.receive(from, message, now(), effects));
+        if state.hall.due_at() != due {
+            self.changed.notify_all();
+        }
     }
 
     /// An attached connection has ended.
     pub fn lost(&self, conn: Conn) {
         let mut state = self.lock();
         state.change(|hall, effects| hall.lost(conn, now(), effects));
-        state.send(conn, Command::Drop(conn));
+        state.command(conn, Command::Drop(conn));
         state.attached -= 1;
         self.changed.notify_all();
     }
 
-    /// A courier has told somebody that they are too slow.
-    fn slow(&self, conn: Conn) {
-        self.lock().change(|hall, effects| hall.slow(conn, now(), effects));
+    fn hear(&self, report: Report) {
+        let mut state = self.lock();
+        match report {
+            Report::Slow(conn) => state.change(|hall, effects| hall.slow(conn, now(), effects)),
+            Report::Behind(conn, cursor) => state.change(|hall, effects| hall.catch_up(conn, cursor, now(), effects)),
+            Report::Volatile(member, n) => state.hall.volatile(member, n),
+            Report::WantsSnapshot => {
+                let all = state.hall.snapshot();
+                state.send(Item::Snapshot(all));
+            }
+            Report::Disk(Ok(())) => {
+                info!("[+] The disk keeps what happens again");
+                state.change(|hall, effects| hall.notice(KEPT_AGAIN, now(), effects));
+            }
+            Report::Disk(Err(why)) => {
+                warn!("[!] What is said from now on does not survive the server: {why}");
+                state.change(|hall, effects| hall.notice(NOT_KEPT, now(), effects));
+            }
+        }
+    }
+
+    /// Tells the hall what time it is, whenever that makes a difference.
+    fn keep_time(&self) {
+        let mut state = self.lock();
+        while state.accepting.is_some() {
+            state = match state.hall.due_at() {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(due) => {
+                    let patience = due.saturating_duration_since(Instant::now());
+                    self.changed.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+            state.change(|hall, effects| hall.tick(now(), effects));
+        }
     }
 
     /// Who is here.
@@ -137,8 +207,11 @@ impl Hub {
         let state = self.changed.wait_while(state, |state| state.accepting.is_some());
         let state = state.unwrap_or_else(PoisonError::into_inner);
         let heard = self.changed.wait_timeout_while(state, FAREWELL, |state| state.attached > 0);
-        let couriers = std::mem::take(&mut heard.unwrap_or_else(PoisonError::into_inner).0.couriers);
-        couriers.into_iter().for_each(Courier::stop);
+        let mut state = heard.unwrap_or_else(PoisonError::into_inner).0;
+        let (disk, couriers) = (state.disk.take(), state.couriers.clone());
+        drop(state);
+        disk.into_iter().for_each(Disk::stop);
+        couriers.stop();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -162,28 +235,25 @@ impl State {
 
     fn carry_out(&self, effect: Effect) {
         match effect {
-            Effect::Tell(conn, bytes) => self.send(conn, Command::Tell(conn, bytes)),
-            Effect::Post(room, entry) => {
-                for courier in &self.couriers {
-                    courier.send(Command::Post(room, entry.clone()));
-                }
-            }
-            Effect::Enter(conn, room, since) => self.send(conn, Command::Enter(conn, room, since)),
-            Effect::Exit(conn, room, until) => self.send(conn, Command::Exit(conn, room, until)),
-            Effect::End(conn) => self.send(conn, Command::End(conn)),
             Effect::Note(Note::Joined(name)) => {
                 info!("[+] Broadcast message:  New person joined the room. Username: {name}");
             }
             Effect::Note(Note::Exchanged) => info!("Message exchanged"),
+            Effect::Note(Note::Lost(name)) => info!("[-] {name}: connection lost"),
+            Effect::Note(Note::Back(name)) => info!("[+] {name} is back."),
             Effect::Note(Note::Left(name)) => info!("[+] {name} left the server."),
+            effect => self.send(Item::Effect(effect)),
         }
     }
 
-    /// Tells a connection's courier something; nobody, when they have stopped.
-    fn send(&self, conn: Conn, command: Command) {
-        let count = self.couriers.len().max(1) as u64;
-        if let Some(courier) = usize::try_from(conn.0 % count).ok().and_then(|index| self.couriers.get(index)) {
-            courier.send(command);
+    fn command(&self, conn: Conn, command: Command) {
+        self.send(Item::Command(conn, command));
+    }
+
+    /// Gives the disk something; nobody, when it has stopped.
+    fn send(&self, item: Item) {
+        if let Some(disk) = &self.disk {
+            disk.send(item);
         }
     }
 }

@@ -5,8 +5,9 @@ use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
 
-use crate::chat::log::{Entry, Log};
-use crate::chat::{Conn, Cursor, RoomId};
+use crate::chat::hall::Piece;
+use crate::chat::log::Log;
+use crate::chat::{Conn, Cursor, Member, RoomId};
 use crate::net::Link;
 use crate::secure::record::{MAX_RECORD_TEXT, Sealer};
 
@@ -29,15 +30,22 @@ pub(super) type Rooms = HashMap<RoomId, RoomShare>;
 /// A connection.
 pub(super) struct Line {
     pub(super) conn: Conn,
+    /// Whose it is, once they are in.
+    pub(super) member: Option<Member>,
     pub(super) link: Arc<dyn Link>,
     pub(super) state: State,
     sealer: Sealer,
     /// Every event up to here has been sealed.
     cursor: Cursor,
     seats: Vec<Seat>,
-    /// What is for it alone, each to be sealed after the event of this cursor.
-    own: VecDeque<(Cursor, Arc<[u8]>)>,
+    /// What is for it alone.
+    own: VecDeque<Own>,
     own_bytes: u64,
+    /// What it has yet to read from the backlog: events that no log here has for it.
+    missed: VecDeque<(Cursor, Arc<[u8]>)>,
+    /// When that is read, it has had everything up to here.
+    missed_to: Cursor,
+    reading: Reading,
     /// Sealed, and not taken by the socket yet.
     tail: Vec<u8>,
 }
@@ -51,6 +59,24 @@ pub(super) enum State {
     Ending,
     /// Nothing goes out any more.
     Done,
+}
+
+/// Something for one line alone, to be sealed after the event of this cursor, or as that.
+struct Own {
+    after: Cursor,
+    is_event: bool,
+    bytes: Arc<[u8]>,
+}
+
+/// Where a line has its events from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// As they come.
+    Live,
+    /// From the backlog.
+    Behind,
+    /// From the backlog, of which it has asked for more.
+    Asked,
 }
 
 /// What a line reads of a room's log.
@@ -68,13 +94,14 @@ pub(super) struct Batch {
     source: Option<(RoomId, Cursor, Cursor)>,
     to: Cursor,
     text: Vec<u8>,
-    except: Vec<Conn>,
+    except: Vec<Member>,
 }
 
 impl Line {
     pub(super) fn new(conn: Conn, link: Arc<dyn Link>, sealer: Sealer, latest: Cursor) -> Self {
         Self {
             conn,
+            member: None,
             link,
             state: State::Open,
             sealer,
@@ -82,13 +109,66 @@ impl Line {
             seats: Vec::new(),
             own: VecDeque::new(),
             own_bytes: 0,
+            missed: VecDeque::new(),
+            missed_to: latest,
+            reading: Reading::Live,
             tail: Vec::new(),
         }
     }
 
     pub(super) fn tell(&mut self, after: Cursor, bytes: Arc<[u8]>) {
         self.own_bytes += bytes.len() as u64 + OVERHEAD;
-        self.own.push_back((after, bytes));
+        self.own.push_back(Own { after, is_event: false, bytes });
+    }
+
+    /// Takes an event in; who is behind finds it in the backlog.
+    pub(super) fn tell_event(&mut self, cursor: Cursor, bytes: Arc<[u8]>) {
+        if self.state == State::Open && !self.is_behind() {
+            self.own_bytes += bytes.len() as u64 + OVERHEAD;
+            self.own.push_back(Own { after: cursor, is_event: true, bytes });
+        }
+    }
+
+    /// Whether its events come from the backlog.
+    pub(super) fn is_behind(&self) -> bool {
+        self.reading != Reading::Live
+    }
+
+    /// Whether it may be left behind: what waits for it is in the backlog too, but for a little.
+    pub(super) fn may_fall_behind(&self, most: u64) -> bool {
+        let answers = self.own.iter().filter(|own| !own.is_event).map(|own| own.bytes.len() as u64 + OVERHEAD);
+        self.reading == Reading::Live && self.member.is_some() && answers.sum::<u64>() <= most / 4
+    }
+
+    /// From now on it reads from the backlog. Gives the rooms whose logs need not be kept for it.
+    pub(super) fn fall_behind(&mut self) -> Vec<RoomId> {
+        self.reading = Reading::Behind;
+        self.missed.clear();
+        self.missed_to = self.cursor;
+        self.own.retain(|own| !own.is_event);
+        self.own_bytes = self.own.iter().map(|own| own.bytes.len() as u64 + OVERHEAD).sum();
+        std::mem::take(&mut self.seats).into_iter().map(|seat| seat.room).collect()
+    }
+
+    /// Takes a piece of the backlog in.
+    pub(super) fn catch_up(&mut self, piece: Piece) {
+        if self.state != State::Open {
+            return;
+        }
+        self.cursor = if self.missed.is_empty() { piece.from } else { self.cursor };
+        self.missed.extend(piece.entries.into_iter().map(|entry| (entry.cursor, entry.bytes)));
+        self.missed_to = piece.to;
+        self.reading = if piece.is_last { Reading::Live } else { Reading::Behind };
+    }
+
+    /// Whether it is to have more of the backlog: after which event. It is said once.
+    pub(super) fn wants_more(&mut self) -> Option<Cursor> {
+        let wants = self.reading == Reading::Behind && self.missed.is_empty() && !self.is_stuck();
+        if wants && self.state == State::Open {
+            self.reading = Reading::Asked;
+            return Some(self.missed_to);
+        }
+        None
     }
 
     pub(super) fn enter(&mut self, room: RoomId, since: Cursor) {
@@ -119,6 +199,8 @@ impl Line {
     pub(super) fn only(&mut self, last_words: Arc<[u8]>) -> Vec<RoomId> {
         self.own.clear();
         self.own_bytes = 0;
+        self.missed.clear();
+        self.reading = Reading::Live;
         self.tell(self.cursor, last_words);
         std::mem::take(&mut self.seats).into_iter().map(|seat| seat.room).collect()
     }
@@ -137,7 +219,8 @@ impl Line {
     pub(super) fn waiting(&self, rooms: &Rooms) -> u64 {
         let unread =
             |seat: &Seat| rooms.get(&seat.room).map_or(0, |room| room.log.bytes_after(seat.since.max(self.cursor)));
-        self.tail.len() as u64 + self.own_bytes + self.seats.iter().map(unread).sum::<u64>()
+        let missed = self.missed.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
+        self.tail.len() as u64 + self.own_bytes + missed + self.seats.iter().map(unread).sum::<u64>()
     }
 
     /// Sends as much as its socket takes of what is due to it.
@@ -145,11 +228,11 @@ impl Line {
         if self.state == State::Done || !self.send_tail() {
             return;
         }
-        while self.cursor < latest || !self.own.is_empty() {
+        while self.has_more(latest) {
             sealed.clear();
             if let Some(room) = self.reads_only() {
                 batch.fill(room, self.position(room), latest, rooms);
-                if batch.except.contains(&self.conn) {
+                if self.member.is_some_and(|member| batch.except.contains(&member)) {
                     self.fill_own(rooms, latest, sealed);
                 } else {
                     self.cursor = batch.to;
@@ -164,7 +247,10 @@ impl Line {
         }
         // What a burst has needed, such as a Welcome with everybody in a room, is not held for ever.
         if self.own.capacity() > KEPT {
-            self.own = VecDeque::new();
+            self.own.shrink_to(KEPT);
+        }
+        if self.missed.is_empty() {
+            self.missed = VecDeque::new();
         }
         if self.state == State::Ending {
             self.link.close(Shutdown::Write);
@@ -172,10 +258,25 @@ impl Line {
         }
     }
 
+    /// Whether there is anything to seal.
+    fn has_more(&self, latest: Cursor) -> bool {
+        match self.reading {
+            Reading::Live => self.cursor < latest || !self.own.is_empty(),
+            // An answer comes after the events that were before it.
+            Reading::Behind | Reading::Asked => {
+                self.cursor < self.missed_to || !self.missed.is_empty() || self.own_is_due()
+            }
+        }
+    }
+
+    fn own_is_due(&self) -> bool {
+        self.own.front().is_some_and(|own| own.after <= self.missed_to || !self.is_behind())
+    }
+
     /// The room, if all that is due to it are the events of one.
     fn reads_only(&self) -> Option<RoomId> {
         match self.seats[..] {
-            [Seat { room, until: None, .. }] if self.own.is_empty() => Some(room),
+            [Seat { room, until: None, .. }] if self.own.is_empty() && self.missed.is_empty() => Some(room),
             _ => None,
         }
     }
@@ -183,7 +284,7 @@ impl Line {
     /// Seals one record of what is due to it and perhaps to nobody else: events of all its rooms and its own messages,
     /// in their order.
     fn fill_own(&mut self, rooms: &Rooms, latest: Cursor, sealed: &mut Vec<u8>) {
-        let mut due: Vec<(Cursor, &Entry)> = Vec::new();
+        let mut due: Vec<(Cursor, &Arc<[u8]>)> = Vec::new();
         for seat in &self.seats {
             let Some(room) = rooms.get(&seat.room) else { continue };
             let mut length = 0;
@@ -191,29 +292,31 @@ impl Line {
                 room.log
                     .after(seat.since.max(self.cursor))
                     .take_while(|entry| seat.until.is_none_or(|until| entry.cursor <= until))
-                    .filter(|entry| entry.except != Some(self.conn))
+                    .filter(|entry| entry.except.is_none() || entry.except != self.member)
                     // More than one record's worth of a room is not looked at.
                     .take_while(|entry| {
                         let fits = length <= MAX_RECORD_TEXT;
                         length += entry.bytes.len();
                         fits
                     })
-                    .map(|entry| (entry.cursor, entry)),
+                    .map(|entry| (entry.cursor, &entry.bytes)),
             );
         }
         due.sort_unstable_by_key(|(cursor, _)| *cursor);
         let mut text = Vec::new();
         let mut events = due.into_iter().peekable();
         loop {
-            let own_is_next = match (self.own.front(), events.peek()) {
-                (Some((after, _)), Some((cursor, _))) => after < cursor,
-                (own, _) => own.is_some(),
+            let missed = self.missed.front();
+            let event = missed.map(|(cursor, bytes)| (*cursor, bytes)).or(events.peek().copied());
+            let own_is_next = match (self.own.front(), event) {
+                (Some(own), Some((cursor, _))) => own.after < cursor,
+                _ => self.own_is_due(),
             };
-            let next: &[u8] = match (own_is_next, self.own.front(), events.peek()) {
-                (true, Some((_, bytes)), _) => bytes,
-                (_, _, Some((_, entry))) => &entry.bytes,
+            let next: &[u8] = match (own_is_next, self.own.front(), event) {
+                (true, Some(own), _) => &own.bytes,
+                (_, _, Some((_, bytes))) => bytes,
                 _ => {
-                    self.cursor = latest;
+                    self.cursor = if self.is_behind() { self.missed_to } else { latest };
                     break;
                 }
             };
@@ -223,7 +326,11 @@ impl Line {
             text.extend_from_slice(next);
             if own_is_next {
                 self.own_bytes -= next.len() as u64 + OVERHEAD;
-                self.own.pop_front();
+                if let Some(own) = self.own.pop_front() {
+                    self.cursor = self.cursor.max(own.after);
+                }
+            } else if let Some((cursor, _)) = self.missed.pop_front() {
+                self.cursor = cursor;
             } else if let Some((cursor, _)) = events.next() {
                 self.cursor = cursor;
             }

@@ -11,6 +11,7 @@
 mod connection;
 pub mod console;
 mod courier;
+mod disk;
 mod gate;
 mod hub;
 mod line;
@@ -29,9 +30,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use self::connection::Connection;
 use self::gate::{Admission, Gate, GateLimits, GivesWay};
-use self::hub::{Hub, Who};
+use self::hub::{Found, Hub, Who};
 use crate::chat::Conn;
 use crate::chat::hall::Limits;
+use crate::chat::kept::Kept;
 use crate::chat::pace::Pace;
 use crate::net::channel::now;
 use crate::net::tcp::TcpLink;
@@ -40,7 +42,10 @@ use crate::secure::credential::{LIFETIME, OwnCredential, UnixSeconds};
 use crate::secure::handshake::RefusalCode;
 use crate::secure::handshake::server::refused_bare;
 use crate::secure::identity::{Fingerprint, Identity};
+use crate::store::database::DatabaseError;
+use crate::store::journal::Journal;
 use crate::store::key_files::{self, KeyError, Owner};
+use crate::store::letters::Letters;
 use crate::store::passphrase::PassphraseSource;
 
 /// A connection's thread has this much stack, in bytes; what it does not touch costs nothing.
@@ -65,10 +70,34 @@ pub struct Config {
     pub bits: usize,
     /// The passphrase of its private key.
     pub passphrase: PassphraseSource,
+    /// What is kept, where, and for how long.
+    pub keeping: Keeping,
     /// Whether the limits of PROTOCOL.md §9 are kept. Deadlines and bounds of buffers always are.
     pub limits: bool,
     /// Deadlines.
     pub timing: Timing,
+}
+
+/// What a server keeps, where, and for how long (PROTOCOL.md §8).
+#[derive(Clone, Debug)]
+pub struct Keeping {
+    /// The folder with the journal and the letters.
+    pub data: PathBuf,
+    /// Whether the journal is on disk, to be found after a crash.
+    pub journal: JournalPlace,
+    /// How much it holds for who has yet to read it, in bytes.
+    pub journal_size: u64,
+    /// For how long a session whose connection is lost is waited for.
+    pub resume: Duration,
+}
+
+/// Where the journal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalPlace {
+    /// On disk: what was accepted is found again after a crash.
+    Disk,
+    /// In memory: what was accepted is lost with the process.
+    Memory,
 }
 
 /// Deadlines and paces of one connection.
@@ -106,6 +135,9 @@ pub enum StartError {
     /// Its key pair.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// What it keeps.
+    #[error(transparent)]
+    Data(#[from] DatabaseError),
     /// The address.
     #[error("cannot listen on {host}, port {port}: {source}")]
     Listen {
@@ -127,6 +159,7 @@ impl StartError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Key(error) => error.hint(),
+            Self::Data(error) => error.hint(),
             Self::Listen { source, port, .. } => match source.kind() {
                 io::ErrorKind::AddrInUse => {
                     Some(format!("another program listens there: choose another port than {port} with -p"))
@@ -216,8 +249,10 @@ impl Server {
         if !config.limits {
             timing.messages = None;
         }
+        let limits = Limits { resume: config.keeping.resume, backlog: config.keeping.journal_size, ..limits };
+        let found = find(&config.keeping)?;
         let (stop, stopped) = UnixStream::pair()?;
-        let hub = Hub::start(limits, stop)?;
+        let hub = Hub::start(limits, found, stop)?;
         let credential = OwnCredential::for_server(&mut rng, &identity, now());
         let shared = Arc::new(Shared {
             hub: hub.clone(),
@@ -340,6 +375,29 @@ impl Accept {
         }
         Ok(())
     }
+}
+
+/// Opens what the last server has left behind.
+fn find(keeping: &Keeping) -> Result<Found, DatabaseError> {
+    let folder = keeping.data.clone();
+    let (letters, waiting) = Letters::open(&folder)?;
+    let (journal, mut kept) = match keeping.journal {
+        JournalPlace::Disk => Journal::open(&folder).map(|(journal, kept)| (Some(journal), kept))?,
+        JournalPlace::Memory => (None, Vec::new()),
+    };
+    let (mut sessions, mut events) = (0, 0);
+    for kept in &kept {
+        match kept {
+            Kept::Session { .. } => sessions += 1,
+            Kept::Event(..) => events += 1,
+            _ => {}
+        }
+    }
+    if sessions > 0 {
+        info!("[+] The server had not been stopped: {sessions} sessions and {events} events are found again");
+    }
+    kept.extend(waiting.into_iter().map(Kept::Letter));
+    Ok(Found { folder, journal, letters, kept })
 }
 
 /// A thread of a connection, which there may be thousands of.

@@ -2,9 +2,12 @@
 //!
 //! Invariant: nothing here knows a socket, and no key that is there is ever overwritten.
 
+pub mod database;
+pub mod journal;
 pub mod key_files;
 pub mod known_servers;
 pub mod known_users;
+pub mod letters;
 pub mod letters_seen;
 pub mod lines;
 pub mod passphrase;

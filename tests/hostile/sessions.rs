@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, LeftReason, ToClient, ToServer};
 use cfb_chat::chat::name::RoomName;
-use cfb_chat::server::{self, Config, Timing};
+use cfb_chat::server::{self, Config, JournalPlace, Keeping, Timing};
 use cfb_chat::store::passphrase::PassphraseSource;
 
 use crate::support::folder::{Folder, SERVER};
@@ -41,6 +41,12 @@ fn a_connection_on_which_nothing_comes_for_too_long_is_lost() {
         keys: folder.path().to_owned(),
         bits: 2048,
         passphrase: PassphraseSource::default(),
+        keeping: Keeping {
+            data: folder.file("data"),
+            journal: JournalPlace::Memory,
+            journal_size: 1 << 20,
+            resume: Duration::ZERO,
+        },
         limits: true,
         timing: Timing { silence: SILENCE, ..Timing::standard() },
     };

@@ -148,9 +148,14 @@ fn clients_that_start_at_once_in_an_empty_folder_make_one_key_pair_and_all_use_i
 #[test]
 fn servers_that_start_at_once_in_an_empty_folder_are_the_same_server() {
     let all = &Folder::empty();
-    let start = || Server::start_in(all.inside("keys"), &["-p", "0", "--bits", "2048"]);
+    // Each with data of its own: those are one server's.
+    let start = |number: usize| {
+        let data = all.file(&format!("data-{number}"));
+        let data = data.to_str().expect("text");
+        Server::start_in(all.inside("keys"), &["-p", "0", "--bits", "2048", "--data", data])
+    };
     let servers: Vec<Server> = thread::scope(|scope| {
-        let starting: Vec<_> = (0..4).map(|_| scope.spawn(start)).collect();
+        let starting: Vec<_> = (0..4).map(|number| scope.spawn(move || start(number))).collect();
         starting.into_iter().map(|server| server.join().expect("it starts")).collect()
     });
     let fingerprints: Vec<String> = servers.iter().map(fingerprint_of).collect();

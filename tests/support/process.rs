@@ -1,6 +1,6 @@
 //! The two programs as their users run them, ended when they are dropped.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 
@@ -33,14 +33,14 @@ pub struct Ended {
 }
 
 impl Process {
-    fn spawn(program: &str, arguments: &[&OsStr]) -> Self {
+    fn spawn(program: &str, arguments: &[impl AsRef<OsStr>]) -> Self {
         let (mut process, errors) = Self::spawn_unread(program, arguments);
         process.err = Output::collect(errors);
         process
     }
 
     /// One whose standard error nobody reads.
-    fn spawn_unread(program: &str, arguments: &[&OsStr]) -> (Self, ChildStderr) {
+    fn spawn_unread(program: &str, arguments: &[impl AsRef<OsStr>]) -> (Self, ChildStderr) {
         let mut child = Command::new(program)
             .args(arguments)
             .env_remove("CFB_CHAT_KEYS")
@@ -94,7 +94,7 @@ impl Drop for Process {
 }
 
 /// Runs a program until it ends by itself, with this on its input.
-pub fn run(program: &str, arguments: &[&OsStr], input: &str) -> Ended {
+pub fn run(program: &str, arguments: &[impl AsRef<OsStr>], input: &str) -> Ended {
     let mut process = Process::spawn(program, arguments);
     process.type_bytes(input.as_bytes());
     process.end_input();
@@ -103,7 +103,7 @@ pub fn run(program: &str, arguments: &[&OsStr], input: &str) -> Ended {
 
 /// Runs the server's program, with arguments or keys by which it cannot run for long.
 pub fn run_server(folder: &Folder, arguments: &[&str]) -> Ended {
-    run(SERVER_PROGRAM, &with_keys(folder, arguments), "")
+    run(SERVER_PROGRAM, &served_from(folder, arguments), "")
 }
 
 /// Runs the client's program, with this on its input.
@@ -111,9 +111,21 @@ pub fn run_client(folder: &Folder, arguments: &[&str], input: &str) -> Ended {
     run(CLIENT_PROGRAM, &with_keys(folder, arguments), input)
 }
 
-fn with_keys<'a>(folder: &'a Folder, arguments: &'a [&'a str]) -> Vec<&'a OsStr> {
-    let keys = [OsStr::new("--keys"), folder.path().as_os_str()];
-    keys.into_iter().chain(arguments.iter().map(OsStr::new)).collect()
+fn with_keys(folder: &Folder, arguments: &[&str]) -> Vec<OsString> {
+    let keys = ["--keys".into(), folder.path().into()];
+    keys.into_iter().chain(arguments.iter().map(OsString::from)).collect()
+}
+
+/// With its keys and its data in a folder. Who is lost is gone at once, unless that is said otherwise: most tests are
+/// about something else.
+fn served_from(folder: &Folder, arguments: &[&str]) -> Vec<OsString> {
+    let mut all = with_keys(folder, arguments);
+    for (flag, value) in [("--data", folder.file("data").into()), ("--resume-window", OsString::from("0"))] {
+        if !arguments.contains(&flag) {
+            all.extend([flag.into(), value]);
+        }
+    }
+    all
 }
 
 /// A server that listens on 127.0.0.1.
@@ -135,7 +147,7 @@ impl Server {
     }
 
     pub fn start_in(folder: Folder, arguments: &[&str]) -> Self {
-        let process = Process::spawn(SERVER_PROGRAM, &with_keys(&folder, arguments));
+        let process = Process::spawn(SERVER_PROGRAM, &served_from(&folder, arguments));
         Self::running(process, folder)
     }
 
@@ -143,7 +155,7 @@ impl Server {
     pub fn with_unread_log() -> (Self, ChildStderr) {
         let folder = Folder::of_server(SERVER);
         let (process, log) =
-            Process::spawn_unread(SERVER_PROGRAM, &with_keys(&folder, &["-p", "0", "--limits", "off"]));
+            Process::spawn_unread(SERVER_PROGRAM, &served_from(&folder, &["-p", "0", "--limits", "off"]));
         (Self::running(process, folder), log)
     }
 

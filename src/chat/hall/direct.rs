@@ -1,9 +1,10 @@
 //! What goes to one: whispers, shared keys, letters. PROTOCOL.md §6 "To one".
 
-use super::{Effect, Hall, Newcomer, Note, answer, refusal, tell};
+use super::{Effect, Hall, Note, User, refusal, reply};
+use crate::chat::mailbox::Waiting;
 use crate::chat::message::{ErrorCode, Event, Session, ToClient};
 use crate::chat::name::{MAX_TEXT, Name};
-use crate::chat::{Conn, Moment, Owner};
+use crate::chat::{Conn, Member, Moment, Owner};
 use crate::wire::codec::{BadEncoding, Reader};
 
 /// How much larger than their text these may be, in bytes.
@@ -17,7 +18,7 @@ impl Hall {
     /// Something to one session.
     pub(super) fn whisper(
         &mut self,
-        from: Conn,
+        from: Member,
         to: Session,
         boxed: Vec<u8>,
         now: Moment,
@@ -27,7 +28,7 @@ impl Hall {
             return Err(ErrorCode::Large);
         }
         let (session, to) = self.reach(from, to).ok_or(ErrorCode::Absent)?;
-        out.push(self.event_for(to, Event::Whispered { session, boxed }, now));
+        self.post_to(to, Event::Whispered { session, boxed }, now, out);
         out.push(Effect::Note(Note::Exchanged));
         Ok(())
     }
@@ -35,7 +36,7 @@ impl Hall {
     /// One's key, to each of these. Who has gone meanwhile is passed over.
     pub(super) fn share(
         &mut self,
-        from: Conn,
+        from: Member,
         boxes: Vec<(Session, Vec<u8>)>,
         now: Moment,
         out: &mut Vec<Effect>,
@@ -45,7 +46,7 @@ impl Hall {
         }
         for (to, boxed) in boxes {
             if let Some((session, to)) = self.reach(from, to) {
-                out.push(self.event_for(to, Event::Shared { session, boxed }, now));
+                self.post_to(to, Event::Shared { session, boxed }, now, out);
             }
         }
         Ok(())
@@ -54,7 +55,7 @@ impl Hall {
     /// Something to somebody who may be away.
     pub(super) fn letter(
         &mut self,
-        from: Conn,
+        from: Member,
         to: Owner,
         letter: &[u8],
         now: Moment,
@@ -63,7 +64,7 @@ impl Hall {
         if letter.len() > MAX_TEXT + LETTER_OVER_TEXT {
             return Err(ErrorCode::Large);
         }
-        let author = &self.present.get(&from).ok_or(ErrorCode::Refused)?.who;
+        let author = &self.present.get(&from).ok_or(ErrorCode::Refused)?.user;
         if !self.names.knows(to) {
             return Err(ErrorCode::Absent);
         }
@@ -71,9 +72,11 @@ impl Hall {
         if !is_written_by(letter, author).unwrap_or(false) {
             return Err(ErrorCode::Refused);
         }
-        self.mailbox.put(author.owner, to, letter.into(), now.tick)?;
+        let put = self.mailbox.put(author.owner, to, letter, now.at);
+        out.extend(self.mailbox.take_changes().map(Effect::Keep));
+        put?;
         out.push(Effect::Note(Note::Exchanged));
-        let reader = self.present.values().find(|present| present.who.owner == to).map(|present| present.who.conn);
+        let reader = self.present.iter().find(|(_, present)| present.user.owner == to).map(|(member, _)| *member);
         if let Some(reader) = reader {
             self.hand_over_letters(to, reader, now, out);
         }
@@ -81,46 +84,44 @@ impl Hall {
     }
 
     /// Gives somebody who is here the letters that wait for them, and are not on their way already.
-    pub(super) fn hand_over_letters(&mut self, owner: Owner, to: Conn, now: Moment, out: &mut Vec<Effect>) {
-        for waiting in self.mailbox.waiting_for(owner, now.tick) {
-            self.cursor += 1;
-            waiting.hand_over(to, self.cursor);
-            let event = Event::Letter(waiting.letter().to_vec());
-            out.push(tell(to, &ToClient::Event { cursor: self.cursor, at: now.at, event }));
+    pub(super) fn hand_over_letters(&mut self, owner: Owner, to: Member, now: Moment, out: &mut Vec<Effect>) {
+        let mut cursor = self.cursor;
+        let hand_over = |waiting: &mut Waiting| {
+            cursor += 1;
+            waiting.hand_over(to, cursor);
+            Event::Letter(waiting.bytes().to_vec())
+        };
+        let letters: Vec<Event> = self.mailbox.waiting_for(owner, now.at).map(hand_over).collect();
+        for letter in letters {
+            self.post_to(to, letter, now, out);
         }
     }
 
     /// Answers whose a name is.
-    pub(super) fn look_up(&mut self, from: Conn, name: Name, now: Moment, out: &mut Vec<Effect>) {
+    pub(super) fn look_up(&mut self, from: Conn, member: Member, name: Name, now: Moment, out: &mut Vec<Effect>) {
         let limits = self.limits;
-        let Some(present) = self.present.get_mut(&from) else {
+        let Some(present) = self.present.get_mut(&member) else {
             return;
         };
         if !present.keeps_pace(&limits, now) {
-            return out.push(answer(from, ErrorCode::Wait, 0));
+            return out.push(refusal(from, ErrorCode::Wait, "too fast"));
         }
         out.push(match self.names.find(&name) {
-            Some(spki) => tell(from, &ToClient::Found { name, spki: spki.to_vec() }),
+            Some(spki) => reply(from, &ToClient::Found { name, spki: spki.to_vec() }),
             None => refusal(from, ErrorCode::Absent, "nobody has that name here"),
         });
     }
 
-    /// One's own session, and the connection of another that shares a room with it.
-    fn reach(&self, from: Conn, to: Session) -> Option<(Session, Conn)> {
-        let to = self.sessions.get(&to).filter(|to| **to != from)?;
-        let (from, to) = (self.present.get(&from)?, self.present.get(to)?);
-        let share_a_room = from.rooms.iter().any(|room| to.rooms.contains(room));
-        share_a_room.then_some((from.who.session, to.who.conn))
-    }
-
-    fn event_for(&mut self, to: Conn, event: Event, now: Moment) -> Effect {
-        self.cursor += 1;
-        tell(to, &ToClient::Event { cursor: self.cursor, at: now.at, event })
+    /// One's own session, and another that shares a room with it.
+    fn reach(&self, from: Member, to: Session) -> Option<(Session, Member)> {
+        let to = *self.sessions.get(&to).filter(|to| **to != from)?;
+        let (from, other) = (self.present.get(&from)?, self.present.get(&to)?);
+        from.rooms().any(|room| other.is_in(room)).then_some((from.user.session, to))
     }
 }
 
 /// Whether a letter says that it is by this author: their key, and the name they go by. The rest of it is not looked at.
-fn is_written_by(letter: &[u8], author: &Newcomer) -> Result<bool, BadEncoding> {
+fn is_written_by(letter: &[u8], author: &User) -> Result<bool, BadEncoding> {
     let mut reader = Reader::new(letter);
     reader.array()?;
     let mut context = Reader::new(reader.value()?);

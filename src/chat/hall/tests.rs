@@ -7,6 +7,8 @@ use crate::wire::codec::Writer;
 const IRA: (&str, u8) = ("Ira", 1);
 const USED: &str = "that session has been here before: begin a new one";
 
+mod staying;
+
 struct Test {
     hall: Hall,
     now: Moment,
@@ -14,14 +16,23 @@ struct Test {
 }
 
 impl Test {
+    /// Where who is lost is gone at once.
     fn new(limits: Limits) -> Self {
+        Self::waiting(Limits { resume: Duration::ZERO, ..limits })
+    }
+
+    /// Where who is lost is waited for.
+    fn waiting(limits: Limits) -> Self {
         Self { hall: Hall::new(limits), now: Moment { at: 1, tick: Instant::now() }, effects: Vec::new() }
     }
 
     /// Comes in as `name`; key and session are told by numbers.
     fn arrive(&mut self, conn: u64, name: &str, owner: u8, session: u8) -> Verdict {
-        let who = Newcomer {
-            conn: Conn(conn),
+        self.ask(conn, name, owner, session, join("#lobby"))
+    }
+
+    fn ask(&mut self, conn: u64, name: &str, owner: u8, session: u8, join: ToServer) -> Verdict {
+        let user = User {
             name: Name::parse(name).unwrap(),
             owner: [owner; 32],
             session: Session([session; 32]),
@@ -29,7 +40,7 @@ impl Test {
             spki: [owner].into(),
         };
         self.effects.clear();
-        self.hall.arrive(who, &Asks::First(join("#lobby")), self.now, &mut self.effects)
+        self.hall.arrive(Newcomer { conn: Conn(conn), user }, &Asks::First(join), self.now, &mut self.effects)
     }
 
     fn receive(&mut self, conn: u64, message: ToServer) -> Vec<ToClient> {
@@ -40,7 +51,15 @@ impl Test {
 
     fn told(&self, conn: u64) -> Vec<ToClient> {
         let own = self.effects.iter().filter_map(|effect| match effect {
-            Effect::Tell(to, bytes) if *to == Conn(conn) => Some(ToClient::parse_all(bytes).unwrap()),
+            Effect::Tell(to, bytes) | Effect::Reply(to, bytes) if *to == Conn(conn) => {
+                Some(ToClient::parse_all(bytes).unwrap())
+            }
+            Effect::One(Some(to), _, entry) if *to == Conn(conn) => Some(ToClient::parse_all(&entry.bytes).unwrap()),
+            Effect::Answer(to, _, n, outcome) if *to == Conn(conn) => Some(vec![answer(*n, *outcome)]),
+            Effect::Bye(to, reason) if *to == Conn(conn) => Some(vec![ToClient::Bye(*reason)]),
+            Effect::CatchUp(to, _, piece) if *to == Conn(conn) => {
+                Some(piece.entries.iter().flat_map(|entry| ToClient::parse_all(&entry.bytes).unwrap()).collect())
+            }
             _ => None,
         });
         own.flatten().collect()
@@ -177,11 +196,12 @@ fn leaving_the_last_room_is_the_end_and_the_leaver_hears_it() {
     test.arrive(1, "Ira", 1, 1);
     assert!(matches!(test.receive(1, join("#other"))[..], [ToClient::Welcome(_)]));
     assert_eq!(test.receive(1, ToServer::Leave(RoomName::lobby())), []);
-    let [Effect::Post(_, entry), Effect::Exit(..)] = &test.effects[..] else { panic!("{:?}", test.effects) };
+    let [Effect::Post(_, entry), Effect::Exit(..), Effect::Keep(_), Effect::Keep(_)] = &test.effects[..] else {
+        panic!("{:?}", test.effects)
+    };
     assert_eq!(entry.except, None);
     let told = test.receive(1, ToServer::Leave(RoomName::parse("#other").unwrap()));
     assert_eq!(told, [ToClient::Bye(ByeReason::Left)]);
-    assert!(matches!(test.effects.last(), Some(Effect::End(Conn(1)))));
     assert_eq!(test.receive(1, ToServer::Ping), [], "who has left is not heard");
 }
 
@@ -213,15 +233,7 @@ fn full_rooms_and_full_servers_refuse() {
 #[test]
 fn a_first_message_other_than_join_is_the_end() {
     let mut test = Test::new(Limits::standard());
-    let who = Newcomer {
-        conn: Conn(1),
-        name: Name::parse("Ira").unwrap(),
-        owner: [1; 32],
-        session: Session([1; 32]),
-        spki: [1].into(),
-        person: [].into(),
-    };
-    let verdict = test.hall.arrive(who, &Asks::First(ToServer::Ping), test.now, &mut test.effects);
+    let verdict = test.ask(1, "Ira", 1, 1, ToServer::Ping);
     assert!(matches!((verdict, &test.effects[..]), (Verdict::Closed(_), [Effect::End(Conn(1))])));
 }
 

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use crate::chat::hall::{Asks, Effect, Hall, Limits, Newcomer, Verdict};
+use crate::chat::hall::{Asks, Effect, Hall, Limits, Newcomer, User, Verdict, answer};
 use crate::chat::message::{Event, Person};
 use crate::chat::pace::Pace;
-use crate::chat::{Conn, RoomId};
+use crate::chat::{Conn, Member, RoomId};
 use crate::client::view::Manner;
 use crate::secure::credential::Presented;
 use crate::secure::e2e::text::Kind;
@@ -59,7 +59,7 @@ struct World {
     tick: Instant,
     late: Duration,
     everybody: Vec<Somebody>,
-    inside: HashMap<RoomId, Vec<Conn>>,
+    inside: HashMap<RoomId, Vec<(Conn, Member)>>,
     conns: u64,
     texts: usize,
     faults: Vec<String>,
@@ -104,7 +104,7 @@ impl World {
                 Somebody { name, folder, here: None }
             })
             .collect();
-        let (hall, tick) = (Hall::new(limits), Instant::now());
+        let (hall, tick) = (Hall::new(Limits { resume: Duration::ZERO, ..limits }), Instant::now());
         let (inside, faults) = (HashMap::new(), Vec::new());
         Self { hall, tick, late: Duration::ZERO, everybody, inside, conns: 0, texts: 0, faults }
     }
@@ -137,14 +137,14 @@ impl World {
         let (identity, credential) = (Arc::new(identity), Arc::new(credential));
         let Presented { spki, credential: bytes, signature } = credential.presented();
         let person = Person { spki: spki.to_vec(), credential: bytes.to_vec(), signature: signature.to_vec() };
-        let newcomer = Newcomer {
-            conn,
+        let user = User {
             name: name.clone(),
             owner: identity.public().fingerprint().0,
             session: Id(credential.session()),
             person: ToClient::Person(person).encode().into(),
             spki: spki.into(),
         };
+        let newcomer = Newcomer { conn, user };
         let own = Own { name, identity, credential, server: SERVER, verified_only: false };
         let folder = &self.everybody[who].folder;
         let files = Files { users: KnownUsers::open(folder, SERVER).unwrap(), letters: LettersSeen::in_folder(folder) };
@@ -273,18 +273,26 @@ impl World {
     fn carry_out(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Tell(conn, bytes) => self.tell(conn, &bytes),
+                Effect::Tell(conn, bytes) | Effect::Reply(conn, bytes) => self.tell(conn, &bytes),
                 Effect::Post(room, entry) => {
-                    for conn in self.inside.get(&room).cloned().unwrap_or_default() {
-                        if entry.except != Some(conn) {
+                    for (conn, member) in self.inside.get(&room).cloned().unwrap_or_default() {
+                        if entry.except != Some(member) {
                             self.tell(conn, &entry.bytes);
                         }
                     }
                     self.note_said(room, &entry.bytes, entry.except);
                 }
-                Effect::Enter(conn, room, _) => self.inside.entry(room).or_default().push(conn),
-                Effect::Exit(conn, room, _) => self.inside.entry(room).or_default().retain(|other| *other != conn),
-                Effect::End(_) | Effect::Note(_) => {}
+                Effect::One(Some(conn), _, entry) => self.tell(conn, &entry.bytes),
+                Effect::Answer(conn, _, n, outcome) => self.tell(conn, &answer(n, outcome).encode()),
+                Effect::Bye(conn, reason) => self.tell(conn, &ToClient::Bye(reason).encode()),
+                Effect::Enter(conn, member, room, _) => self.inside.entry(room).or_default().push((conn, member)),
+                Effect::Exit(conn, room, _) => self.inside.entry(room).or_default().retain(|(other, _)| *other != conn),
+                Effect::One(None, ..)
+                | Effect::CatchUp(..)
+                | Effect::Keep(_)
+                | Effect::End(_)
+                | Effect::Cut(_)
+                | Effect::Note(_) => {}
             }
         }
     }
@@ -304,19 +312,21 @@ impl World {
     }
 
     /// Something was accepted: everybody who is in, and was when it was signed, is to read it.
-    fn note_said(&mut self, room: RoomId, bytes: &[u8], speaker: Option<Conn>) {
+    fn note_said(&mut self, room: RoomId, bytes: &[u8], speaker: Option<Member>) {
         let parsed = ToClient::parse_all(bytes).unwrap();
         let Some(ToClient::Event { event: Event::Said { change, .. }, .. }) = parsed.first() else {
             return;
         };
-        let (change, speaker) = (*change, speaker.unwrap());
+        let inside = self.inside.get(&room).cloned().unwrap_or_default();
+        let speaker = inside.iter().find(|(_, member)| Some(*member) == speaker);
+        let (change, Some((speaker, _))) = (*change, speaker.copied()) else { return };
         let Some(said) = self.at(speaker).map(|here| {
             here.said += 1;
             here.accepted[here.said - 1].clone()
         }) else {
             return;
         };
-        for conn in self.inside.get(&room).cloned().unwrap_or_default() {
+        for (conn, _) in inside {
             if let Some(here) = self.at(conn).filter(|here| here.conn != speaker && here.joined_at <= change) {
                 here.due.push(said.clone());
             }

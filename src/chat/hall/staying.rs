@@ -1,0 +1,385 @@
+//! Sessions outlive their connections: who is lost is waited for, and goes on where they were. PROTOCOL.md §8.
+
+use super::coming::welcome;
+use super::{
+    Bucket, ByeReason, Conn, Cursor, Duration, Effect, Entry, ErrorCode, Event, Hall, HashMap, Instant, Kept,
+    LeftReason, Limits, Member, Moment, Note, Numbers, OpenRoom, Piece, Place, Present, Range, Room, RoomId, RoomName,
+    Seat, Session, To, ToClient, User,
+};
+
+/// Others are told of somebody who has been away for so long.
+const TOLD_AFTER: Duration = Duration::from_secs(2);
+/// After a crash nobody is told before all have had the time to come back.
+const TOLD_AFTER_CRASH: Duration = Duration::from_secs(30);
+/// The backlog is looked through for what everybody has seen this often.
+const FORGET_EVERY: Duration = Duration::from_secs(1);
+/// One piece of what somebody has missed has so much, in bytes, or a little more.
+const PIECE: usize = 256 * 1_024;
+/// So many rooms that a session has left, without having seen it yet, are remembered for it.
+const MOST_LEFT: usize = 32;
+
+impl Hall {
+    /// Goes on from what was kept before a crash: everybody's connection is lost.
+    #[must_use]
+    pub fn restore(limits: Limits, kept: Vec<Kept>, now: Moment) -> Self {
+        let mut hall = Self::new(limits);
+        let mut names: HashMap<RoomId, RoomName> = HashMap::new();
+        let mut seats = Vec::new();
+        for kept in kept {
+            match kept {
+                Kept::Session { member, user, last, refused, range } => {
+                    hall.members = hall.members.max(member.0);
+                    hall.sessions.insert(user.session, member);
+                    hall.names.register(&user.name, user.owner, &user.spki, member, |_| true);
+                    let place = Place::Away { since: now.tick, tell_at: now.tick + TOLD_AFTER_CRASH, told: false };
+                    hall.present.insert(member, Present::new(user, place, Numbers::restore(last, refused), range));
+                }
+                Kept::Room { room, name, change } => {
+                    hall.rooms_opened = hall.rooms_opened.max(room.0);
+                    hall.rooms.insert(name.clone(), OpenRoom::new(room, Room::restore(change)));
+                    names.insert(room, name);
+                }
+                Kept::Seat { member, room, since, until } => seats.push((since, member, room, until)),
+                Kept::Event(to, entry) => hall.find_again(to, entry),
+                Kept::Forgotten(cursor) => hall.cursor = hall.cursor.max(cursor),
+                Kept::Letter(letter) => hall.mailbox.restore(letter),
+                Kept::SessionGone(_)
+                | Kept::Number { .. }
+                | Kept::Range(..)
+                | Kept::RoomGone(_)
+                | Kept::LetterGone(_) => {}
+            }
+        }
+        // Everybody is in a room in the order of coming.
+        seats.sort_unstable_by_key(|(since, ..)| *since);
+        for (since, member, room, until) in seats {
+            let name = names.get(&room);
+            if let (Some(present), Some(name)) = (hall.present.get_mut(&member), name) {
+                if until.is_none()
+                    && let Some(open) = hall.rooms.get_mut(name)
+                {
+                    open.roster.put_back(member);
+                }
+                present.seats.push(Seat { name: name.clone(), room, since, until });
+            }
+        }
+        for (to, entry) in hall.backlog.after(0) {
+            if let To::One(member) = to
+                && let Some(present) = hall.present.get(member)
+                && let Ok([ToClient::Event { event: Event::Letter(letter), .. }]) =
+                    ToClient::parse_all(&entry.bytes).as_deref()
+            {
+                hall.mailbox.is_on_its_way(present.user.owner, letter, *member, entry.cursor);
+            }
+        }
+        hall.due_at = (!hall.present.is_empty()).then_some(now.tick);
+        hall
+    }
+
+    fn find_again(&mut self, to: To, entry: Entry) {
+        self.cursor = self.cursor.max(entry.cursor);
+        match to {
+            To::Room(id) => {
+                if let Some(open) = self.rooms.values_mut().find(|open| open.id == id) {
+                    (open.last, open.last_by_others) = (entry.cursor, entry.cursor);
+                }
+            }
+            To::One(member) => {
+                if let Some(present) = self.present.get_mut(&member) {
+                    present.last = entry.cursor;
+                }
+            }
+        }
+        self.backlog.push(to, entry);
+    }
+
+    /// Everything that is to be found again: for a journal that begins now.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<Kept> {
+        let mut all =
+            vec![Kept::Forgotten(self.backlog.after(0).next().map_or(self.cursor, |(_, first)| first.cursor - 1))];
+        for (name, open) in &self.rooms {
+            all.push(Kept::Room { room: open.id, name: name.clone(), change: open.roster.change() });
+        }
+        for (&member, Present { user, numbers, range, seats, .. }) in &self.present {
+            let (last, refused) = (numbers.next() - 1, numbers.refused().collect());
+            all.push(Kept::Session { member, user: user.clone(), last, refused, range: *range });
+            all.extend(seats.iter().map(|Seat { room, since, until, .. }| Kept::Seat {
+                member,
+                room: *room,
+                since: *since,
+                until: *until,
+            }));
+        }
+        all.extend(self.backlog.after(0).map(|(to, entry)| Kept::Event(*to, entry.clone())));
+        all
+    }
+
+    /// The disk could not keep this message: it is known as that from now on.
+    pub fn volatile(&mut self, member: Member, n: u64) {
+        if let Some(present) = self.present.get_mut(&member) {
+            present.numbers.spoil(n, ErrorCode::Volatile);
+        }
+    }
+
+    /// A connection has ended without a word.
+    pub fn lost(&mut self, conn: Conn, now: Moment, out: &mut Vec<Effect>) {
+        let Some(member) = self.conns.remove(&conn) else {
+            return;
+        };
+        let Some(present) = self.present.get_mut(&member) else {
+            return;
+        };
+        present.place = Place::Away { since: now.tick, tell_at: now.tick + TOLD_AFTER, told: false };
+        if self.limits.resume.is_zero() {
+            return self.end(member, LeftReason::Lost, None, now, out);
+        }
+        out.push(Effect::Note(Note::Lost(present.user.name.clone())));
+        self.look_again_at(now.tick + TOLD_AFTER.min(self.limits.resume));
+    }
+
+    /// Too much was waiting for a connection that does not read; it has been told.
+    pub fn slow(&mut self, conn: Conn, now: Moment, out: &mut Vec<Effect>) {
+        if let Some((member, _)) = self.at(conn) {
+            self.end(member, LeftReason::Slow, None, now, out);
+        }
+    }
+
+    /// When [`Hall::tick`] is due.
+    #[must_use]
+    pub fn due_at(&self) -> Option<Instant> {
+        self.due_at
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        if self.due_at.is_none_or(|due| now.tick < due) {
+            return;
+        }
+        self.due_at = None;
+        let mut gone = Vec::new();
+        let mut to_tell = Vec::new();
+        for (member, present) in &mut self.present {
+            let Place::Away { since, tell_at, told } = &mut present.place else { continue };
+            let ends_at = *since + self.limits.resume;
+            if now.tick >= ends_at {
+                gone.push((*since, *member));
+                continue;
+            }
+            if now.tick >= *tell_at && !*told {
+                *told = true;
+                to_tell.push(*member);
+            }
+            let next = if *told { ends_at } else { ends_at.min(*tell_at) };
+            self.due_at = Some(self.due_at.map_or(next, |due| due.min(next)));
+        }
+        gone.sort_unstable();
+        for member in to_tell {
+            self.tell_presence(member, true, now, out);
+        }
+        for (_, member) in gone {
+            self.end(member, LeftReason::Lost, None, now, out);
+        }
+        self.forget_seen(now, out);
+    }
+
+    /// Who has been away longest, if anybody is.
+    pub(super) fn longest_away(&self) -> Option<Member> {
+        let away = self.present.iter().filter_map(|(member, present)| match present.place {
+            Place::Away { since, .. } => Some((since, *member)),
+            Place::Here(_) => None,
+        });
+        away.min().map(|(_, member)| member)
+    }
+
+    /// A session goes on, on a new connection, after the last event it has had.
+    pub(super) fn resume(
+        &mut self,
+        conn: Conn,
+        session: Session,
+        room: &RoomName,
+        cursor: Cursor,
+        now: Moment,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), &'static str> {
+        let member = *self.sessions.get(&session).ok_or("no such session: begin a new one")?;
+        let latest = self.cursor;
+        let present = self.present.get_mut(&member).ok_or("no such session: begin a new one")?;
+        let Range { lowest, highest } = present.range;
+        if !present.is_in(room) {
+            return Err("that session is not in that room: begin a new one");
+        }
+        if cursor < present.seen || cursor < lowest || cursor > highest.unwrap_or(latest) {
+            return Err("that session cannot go on from there: begin a new one");
+        }
+        let before = std::mem::replace(&mut present.place, Place::Here(conn));
+        let name = present.user.name.clone();
+        if highest.is_some() {
+            present.range.highest = None;
+            out.push(Effect::Keep(Kept::Range(member, present.range)));
+        }
+        self.conns.insert(conn, member);
+        self.seen(member, cursor, now, out);
+        let welcome = welcome(room, Vec::new(), 0, true, cursor, now).encode().into();
+        let welcome = Entry { cursor, except: None, bytes: welcome };
+        out.push(Effect::CatchUp(
+            conn,
+            member,
+            Piece { from: cursor, entries: vec![welcome], to: cursor, is_last: false },
+        ));
+        match before {
+            Place::Here(old) => {
+                self.conns.remove(&old);
+                out.push(Effect::Cut(old));
+            }
+            Place::Away { told, .. } => {
+                out.push(Effect::Note(Note::Back(name)));
+                if told {
+                    self.tell_presence(member, false, now, out);
+                }
+            }
+        }
+        self.catch_up(conn, cursor, now, out);
+        Ok(())
+    }
+
+    /// A connection that is behind has had everything up to here, and takes more.
+    pub fn catch_up(&mut self, conn: Conn, from: Cursor, now: Moment, out: &mut Vec<Effect>) {
+        let latest = self.cursor;
+        let Some((member, present)) = self.at(conn) else {
+            return;
+        };
+        if from < present.range.lowest {
+            return self.end(member, LeftReason::Slow, Some(ByeReason::Slow), now, out);
+        }
+        let present = &self.present[&member];
+        let (mut entries, mut length, mut to, mut is_last) = (Vec::new(), 0, latest, true);
+        for (whose, entry) in self.backlog.after(from) {
+            if length >= PIECE {
+                is_last = false;
+                break;
+            }
+            to = entry.cursor;
+            if present.reads(member, *whose, entry) {
+                length += entry.bytes.len();
+                entries.push(entry.clone());
+            }
+        }
+        to = if is_last { latest } else { to };
+        out.push(Effect::CatchUp(conn, member, Piece { from, entries, to, is_last }));
+        if is_last {
+            let seats = present.seats.iter().filter(|seat| seat.until.is_none());
+            out.extend(seats.map(|seat| Effect::Enter(conn, member, seat.room, latest)));
+        }
+    }
+
+    /// A session has had everything up to here.
+    pub(super) fn seen(&mut self, member: Member, cursor: Cursor, now: Moment, out: &mut Vec<Effect>) {
+        let latest = self.cursor;
+        let Some(present) = self.present.get_mut(&member) else {
+            return;
+        };
+        present.seen = present.seen.max(cursor.min(latest));
+        let seen = present.seen;
+        present.seats.retain(|seat| seat.until.is_none_or(|until| until > seen));
+        self.mailbox.seen(present.user.owner, member, seen);
+        out.extend(self.mailbox.take_changes().map(Effect::Keep));
+        if !self.backlog.is_empty() {
+            self.look_again_at(self.forgot_at.map_or(now.tick, |at| at + FORGET_EVERY));
+        }
+    }
+
+    /// Holds an event for who reads it later. What is too much then is forgotten, whoever has yet to read it.
+    pub(super) fn hold(&mut self, to: To, entry: Entry, now: Moment, out: &mut Vec<Effect>) {
+        self.backlog.push(to, entry);
+        let Some(cursor) = self.backlog.overflow() else {
+            return;
+        };
+        self.forget_seen(now, out);
+        if self.backlog.overflow().is_none() {
+            return;
+        }
+        for (member, present) in &mut self.present {
+            if present.seen < cursor && present.due(*member, &self.rooms) > present.seen {
+                present.range.lowest = cursor;
+                out.push(Effect::Keep(Kept::Range(*member, present.range)));
+            }
+        }
+        self.forget(cursor, out);
+    }
+
+    /// Forgets what all it is for have seen.
+    fn forget_seen(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        if self.backlog.is_empty() {
+            return;
+        }
+        self.forgot_at = Some(now.tick);
+        let unseen = self.present.iter().filter(|(member, present)| present.due(**member, &self.rooms) > present.seen);
+        let floor = unseen.map(|(_, present)| present.seen.max(present.range.lowest)).min().unwrap_or(self.cursor);
+        self.forget(floor, out);
+    }
+
+    fn forget(&mut self, cursor: Cursor, out: &mut Vec<Effect>) {
+        if self.backlog.forget(cursor) {
+            out.push(Effect::Keep(Kept::Forgotten(cursor)));
+        }
+    }
+
+    /// Tells all who share a room with somebody that they are away, or back.
+    fn tell_presence(&mut self, member: Member, lost: bool, now: Moment, out: &mut Vec<Effect>) {
+        let Some(present) = self.present.get(&member) else {
+            return;
+        };
+        let session = present.user.session;
+        for room in present.rooms().cloned().collect::<Vec<_>>() {
+            self.post(&room, Some(member), &[], Event::Presence { session, lost }, now, out);
+        }
+    }
+
+    fn look_again_at(&mut self, when: Instant) {
+        self.due_at = Some(self.due_at.map_or(when, |due| due.min(when)));
+    }
+}
+
+impl Present {
+    pub(super) fn new(user: User, place: Place, numbers: Numbers, range: Range) -> Self {
+        Self { user, place, seats: Vec::new(), numbers, messages: Bucket::default(), seen: 0, last: 0, range }
+    }
+
+    /// Of rooms that it has left, and not seen it, the oldest is forgotten if there are too many.
+    pub(super) fn forget_a_seat(&mut self) {
+        let left = self.seats.iter().filter(|seat| seat.until.is_some()).count();
+        if left > MOST_LEFT
+            && let Some(oldest) = self.seats.iter().position(|seat| seat.until.is_some())
+        {
+            self.range.lowest = self.range.lowest.max(self.seats.remove(oldest).until.unwrap_or_default());
+        }
+    }
+
+    /// Whether an event is for it.
+    fn reads(&self, member: Member, to: To, entry: &Entry) -> bool {
+        match to {
+            To::One(other) => other == member,
+            To::Room(room) => {
+                let reads = |seat: &Seat| {
+                    seat.room == room
+                        && seat.since < entry.cursor
+                        && seat.until.is_none_or(|until| entry.cursor <= until)
+                };
+                entry.except != Some(member) && self.seats.iter().any(reads)
+            }
+        }
+    }
+
+    /// The last event that is for it, as far as the hall has told it.
+    fn due(&self, member: Member, rooms: &HashMap<RoomName, OpenRoom>) -> Cursor {
+        let of_room = |seat: &Seat| {
+            let last = rooms
+                .get(&seat.name)
+                .filter(|open| open.id == seat.room && seat.until.is_none())
+                .map_or(0, |open| if open.by == Some(member) { open.last_by_others } else { open.last });
+            if last > seat.since { last } else { 0 }
+        };
+        self.seats.iter().map(of_room).max().unwrap_or_default().max(self.last)
+    }
+}

@@ -1,0 +1,249 @@
+//! Sessions that outlive their connections.
+
+use super::*;
+
+const RESUMED: (&str, u8, u8) = ("Ira", 1, 1);
+
+fn resume(cursor: u64) -> ToServer {
+    ToServer::Join { room: RoomName::lobby(), password: String::new(), cursor }
+}
+
+/// Ira on connection 1, Boris on 2; their Welcomes have cursors 1 and 2.
+fn two(limits: Limits) -> Test {
+    let mut test = Test::waiting(limits);
+    test.arrive(1, "Ira", 1, 1);
+    test.arrive(2, "Boris", 2, 2);
+    test
+}
+
+impl Test {
+    fn lost(&mut self, conn: u64) {
+        self.effects.clear();
+        self.hall.lost(Conn(conn), self.now, &mut self.effects);
+    }
+
+    fn after(&mut self, time: Duration) -> Vec<Event> {
+        self.now.tick += time;
+        self.effects.clear();
+        self.hall.tick(self.now, &mut self.effects);
+        self.posted()
+    }
+
+    fn resume(&mut self, conn: u64, cursor: u64) -> Verdict {
+        let (name, owner, session) = RESUMED;
+        self.ask(conn, name, owner, session, resume(cursor))
+    }
+
+    fn cursors(&self, conn: u64) -> Vec<u64> {
+        let events = self.told(conn).into_iter();
+        events.filter_map(|m| if let ToClient::Event { cursor, .. } = m { Some(cursor) } else { None }).collect()
+    }
+
+    /// Everything that was to be kept so far, as a disk that was killed has it.
+    fn crash(&mut self, limits: Limits) {
+        let kept = self.hall.snapshot();
+        self.hall = Hall::restore(limits, kept, self.now);
+    }
+}
+
+#[test]
+fn who_is_lost_goes_on_after_the_last_event_they_had_and_nobody_hears_of_it() {
+    let mut test = two(Limits::off());
+    test.lost(1);
+    assert_eq!(test.receive(2, say(1, 2, 5)), [ToClient::Accepted(1)]);
+    assert_eq!(test.receive(2, whisper(2, 1, 5)), [ToClient::Accepted(2)]);
+    assert_eq!(test.after(Duration::from_millis(1_999)), []);
+    assert_eq!(test.resume(3, 2), Verdict::Admitted);
+    let [ToClient::Welcome(welcome), ..] = &test.told(3)[..] else { panic!("{:?}", test.told(3)) };
+    assert!(welcome.resumed && welcome.sessions.is_empty() && (welcome.change, welcome.cursor) == (0, 2));
+    assert_eq!((test.cursors(3), test.posted()), (vec![3, 4], vec![]));
+    assert_eq!(test.receive(3, say(1, 2, 5)), [ToClient::Accepted(1)], "as the member they were");
+    assert_eq!(test.after(Duration::from_secs(300)), [], "nobody is waited for any more");
+}
+
+#[test]
+fn an_old_connection_gives_way_to_the_same_session_without_a_word() {
+    let mut test = two(Limits::off());
+    assert_eq!(test.resume(3, 2), Verdict::Admitted);
+    assert!(test.effects.iter().any(|e| matches!(e, Effect::Cut(Conn(1)))));
+    test.lost(1);
+    assert_eq!(test.hall.who().len(), 2);
+    assert_eq!(test.receive(1, say(1, 2, 5)), [], "the old one is nobody's");
+    assert_eq!(test.receive(3, ToServer::Ping), [ToClient::Pong]);
+}
+
+#[test]
+fn others_are_told_of_who_is_away_for_long_and_of_their_end() {
+    let mut test = two(Limits::off());
+    let session = Session([1; 32]);
+    test.lost(1);
+    assert!(test.hall.who()[1].2);
+    assert_eq!(test.after(Duration::from_secs(2)), [Event::Presence { session, lost: true }]);
+    assert_eq!(test.after(Duration::from_secs(100)), []);
+    test.resume(3, 2);
+    assert_eq!(test.posted(), [Event::Presence { session, lost: false }]);
+    test.lost(3);
+    let all: Vec<_> = (0..4).flat_map(|_| test.after(Duration::from_secs(60))).collect();
+    let left = Event::Left { room: RoomName::lobby(), session, change: 3, reason: LeftReason::Lost };
+    assert_eq!(all, [Event::Presence { session, lost: true }, left]);
+    assert!(matches!(test.resume(4, 2), Verdict::Stale(_)));
+    assert_eq!(test.hall.due_at(), None);
+}
+
+#[test]
+fn what_cannot_be_gone_on_from_is_refused_and_nobody_hears_of_it() {
+    let mut test = two(Limits::off());
+    for _ in 0..3 {
+        let n = test.hall.cursor - 1;
+        test.receive(2, say(n, 2, 5));
+    }
+    test.receive(1, ToServer::Seen(4));
+    let elsewhere = ToServer::Join { room: RoomName::parse("#other").unwrap(), password: String::new(), cursor: 5 };
+    for (session, join) in [(1, resume(3)), (1, resume(6)), (1, elsewhere), (9, resume(1)), (1, resume(0))] {
+        let verdict = test.ask(3, "Ira", 1, session, join.clone());
+        assert!(matches!(verdict, Verdict::Stale(_) | Verdict::Closed(_)), "{join:?}");
+        assert_eq!(Test::codes(&test.told(3)), [(ErrorCode::Refused, 0)]);
+        assert_eq!((test.posted(), test.hall.who().len()), (vec![], 2));
+    }
+    assert_eq!(test.resume(4, 5), Verdict::Admitted);
+}
+
+#[test]
+fn the_same_person_with_another_session_replaces_who_is_lost() {
+    let mut test = two(Limits::off());
+    test.lost(1);
+    assert_eq!(test.arrive(3, "Ira", 1, 3), Verdict::Admitted);
+    let left =
+        Event::Left { room: RoomName::lobby(), session: Session([1; 32]), change: 3, reason: LeftReason::Replaced };
+    assert_eq!(test.posted()[0], left);
+    assert!(matches!(test.resume(4, 2), Verdict::Stale(_)));
+}
+
+#[test]
+fn who_is_lost_makes_way_where_all_places_are_taken() {
+    let mut test = two(Limits { sessions: Some(2), ..Limits::off() });
+    assert_eq!(test.arrive(3, "Zoe", 3, 3), Verdict::Closed("the server is full"));
+    test.lost(2);
+    assert_eq!(test.arrive(4, "Zoe", 3, 3), Verdict::Admitted);
+    assert_eq!(test.hall.who().len(), 2);
+}
+
+#[test]
+fn what_everybody_has_seen_is_forgotten_and_one_s_own_words_hold_nothing_up() {
+    let mut test = two(Limits::off());
+    for n in 1..=9 {
+        test.receive(1, say(n, 2, 5));
+    }
+    test.receive(2, ToServer::Seen(11));
+    test.receive(1, ToServer::Seen(2));
+    test.after(Duration::from_secs(1));
+    assert!(test.hall.backlog.is_empty());
+    assert!(test.effects.iter().any(|e| matches!(e, Effect::Keep(Kept::Forgotten(11)))));
+    test.lost(1);
+    assert_eq!(test.resume(3, 2), Verdict::Admitted, "nothing after it was for them");
+}
+
+#[test]
+fn who_lags_behind_all_that_is_held_is_told_slow() {
+    let mut test = two(Limits { backlog: 10_000, ..Limits::off() });
+    for n in 1..=40 {
+        test.receive(2, say(n, 2, 400));
+    }
+    test.effects.clear();
+    test.hall.catch_up(Conn(1), 2, test.now, &mut test.effects);
+    assert_eq!(test.told(1), [ToClient::Bye(ByeReason::Slow)]);
+    assert!(matches!(test.posted()[..], [Event::Left { reason: LeftReason::Slow, .. }]));
+    let mut test = two(Limits { backlog: 10_000, ..Limits::off() });
+    for n in 1..=40 {
+        test.receive(2, say(n, 2, 400));
+    }
+    test.lost(1);
+    assert!(matches!(test.resume(3, 2), Verdict::Stale(_)));
+    assert_eq!(test.resume(4, 42), Verdict::Admitted, "but not who has had all of it");
+}
+
+#[test]
+fn what_is_missed_comes_in_pieces_and_nothing_twice() {
+    let mut test = two(Limits::off());
+    test.lost(1);
+    for n in 1..=200 {
+        test.receive(2, say(n, 2, 4_000));
+    }
+    test.resume(3, 2);
+    let (mut all, mut last) = (test.cursors(3), false);
+    let mut pieces = 1;
+    while !last {
+        let piece = test
+            .effects
+            .iter()
+            .rev()
+            .find_map(|e| if let Effect::CatchUp(_, _, p) = e { Some(p.clone()) } else { None });
+        let Some(Piece { to, is_last, .. }) = piece else { panic!() };
+        last = is_last;
+        if !last {
+            test.effects.clear();
+            test.hall.catch_up(Conn(3), to, test.now, &mut test.effects);
+            all.extend(test.cursors(3));
+            pieces += 1;
+        }
+    }
+    assert_eq!(all, (3..=202).collect::<Vec<_>>());
+    assert!(pieces > 2);
+    assert!(matches!(test.effects.last(), Some(Effect::Enter(Conn(3), _, _, 202))), "from then on as it comes");
+}
+
+#[test]
+fn after_a_crash_everybody_goes_on_where_they_were() {
+    let limits = Limits::off();
+    let mut test = two(limits);
+    test.receive(2, say(1, 2, 5));
+    test.receive(2, say(2, 1, 100_000));
+    test.receive(2, whisper(3, 1, 5));
+    test.crash(limits);
+    assert!(test.hall.who().iter().all(|(.., is_away)| *is_away));
+    assert_eq!(test.resume(3, 2), Verdict::Admitted);
+    assert_eq!(test.cursors(3), [3, 4]);
+    assert_eq!(test.ask(4, "Boris", 2, 2, resume(2)), Verdict::Admitted);
+    let answers = [(1, ToClient::Accepted(1)), (3, ToClient::Accepted(3)), (4, ToClient::Accepted(4))];
+    for (n, expected) in answers {
+        assert_eq!(test.receive(4, say(n, 2, 5)), [expected]);
+    }
+    assert_eq!(Test::codes(&test.receive(4, say(2, 2, 5))), [(ErrorCode::Large, 2)], "as the first time");
+    assert_eq!(test.posted(), []);
+    assert_eq!(test.arrive(5, "Zoe", 3, 3), Verdict::Admitted);
+    let [.., ToClient::Welcome(welcome)] = &test.told(5)[..] else { panic!() };
+    let sessions: Vec<u8> = welcome.sessions.iter().map(|session| session.0[0]).collect();
+    assert_eq!((welcome.change, welcome.cursor, sessions), (3, 6, vec![1, 2, 3]));
+}
+
+#[test]
+fn a_letter_on_its_way_is_neither_lost_nor_doubled_by_a_crash() {
+    let limits = Limits::off();
+    let mut test = two(limits);
+    test.receive(2, letter(1, ("Boris", 2), 1, 100));
+    let kept: Vec<Kept> = test
+        .effects
+        .iter()
+        .filter_map(|e| if let Effect::Keep(kept) = e { Some(kept.clone()) } else { None })
+        .collect();
+    let mut found = test.hall.snapshot();
+    found.extend(kept.into_iter().filter(Kept::stays));
+    test.hall = Hall::restore(limits, found, test.now);
+    test.resume(3, 2);
+    assert_eq!(test.cursors(3), [3]);
+    test.ask(4, "Boris", 2, 2, resume(2));
+    test.receive(4, letter(2, ("Boris", 2), 1, 100));
+    assert_eq!(test.cursors(3), [4], "the first is on its way already");
+    test.receive(3, ToServer::Seen(4));
+    let gone = test.effects.iter().filter(|e| matches!(e, Effect::Keep(Kept::LetterGone(_)))).count();
+    assert_eq!(gone, 2);
+}
+
+#[test]
+fn what_the_disk_could_not_keep_is_answered_so_ever_after() {
+    let mut test = two(Limits::off());
+    test.receive(1, say(1, 2, 5));
+    test.hall.volatile(Member(1), 1);
+    assert_eq!(Test::codes(&test.receive(1, say(1, 2, 5))), [(ErrorCode::Volatile, 1)]);
+    assert_eq!(test.receive(1, say(2, 2, 5)), [ToClient::Accepted(2)]);
+}

@@ -1,0 +1,107 @@
+//! What is written down, so that a server that was killed goes on where it was. PROTOCOL.md §8.
+//!
+//! ```text
+//! hall ──Kept, Kept, …──▶ disk ──(crash)──▶ Kept, Kept, … ──▶ Hall::restore
+//! ```
+
+use std::sync::Arc;
+
+use super::backlog::To;
+use super::hall::User;
+use super::log::Entry;
+use super::message::ErrorCode;
+use super::name::RoomName;
+use super::{Cursor, Member, Owner, RoomId};
+
+/// Something that is so from now on.
+#[derive(Clone, Debug)]
+pub enum Kept {
+    /// A session is there.
+    Session {
+        /// Which.
+        member: Member,
+        /// Whose.
+        user: User,
+        /// How many of its messages have been answered.
+        last: u64,
+        /// Which of them were not taken, and why.
+        refused: Vec<(u64, ErrorCode)>,
+        /// From where it can be resumed.
+        range: Range,
+    },
+    /// A session has ended.
+    SessionGone(Member),
+    /// A session's next message has been answered.
+    Number {
+        /// Whose.
+        member: Member,
+        /// Its number: all up to here are.
+        last: u64,
+        /// Why it was not taken, if it was not.
+        refused: Option<ErrorCode>,
+    },
+    /// From where a session can be resumed.
+    Range(Member, Range),
+    /// A room is as it is after this change.
+    Room {
+        /// Which.
+        room: RoomId,
+        /// Its name.
+        name: RoomName,
+        /// How often its roster has changed.
+        change: u64,
+    },
+    /// A room has emptied.
+    RoomGone(RoomId),
+    /// What a session reads of a room.
+    Seat {
+        /// Which session.
+        member: Member,
+        /// Of which room.
+        room: RoomId,
+        /// What came after this event.
+        since: Cursor,
+        /// Up to this one; `None` as long as it is in the room.
+        until: Option<Cursor>,
+    },
+    /// Something happened.
+    Event(To, Entry),
+    /// Everything up to here is forgotten.
+    Forgotten(Cursor),
+    /// A letter waits.
+    Letter(Letter),
+    /// A letter waits no more.
+    LetterGone(u64),
+}
+
+/// A letter that waits for its reader.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// Its number, by which it is forgotten.
+    pub id: u64,
+    /// Who wrote it.
+    pub author: Owner,
+    /// For whom it is.
+    pub reader: Owner,
+    /// When it came, in milliseconds since 1970.
+    pub at: u64,
+    /// What the server relays.
+    pub bytes: Arc<[u8]>,
+}
+
+/// From where a session can be resumed: the last event that it has had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Range {
+    /// What it had yet to read before this one is forgotten.
+    pub lowest: Cursor,
+    /// The last event that was found after a crash: it cannot have had a later one, or not of these events.
+    pub highest: Option<Cursor>,
+}
+
+impl Kept {
+    /// Whether it stays when the server stops: it is no part of the journal.
+    #[must_use]
+    pub fn stays(&self) -> bool {
+        matches!(self, Self::Letter(_) | Self::LetterGone(_))
+    }
+}

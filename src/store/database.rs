@@ -1,0 +1,162 @@
+//! SQLite files of one server: private, of one schema version, and nobody else's while it runs.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::{DiskError, make_private_folder, quoted, refuse_exposed, sync_folder_of, write_error};
+
+/// Marks a file as ours: "cfbc".
+const APPLICATION: i32 = 0x6366_6263;
+
+/// Why a database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The file, or its folder.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// Somebody else has it open.
+    #[error("{path} is in use by another program")]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is of a later version of this program.
+    #[error("{path} was written by a newer version of this program (schema {found}, this one knows {known})")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i32,
+        /// The latest that is known.
+        known: i32,
+    },
+    /// It is no such database.
+    #[error("{path} is no database of a chat server")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What it holds does not hold together.
+    #[error("{path} is damaged: {why}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How.
+        why: String,
+    },
+    /// SQLite, or the system under it.
+    #[error("cannot use {path}: {source}")]
+    Failed {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+}
+
+impl DatabaseError {
+    /// What the operator can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Disk(error) => error.hint(),
+            Self::InUse { .. } => {
+                Some("another server runs there: stop it, or give this one a folder of its own with --data".into())
+            }
+            Self::Newer { .. } => Some("run the newer program, or give this one another folder with --data".into()),
+            Self::Foreign { .. } => Some("give another folder with --data".into()),
+            Self::Damaged { path, .. } => Some(format!(
+                "put a copy back, or move it away ({} and what begins so) to start without what it holds",
+                quoted(path)
+            )),
+            Self::Failed { .. } => None,
+        }
+    }
+
+    /// Names the file in what SQLite says.
+    pub(super) fn of(path: &Path) -> impl Fn(rusqlite::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| {
+            let path = path.clone();
+            match source.sqlite_error_code() {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::InUse { path },
+                Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, why: source.to_string() },
+                Some(ErrorCode::NotADatabase) => Self::Foreign { path },
+                _ => Self::Failed { path, source },
+            }
+        }
+    }
+}
+
+/// Opens a database, or makes it, with `schema` as its version `version`. From now on nobody else can.
+pub(super) fn open(path: &Path, version: i32, schema: &str) -> Result<Connection, DatabaseError> {
+    make_private_folder(super::folder_of(path))?;
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Ok(_) => sync_folder_of(path)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refuse_exposed(path)?,
+        Err(error) => return Err(write_error(path)(error).into()),
+    }
+    let failed = DatabaseError::of(path);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(&failed)?;
+    connection.busy_timeout(std::time::Duration::ZERO).map_err(&failed)?;
+    // Exclusive before anything is read: its index is then in memory, and a second server fails at once.
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(&failed)?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(&failed)?;
+    if mode != "wal" {
+        return Err(DatabaseError::Damaged { path: path.to_owned(), why: format!("journal mode {mode}") });
+    }
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(&failed);
+    let (application, found) = (pragma("application_id")?, pragma("user_version")?);
+    let is_empty = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0));
+    match (application, found) {
+        (0, 0) if is_empty.map_err(&failed)? == 0 => {
+            let transaction = connection.transaction().map_err(&failed)?;
+            transaction.execute_batch(schema).map_err(&failed)?;
+            transaction.pragma_update(None, "application_id", APPLICATION).map_err(&failed)?;
+            transaction.pragma_update(None, "user_version", version).map_err(&failed)?;
+            transaction.commit().map_err(&failed)?;
+        }
+        (APPLICATION, found) if found == version => {
+            // A write, so that a second server does not get as far as believing that it has it.
+            connection.execute_batch("BEGIN IMMEDIATE; COMMIT").map_err(&failed)?;
+            let why: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(&failed)?;
+            if why != "ok" {
+                return Err(DatabaseError::Damaged { path: path.to_owned(), why });
+            }
+        }
+        (APPLICATION, found) if found > version => {
+            return Err(DatabaseError::Newer { path: path.to_owned(), found, known: version });
+        }
+        _ => return Err(DatabaseError::Foreign { path: path.to_owned() }),
+    }
+    Ok(connection)
+}
+
+/// A database's file that what is written goes to first.
+pub(super) fn log_of(path: &Path) -> PathBuf {
+    beside(path, "-wal")
+}
+
+/// Takes a database away, with all that belongs to it. What is not there is no error.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    for file in [path.to_owned(), log_of(path), beside(path, "-shm")] {
+        match fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}

@@ -1,0 +1,312 @@
+//! The journal: what a server that was killed finds again. PROTOCOL.md §8.
+//!
+//! A transaction is written without waiting for the disk: it outlives the process. [`Durable::sync`], by another thread,
+//! makes what was written until then outlive the machine.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, Row, params};
+
+use super::database::{DatabaseError, log_of, open, remove};
+use super::{read_error, write_error};
+use crate::chat::hall::User;
+use crate::chat::kept::{Kept, Range};
+use crate::chat::log::Entry;
+use crate::chat::message::{ErrorCode, Session};
+use crate::chat::name::{Name, RoomName};
+use crate::chat::{Cursor, Member, RoomId, To};
+
+const FILE: &str = "journal.db";
+const VERSION: i32 = 1;
+const SCHEMA: &str = "
+    CREATE TABLE session (
+        member INTEGER PRIMARY KEY, name TEXT NOT NULL, owner BLOB NOT NULL, session BLOB NOT NULL, person BLOB NOT NULL,
+        spki BLOB NOT NULL, last INTEGER NOT NULL, lowest INTEGER NOT NULL, highest INTEGER);
+    CREATE TABLE refused (member INTEGER, n INTEGER, code TEXT NOT NULL, PRIMARY KEY (member, n)) WITHOUT ROWID;
+    CREATE TABLE room (room INTEGER PRIMARY KEY, name TEXT NOT NULL, change INTEGER NOT NULL);
+    CREATE TABLE seat (member INTEGER, since INTEGER, room INTEGER NOT NULL, until INTEGER, PRIMARY KEY (member, since))
+        WITHOUT ROWID;
+    CREATE TABLE event (cursor INTEGER PRIMARY KEY, room INTEGER, member INTEGER, except_for INTEGER, bytes BLOB NOT NULL);
+    CREATE TABLE forgotten (cursor INTEGER NOT NULL);
+    INSERT INTO forgotten VALUES (0);";
+
+/// A journal that is open: nobody else can open it.
+pub struct Journal {
+    path: PathBuf,
+    connection: Connection,
+    durable: Arc<Durable>,
+    /// The last number of each session in this transaction.
+    numbers: HashMap<Member, u64>,
+}
+
+/// What makes a journal outlive the machine.
+pub struct Durable {
+    path: PathBuf,
+    /// The file that is found under that name as long as nobody takes it away.
+    inode: u64,
+    log: File,
+}
+
+impl Durable {
+    /// Waits until the disk has all that was committed.
+    ///
+    /// # Errors
+    /// Whatever the system says; a file that was taken away keeps nothing.
+    pub fn sync(&self) -> io::Result<()> {
+        if std::fs::metadata(&self.path)?.ino() != self.inode {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "another file is in its place"));
+        }
+        self.log.sync_data()
+    }
+}
+
+impl Journal {
+    /// Opens the journal in a folder, and gives what it holds.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] if it cannot be used, or what it holds cannot be read.
+    pub fn open(folder: &Path) -> Result<(Self, Vec<Kept>), DatabaseError> {
+        let path = folder.join(FILE);
+        let connection = open(&path, VERSION, SCHEMA)?;
+        let failed = DatabaseError::of(&path);
+        // Whoever has not come back yet cannot have had more than what is found now.
+        let highest = "UPDATE session SET highest = max((SELECT cursor FROM forgotten), \
+                       coalesce((SELECT max(cursor) FROM event), 0)) WHERE highest IS NULL";
+        connection.execute(highest, []).map_err(&failed)?;
+        let kept = read(&connection).map_err(&failed)?;
+        Ok((Self::over(path, connection)?, kept))
+    }
+
+    /// An empty journal, in place of what is there.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] if it cannot be made.
+    pub fn fresh(folder: &Path) -> Result<Self, DatabaseError> {
+        let path = folder.join(FILE);
+        remove(&path).map_err(write_error(&path))?;
+        let connection = open(&path, VERSION, SCHEMA)?;
+        Self::over(path, connection)
+    }
+
+    fn over(path: PathBuf, connection: Connection) -> Result<Self, DatabaseError> {
+        let failed = DatabaseError::of(&path);
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(&failed)?;
+        connection.pragma_update(None, "wal_autocheckpoint", 2_000).map_err(&failed)?;
+        connection.set_prepared_statement_cache_capacity(32);
+        // There is a log as soon as something has been written.
+        connection.execute("UPDATE forgotten SET cursor = cursor", []).map_err(&failed)?;
+        let log = File::open(log_of(&path)).map_err(read_error(&path))?;
+        let inode = std::fs::metadata(&path).map_err(read_error(&path))?.ino();
+        let durable = Durable { path: path.clone(), inode, log };
+        durable.sync().map_err(write_error(&path))?;
+        super::sync_folder_of(&path)?;
+        Ok(Self { path, connection, durable: Arc::new(durable), numbers: HashMap::new() })
+    }
+
+    /// What makes it durable.
+    #[must_use]
+    pub fn durable(&self) -> &Arc<Durable> {
+        &self.durable
+    }
+
+    /// Begins to write; what is written comes all at once, with [`Journal::commit`], or not at all.
+    ///
+    /// # Errors
+    /// [`DatabaseError`], as with all that follows: then the journal is good for nothing any more.
+    pub fn begin(&mut self) -> Result<(), DatabaseError> {
+        self.numbers.clear();
+        self.run("BEGIN", [])
+    }
+
+    /// Writes something down.
+    ///
+    /// # Errors
+    /// As [`Journal::begin`].
+    pub fn keep(&mut self, kept: &Kept) -> Result<(), DatabaseError> {
+        match kept {
+            Kept::Session { member, user, last, refused, range } => {
+                let User { name, owner, session, person, spki } = user;
+                self.run(
+                    "INSERT INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                    params![
+                        number(member.0),
+                        name.as_str(),
+                        owner,
+                        session.0,
+                        &**person,
+                        &**spki,
+                        number(*last),
+                        number(range.lowest),
+                        range.highest.map(number)
+                    ],
+                )?;
+                refused.iter().try_for_each(|(n, code)| self.refuse(*member, *n, *code))
+            }
+            Kept::SessionGone(member) => {
+                self.numbers.remove(member);
+                for gone in [
+                    "DELETE FROM session WHERE member = ?1",
+                    "DELETE FROM seat WHERE member = ?1",
+                    "DELETE FROM refused WHERE member = ?1",
+                ] {
+                    self.run(gone, [number(member.0)])?;
+                }
+                Ok(())
+            }
+            Kept::Number { member, last, refused } => {
+                self.numbers.insert(*member, *last);
+                refused.map_or(Ok(()), |code| self.refuse(*member, *last, code))
+            }
+            Kept::Range(member, Range { lowest, highest }) => self.run(
+                "UPDATE session SET lowest = ?2, highest = ?3 WHERE member = ?1",
+                params![number(member.0), number(*lowest), highest.map(number)],
+            ),
+            Kept::Room { room, name, change } => self.run(
+                "INSERT OR REPLACE INTO room VALUES (?1, ?2, ?3)",
+                params![number(room.0), name.as_str(), number(*change)],
+            ),
+            Kept::RoomGone(room) => self.run("DELETE FROM room WHERE room = ?1", [number(room.0)]),
+            Kept::Seat { member, room, since, until } => self.run(
+                "INSERT OR REPLACE INTO seat VALUES (?1, ?2, ?3, ?4)",
+                params![number(member.0), number(*since), number(room.0), until.map(number)],
+            ),
+            Kept::Event(to, entry) => self.event(*to, entry),
+            Kept::Forgotten(cursor) => {
+                for forget in [
+                    "UPDATE forgotten SET cursor = ?1",
+                    "DELETE FROM event WHERE cursor <= ?1",
+                    "DELETE FROM seat WHERE until <= ?1",
+                ] {
+                    self.run(forget, [number(*cursor)])?;
+                }
+                Ok(())
+            }
+            // They stay when the journal goes.
+            Kept::Letter(_) | Kept::LetterGone(_) => Ok(()),
+        }
+    }
+
+    /// Writes an event down.
+    ///
+    /// # Errors
+    /// As [`Journal::begin`].
+    pub fn event(&mut self, to: To, entry: &Entry) -> Result<(), DatabaseError> {
+        let (room, member) = match to {
+            To::Room(room) => (Some(number(room.0)), None),
+            To::One(member) => (None, Some(number(member.0))),
+        };
+        let except = entry.except.map(|member| number(member.0));
+        self.run(
+            "INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![number(entry.cursor), room, member, except, &*entry.bytes],
+        )
+    }
+
+    /// What was written since [`Journal::begin`] outlives the process.
+    ///
+    /// # Errors
+    /// As [`Journal::begin`].
+    pub fn commit(&mut self) -> Result<(), DatabaseError> {
+        for (member, last) in std::mem::take(&mut self.numbers) {
+            self.run("UPDATE session SET last = ?2 WHERE member = ?1", [number(member.0), number(last)])?;
+        }
+        self.run("COMMIT", [])
+    }
+
+    /// Takes it away: whoever it was for has been told goodbye, or it is good for nothing.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn delete(self) -> io::Result<()> {
+        let path = self.path;
+        drop(self.connection);
+        remove(&path)
+    }
+
+    fn refuse(&mut self, member: Member, n: u64, code: ErrorCode) -> Result<(), DatabaseError> {
+        self.run(
+            "INSERT OR REPLACE INTO refused VALUES (?1, ?2, ?3)",
+            params![number(member.0), number(n), code.word()],
+        )
+    }
+
+    fn run(&mut self, sql: &str, values: impl rusqlite::Params) -> Result<(), DatabaseError> {
+        let ran = self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(values));
+        ran.map(|_| ()).map_err(DatabaseError::of(&self.path))
+    }
+}
+
+/// As SQLite has numbers: no server gives out so many.
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn read(connection: &Connection) -> rusqlite::Result<Vec<Kept>> {
+    let mut all = Vec::new();
+    let mut refused: HashMap<u64, Vec<(u64, ErrorCode)>> = HashMap::new();
+    let mut rows = connection.prepare("SELECT member, n, code FROM refused ORDER BY n")?;
+    for row in rows.query_map([], |row| Ok((uint(row, 0)?, uint(row, 1)?, row.get::<_, String>(2)?)))? {
+        let (member, n, word) = row?;
+        refused.entry(member).or_default().push((n, ErrorCode::from_word(&word).unwrap_or(ErrorCode::Refused)));
+    }
+    let mut rows = connection.prepare("SELECT * FROM session")?;
+    for session in rows.query_map([], session)? {
+        let (member, user, last, range) = session?;
+        let refused = refused.remove(&member).unwrap_or_default();
+        all.push(Kept::Session { member: Member(member), user, last, refused, range });
+    }
+    let mut rows = connection.prepare("SELECT room, name, change FROM room")?;
+    for room in rows.query_map([], |row| {
+        let name = RoomName::parse(&row.get::<_, String>(1)?).map_err(|_| wrong(1))?;
+        Ok(Kept::Room { room: RoomId(uint(row, 0)?), name, change: uint(row, 2)? })
+    })? {
+        all.push(room?);
+    }
+    let mut rows = connection.prepare("SELECT member, since, room, until FROM seat")?;
+    for seat in rows.query_map([], |row| {
+        let (member, since, room) = (Member(uint(row, 0)?), uint(row, 1)?, RoomId(uint(row, 2)?));
+        Ok(Kept::Seat { member, room, since, until: cursor(row, 3)? })
+    })? {
+        all.push(seat?);
+    }
+    all.push(Kept::Forgotten(connection.query_row("SELECT cursor FROM forgotten", [], |row| uint(row, 0))?));
+    let mut rows = connection.prepare("SELECT cursor, room, member, except_for, bytes FROM event ORDER BY cursor")?;
+    for event in rows.query_map([], |row| {
+        let to = match (cursor(row, 1)?, cursor(row, 2)?) {
+            (Some(room), None) => To::Room(RoomId(room)),
+            (None, Some(member)) => To::One(Member(member)),
+            _ => return Err(wrong(1)),
+        };
+        let (except, bytes) = (cursor(row, 3)?.map(Member), row.get::<_, Vec<u8>>(4)?.into());
+        Ok(Kept::Event(to, Entry { cursor: uint(row, 0)?, except, bytes }))
+    })? {
+        all.push(event?);
+    }
+    Ok(all)
+}
+
+fn session(row: &Row<'_>) -> rusqlite::Result<(u64, User, u64, Range)> {
+    let name = Name::parse(&row.get::<_, String>(1)?).map_err(|_| wrong(1))?;
+    let bytes = |column| row.get::<_, Vec<u8>>(column);
+    let hash = |column| bytes(column).and_then(|bytes| <[u8; 32]>::try_from(bytes).map_err(|_| wrong(column)));
+    let (person, spki) = (bytes(4)?.into(), bytes(5)?.into());
+    let user = User { name, owner: hash(2)?, session: Session(hash(3)?), person, spki };
+    Ok((uint(row, 0)?, user, uint(row, 6)?, Range { lowest: uint(row, 7)?, highest: cursor(row, 8)? }))
+}
+
+fn uint(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    u64::try_from(row.get::<_, i64>(column)?).map_err(|_| wrong(column))
+}
+
+fn cursor(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Cursor>> {
+    row.get::<_, Option<i64>>(column)?.map(|value| u64::try_from(value).map_err(|_| wrong(column))).transpose()
+}
+
+fn wrong(column: usize) -> rusqlite::Error {
+    rusqlite::Error::IntegralValueOutOfRange(column, 0)
+}
