@@ -2,6 +2,7 @@
 
 Each line on stdin is said, but for `/whisper NAME text` (a letter if NAME is not here),
 `/letter NAME text`, `/verify NAME`, `/verify NAME yes` and `/leave`. The end of stdin leaves, too.
+A connection that is lost is made again, and what was under way is sent again (§8).
 With `--expect N` it leaves by itself after N messages of others, and the end of stdin waits for
 them.
 """
@@ -31,6 +32,8 @@ from screen import as_json, in_words
 HANDSHAKE_SECONDS = 10.0
 PING_SECONDS = 30.0
 SILENCE_SECONDS = 90.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0
+PATIENCE_SECONDS = 600.0
 TRIES = 5
 STDIN = 0
 
@@ -131,16 +134,14 @@ def obey(line: str, talk: Conversation, show: Callable[[dict], None]) -> None:
 def converse(
     records: RecordLink,
     talk: Conversation,
+    lines: Input,
     options: argparse.Namespace,
     show: Callable[[dict], None],
 ) -> None:
-    """Talks until a Bye comes; `Ended` or `Violation` otherwise."""
-    lines = Input()
+    """Talks until a Bye comes, or a Join is refused; `Ended` or `Violation` otherwise."""
     talk.join()
-    for text in options.say:
-        talk.say(text)
     last_sent = last_record = time.monotonic()
-    while talk.bye is None:
+    while True:
         if talk.outgoing:
             records.write(talk.outgoing, after(SILENCE_SECONDS))
             talk.outgoing.clear()
@@ -170,12 +171,72 @@ def converse(
         if records.link.has_frame() or records.link.fileno() in ready:
             for message in records.read(after(SILENCE_SECONDS)):
                 talk.handle(message)
-                if talk.bye is not None:
-                    break
+                if talk.bye is not None or talk.refused is not None:
+                    return
             last_record = time.monotonic()
-            if talk.not_let_in:
-                raise Ended("not let in")
         talk.pump()
+
+
+class Pauses:
+    """How long to wait before the next connection: 0.25 s, doubled up to 30 s (§6)."""
+
+    def __init__(self, patience: float) -> None:
+        self.patience = patience
+        self.start_over()
+
+    def start_over(self) -> None:
+        self.seconds = FIRST_PAUSE
+        self.until = after(self.patience)
+
+    def wait(self) -> None:
+        """Give or take a third; `Ended` once it has gone on for too long."""
+        if time.monotonic() > self.until:
+            raise Ended(f"no connection for {self.patience} seconds")
+        time.sleep(self.seconds * random.uniform(2 / 3, 4 / 3))
+        self.seconds = min(2 * self.seconds, LONGEST_PAUSE)
+
+
+def connect_again(
+    options: argparse.Namespace,
+    own: credential.OwnCredential,
+    server: bytes,
+    pauses: Pauses,
+    show: Callable[[dict], None],
+) -> RecordLink:
+    """Tries until the server is reached; what is not sealed by it ends no session."""
+    while True:
+        pauses.wait()
+        try:
+            return connect_once(options, own, server)
+        except (Ended, HandshakeFailed) as error:
+            if isinstance(error, PeerRefused) and not error.bare:
+                raise
+            show({"not_reached": str(error)})
+
+
+def stay(
+    records: RecordLink,
+    talk: Conversation,
+    lines: Input,
+    pauses: Pauses,
+    options: argparse.Namespace,
+    show: Callable[[dict], None],
+) -> None:
+    """One session on all its connections (§8); returns when it has ended, or is to be replaced."""
+    while True:
+        try:
+            converse(records, talk, lines, options, show)
+            records.link.finish()
+            return
+        except Ended as error:
+            records.link.sock.close()
+            show({"lost": str(error)})
+        if talk.online:
+            pauses.start_over()
+        talk.lost()
+        if not talk.resumes():
+            return
+        records = connect_again(options, talk.own, talk.server, pauses, show)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -183,6 +244,7 @@ def run(options: argparse.Namespace) -> int:
     identity = Identity.load_or_make(options.keys / "identity.pem", options.bits)
     own = credential.make(identity, "user", options.name)
     show({"self": options.name, "fingerprint": fingerprint_text(identity.fingerprint)})
+    lines, pauses, in_doubt = Input(), Pauses(options.patience), False
     try:
         records = connect(options, own)
         server = records.peer.fingerprint
@@ -191,16 +253,28 @@ def run(options: argparse.Namespace) -> int:
             own, options.name, options.room, server, options.keys, show,
             verified_only=options.verified_only,
         )  # fmt: skip
-        converse(records, talk, options, show)
-        records.link.finish()
+        for text in options.say:
+            talk.say(text)
+        while True:
+            stay(records, talk, lines, pauses, options, show)
+            if not talk.begins_anew():
+                break
+            show({"anew": talk.refused or talk.bye or "not let in yet"})
+            in_doubt = in_doubt or bool(talk.numbers.in_flight)
+            own = credential.make(identity, "user", options.name)
+            talk = Conversation(
+                own, options.name, options.room, server, options.keys, show,
+                verified_only=options.verified_only, legacy=talk.hand_over(),
+            )  # fmt: skip
+            records = connect_again(options, own, server, pauses, show)
     except PeerRefused as refusal:
         show({"error": refusal.code, "bare": refusal.bare})
         return 1
     except (Ended, HandshakeFailed, Violation) as error:
         show({"error": str(error)})
         return 1
-    clean = talk.bye == "terminated" or talk.bye == "left" and talk.leaving
-    return 0 if clean and talk.is_idle() else 1
+    clean = talk.bye == "terminated" or talk.has_left()
+    return 0 if clean and talk.is_idle() and not in_doubt else 1
 
 
 def main() -> int:
@@ -216,6 +290,10 @@ def main() -> int:
     parser.add_argument("--expect", type=int, metavar="N")
     parser.add_argument("--json", action="store_true", help="JSON lines, for programs")
     parser.add_argument("--verified-only", action="store_true", help="speak to nobody else")
+    parser.add_argument(
+        "--patience", type=float, default=PATIENCE_SECONDS, metavar="SECONDS",
+        help="how long to try to come back before giving up",
+    )  # fmt: skip
     return run(parser.parse_args())
 
 

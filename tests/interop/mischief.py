@@ -6,12 +6,13 @@ import socket
 import threading
 from collections.abc import Callable
 
-from cfbchat.guests import Guest
+from cfbchat.credential import Person
+from cfbchat.guests import Guest, Member
 from cfbchat.hall import Hall
 from people import server_credential
 from server import Server
 
-Alter = Callable[[Guest, list], list[list]]
+Alter = Callable[[Member, list], list[list]]
 
 
 class MischievousHall(Hall):
@@ -19,7 +20,8 @@ class MischievousHall(Hall):
 
     def __init__(self) -> None:
         super().__init__(lambda line: None)
-        self.alter: Alter = lambda guest, event: [event]
+        self.alter: Alter = lambda member, event: [event]
+        self.alter_welcome: Callable[[list], list] = lambda message: message
         self.deaf_to: str | None = None
         self.unheard: list[tuple[Guest, list]] = []
 
@@ -38,22 +40,40 @@ class MischievousHall(Hall):
             self.handle(guest, message)
         self.unheard.clear()
 
-    def _send_event(self, guest: Guest, cursor: int, at: int, event: list) -> None:
-        for altered in self.alter(guest, event):
-            self.cursor += 1
-            super()._send_event(guest, self.cursor, at, altered)
+    def _resume(self, guest: Guest, name: str, cursor: int) -> None:
+        send = guest.send
+        guest.send = lambda message: send(  # type: ignore[method-assign]
+            self.alter_welcome(message) if isinstance(message, list) else message
+        )
+        super()._resume(guest, name, cursor)
+        guest.send = send  # type: ignore[method-assign]
+
+    def _hand_out(
+        self, event: list, to: list[Member], person: Person | None = None
+    ) -> tuple[int, int]:
+        for member in to:
+            for altered in self.alter(member, event):
+                super()._hand_out(altered, [member], person)
+        return super()._hand_out(event, [], person)
 
 
 class MischievousServer:
     """Listens until it is ended; quiet, for what it shows are its clients' lines."""
 
     def __init__(self) -> None:
-        self.server = Server(server_credential(), lambda line: None)
-        self.hall = self.server.hall = MischievousHall()
+        self.hall = MischievousHall()
+        self.server = Server(server_credential(), lambda line: None, self.hall)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
         accepting = (self.listener,)
         threading.Thread(target=self.server.accept_forever, args=accepting, daemon=True).start()
+        threading.Thread(target=self.server.tick_forever, daemon=True).start()
+
+    def cut(self, name: str) -> None:
+        """The connection of whoever has this name."""
+        guest = self.hall.present[name].guest
+        assert guest
+        guest.hang_up()
 
     def end(self) -> None:
         self.listener.close()

@@ -99,5 +99,10 @@ TOLD: dict[str, Put] = {
     "self": lambda line: f"{line['self']}, this is your fingerprint: {line['fingerprint']}",
     "absent": lambda line: f"{line['absent']} has lost the connection.",
     "back": lambda line: f"{line['back']} is back.",
+    "lost": lambda line: f"The connection is lost: {line['lost']}",
+    "not_reached": lambda line: f"The server is not reached: {line['not_reached']}",
+    "resumed": lambda line: f"Back in {line['resumed']}.",
+    "anew": lambda line: f"A new session begins ({line['anew']}).",
+    "in_doubt": lambda line: f"Not known to have been delivered: {line['in_doubt']}",
     "error": _error,
 }

@@ -26,7 +26,7 @@ from cfbchat.connection import (
 from cfbchat.credential import Identity, OwnCredential
 from cfbchat.crypto import fingerprint_text
 from cfbchat.guests import Guest
-from cfbchat.hall import Cut, Hall
+from cfbchat.hall import RESUME_SECONDS, Cut, Hall
 from cfbchat.handshake import HandshakeFailed, ServerHandshake
 
 HANDSHAKE_SECONDS = 10.0
@@ -34,6 +34,7 @@ PASSWORD_SECONDS = 60.0
 SILENCE_SECONDS = 90.0
 UNAUTHENTICATED = 64
 END_SECONDS = 5.0
+TICK_SECONDS = 0.05
 
 _output = threading.Lock()
 
@@ -46,13 +47,20 @@ def show(line: dict) -> None:
 class Server:
     """Accepts connections and runs a thread for each."""
 
-    def __init__(self, own: OwnCredential, report: Callable[[dict], None]) -> None:
+    def __init__(
+        self, own: OwnCredential, report: Callable[[dict], None], hall: Hall | None = None
+    ) -> None:
         self.own = own
         self.report = report
-        self.hall = Hall(report)
+        self.hall = hall or Hall(report)
         self.unauthenticated = threading.Semaphore(UNAUTHENTICATED)
         self.serving: set[threading.Thread] = set()
         self.serving_lock = threading.Lock()
+        self.over = threading.Event()
+
+    def tick_forever(self) -> None:
+        while not self.over.wait(TICK_SECONDS):
+            self.hall.tick()
 
     def accept_forever(self, listener: socket.socket) -> None:
         while True:
@@ -92,6 +100,7 @@ class Server:
 
     def _attend(self, records: RecordLink, guest: Guest, deadline: float) -> None:
         """A connection after its handshake."""
+        guest.hang_up = records.link.hang_up
         writer = threading.Thread(target=self._write, args=(records, guest), daemon=True)
         writer.start()
         try:
@@ -107,7 +116,7 @@ class Server:
         """Handles records until the connection ends, or the session has."""
         extended = False
         while not guest.gone:
-            messages = records.read(after(SILENCE_SECONDS) if guest.joined else deadline)
+            messages = records.read(after(SILENCE_SECONDS) if guest.member.joined else deadline)
             if not guest.records.take():
                 raise Cut("too many records")
             for message in messages:
@@ -123,10 +132,11 @@ class Server:
                 records.write(messages, after(SILENCE_SECONDS))
             records.link.sock.shutdown(socket.SHUT_WR)
         except (Ended, TimedOut, OSError):
-            pass
+            records.link.hang_up()
 
     def end(self) -> None:
         """Tells everybody, and waits until they have gone."""
+        self.over.set()
         self.hall.terminate()
         with self.serving_lock:
             serving = list(self.serving)
@@ -140,13 +150,15 @@ def main() -> None:
     parser.add_argument("-p", dest="port", type=int, default=0)
     parser.add_argument("--keys", type=Path, required=True)
     parser.add_argument("--bits", type=int, choices=(2048, 3072, 4096), default=3072)
+    parser.add_argument("--resume-window", type=float, default=RESUME_SECONDS, metavar="SECONDS")
     options = parser.parse_args()
     identity = Identity.load_or_make(options.keys / "identity.pem", options.bits)
-    server = Server(credential.make(identity, "server"), show)
+    server = Server(credential.make(identity, "server"), show, Hall(show, options.resume_window))
     listener = socket.create_server(("127.0.0.1", options.port))
     port = listener.getsockname()[1]
     show({"listening": port, "fingerprint": fingerprint_text(identity.fingerprint)})
     threading.Thread(target=server.accept_forever, args=(listener,), daemon=True).start()
+    threading.Thread(target=server.tick_forever, daemon=True).start()
     for line in sys.stdin:
         if line.strip() == "TERMINATE":
             listener.close()

@@ -10,6 +10,7 @@ from cfbchat.conversation import Conversation
 from cfbchat.credential import OwnCredential
 from cfbchat.guests import Guest
 from cfbchat.hall import Hall
+from cfbchat.legacy import Legacy
 from people import identity
 
 SERVER = bytes(range(32))
@@ -53,17 +54,25 @@ class Table:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.reports: list[dict] = []
-        self.hall = Hall(self.reports.append)
+        self.now = 0.0
+        self.hall = Hall(self.reports.append, clock=lambda: self.now)
         self.seats: list[Seat] = []
 
-    def sit(self, name: str, room: str = ROOM, verified_only: bool = False) -> Seat:
+    def sit(
+        self,
+        name: str,
+        room: str = ROOM,
+        verified_only: bool = False,
+        legacy: Legacy | None = None,
+    ) -> Seat:
         """Somebody joins; the keys, and the files beside them, are those of last time."""
         own = credential.make(identity(name), "user", name)
         guest = Guest(credential.check("user", own.identity.spki, own.credential, own.signature))
         shown: list[dict] = []
         talk = Conversation(
-            own, name, room, SERVER, self.folder / name, shown.append, verified_only=verified_only
-        )
+            own, name, room, SERVER, self.folder / name, shown.append, verified_only=verified_only,
+            legacy=legacy, clock=lambda: self.now,
+        )  # fmt: skip
         seat = Seat(own, talk, guest, shown)
         self.seats.append(seat)
         talk.join()
@@ -99,10 +108,33 @@ class Table:
                 return
 
     def go(self, seat: Seat) -> None:
-        """Somebody's connection is lost, and its client with it."""
+        """Somebody's connection is lost, and its client with it, until the session has ended."""
+        self.vanish(seat)
+        self.run()
+
+    def vanish(self, seat: Seat) -> None:
+        """The same, and nobody has noticed yet."""
         self.seats.remove(seat)
         self.hall.lost(seat.guest)
-        self.run()
+        self.hall.expire(seat.guest.member)
+
+    def cut(self, seat: Seat) -> None:
+        """A connection is lost, with all that is under way on it; its client has noticed."""
+        self.hall.lost(seat.guest)
+        seat.guest.outbox.clear()
+        seat.held.clear()
+        seat.talk.lost()
+
+    def back(self, seat: Seat) -> None:
+        """Another connection of the same session."""
+        seat.guest = Guest(seat.guest.person)
+        seat.talk.join()
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.hall.tick()
+        for seat in self.seats:
+            seat.talk.pump()
 
     def stale(self) -> None:
         """From now on a Say is taken only with a room's present change."""

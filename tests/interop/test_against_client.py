@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 from cfbchat import cbor, credential, shapes, texts
 from cfbchat.conversation import Conversation
 from cfbchat.credential import OwnCredential
-from cfbchat.guests import Guest
+from cfbchat.guests import Member
 from cfbchat.numbered import Say
 from cfbchat.rooms import Room
 from cfbchat.sender_keys import SenderKey
@@ -22,7 +23,7 @@ from cfbchat.texts import Text
 from cfbchat.violation import Violation
 from mischief import MischievousServer
 from people import flipped, user
-from processes import OTHER, WAIT_SECONDS, Child, other_client
+from processes import OTHER, OTHER_RESUMES, WAIT_SECONDS, Child, other_client, python_client
 from table import SERVER
 
 
@@ -142,6 +143,131 @@ class AgainstTheClient(FromTheServer):
         self.talk.pump()
         self.assertEqual(len(self.talk.outgoing), 2)
         self.assert_leaves([shapes.ERROR, "wait", "", 3])
+
+
+class AgainstTheResuming(FromTheServer):
+    """What a server must not answer to a client that comes back (§8)."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.now = 0.0
+        self.talk.clock = lambda: self.now
+        self.let_in()
+        self.talk.handle(self.event(7, 6, "a notice"))
+        self.talk.say("Hi")
+        self.sent = self.talk.outgoing[1:]
+        self.come_back()
+
+    def come_back(self) -> None:
+        self.talk.join()
+        self.assertEqual([cbor.decode(message) for message in self.talk.outgoing],
+                         [[shapes.JOIN, "#lobby", "", self.talk.cursor]])  # fmt: skip
+        self.talk.outgoing.clear()
+
+    def resumed(self, **other: cbor.Value) -> list:
+        fields = {"room": "#lobby", "sessions": [], "change": 0, "resumed": 1, "cursor": 7, "at": 9,
+                  "notice": "", "longest": 4096}  # fmt: skip
+        return [shapes.WELCOME, *{**fields, **other}.values()]
+
+    def test_resumed_as_asked(self) -> None:
+        self.talk.handle(self.resumed())
+        self.assertEqual(self.talk.outgoing[:2], self.sent)
+        self.assertEqual(cbor.decode(self.talk.outgoing[2]), [shapes.SEEN, 7])
+        self.talk.handle(self.event(8, 4, "#lobby", self.ben.session, 3)[:3] + [[6, "next"]])
+        self.assertEqual(self.shown[-1], {"notice": "next"})
+
+    def test_other_fields(self) -> None:
+        for other in (
+            {"room": "#other"}, {"sessions": [self.own.session]}, {"change": 2}, {"cursor": 6},
+            {"cursor": 8}, {"resumed": 2}, {"resumed": 0},
+        ):  # fmt: skip
+            with self.subTest(other):
+                self.setUp()
+                self.assert_leaves(self.resumed(**other))
+        self.setUp()
+        self.assert_leaves(self.welcome(self.ben.session, self.own.session, cursor=8))
+
+    def test_before_the_welcome(self) -> None:
+        for message in (
+            self.event(8, 6, "early"), [shapes.ACCEPTED, 1], [shapes.ERROR, "refused", "", 1],
+            [shapes.ERROR, "again", "", 1], [shapes.PONG],
+        ):  # fmt: skip
+            with self.subTest(message):
+                self.setUp()
+                self.assert_leaves(message)
+
+    def test_twice(self) -> None:
+        self.talk.handle(self.resumed())
+        self.assert_leaves(self.resumed())
+
+    def test_after_the_welcome(self) -> None:
+        for message in (
+            self.event(7, 6, "had before"), [shapes.ACCEPTED, 2],
+            self.event(8, 1, "#lobby", bytes(32), 2, b"x"),
+        ):  # fmt: skip
+            with self.subTest(message):
+                self.setUp()
+                self.talk.handle(self.resumed())
+                self.assert_leaves(message)
+
+    def test_refused(self) -> None:
+        self.talk.handle([shapes.ERROR, "refused", "", 0])
+        self.assertTrue(self.talk.begins_anew())
+
+    def test_the_time_of_the_welcome_is_no_events(self) -> None:
+        self.talk.handle(self.resumed(at=10**15))
+        self.talk.handle([shapes.EVENT, 8, 5, [6, "later"]])
+        self.assertEqual(self.talk.last_at, 5)
+        self.talk.handle([shapes.EVENT, 9, 4, [6, "goes back"]])
+        self.assertEqual(self.talk.last_at, 5)
+
+    def test_refused_to_a_leave_that_is_sent_again(self) -> None:
+        self.talk.handle(self.resumed())
+        for n in (1, 2):
+            self.talk.handle([shapes.ACCEPTED, n])
+        self.talk.leave()
+        self.come_back()
+        self.talk.handle(self.resumed())
+        self.assertEqual(cbor.decode(self.talk.outgoing[0])[0], shapes.SEEN)
+        self.assertEqual(cbor.decode(self.talk.outgoing[1]), [shapes.LEAVE, "#lobby"])
+        self.talk.handle(self.event(8, 5, "#lobby", self.own.session, 3, "left"))
+        self.talk.handle([shapes.ERROR, "refused", "", 0])
+        self.assert_leaves([shapes.ERROR, "refused", "", 0])
+
+    def test_lost_and_back(self) -> None:
+        self.talk.handle(self.resumed())
+        for cursor, lost, key in ((8, 1, "absent"), (9, 0, "back")):
+            self.talk.handle(self.event(cursor, 8, self.ben.session, lost))
+            self.assertEqual(self.shown[-1], {key: "Ben"})
+        self.assert_leaves(self.event(10, 8, bytes(32), 1))
+
+    def test_seen(self) -> None:
+        """At the latest 1 s after an event; at once after a letter; after each loss."""
+        self.talk.handle(self.resumed())
+        self.talk.outgoing.clear()
+        self.talk.handle(self.event(8, 77, "unknown"))
+        self.assertEqual(self.talk.outgoing, [])
+        self.assertLess(self.talk.patience(), 1)
+        self.now += 0.9
+        self.talk.pump()
+        self.assertEqual([cbor.decode(m) for m in self.talk.outgoing], [[shapes.SEEN, 8]])
+        self.talk.outgoing.clear()
+        self.talk.handle(self.event(9, 7, b"no letter"))
+        self.assertEqual([cbor.decode(m) for m in self.talk.outgoing], [[shapes.SEEN, 9]])
+
+    def test_a_letter_that_cannot_be_noted_is_not_seen(self) -> None:
+        self.talk.handle(self.resumed())
+        self.talk.outgoing.clear()
+        letter = Speaker(self.ben, "Ben", SERVER).letter(
+            self.own.identity.spki, Text(self.talk.now(), texts.TEXT, "Hi")
+        )
+        with mock.patch("cfbchat.durable.append_line", side_effect=OSError("full")):
+            self.talk.handle(self.event(8, 7, letter))
+        self.talk.handle(self.event(9, 6, "later"))
+        self.now += 2
+        self.talk.pump()
+        self.assertEqual(self.talk.outgoing, [])
+        self.assertFalse(any("letter" in line for line in self.shown))
 
 
 class AgainstTheReader(FromTheServer):
@@ -330,6 +456,66 @@ class AgainstTheReader(FromTheServer):
         self.assertTrue(self.shown[-1]["said"]["clocks_apart"])
 
 
+class WronglyResumed(unittest.TestCase):
+    """Our client's program, whose server answers a resuming Join with something else (§8)."""
+
+    broke_the_protocol = 1
+
+    def setUp(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.server = MischievousServer()
+        self.addCleanup(self.server.end)
+
+    def start(self, name: str) -> Child:
+        child = python_client(self.server.port, name, self.folder / name)
+        self.addCleanup(child.end)
+        child.await_json(welcome=None)
+        return child
+
+    def test_it_ends(self) -> None:
+        """And begins nothing anew: nobody sees it come back."""
+        changes: list[tuple[int, cbor.Value]] = [
+            (1, "#other"), (2, [bytes(32)]), (3, 1), (4, 0), (5, 10_000), (5, 0)
+        ]  # fmt: skip
+        for number, (changed, value) in enumerate(changes):
+            with self.subTest(changed=changed, value=value):
+                name = f"Ben{number}"
+                ben = self.start(name)
+                own = self.server.hall.present[name].session
+                self.server.hall.alter_welcome = lambda message: [
+                    *message[:changed], value, *message[changed + 1 :]
+                ]  # fmt: skip
+                self.server.cut(name)
+                self.assertEqual(ben.await_exit(), self.broke_the_protocol, ben.story())
+                self.assertEqual(self.server.hall.present[name].session, own)
+
+    def test_it_is_resumed_as_asked(self) -> None:
+        """The same without mischief."""
+        ben = self.start("Ben")
+        own = self.server.hall.present["Ben"].session
+        for _ in range(3):
+            guest = self.server.hall.present["Ben"].guest
+            self.server.cut("Ben")
+            deadline = time.monotonic() + WAIT_SECONDS
+            while self.server.hall.present["Ben"].guest in (None, guest):
+                self.assertLess(time.monotonic(), deadline, ben.story())
+                time.sleep(0.02)
+        self.assertEqual(self.server.hall.present["Ben"].session, own)
+
+
+@unittest.skipUnless(OTHER and OTHER_RESUMES, "the other implementation's client does not resume")
+class WronglyResumedOther(WronglyResumed):
+    broke_the_protocol = 8
+
+    def start(self, name: str) -> Child:
+        child = other_client(self.server.port, name, self.folder / name, "--bits", "2048")
+        self.addCleanup(child.end)
+        child.await_line(lambda line: "start to exchange" in line, "that it is in")
+        return child
+
+
 @unittest.skipUnless(OTHER, "CFB_CHAT_BIN is not set")
 class AgainstTheOtherClient(unittest.TestCase):
     """The other implementation's clients, and between them a server that cheats."""
@@ -366,14 +552,14 @@ class AgainstTheOtherClient(unittest.TestCase):
     def alter(self, kind: int, instead: Callable[[list], list[list]]) -> None:
         """From now on, for Ben, events of this kind are replaced by what `instead` gives."""
 
-        def alter(guest: Guest, event: list) -> list[list]:
-            altered = guest.person.name == "Ben" and event[0] == kind
+        def alter(member: Member, event: list) -> list[list]:
+            altered = member.person.name == "Ben" and event[0] == kind
             return instead(event) if altered else [event]
 
         self.server.hall.alter = alter
 
     def be_honest(self) -> None:
-        self.server.hall.alter = lambda guest, event: [event]
+        self.server.hall.alter = lambda member, event: [event]
 
     def test_repeated_messages_are_shown_once(self) -> None:
         for kind, write, come in (
@@ -479,7 +665,7 @@ class AgainstTheOtherClient(unittest.TestCase):
         self.assertNotIn("Ira: Hi", self.shown(self.ben))
 
     def test_a_letter_comes_twice(self) -> None:
-        self.server.hall.mailbox.seen = lambda guest, cursor: None  # type: ignore[method-assign]
+        self.server.hall.mailbox.seen = lambda member, cursor: None  # type: ignore[method-assign]
         self.ben.write("EXIT")
         self.assertEqual(self.ben.await_exit(), 0)
         self.ira.write("/whisper Ben come back")

@@ -26,8 +26,8 @@ def openly(own: OwnCredential, name: str, text: bytes) -> bytes:
     return cbor.encode([[letters.LABEL, b"", own.identity.spki, name], text])
 
 
-class AgainstTheServer(unittest.TestCase):
-    """A hostile client on a socket."""
+class AtTheServer(unittest.TestCase):
+    """A server, and what to send to it and expect of it on a socket."""
 
     folder: TemporaryDirectory
     server: Child
@@ -105,6 +105,10 @@ class AgainstTheServer(unittest.TestCase):
         while records.read(after(SECONDS))[-1][0] != shapes.BYE:
             pass
         self.assert_closed(records.link)
+
+
+class AgainstTheServer(AtTheServer):
+    """A hostile client on a socket."""
 
     def test_strays_before_2(self) -> None:
         for data in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"\x00\x00",

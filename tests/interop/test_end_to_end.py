@@ -172,8 +172,7 @@ class InARoom(AtATable):
         self.say(ira, "one")
         ira.talk.say("two")
         ira.hold()
-        self.table.seats.remove(eva)
-        self.table.hall.lost(eva.guest)
+        self.table.vanish(eva)
         self.table.stale()
         self.table.run()
         self.assertEqual(ira.lines("told"), ["again"])
@@ -340,7 +339,7 @@ class OneToOne(AtATable):
     def test_to_somebody_who_has_just_left(self) -> None:
         ira, ben = self.table.sit("Ira"), self.table.sit("Ben")
         ira.talk.whisper("Ben", "psst")
-        self.table.hall.lost(ben.guest)
+        self.table.vanish(ben)
         self.table.run()
         self.assertIn({"error": "absent", "text": "absent", "n": 1, "of": "whisper"}, ira.shown)
 
@@ -398,7 +397,7 @@ class OneToOne(AtATable):
         )
         self.table.go(self.table.sit("Ben"))
         for number in range(11):
-            ira.guest.messages.left = 20
+            ira.guest.member.messages.left = 20
             ira.talk.write_letter("Ben", str(number))
             self.table.run()
         self.assertEqual(len(ira.lines("wrote_to")), 10)
@@ -410,11 +409,11 @@ class OneToOne(AtATable):
         ira = self.table.sit("Ira")
         ira.talk.clock = lambda: now[0]
         self.table.go(self.table.sit("Ben"))
-        ira.guest.messages.left = 0.0
+        ira.guest.member.messages.left = 0.0
         ira.talk.write_letter("Ben", "Hi")
         self.table.run()
         self.assertEqual(ira.lines("wrote_to"), [])
-        ira.guest.messages.left = 20.0
+        ira.guest.member.messages.left = 20.0
         now[0] = 0.21
         ira.talk.pump()
         self.table.run()
@@ -423,7 +422,7 @@ class OneToOne(AtATable):
 
 class WhoIsWho(AtATable):
     def test_a_name_keeps_its_fingerprint(self) -> None:
-        ira, ben = self.table.sit("Ira"), self.table.sit("Ben")
+        _, ben = self.table.sit("Ira"), self.table.sit("Ben")
         self.assertEqual(ben.lines("new"), ["Ira"])
         lines = (self.folder / "Ben" / "known_users").read_text().splitlines()
         shown = [crypto.fingerprint_text(SERVER), "Ira",

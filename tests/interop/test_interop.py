@@ -26,8 +26,8 @@ class Running(unittest.TestCase):
         self.addCleanup(child.end)
         return child
 
-    def start_server(self) -> tuple[Child, int, str]:
-        server = self.start(python_server(self.folder / "server"))
+    def start_server(self, window: float = 120.0) -> tuple[Child, int, str]:
+        server = self.start(python_server(self.folder / "server", window))
         listening = server.await_json(listening=None)
         return server, listening["listening"], listening["fingerprint"]
 
@@ -143,12 +143,13 @@ class BothHere(Running):
         self.assert_ends_well(server)
 
     def test_a_lost_client_leaves(self) -> None:
-        _, port, _ = self.start_server()
+        _, port, _ = self.start_server(window=2.5)
         ira = self.start_client(port, "Ira")
         ira.await_json(welcome=None)
         ben = self.start_client(port, "Ben")
         ira.await_json(joined="Ben")
         ben.end()
+        ira.await_json(absent="Ben")
         ira.await_json(left="Ben", reason="lost")
 
     def test_a_name_belongs_to_its_first_identity(self) -> None:
@@ -173,8 +174,8 @@ class BothHere(Running):
 
 @unittest.skipUnless(OTHER, "CFB_CHAT_BIN is not set")
 class BothImplementations(Running):
-    def start_other_server(self) -> tuple[Child, int]:
-        server = self.start(other_server(self.folder / "server"))
+    def start_other_server(self, window: float | None = None) -> tuple[Child, int]:
+        server = self.start(other_server(self.folder / "server", window=window))
         return server, server.await_port()
 
     def start_our_server(self) -> tuple[Child, int]:
@@ -333,7 +334,7 @@ class BothImplementations(Running):
         ben.await_error(lambda told: bool(digits.search(told)), "the number")
 
     def test_their_client_first(self) -> None:
-        server, port = self.start_other_server()
+        server, port = self.start_other_server(window=2.5)
         watch = self.start_client(port, "Watch")
         watch.await_json(welcome=None)
         ben = self.start_other_client(port, "Ben")

@@ -220,13 +220,6 @@ impl Hall {
         }
         self.conns.insert(conn, member);
         self.seen(member, cursor, now, out);
-        let welcome = welcome(room, Vec::new(), 0, true, cursor, now).encode().into();
-        let welcome = Entry { cursor, except: None, bytes: welcome };
-        out.push(Effect::CatchUp(
-            conn,
-            member,
-            Piece { from: cursor, entries: vec![welcome], to: cursor, is_last: false },
-        ));
         match before {
             Place::Here(old) => {
                 self.conns.remove(&old);
@@ -239,33 +232,41 @@ impl Hall {
                 }
             }
         }
-        self.catch_up(conn, cursor, now, out);
+        let welcome = welcome(room, Vec::new(), 0, true, cursor, now).encode().into();
+        self.hand_on(conn, member, cursor, Some(Entry { cursor, except: None, bytes: welcome }), out);
         Ok(())
     }
 
     /// A connection that is behind has had everything up to here, and takes more.
     pub fn catch_up(&mut self, conn: Conn, from: Cursor, now: Moment, out: &mut Vec<Effect>) {
-        let latest = self.cursor;
         let Some((member, present)) = self.at(conn) else {
             return;
         };
         if from < present.range.lowest {
             return self.end(member, LeftReason::Slow, Some(ByeReason::Slow), now, out);
         }
-        let present = &self.present[&member];
-        let (mut entries, mut length, mut to, mut is_last) = (Vec::new(), 0, latest, true);
+        self.hand_on(conn, member, from, None, out);
+    }
+
+    /// Hands on the next piece of what a session has missed, behind this.
+    fn hand_on(&self, conn: Conn, member: Member, from: Cursor, before: Option<Entry>, out: &mut Vec<Effect>) {
+        let Some(present) = self.present.get(&member) else {
+            return;
+        };
+        let latest = self.cursor;
+        let (mut entries, mut length, mut to, mut is_last) = (Vec::from_iter(before), 0, latest, true);
+        let mut read = from;
         for (whose, entry) in self.backlog.after(from) {
             if length >= PIECE {
-                is_last = false;
+                (to, is_last) = (read, false);
                 break;
             }
-            to = entry.cursor;
+            read = entry.cursor;
             if present.reads(member, *whose, entry) {
                 length += entry.bytes.len();
                 entries.push(entry.clone());
             }
         }
-        to = if is_last { latest } else { to };
         out.push(Effect::CatchUp(conn, member, Piece { from, entries, to, is_last }));
         if is_last {
             let seats = present.seats.iter().filter(|seat| seat.until.is_none());

@@ -102,6 +102,13 @@ class Link:
             except (OSError, ValueError) as error:
                 raise Ended(f"cut: {error}") from error
 
+    def hang_up(self) -> None:
+        """Ends the connection at once; whoever reads or writes is told."""
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
     def finish(self) -> None:
         """Lets the other end read what was sent, then closes."""
         try:

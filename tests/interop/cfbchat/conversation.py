@@ -1,11 +1,10 @@
-"""What a client knows and checks after the handshake (PROTOCOL.md §6), without input or output."""
+"""What a client knows and checks after the handshake (PROTOCOL.md §6 and §8), without input or output."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from . import cbor, shapes, texts
@@ -13,6 +12,7 @@ from .company import Company
 from .credential import CredentialRefused, OwnCredential
 from .crypto import RefusedKey, load_spki, sha256
 from .hearing import Hearing
+from .legacy import Draft, Legacy, addressed_anew, anew, words
 from .numbered import Delay, Item, Letter, Numbers, Say, Share, Whisper
 from .reader import Reader
 from .rooms import Room
@@ -27,16 +27,11 @@ def milliseconds() -> int:
     return time.time_ns() // 1_000_000
 
 
-@dataclass(frozen=True)
-class Draft:
-    """A letter that waits for its reader's key."""
-
-    name: str
-    text: Text
+SEEN_SECONDS = 0.5  # at the latest 1 s after an event
 
 
 class Conversation:
-    """One connection of one session: messages in, shown lines and messages out."""
+    """One session on all its connections: messages in, shown lines and messages out."""
 
     def __init__(
         self,
@@ -48,12 +43,14 @@ class Conversation:
         show: Callable[[dict], None],
         *,
         verified_only: bool = False,
+        legacy: Legacy | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], int] = milliseconds,
     ) -> None:
         self.own = own
         self.name = name
         self.room = room
+        self.server = server
         self.show = show
         self.verified_only = verified_only
         self.clock = clock
@@ -64,22 +61,73 @@ class Conversation:
         self.hearing = Hearing(self.company, self.reader, show)
         self.speaker = Speaker(own, name, server)
         self.outgoing: list[bytes] = []
-        self.cursor = 0
+        self.cursor = 0  # of the last event, the Welcome's if there was none; 0 before it
+        self.last_at = 0
+        self.online = False  # the Welcome of this connection has come
+        self.seen_by: float | None = None
+        self.sees_no_more = False
         self.numbers = Numbers(lambda: self.clock())
-        self.drafts: deque[Draft] = deque()
+        legacy = legacy or Legacy()
+        self.counters = legacy.counters
+        self.hearing.heard = legacy.heard
+        self.numbers.queue.extend(legacy.unsent)
+        self.drafts = deque(legacy.drafts)
         self.draft_delay = Delay()
         self.due: deque[int] = deque()  # Join, Lookup or Leave, in order
         self.pongs_due = 0
         self.longest = texts.LONGEST
         self.leaving = False
-        self.not_let_in = False
+        self.leaves_again = False  # a Leave was not answered, and is sent again
+        self.refused: str | None = None  # the code a Join was answered with
         self.bye: str | None = None
 
     # --- What the user does
 
     def join(self) -> None:
+        """A connection begins: the session's first, or one that goes on with it (§8, Resuming)."""
+        self.lost()
+        self.outgoing.clear()
+        self.leaves_again = self.leaves_again or shapes.LEAVE in self.due
+        self.due.clear()  # what was asked is asked again after the Welcome
+        self.pongs_due = 0
         self.due.append(shapes.JOIN)
-        self._send([shapes.JOIN, self.room, "", 0])
+        self._send([shapes.JOIN, self.room, "", self.cursor])
+
+    def lost(self) -> None:
+        """The connection has ended: what is said from now on waits for the next."""
+        self.online = False
+        self.seen_by = None
+
+    def resumes(self) -> bool:
+        """Whether there is a session to go on with, and nothing says that it cannot be."""
+        return self.cursor != 0 and self.refused is None and self.bye is None
+
+    def begins_anew(self) -> bool:
+        """Whether a new session is to begin in its place (§8).
+
+        Not if all that was left to do was to leave: who is refused then has left.
+        """
+        if self.has_left():
+            return False
+        if self.bye is not None:
+            return self.bye == "slow"
+        return self.refused == ("refused" if self.cursor else None)
+
+    def has_left(self) -> bool:
+        """Left as wanted; the answer to a Leave may have been lost with the connection."""
+        gone = self.refused == "refused" and self.cursor != 0 and self.leaves_again
+        return self.leaving and (self.bye == "left" or gone)
+
+    def hand_over(self) -> Legacy:
+        """For a new session; what was sent and not answered is shown, to be sent by hand."""
+        for item in self.numbers.in_doubt():
+            if (line := words(item)) is not None:
+                self.show(line)
+        unsent = [new for item in self.numbers.unsent() if (new := anew(item)) is not None]
+        counters = self.counters
+        for name, room in self.company.rooms.items():
+            counters = {**counters, name: room.counters()}
+        return Legacy(deque(unsent), self.drafts, counters, self.hearing.heard)
 
     def say(self, text: str) -> None:
         if (made := self._text(text)) is not None:
@@ -129,7 +177,9 @@ class Conversation:
 
     def patience(self) -> float:
         """The seconds after which there may be something to send, without anything coming."""
-        waits = (self.numbers.delay.until, self.draft_delay.until)
+        waits = [self.numbers.delay.until, self.draft_delay.until]
+        if self.seen_by is not None:
+            waits.append(self.seen_by)
         return min((wait - self.clock() for wait in waits if wait > self.clock()), default=1.0)
 
     def _text(self, text: str) -> Text | None:
@@ -146,6 +196,10 @@ class Conversation:
 
     def pump(self) -> None:
         """Sends what may be sent now."""
+        if not self.online:
+            return
+        if self.seen_by is not None and self.clock() >= self.seen_by:
+            self._send_seen()
         room = self.company.rooms.get(self.room)
         if room is None:
             return
@@ -158,8 +212,10 @@ class Conversation:
                     self.numbers.put_first([*shares])
                     continue
             fields = self._fields(item, room)
-            kind, rest = fields[0], fields[1:]
-            self._send([kind, self.numbers.sent(), *rest])
+            n = self.numbers.following()
+            message = cbor.encode([fields[0], n, *fields[1:]])
+            self.numbers.sent(n, message)
+            self.outgoing.append(message)
         self._look_up()
         if self.leaving and self.is_idle() and shapes.LEAVE not in self.due:
             self.due.append(shapes.LEAVE)
@@ -200,6 +256,15 @@ class Conversation:
             self.due.append(shapes.LOOKUP)
             self._send([shapes.LOOKUP, self.drafts[0].name])
 
+    def _send_seen(self) -> None:
+        self.seen_by = None
+        if not self.sees_no_more:
+            self._send([shapes.SEEN, self.cursor])
+
+    def _see_within(self, seconds: float) -> None:
+        at = self.clock() + seconds
+        self.seen_by = at if self.seen_by is None else min(self.seen_by, at)
+
     def _send(self, message: cbor.Value) -> None:
         self.outgoing.append(cbor.encode(message))
 
@@ -213,6 +278,9 @@ class Conversation:
         name, fields = shapes.SERVER_MESSAGES[kind]
         if not cbor.has_fields(message, shapes.shape(fields), exactly=False):
             raise Violation(f"{name} has wrong fields")
+        answers_later = kind in (shapes.ACCEPTED, shapes.FOUND) or kind == shapes.ERROR and message[3]
+        if not self.online and (answers_later or kind == shapes.EVENT):
+            raise Violation(f"{name} came before the Welcome")
         handler = getattr(self, "_on_" + name.lower())
         handler(*message[1 : 1 + len(fields)])
         self.pump()
@@ -232,6 +300,11 @@ class Conversation:
         longest: int,
     ) -> None:
         self._take_due(shapes.JOIN, "Welcome")
+        if self.cursor:
+            self._go_on(room, sessions, change, resumed, cursor)
+            self.longest = self.reader.longest = longest
+            self.show({"resumed": room, "cursor": cursor, "notice": notice})
+            return
         if room != self.room or resumed != 0:
             raise Violation("Welcome is for another room, or resumes what was not to be resumed")
         self._grow(cursor)
@@ -241,14 +314,31 @@ class Conversation:
             self.company.must_know(session)
         if change < len(sessions):
             raise Violation("Welcome has a change no such roster can have")
-        self.company.rooms[room] = Room.entered(room, sessions, change, at)
+        counters = self.counters.get(room, {})
+        self.company.rooms[room] = Room.entered(room, sessions, change, at, counters)
+        self.last_at = at
         self.speaker.entered(room)
         self.longest = self.reader.longest = longest
+        self.online = True
+        readers = self.company.readers_in(self.company.rooms[room])
+        self.drafts += addressed_anew(
+            self.numbers.queue, {person.name: person for person in readers}
+        )
         members = [self.company.called(session) for session in sessions]
         self.show(
             {"welcome": {"room": room, "members": members, "change": change, "cursor": cursor,
                          "at": at, "notice": notice, "longest": longest}}
         )  # fmt: skip
+
+    def _go_on(
+        self, room: str, sessions: list[bytes], change: int, resumed: int, cursor: int
+    ) -> None:
+        """The Welcome of a session that is resumed; its `at` is no event's, and is not looked at."""
+        if (room, resumed, sessions, change, cursor) != (self.room, 1, [], 0, self.cursor):
+            raise Violation("Welcome does not resume this session where it was asked to")
+        self.online = True
+        self.outgoing += [sent.message for sent in self.numbers.in_flight]
+        self._see_within(0)  # the last one may have been lost, and a letter waits for it
 
     def _on_accepted(self, n: int) -> None:
         item = self.numbers.used_up(n, "Accepted")
@@ -280,10 +370,15 @@ class Conversation:
 
     def _answered_with(self, code: str, text: str) -> None:
         """An Error to the first of what is due."""
-        if not self.due:
+        if self.leaves_again and code == "refused" and not self.company.rooms:
+            self.leaves_again = False  # the first Leave was heard, and its left event has come
+            self.due.clear()
+            return
+        if not self.due or self.due[0] == shapes.LEAVE:
             raise Violation(f'Error "{code}" was not due')
         kind = self.due.popleft()
-        self.not_let_in = kind == shapes.JOIN
+        if kind == shapes.JOIN:
+            self.refused = code
         if kind == shapes.LOOKUP and code == "wait":
             self.draft_delay.lengthen(self.clock())
             return
@@ -323,6 +418,8 @@ class Conversation:
         self._grow(cursor)
         if not cbor.is_message(event):
             raise Violation("an event has no type")
+        self._see_within(SEEN_SECONDS)
+        at = self.last_at = max(self.last_at, at)
         if event[0] not in shapes.EVENTS:
             return
         name, fields = shapes.EVENTS[event[0]]
@@ -345,8 +442,10 @@ class Conversation:
         elif event[0] == shapes.NOTICE:
             self.show({"notice": given[0]})
         elif event[0] == shapes.LETTER_CAME:
-            self.hearing.letter_came(given[0], self.now())
-            self._send([shapes.SEEN, cursor])
+            if self.hearing.letter_came(given[0], self.now()):
+                self._see_within(0)
+            else:
+                self.sees_no_more = True
         elif event[0] == shapes.ABSENCE:
             self.show({"absent" if given[1] else "back": self.company.called(given[0])})
 

@@ -1,19 +1,22 @@
-"""Guests, rooms and limits of a server (PROTOCOL.md §6 and §9)."""
+"""Sessions, their connections, rooms and limits of a server (PROTOCOL.md §6, §8 and §9)."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from . import cbor, shapes
 from .credential import Person
+from .journal import Entry
 
 KEPT_REFUSALS = 1024
 KEPT_CHANGES = 32
 CHANGE_SECONDS = 60.0
 WAITING_BYTES = 4 * 1024 * 1024
+TAKEN_BYTES = 60_000
 
 
 class Bucket:
@@ -35,19 +38,20 @@ class Bucket:
 
 
 class Outbox:
-    """Encoded messages that wait for one connection's writer."""
+    """What waits for one connection's writer: encoded messages, and events of the journal."""
 
     def __init__(self) -> None:
         self._ready = threading.Condition()
-        self._waiting: list[bytes] = []
-        self._size = 0
+        self._waiting: deque[bytes | Entry] = deque()
+        self._size = 0  # of the messages; what the journal has is bounded there
         self._closed = False
+        self.taken = 0  # the cursor of the last event that was taken, or that its reader had before
 
-    def put(self, message: bytes, last: bool = False) -> None:
+    def put(self, item: bytes | Entry, last: bool = False) -> None:
         with self._ready:
             if not self._closed:
-                self._waiting.append(message)
-                self._size += len(message)
+                self._waiting.append(item)
+                self._size += len(item) if isinstance(item, bytes) else 0
                 self._closed = last
                 self._ready.notify()
 
@@ -56,44 +60,76 @@ class Outbox:
             self._closed = True
             self._ready.notify()
 
+    def clear(self) -> None:
+        """What waits is not to be sent any more."""
+        with self._ready:
+            self._waiting.clear()
+            self._size = 0
+
     def is_over(self) -> bool:
         with self._ready:
-            return self._size > WAITING_BYTES and not self._closed
+            return self._size > WAITING_BYTES
 
     def has_some(self) -> bool:
         with self._ready:
             return bool(self._waiting)
 
     def take(self) -> list[bytes] | None:
-        """All that waits, once something does; None when nothing will come any more."""
+        """What waits, about a record of it, once something does; None when nothing will any more."""
         with self._ready:
             self._ready.wait_for(lambda: self._waiting or self._closed)
             if not self._waiting:
                 return None
-            taken, self._waiting, self._size = self._waiting, [], 0
+            taken: list[bytes] = []
+            size = 0
+            while self._waiting and size < TAKEN_BYTES:
+                item = self._waiting.popleft()
+                if isinstance(item, bytes):
+                    self._size -= len(item)
+                    taken.append(item)
+                else:
+                    self.taken = item.cursor
+                    taken += item.messages
+                size += len(taken[-1])
             return taken
 
 
 @dataclass(eq=False)
-class Guest:
-    """One connection whose handshake is done, and its session."""
+class Member:
+    """A session, whether it has a connection or has lost it."""
 
     person: Person
-    outbox: Outbox = field(default_factory=Outbox)
+    guest: Guest | None = None
     rooms: set[str] = field(default_factory=set)
-    announced: set[bytes] = field(default_factory=set)
+    joined: bool = False
+    ended: bool = False
     last_n: int = 0
     not_taken: OrderedDict[int, str] = field(default_factory=OrderedDict)
-    spoken_at_all: bool = False
-    joined: bool = False
-    told_password: bool = False
-    gone: bool = False
     messages: Bucket = field(default_factory=lambda: Bucket(20, 5))
-    records: Bucket = field(default_factory=lambda: Bucket(100, 100))
+    kept: deque[Entry] = field(default_factory=deque)  # what the journal has for it, not Seen yet
+    seen: int = 0
+    forgotten: int = 0  # the last that was for it, was not Seen, and is not in the journal any more
+    away_since: float | None = None
+    told_away: bool = False
 
     @property
     def session(self) -> bytes:
         return self.person.session
+
+
+class Guest:
+    """One connection whose handshake is done, and the session that speaks on it."""
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+        self.member = Member(person)  # another, if this connection resumes
+        self.outbox = Outbox()
+        self.records = Bucket(100, 100)
+        self.spoken_at_all = False
+        self.asked_to_join = False
+        self.told_password = False
+        self.gone = False
+        self.hang_up: Callable[[], None] = lambda: None  # cuts the connection at once
 
     def send(self, message: cbor.Value) -> None:
         self.outbox.put(cbor.encode(message))
@@ -101,17 +137,31 @@ class Guest:
     def error(self, code: str, n: int = 0, text: str = "") -> None:
         self.send([shapes.ERROR, code, text or code, n])
 
-    def say_bye(self, reason: str) -> None:
-        self.outbox.put(cbor.encode([shapes.BYE, reason]), last=True)
+    def end(self, bye: str | None = None) -> None:
+        """Nothing is heard any more, and nothing sent after what waits and the Bye."""
+        self.gone = True
+        if bye is None:
+            self.outbox.close()
+        else:
+            self.outbox.put(cbor.encode([shapes.BYE, bye]), last=True)
+
+    def supersede(self) -> None:
+        """Another connection has taken over: this one is closed, without a word."""
+        self.outbox.clear()
+        self.end()
+        self.hang_up()
 
 
 @dataclass
 class Room:
     """A room's members in the order they came, and its changes with when each was replaced."""
 
-    members: list[Guest] = field(default_factory=list)
+    members: list[Member] = field(default_factory=list)
     change: int = 0
     replaced: OrderedDict[int, float] = field(default_factory=OrderedDict)
+
+    def others(self, member: Member) -> list[Member]:
+        return [other for other in self.members if other is not member]
 
     def next_change(self) -> int:
         if self.change:

@@ -46,7 +46,8 @@ class Hearing:
         except CannotOpen as error:
             self.show({"message_refused": person.name, "of": "shared", "why": str(error)})
 
-    def letter_came(self, data: bytes, now: int) -> None:
+    def letter_came(self, data: bytes, now: int) -> bool:
+        """Whether it is done with: a letter that could not be noted is to come again (§7)."""
         try:
             letter = self.reader.letter(data, now)
             self.company.meet(letter.name, letter.fingerprint)
@@ -55,11 +56,15 @@ class Hearing:
             self.show({"passed_over": None, "of": "letter", "why": str(reason)})
         except (CannotOpen, CredentialRefused) as error:
             self.show({"letter_refused": str(error)})
+        except OSError as error:
+            self.show({"letter_refused": f"it cannot be noted: {error}"})
+            return False
         else:
             self.show(
                 {"letter": {"from": letter.name, "text": text.text, "kind": text.kind,
                             "sent_at": text.sent_at}}
             )  # fmt: skip
+        return True
 
     def _refuse(self, session: bytes, why: str) -> None:
         self.show({"message_refused": self.company.called(session), "why": why})

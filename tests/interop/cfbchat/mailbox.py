@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
-from .guests import Guest
+from .guests import Member
+from .journal import milliseconds
 
 KEPT = 30 * 24 * 60 * 60 * 1000
 FROM_ONE_TO_ONE = 10
 FOR_ONE = 100
 ALL_BYTES = 64 * 1024 * 1024
-
-
-def milliseconds() -> int:
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(eq=False)
@@ -25,7 +21,7 @@ class Waiting:
     reader: bytes
     content: bytes
     at: int
-    cursors: dict[Guest, int] = field(default_factory=dict)
+    cursors: dict[Member, int] = field(default_factory=dict)
 
 
 class Mailbox:
@@ -50,14 +46,19 @@ class Mailbox:
         self._forget_old()
         return [letter for letter in self.letters if letter.reader == reader]
 
-    def handed_out(self, letter: Waiting, guest: Guest, cursor: int) -> None:
-        letter.cursors[guest] = cursor
+    def handed_out(self, letter: Waiting, member: Member, cursor: int) -> None:
+        letter.cursors[member] = cursor
 
-    def seen(self, guest: Guest, cursor: int) -> None:
+    def seen(self, member: Member, cursor: int) -> None:
         """The reader has seen all it was handed out up to this cursor."""
         self.letters = [
-            letter for letter in self.letters if not 0 < letter.cursors.get(guest, 0) <= cursor
+            letter for letter in self.letters if not 0 < letter.cursors.get(member, 0) <= cursor
         ]
+
+    def let_go(self, member: Member) -> None:
+        """This session has ended; what it has not seen waits for the next."""
+        for letter in self.letters:
+            letter.cursors.pop(member, None)
 
     def _forget_old(self) -> None:
         oldest = milliseconds() - KEPT

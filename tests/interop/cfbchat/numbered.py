@@ -1,4 +1,4 @@
-"""A session's numbered messages, 17 to 20, until each is answered (PROTOCOL.md §6, Numbers)."""
+"""A session's numbered messages, 17 to 20, until each is answered (PROTOCOL.md §6, Numbers; §8)."""
 
 from __future__ import annotations
 
@@ -71,13 +71,21 @@ class Delay:
         self.until = now + self.seconds
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A message as it went out: sent again, it is the same byte for byte (§8)."""
+
+    n: int
+    message: bytes
+
+
 @dataclass
 class Numbers:
     """What is to be sent, in order; the first of it stands for `next_n`."""
 
     clock: Callable[[], float]
     queue: deque[Item] = field(default_factory=deque)
-    in_flight: deque[int] = field(default_factory=deque)  # the n of those sent, not answered
+    in_flight: deque[Sent] = field(default_factory=deque)  # not answered
     next_n: int = 1
     delay: Delay = field(default_factory=Delay)
     stalled: bool = False  # told "again" or "wait", and not all is answered yet
@@ -96,11 +104,21 @@ class Numbers:
         for offset, item in enumerate(items):
             self.queue.insert(len(self.in_flight) + offset, item)
 
-    def sent(self) -> int:
-        """The n under which the next is sent."""
-        n = self.next_n + len(self.in_flight)
-        self.in_flight.append(n)
-        return n
+    def following(self) -> int:
+        """The n of the next that is sent."""
+        return self.next_n + len(self.in_flight)
+
+    def sent(self, n: int, message: bytes) -> None:
+        self.in_flight.append(Sent(n, message))
+
+    def in_doubt(self) -> list[Item]:
+        """What was sent, and has no answer."""
+        return [self.queue[sent.n - self.next_n] for sent in self.in_flight]
+
+    def unsent(self) -> list[Item]:
+        """All else: never sent, or told "again" or "wait"."""
+        doubtful = {sent.n - self.next_n for sent in self.in_flight}
+        return [item for index, item in enumerate(self.queue) if index not in doubtful]
 
     def says_in_flight(self, room: str) -> int:
         sent = list(self.queue)[: len(self.in_flight)]
@@ -108,7 +126,7 @@ class Numbers:
 
     def used_up(self, n: int, answer: str) -> Item:
         """The first has its answer, which uses n up."""
-        if not self.in_flight or n != self.in_flight[0] or n != self.next_n:
+        if not self.in_flight or n != self.in_flight[0].n or n != self.next_n:
             raise Violation(f"{answer} for {n} was not due")
         self.in_flight.popleft()
         self.next_n += 1
@@ -121,7 +139,7 @@ class Numbers:
         """Told "again" or "wait": no more until all is answered, then on from that n."""
         if not self.in_flight or n != self.next_n:
             raise Violation(f'Error "{code}" for {n} was not due')
-        of = self.in_flight.popleft()
+        of = self.in_flight.popleft().n
         self.stalled = True
         at = (n, change)
         if code == "wait" or (of == n and self.again_at == at):

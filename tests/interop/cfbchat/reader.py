@@ -69,7 +69,6 @@ class Reader:
         return signed
 
     def open_letter(self, signed: SignedLetter) -> Text:
-        """The text of a letter, written down as read before it is shown."""
-        text = signed.open(self.own.identity.key, self.longest)
+        """The text of a letter, written down as read before it is opened."""
         self.seen.add(signed.fingerprint, signed.letter_id)
-        return text
+        return signed.open(self.own.identity.key, self.longest)

@@ -10,6 +10,7 @@ from .sender_keys import Envelope, SenderKey
 from .violation import Violation
 
 KEPT_ROSTERS = 32
+KEPT_COUNTERS = 4096
 STALE = 65_000  # the server's 60 s, and 5 more
 NEWCOMER = 60_000
 
@@ -20,6 +21,7 @@ class Voice:
 
     expected: int | None  # the next counter; None until the first key of one who was there before
     key: SenderKey | None = None
+    was_there: bool = False  # before this session came
 
     def take(self, key: SenderKey) -> int:
         """Takes a key that was shared; how many messages it shows to be missing."""
@@ -57,9 +59,13 @@ class Room:
     voices: dict[bytes, Voice] = field(default_factory=dict)
 
     @staticmethod
-    def entered(name: str, members: list[bytes], change: int, at: int) -> Room:
-        """A room as its Welcome tells it."""
-        voices = {session: Voice(expected=None) for session in members}
+    def entered(
+        name: str, members: list[bytes], change: int, at: int, counters: dict[bytes, int] | None = None
+    ) -> Room:
+        """A room as its Welcome tells it; `counters` are those that a session before this expected."""
+        voices = {session: Voice(expected) for session, expected in (counters or {}).items()}
+        for session in members:
+            voices.setdefault(session, Voice(expected=None)).was_there = True
         return Room(name, list(members), change, change, at, voices=voices)
 
     def _next_change(self, change: int, at: int) -> None:
@@ -85,6 +91,12 @@ class Room:
         self._next_change(change, at)
         self.members.remove(session)
 
+    def counters(self) -> dict[bytes, int]:
+        """What is expected of each session that has been heard or has joined (§8, A new session)."""
+        expected = ((session, voice.expected) for session, voice in self.voices.items())
+        known = [(session, counter) for session, counter in expected if counter is not None]
+        return dict(known[-KEPT_COUNTERS:])
+
     def members_at(self, session: bytes, change: int, at: int) -> list[bytes]:
         """Who was there at the change that `session` gave with a message that came `at`."""
         if change == self.change:
@@ -101,5 +113,5 @@ class Room:
     def _is_early(self, session: bytes, at: int) -> bool:
         """Whether this message may be one that was under way when this client came."""
         voice = self.voices.get(session)
-        is_silent = voice is not None and voice.expected is None
+        is_silent = voice is not None and voice.was_there and voice.key is None
         return is_silent and at - self.joined_at <= NEWCOMER

@@ -9,6 +9,7 @@ Fields = list[tuple[str, object]]
 
 SESSION = Bytes(32)
 ROOM = Checked(str, is_room)
+FLAG = Checked(int, lambda value: value in (0, 1))
 
 CLIENT_MESSAGES: dict[int, tuple[str, Fields]] = {
     16: ("Join", [("room", ROOM), ("password", str), ("cursor", int)]),
@@ -30,7 +31,7 @@ SERVER_MESSAGES: dict[int, tuple[str, Fields]] = {
             ("room", ROOM),
             ("sessions", [SESSION]),
             ("change", int),
-            ("resumed", int),
+            ("resumed", FLAG),
             ("cursor", int),
             ("at", int),
             ("notice", str),
@@ -54,7 +55,7 @@ EVENTS: dict[int, tuple[str, Fields]] = {
     5: ("left", [("room", ROOM), ("session", SESSION), ("change", int), ("reason", str)]),
     6: ("notice", [("text", str)]),
     7: ("letter", [("letter", bytes)]),
-    8: ("absence", [("session", SESSION), ("lost", int)]),
+    8: ("absence", [("session", SESSION), ("lost", FLAG)]),
 }
 
 REFUSALS = ("version", "malformed", "credential", "clock", "name", "refused", "busy")
