@@ -8,14 +8,11 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cfb_chat::chat::message::{Numbered, Session, ToClient, ToServer, Welcome};
-use cfb_chat::chat::name::RoomName;
-use cfb_chat::net::channel::{Channel, now_in_millis};
-use cfb_chat::net::{Link, write_all};
+use cfb_chat::chat::message::{Numbered, ToClient, ToServer};
 use expectrl::Expect;
 use expectrl::session::OsSession;
 
-use support::hostile_server::HostileServer;
+use support::hostile_server::{HostileServer, Served};
 
 /// Everything here happens within this, or has failed.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -380,45 +377,6 @@ fn two_people_whisper_and_compare_what_they_see_of_each_other() {
     back.wait_for(" [letter from Ira, without forward secrecy] see you");
 }
 
-/// The server's end of a connection.
-struct Served {
-    link: std::sync::Arc<dyn Link>,
-    channel: Channel,
-}
-
-impl Served {
-    fn accept(server: &HostileServer) -> Self {
-        let (link, channel) = server.accepts(String::new);
-        Self { link, channel: channel.expect("the handshake") }
-    }
-
-    /// Lets the client in, alone; or on, from `resumed`.
-    fn welcomes(&mut self, resumed: Option<u64>) {
-        let own = Session(self.channel.peer.credential().session_keys().session);
-        let sessions = if resumed.is_some() { Vec::new() } else { vec![own] };
-        let (room, at, notice, longest_text) = (RoomName::lobby(), now_in_millis(), String::new(), 4_096);
-        let (change, cursor) = (u64::from(resumed.is_none()), resumed.unwrap_or(1));
-        let resumed = resumed.is_some();
-        let welcome = Welcome { room, sessions, change, resumed, cursor, at, notice, longest_text };
-        self.tell(&ToClient::Welcome(welcome));
-    }
-
-    fn tell(&mut self, message: &ToClient) {
-        let mut frame = Vec::new();
-        self.channel.sealer.seal(&message.encode(), &mut frame);
-        write_all(&*self.link, &frame, Instant::now() + DEADLINE).unwrap();
-    }
-
-    fn hears(&mut self) -> Vec<ToServer> {
-        let text = self.channel.incoming.next_text(DEADLINE).expect("the client says something");
-        ToServer::parse_all(text).expect("the client's messages can be read")
-    }
-
-    fn cuts(&self) {
-        self.link.close(std::net::Shutdown::Both);
-    }
-}
-
 #[test]
 fn typing_goes_on_while_the_connection_is_away_and_the_prompt_shows_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -441,13 +399,12 @@ fn typing_goes_on_while_the_connection_is_away_and_the_prompt_shows_it() {
     ira.wait_until("the state", |screen| last_line(screen) == "~");
     ira.type_in("and more");
     let mut second = Served::accept(&server);
-    while !second.hears().iter().any(|message| matches!(message, ToServer::Join { cursor: 1, .. })) {}
+    second.waits_for(|message| matches!(message, ToServer::Join { cursor: 1, .. }));
     second.welcomes(Some(1));
     second.tell(&ToClient::Pong);
     ira.wait_for("[+] Back after ");
     ira.wait_until("the prompt as it was", |screen| last_line(screen) == "> and more");
-    let is_said = |message: &ToServer| matches!(message, ToServer::Numbered { n: 1, body: Numbered::Say { .. } });
-    while !second.hears().iter().any(is_said) {}
+    second.waits_for(|said| matches!(said, ToServer::Numbered { n: 1, body: Numbered::Say { .. } }));
     second.tell(&ToClient::Accepted(1));
     // Gone again, and nobody there to come back to: Ctrl+C leaves at once.
     drop(server);

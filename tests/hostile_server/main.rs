@@ -19,4 +19,5 @@ mod newcomers;
 mod order;
 mod outsiders;
 mod real_server;
+mod renewal;
 mod resuming;

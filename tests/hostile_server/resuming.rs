@@ -77,7 +77,9 @@ fn the_session_goes_on_and_what_was_missed_is_caught_up() {
     let session = stage.session();
     is_there_again(&server, &mut stage, session);
     goes_on(&mut stage);
-    missed.into_iter().for_each(|event| stage.event(event));
+    for event in missed {
+        stage.event(event);
+    }
     stage.pongs();
     let told = stage.told();
     assert_eq!(told[0], LOST);

@@ -3,6 +3,7 @@
 
 mod lobby;
 pub mod member;
+pub mod served;
 pub mod stage;
 
 use std::fs;
@@ -24,6 +25,8 @@ use super::folder::{Folder, SERVER, USER_A, USER_B, identity};
 use super::process::Client;
 
 pub use member::{Member, padded};
+#[allow(unused_imports, reason = "each test file uses its part of this")]
+pub use served::Served;
 pub use stage::Stage;
 
 /// The server itself, and who plays its members. The client has user A's key.

@@ -5,6 +5,7 @@
 mod support;
 
 mod account;
+mod back;
 mod crowd;
 mod path;
 

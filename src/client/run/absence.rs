@@ -53,6 +53,10 @@ impl Talk<'_> {
                 self.mode = Mode::Over;
                 Ok(())
             }
+            Mode::Finishing if self.session.undelivered() == 0 => {
+                self.mode = Mode::Over;
+                Ok(())
+            }
             Mode::Joining if self.pauses > BEGINNINGS => Err(self.lost(why)),
             _ if self.renewing.is_some() => self.begins_anew(Why::Renewed),
             Mode::Joining => self.begins_anew(Why::Lost),

@@ -112,3 +112,184 @@ impl Session {
 pub(super) fn may_come_first(message: &ToClient) -> bool {
     matches!(message, ToClient::Welcome(_) | ToClient::Error { n: 0, .. } | ToClient::Bye(_) | ToClient::Unknown)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::{Broken, Files, Own};
+    use super::*;
+    use crate::chat::message::{Event, Numbered};
+    use crate::chat::name::RoomName;
+    use crate::secure::credential::UnixSeconds;
+    use crate::secure::e2e::text::Kind;
+    use crate::secure::identity::Identity;
+    use crate::store::known_users::KnownUsers;
+    use crate::store::letters_seen::LettersSeen;
+
+    const NOW: u64 = 1_700_000_000_000;
+    const DAY: u64 = 24 * 60 * 60;
+    const SERVER: Fingerprint = Fingerprint([7; 32]);
+
+    /// Somebody alone in a room, and what they know.
+    struct Alone {
+        session: Session,
+        files: Files,
+        tick: Instant,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Alone {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let identity = Identity::from_pem(include_str!("../../../tests/vectors/keys/user_a.pem"), None).unwrap();
+            let (name, credential) = (Name::parse("Anna").unwrap(), Self::credential(&identity));
+            let own = Own { name, identity: Arc::new(identity), credential, server: SERVER, verified_only: false };
+            let users = KnownUsers::open(folder.path(), SERVER).unwrap();
+            let files = Files { users, letters: LettersSeen::in_folder(folder.path()) };
+            let (session, join) = Session::join(own, RoomName::lobby());
+            assert_eq!(join, session.asks_to_join());
+            let mut alone = Self { session, files, tick: Instant::now(), _folder: folder };
+            alone.is_let_in(1);
+            alone
+        }
+
+        fn credential(identity: &Identity) -> Arc<OwnCredential> {
+            Arc::new(OwnCredential::for_user(&mut rand::rng(), identity, "Anna", UnixSeconds(NOW / 1_000)))
+        }
+
+        fn at(&self, seconds: u64) -> Moment {
+            Moment { at: NOW + seconds * 1_000, tick: self.tick + Duration::from_secs(seconds) }
+        }
+
+        fn welcome(&self, resumed: bool, cursor: u64) -> ToClient {
+            let sessions = if resumed { Vec::new() } else { vec![self.session.own.session()] };
+            let (room, change) = (RoomName::lobby(), u64::from(!resumed));
+            let welcome = Welcome {
+                room,
+                sessions,
+                change,
+                resumed,
+                cursor,
+                at: NOW,
+                notice: String::new(),
+                longest_text: 4_096,
+            };
+            ToClient::Welcome(welcome)
+        }
+
+        fn is_let_in(&mut self, cursor: u64) {
+            let welcome = self.welcome(false, cursor);
+            assert_eq!(self.hears(welcome), Ok(Progress::Welcomed));
+        }
+
+        fn hears(&mut self, message: ToClient) -> Result<Progress, Broken> {
+            let now = self.at(0);
+            self.session.receive(message, now, &mut self.files, &mut Vec::new())
+        }
+
+        fn says(&mut self, text: &str) {
+            let now = self.at(0);
+            self.session.say(Kind::Text, text, now).unwrap();
+        }
+
+        /// All that it sends now, but for Seen.
+        fn sends(&mut self) -> Vec<ToServer> {
+            let now = self.at(0);
+            let all = std::iter::from_fn(|| self.session.take_due(now, &mut Vec::new()));
+            all.filter(|message| !matches!(message, ToServer::Seen(_))).collect()
+        }
+
+        fn numbers(&mut self) -> Vec<u64> {
+            let number = |message: &ToServer| match message {
+                ToServer::Numbered { n, body: Numbered::Say { .. } } => *n,
+                other => panic!("{other:?}"),
+            };
+            self.sends().iter().map(number).collect()
+        }
+    }
+
+    #[test]
+    fn nothing_is_sent_while_the_connection_is_away_and_all_of_it_after() {
+        let mut alone = Alone::new();
+        alone.says("one");
+        alone.says("two");
+        let sent = alone.sends();
+        assert_eq!(sent.len(), 2);
+        alone.session.ping();
+        alone.session.lost();
+        alone.says("three");
+        assert_eq!((alone.sends(), alone.session.due_at()), (vec![], None));
+        let join = ToServer::Join { room: RoomName::lobby(), password: String::new(), cursor: 1 };
+        assert_eq!(alone.session.resume(), join);
+        assert_eq!(alone.sends(), []);
+        let welcome = alone.welcome(true, 1);
+        assert_eq!(alone.hears(welcome), Ok(Progress::Resumed));
+        let again = alone.sends();
+        assert_eq!(again[..2], sent);
+        assert!(matches!(again[2], ToServer::Numbered { n: 3, .. }));
+        assert_eq!(alone.hears(ToClient::Pong), Err(Broken::Unasked("a Pong")), "that Ping was another connection's");
+    }
+
+    #[test]
+    fn a_leave_that_has_no_answer_is_sent_again_last() {
+        let mut alone = Alone::new();
+        alone.says("one");
+        let mut sent = alone.sends();
+        sent.push(alone.session.leave());
+        alone.session.lost();
+        alone.session.resume();
+        let welcome = alone.welcome(true, 1);
+        assert_eq!(alone.hears(welcome), Ok(Progress::Resumed));
+        assert_eq!(alone.sends(), sent);
+    }
+
+    #[test]
+    fn what_has_come_is_told_after_a_second_and_once() {
+        let mut alone = Alone::new();
+        for cursor in 2..5 {
+            alone.hears(ToClient::Event { cursor, at: NOW, event: Event::Unknown }).unwrap();
+        }
+        assert_eq!(alone.session.due_at(), Some(alone.tick + Duration::from_secs(1)));
+        let (soon, then) = (alone.at(0), alone.at(1));
+        assert_eq!(alone.session.take_due(soon, &mut Vec::new()), None);
+        assert_eq!(alone.session.take_due(then, &mut Vec::new()), Some(ToServer::Seen(4)));
+        assert_eq!((alone.session.take_due(then, &mut Vec::new()), alone.session.due_at()), (None, None));
+    }
+
+    #[test]
+    fn a_credential_is_changed_in_its_last_day_and_what_is_said_meanwhile_goes_on() {
+        let mut alone = Alone::new();
+        let day = Duration::from_secs(DAY);
+        let ends = |alone: &Alone, seconds| alone.session.ends_within(day, alone.at(seconds));
+        assert!(!ends(&alone, 0) && !ends(&alone, 6 * DAY) && ends(&alone, 6 * DAY + 1));
+        let before = alone.session.id;
+        alone.session.leave();
+        alone.says("meanwhile");
+        assert_eq!(alone.sends(), [], "not in a session that is being left");
+        let credential = Alone::credential(&alone.session.own.identity);
+        let mut shown = Vec::new();
+        let join = alone.session.begin_anew(credential, &mut shown);
+        assert_eq!(join, ToServer::Join { room: RoomName::lobby(), password: String::new(), cursor: 0 });
+        assert_eq!((shown, alone.sends()), (vec![], vec![]));
+        alone.is_let_in(7);
+        assert_ne!(alone.session.id, before);
+        assert_eq!((alone.numbers(), alone.session.passed_by()), (vec![1], 6));
+    }
+
+    #[test]
+    fn a_new_session_says_what_was_not_sent_and_tells_of_the_rest() {
+        let mut alone = Alone::new();
+        (0..20).for_each(|text| alone.says(&format!("text {text}")));
+        assert_eq!(alone.numbers().len(), 16);
+        alone.hears(ToClient::Accepted(1)).unwrap();
+        alone.session.lost();
+        let credential = Alone::credential(&alone.session.own.identity);
+        let mut shown = Vec::new();
+        alone.session.begin_anew(credential, &mut shown);
+        assert_eq!((shown.len(), alone.session.undelivered()), (15, 4));
+        assert!(shown.iter().all(|item| item.text().starts_with("[!] Not known to have been delivered: text ")));
+        alone.is_let_in(1);
+        assert_eq!(alone.numbers(), [1, 2, 3, 4]);
+    }
+}

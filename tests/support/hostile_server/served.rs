@@ -1,0 +1,61 @@
+//! A connection's other end, for clients that are watched otherwise than as a [`super::Stage`] does.
+
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::Instant;
+
+use cfb_chat::chat::message::{Session, ToClient, ToServer, Welcome};
+use cfb_chat::chat::name::RoomName;
+use cfb_chat::net::channel::{Channel, now_in_millis};
+use cfb_chat::net::{Link, write_all};
+
+use super::super::PATIENCE;
+use super::HostileServer;
+
+/// The server's end of a connection.
+pub struct Served {
+    link: Arc<dyn Link>,
+    channel: Channel,
+}
+
+impl Served {
+    pub fn accept(server: &HostileServer) -> Self {
+        let (link, channel) = server.accepts(String::new);
+        Self { link, channel: channel.expect("the handshake") }
+    }
+
+    /// The client's session.
+    pub fn session(&self) -> Session {
+        Session(self.channel.peer.credential().session_keys().session)
+    }
+
+    /// Lets the client in, alone; or, from a cursor, on.
+    pub fn welcomes(&mut self, from: Option<u64>) {
+        let sessions = if from.is_some() { Vec::new() } else { vec![self.session()] };
+        let (room, at, notice, longest_text) = (RoomName::lobby(), now_in_millis(), String::new(), 4_096);
+        let (resumed, change, cursor) = (from.is_some(), u64::from(from.is_none()), from.unwrap_or(1));
+        let welcome = Welcome { room, sessions, change, resumed, cursor, at, notice, longest_text };
+        self.tell(&ToClient::Welcome(welcome));
+    }
+
+    pub fn tell(&mut self, message: &ToClient) {
+        let mut frame = Vec::new();
+        self.channel.sealer.seal(&message.encode(), &mut frame);
+        write_all(&*self.link, &frame, Instant::now() + PATIENCE).expect("the client reads");
+    }
+
+    /// Waits until the client says this; what it says before is passed over.
+    pub fn waits_for(&mut self, is_it: impl Fn(&ToServer) -> bool) {
+        loop {
+            let text = self.channel.incoming.next_text(PATIENCE).expect("the client says something");
+            if ToServer::parse_all(text).expect("the client's messages can be read").iter().any(&is_it) {
+                return;
+            }
+        }
+    }
+
+    /// Ends the connection, without a goodbye.
+    pub fn cuts(&self) {
+        self.link.close(Shutdown::Both);
+    }
+}
