@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::secure::datagram::DatagramKeys;
+
 /// One end of an ordered, reliable stream of bytes, shared by the thread that reads and the thread that writes.
 ///
 /// After [`Link::close`] with [`Shutdown::Both`], whoever waits in [`Link::read`] wakes up.
@@ -32,6 +34,9 @@ pub trait Link: AsFd + Send + Sync {
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if nothing fits; whatever the system says.
     fn write_now(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Has the keys for its datagrams from now on, if it is made of any.
+    fn authenticate(&self, _keys: DatagramKeys) {}
 
     /// Ends one direction or both. That it has ended before is no error.
     fn close(&self, how: Shutdown);
