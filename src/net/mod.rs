@@ -1,7 +1,7 @@
 //! Pipes: bytes between two ends, and the channel that the handshake makes of them.
 //!
 //! ```text
-//! Link (tcp, memory; later udp) ──▶ channel::accept / connect ──▶ Incoming (records' texts) + Sealer and Link
+//! Link (tcp, udp, memory) ──▶ channel::accept / connect ──▶ Incoming (records' texts) + Sealer and Link
 //! ```
 //!
 //! Invariant: nothing here knows what is said.
@@ -9,6 +9,7 @@
 pub mod channel;
 pub mod memory;
 pub mod tcp;
+pub mod udp;
 
 use std::io;
 use std::net::Shutdown;

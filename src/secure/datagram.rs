@@ -42,6 +42,15 @@ pub struct DatagramKeys {
     pub incoming: DatagramKey,
 }
 
+#[cfg(test)]
+impl DatagramKeys {
+    /// A client's and its server's, as if they had had a handshake.
+    pub(crate) fn of_both(seed: u8) -> (Self, Self) {
+        let key = |which: u8| DatagramKey([seed ^ which; 32]);
+        (Self { outgoing: key(1), incoming: key(2) }, Self { outgoing: key(2), incoming: key(1) })
+    }
+}
+
 /// Where a datagram comes from, and for which conversation.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
