@@ -38,7 +38,11 @@ enum Ending {
     /// There is nothing more to send, but perhaps to send again.
     Since(Instant),
     /// The other end has been told so many times; if once more, then when.
-    Told { since: Instant, times: u32, again: Option<Instant> },
+    Told {
+        since: Instant,
+        times: u32,
+        again: Option<Instant>,
+    },
 }
 
 /// One conversation.
@@ -63,8 +67,6 @@ pub(super) struct Conversation {
     ending: Ending,
     /// Since when the other end has ended.
     other_ended: Option<Instant>,
-    /// The end is to be told once more.
-    tell_again: bool,
     broken: bool,
 }
 
@@ -86,7 +88,6 @@ impl Conversation {
             echoes: VecDeque::new(),
             ending: Ending::Open,
             other_ended: None,
-            tell_again: false,
             broken: false,
         }
     }
@@ -157,14 +158,7 @@ impl Conversation {
 
     /// Gives whether it is the newest, if it counts.
 
-    fn take_data(
-        &mut self,
-        number: u64,
-        segments: &[u8],
-        tag: [u8; TAG],
-        tagged: &[u8],
-        now: Instant,
-    ) -> Option<bool> {
+    fn take_data(&mut self, number: u64, segments: &[u8], tag: [u8; TAG], tagged: &[u8], now: Instant) -> Option<bool> {
         let keys = self.keys.as_ref()?;
         if !self.numbers.is_new(number) || !keys.incoming.verify(tagged, &tag) {
             return None;
@@ -177,10 +171,7 @@ impl Conversation {
         self.heard_data = true;
         match content {
             Some(content) => self.stream.take(segments, content, now),
-            None => {
-                self.tell_again |= self.other_ended.is_some();
-                self.other_ended.get_or_insert(now);
-            }
+            None => drop(self.other_ended.get_or_insert(now)),
         }
         Some(newest)
     }
@@ -239,16 +230,14 @@ impl Conversation {
             Ending::Open => return,
             Ending::Since(since) => (since, 0),
             Ending::Told { since, times, again } => {
-                let is_due = again.is_some_and(|again| again <= now) && self.other_ended.is_none();
-                if !is_due && !self.tell_again {
+                if again.is_none_or(|again| again > now) {
                     return;
                 }
                 (since, times)
             }
         };
-        self.tell_again = false;
         let again = (times < TIMES_AGAIN).then(|| now + FIRST_AGAIN * 2_u32.pow(times));
-        self.ending = Ending::Told { since, times: (times + 1).min(TIMES_AGAIN + 1), again };
+        self.ending = Ending::Told { since, times: times + 1, again };
         self.send(&[], Content::default(), now, send);
     }
 
@@ -302,8 +291,8 @@ impl Conversation {
     /// When there is something to do although nothing has come.
     pub(super) fn due(&self, now: Instant) -> Instant {
         let again = match self.ending {
-            Ending::Told { again, .. } if self.other_ended.is_none() => again,
-            _ => None,
+            Ending::Told { again, .. } => again,
+            Ending::Open | Ending::Since(_) => None,
         };
         [self.stream.due(now), again].into_iter().flatten().fold(self.over_at(), Instant::min)
     }

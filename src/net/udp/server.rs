@@ -42,10 +42,7 @@ impl Listening {
     ///
     /// # Errors
     /// Whatever the system says when it has no more threads or descriptors.
-    pub fn start(
-        socket: UdpSocket,
-        admit: impl FnMut(Arc<dyn Link>, SocketAddr) + Send + 'static,
-    ) -> io::Result<Self> {
+    pub fn start(socket: UdpSocket, admit: impl FnMut(Arc<dyn Link>, SocketAddr) + Send + 'static) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         // Less than that is no reason not to start.
         let _ = set_socket_recv_buffer_size(&socket, RECEIVED);
