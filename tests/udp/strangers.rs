@@ -4,12 +4,14 @@ use std::fs;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use cfb_chat::net::udp::datagram::{ack, syn};
+use cfb_chat::net::udp::datagram::{Datagram, ack, parse, syn};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::relay::{Relay, To, Way, local};
 use super::support::PATIENCE;
+use super::support::folder::{Folder, SERVER};
+use super::support::process::Server;
 use super::{server, they_talk, two_people};
 
 /// Datagrams of a flood.
@@ -60,10 +62,10 @@ fn floods_of_strangers_fill_nothing_get_less_than_they_send_and_keep_nobody_out(
     let mut rng = StdRng::seed_from_u64(1);
     let id = |number: u32| (number ^ 0x5555_5555).to_be_bytes();
     let (sent, came) = floods(server.port, (0..FLOOD).map(|number| syn(id(number))));
-    assert!(came <= sent, "SYNs: {came} bytes for {sent}");
+    assert!(came > 0 && came <= sent, "SYNs: {came} bytes for {sent}");
     let wrong = (0..FLOOD).map(|number| ack(id(number), &rng.random(), &first_segment(id(number))));
     let (sent, came) = floods(server.port, wrong);
-    assert!(came <= sent, "wrong cookies: {came} bytes for {sent}");
+    assert!(came > 0 && came <= sent, "wrong cookies: {came} bytes for {sent}");
     let mut rng = StdRng::seed_from_u64(2);
     let noise = (0..FLOOD).map(|_| {
         let mut bytes = vec![0; rng.random_range(1..1_300)];
@@ -77,6 +79,34 @@ fn floods_of_strangers_fill_nothing_get_less_than_they_send_and_keep_nobody_out(
     println!("resident: {before} KiB before, {after} KiB after");
     assert!(after < before + 16 * 1_024, "{before} KiB before, {after} KiB after");
     they_talk(&mut people, "after");
+}
+
+/// Who reads what is sent to their address has conversations, but few, and each only until the deadline.
+#[test]
+fn who_begins_conversations_and_says_nothing_keeps_nobody_else_out() {
+    let server = Server::start_in(Folder::of_server(SERVER), &["-p", "0"]);
+    let before = resident(server.process.id());
+    let asking = UdpSocket::bind(("127.0.0.2", 0)).expect("an address of this machine");
+    asking.set_read_timeout(Some(Duration::from_millis(200))).expect("a socket");
+    let to = ("127.0.0.1", server.port);
+    let mut buffer = [0; 2_048];
+    for number in 0..3_000_u32 {
+        let id = number.to_be_bytes();
+        asking.send_to(&syn(id), to).expect("it is this machine");
+        while let Ok(length) = asking.recv(&mut buffer) {
+            if let Some((of, Datagram::SynAck(cookie))) = parse(&buffer[..length])
+                && of == id
+            {
+                asking.send_to(&ack(id, &cookie, &first_segment(id)), to).expect("it is this machine");
+                break;
+            }
+        }
+    }
+    let after = resident(server.process.id());
+    println!("resident: {before} KiB before, {after} KiB after");
+    assert!(after < before + 32 * 1_024, "{before} KiB before, {after} KiB after");
+    let mut people = two_people(server.port);
+    they_talk(&mut people, "among strangers");
 }
 
 fn first_segment(id: [u8; 4]) -> Vec<u8> {

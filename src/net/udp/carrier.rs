@@ -49,6 +49,11 @@ impl Carrier {
         self.conversation.id() == id
     }
 
+    /// Whether whoever had the link wants nothing more of it.
+    pub(super) fn is_turned_away(&self) -> bool {
+        !self.reads
+    }
+
     /// Takes a datagram of this conversation. What comes of it is carried when it is due: now.
     pub(super) fn take(&mut self, datagram: &Datagram<'_>, from: SocketAddr, now: Instant) {
         self.look_for_keys();

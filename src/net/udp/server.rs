@@ -162,11 +162,29 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> Round<A> {
         }
     }
 
-    fn has_room(&self, from: SocketAddr) -> bool {
-        let without_secret = || self.carriers.values().filter(|carrier| !carrier.conversation.is_authenticated());
+    /// Whether there is room for one more from there. Whoever was turned away gives way first: at the gate silence keeps
+    /// nobody out, and here it does not either.
+    fn has_room(&mut self, from: SocketAddr) -> bool {
         let source = network(from.ip());
-        let from_there = || without_secret().filter(|carrier| network(carrier.conversation.address().ip()) == source);
-        self.carriers.len() < CONVERSATIONS && without_secret().count() < NEW && from_there().count() < NEW_EACH
+        let (mut new, mut from_there) = (0, 0);
+        let (mut turned_away, mut turned_away_there) = (None, None);
+        for (id, carrier) in self.carriers.iter().filter(|(_, carrier)| !carrier.conversation.is_authenticated()) {
+            let is_there = network(carrier.conversation.address().ip()) == source;
+            new += 1;
+            from_there += usize::from(is_there);
+            if carrier.is_turned_away() {
+                turned_away = Some(*id);
+                turned_away_there = turned_away.filter(|_| is_there).or(turned_away_there);
+            }
+        }
+        let gives_way = if from_there >= NEW_EACH {
+            turned_away_there
+        } else if new >= NEW {
+            turned_away
+        } else {
+            return self.carriers.len() < CONVERSATIONS;
+        };
+        gives_way.is_some_and(|id| self.carriers.remove(&id).is_some())
     }
 
     fn begin(&mut self, id: Id, cookie: Cookie, from: SocketAddr, now: Instant) -> io::Result<()> {
