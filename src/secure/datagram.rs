@@ -135,6 +135,8 @@ mod tests {
     use crate::secure::vectors::{FROZEN, Script, array, bytes, cases, repeatable};
 
     const HOUR: Duration = Duration::from_secs(3_600);
+    const NEARLY_ONE: Duration = Duration::from_secs(3_599);
+    const NEARLY_TWO: Duration = Duration::from_secs(7_199);
 
     fn origin() -> Origin<'static> {
         Origin { address: &[192, 0, 2, 1], port: 4_096, conversation: *b"talk" }
@@ -191,10 +193,10 @@ mod tests {
         let rng = &mut repeatable();
         let mut secrets = CookieSecrets::new(rng, Duration::ZERO);
         let early = secrets.make(origin(), Duration::ZERO, rng);
-        let late = secrets.make(origin(), HOUR - Duration::from_secs(1), rng);
+        let late = secrets.make(origin(), NEARLY_ONE, rng);
         assert_eq!(early, late);
-        assert!(secrets.holds(&late, origin(), 2 * HOUR - Duration::from_secs(1), rng));
-        assert_ne!(secrets.make(origin(), 2 * HOUR - Duration::from_secs(1), rng), late);
+        assert!(secrets.holds(&late, origin(), NEARLY_TWO, rng));
+        assert_ne!(secrets.make(origin(), NEARLY_TWO, rng), late);
         assert!(!secrets.holds(&late, origin(), 2 * HOUR, rng));
         let mut slept = CookieSecrets::new(rng, Duration::ZERO);
         let old = slept.make(origin(), Duration::ZERO, rng);

@@ -299,7 +299,9 @@ impl Server {
     pub fn wait(self) {
         self.hub.wait();
         // What the kernel does for TCP after the end is to be waited for here.
-        self.udp.map(Listening::stop);
+        if let Some(udp) = self.udp {
+            udp.stop();
+        }
         // A thread that has panicked has ended too; the panic has been shown.
         let _ = self.accepting.join();
     }

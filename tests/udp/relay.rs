@@ -136,7 +136,7 @@ fn pass_on(state: &Mutex<State>) {
     waiting.extend(up.iter().map(|(_, socket)| PollFd::new(&**socket, PollFlags::IN)));
     let _ = poll(&mut waiting, Some(&timespec(patience)));
     let mut state = state.lock().expect("tests do not panic with it");
-    let mut buffer = [0; 65_536];
+    let mut buffer = [0; 2_048];
     while let Ok((length, client)) = down.recv_from(&mut buffer) {
         state.up.entry(client).or_insert_with(|| Arc::new(local()));
         state.take(To::Server, client, &buffer[..length]);

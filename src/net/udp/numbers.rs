@@ -2,14 +2,15 @@
 
 /// Numbers so far below the highest are too old to tell.
 pub(super) const REMEMBERED: u64 = 1_024;
-const BLOCKS: u64 = REMEMBERED / 64 + 1;
+/// One more than they fill: the newest is mostly not full.
+const BLOCKS: usize = 17;
 
 /// The numbers of one direction's datagrams.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     highest: u64,
     /// A bit a number, in blocks of 64 that are used again.
-    seen: [u64; BLOCKS as usize],
+    seen: [u64; BLOCKS],
 }
 
 impl Numbers {
@@ -23,12 +24,9 @@ impl Numbers {
     pub(super) fn note(&mut self, number: u64) -> bool {
         let is_highest = number > self.highest;
         if is_highest {
-            for passed in (self.highest / 64 + 1..=number / 64).take(self.seen.len()) {
-                self.seen[block(passed * 64)] = 0;
-            }
             // Of more blocks than there are all are used again.
-            if number / 64 - self.highest / 64 > BLOCKS {
-                self.seen = [0; BLOCKS as usize];
+            for passed in (self.highest / 64 + 1..=number / 64).take(BLOCKS) {
+                self.seen[block(passed * 64)] = 0;
             }
             self.highest = number;
         }
@@ -39,7 +37,7 @@ impl Numbers {
 
 #[allow(clippy::cast_possible_truncation, reason = "it is less than the number of blocks")]
 fn block(number: u64) -> usize {
-    (number / 64 % BLOCKS) as usize
+    (number / 64 % BLOCKS as u64) as usize
 }
 
 fn bit(number: u64) -> u64 {

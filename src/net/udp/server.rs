@@ -148,7 +148,6 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> Round<A> {
             return carrier.take(&datagram, from, now);
         }
         match self.reception.meet(from, (id, &datagram), whole, now, &mut rand::rng()) {
-            Met::Ignored => {}
             Met::Answered(answer) => send(&self.socket, &answer, from),
             Met::Begins(cookie) if self.stopping.is_none() && self.has_room(from) => {
                 // Without descriptors it is as if the datagram had been lost.
@@ -157,8 +156,8 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> Round<A> {
                     carrier.take(&datagram, from, now);
                 }
             }
-            // It comes again, and there may be room then.
-            Met::Begins(_) => {}
+            // What there is no room for comes again, and there may be then.
+            Met::Begins(_) | Met::Ignored => {}
         }
     }
 
@@ -202,7 +201,9 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> Round<A> {
             let mut datagrams: Vec<Vec<u8>> = Vec::new();
             carrier.carry(now, &mut |bytes| datagrams.push(bytes.to_vec()));
             let to = carrier.conversation.address();
-            datagrams.iter().for_each(|bytes| send(socket, bytes, to));
+            for bytes in &datagrams {
+                send(socket, bytes, to);
+            }
         };
         for id in ready {
             if let Some(carrier) = carriers.get_mut(id) {

@@ -298,6 +298,28 @@ fn acks_count_no_more_once_there_was_data() {
 }
 
 #[test]
+fn nothing_is_put_into_a_stream_by_acks_once_there_is_a_secret() {
+    let mut pair = Pair::new();
+    pair.ends[CLIENT].write(b"hello");
+    pair.run(SECOND);
+    let mut pushed =
+        pair.sent.iter().find(|(by, bytes)| *by == CLIENT && bytes.len() == 21 + 24 + 5).unwrap().1.clone();
+    // The next segment, by somebody who has seen the cookie.
+    pushed[21 + 12] += 1;
+    let (client, server) = DatagramKeys::of_both(9);
+    pair.ends[SERVER].authenticate(server);
+    assert!(!pair.give(SERVER, at(1), &pushed));
+    pair.ends[SERVER].write(b"secret");
+    pair.run(SECOND);
+    assert_eq!(pair.read[CLIENT], b"secret");
+    pair.ends[CLIENT].authenticate(client);
+    assert!(!pair.give(CLIENT, at(9_443), &pushed));
+    pair.ends[CLIENT].write(b", and more");
+    pair.run(SECOND);
+    assert_eq!(pair.read[SERVER], b"hello, and more");
+}
+
+#[test]
 fn an_ack_comes_from_its_address_with_its_cookie() {
     let mut pair = Pair::new();
     pair.ends[CLIENT].write(b"hello");
