@@ -70,7 +70,11 @@ fn each(test: impl Fn(End, End)) {
         let own = OwnCredential::for_user(rng, &who, "Anna", now());
         let judge = |_: &VerifiedPeer| Ok::<(), ()>(());
         let channel = connect(&client, deadline, rng, &who, &own, now(), judge, |_| {}).expect("it is a server");
-        test((channel, client), accepting.join().expect("the handshake"));
+        let (mut client, mut server) = ((channel, client), accepting.join().expect("the handshake"));
+        // The first to speak is the client, as always.
+        says(&mut client, b"hello");
+        assert_eq!(reads(&mut server).expect("a record"), b"hello");
+        test(client, server);
         drop(listening);
     }
 }
