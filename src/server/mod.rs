@@ -1,9 +1,9 @@
 //! The server's threads.
 //!
 //! ```text
-//! accept ──▶ gate ──▶ connection (one thread a client) ──▶ hub (a lock) ──▶ couriers (one a core) ──▶ sockets
-//!                                                            ▲
-//!                                            console, signals┘
+//! accept, udp ──▶ gate ──▶ connection (one thread a client) ──▶ hub (a lock) ──▶ couriers (one a core) ──▶ sockets
+//!                                                                 ▲
+//!                                                 console, signals┘
 //! ```
 //!
 //! Invariant: it holds no key to what it relays, and whoever acts in it comes from a verified peer.

@@ -49,7 +49,7 @@ impl Carrier {
         self.conversation.id() == id
     }
 
-    /// Whether whoever had the link wants nothing more of it.
+    /// Whether whoever has the link has nothing more to say.
     pub(super) fn is_turned_away(&self) -> bool {
         !self.reads
     }

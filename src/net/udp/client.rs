@@ -122,7 +122,8 @@ impl Round {
             if conversation.is_over(now) {
                 return;
             }
-            if conversation.has_ended() {
+            // Without a secret there is nothing to be waited for: whoever had the link has given up.
+            if conversation.has_ended() || self.carrier.is_turned_away() && !conversation.has_keys() {
                 self.unfinished = None;
             }
             self.move_if_lost(failed, now);
