@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The link that comes of it is a local socket like any other, so nothing above knows of datagrams. What decides
-//! ([`conversation`], [`reception`]) has no socket, no clock and no randomness of its own: the threads in [`server`] and
+//! (`conversation`, `reception`) has no socket, no clock and no randomness of its own: the threads in [`server`] and
 //! [`client`] give it these.
 //!
 //! Invariant: nothing is kept of who has not shown that they read what is sent to their address, and from the secret on
