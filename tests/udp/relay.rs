@@ -90,6 +90,16 @@ impl Relay {
         self.lock().too_long
     }
 
+    /// From now on the network is as bad as this.
+    pub fn becomes(&self, way: Way) {
+        self.lock().way = way;
+    }
+
+    /// From how many addresses clients have sent something.
+    pub fn addresses(&self) -> usize {
+        self.lock().up.len()
+    }
+
     /// From now on the server sees every client at another port; what it sends to the old ones is lost.
     pub fn moves(&self) {
         let mut state = self.lock();
