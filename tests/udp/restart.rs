@@ -27,6 +27,7 @@ fn a_server_that_was_killed_and_started_again_is_noticed_soon() {
         assert_eq!(ended.status, Some(8), "{}", ended.err);
         assert!(ended.err.contains("the connection was lost"), "{}", ended.err);
     }
+    println!("noticed after {:?}", start.elapsed());
     assert!(start.elapsed() < PATIENCE, "by a RESET, not by 90 s of silence");
     let mut people = two_people(second.port);
     they_talk(&mut people, "with the second");
