@@ -15,7 +15,7 @@ const ROOMS: [(&str, &[&str]); 7] = [
 ];
 
 /// A third-party crate, and the only rooms that may name it. `bin` is the two programs.
-const HOMES: [(&str, &[&str]); 25] = [
+const HOMES: [(&str, &[&str]); 26] = [
     ("aes", &["secure"]),
     ("base64ct", &["secure"]),
     ("cfb_mode", &["secure"]),
@@ -26,6 +26,7 @@ const HOMES: [(&str, &[&str]); 25] = [
     ("env_logger", &["bin"]),
     ("hkdf", &["secure"]),
     ("hmac", &["secure"]),
+    ("kcp", &["net"]),
     ("log", &["server", "bin"]),
     ("minicbor", &["wire"]),
     ("ml_kem", &["secure"]),

@@ -12,7 +12,7 @@
 //!
 //! What it costs a member is measured with the release client among them, as one more process: `big-room`.
 //!
-//! Arguments choose measures (`-- floor saturated light connect idle big-room`; none: all), and `quick` makes all of
+//! Arguments choose measures (`-- floor saturated light connect idle big-room udp`; none: all), and `quick` makes all of
 //! them small.
 
 mod big_room;
@@ -22,8 +22,12 @@ mod floor;
 mod load;
 mod measures;
 mod member;
+#[path = "../../tests/udp/relay.rs"]
+#[allow(dead_code, reason = "tests use the rest of it")]
+mod relay;
 mod report;
 mod server_process;
+mod udp;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -46,7 +50,7 @@ use self::report::Report;
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// What can be asked for.
-const MEASURES: [&str; 6] = ["floor", "saturated", "light", "connect", "idle", "big-room"];
+const MEASURES: [&str; 7] = ["floor", "saturated", "light", "connect", "idle", "big-room", "udp"];
 
 /// Says that a sender in a saturated room has unanswered: with four senders, the second puts about as many messages
 /// into a record as the larger floor puts into a write.
@@ -140,6 +144,11 @@ fn run(words: &[&str]) -> Outcome<()> {
             progress(&format!("big-room: {members} members, and a client"));
             report.big_room.push(big_room::measure(&setup, members)?);
         }
+    }
+    if wanted("udp") {
+        let records = if quick { 100 } else { 1_000 };
+        progress(&format!("udp: {records} records by TCP, and by UDP with more and more loss"));
+        report.journeys = udp::measure(&setup, records)?;
     }
     println!("{}\nMachine: {}", report.to_markdown(&setup.cores), cpu::machine(&setup.cores));
     Ok(())

@@ -7,6 +7,7 @@ use super::big_room::{self, BigRoom, Cost};
 use super::cpu::{Cores, Placement};
 use super::floor::Floor;
 use super::measures::{Connect, Idle, Light, SENDERS, Saturated};
+use super::udp::{self, Journey};
 
 /// Everything that was measured.
 #[derive(Default)]
@@ -17,6 +18,7 @@ pub(crate) struct Report {
     pub(crate) connect: Vec<Connect>,
     pub(crate) idle: Vec<Idle>,
     pub(crate) big_room: Vec<BigRoom>,
+    pub(crate) journeys: Vec<Journey>,
 }
 
 impl Report {
@@ -41,8 +43,25 @@ impl Report {
                 self.connect.iter().flat_map(connect).chain(self.idle.iter().flat_map(idle)),
             ),
             self.big_room(cores),
+            self.journeys(),
         ];
         tables.into_iter().flatten().collect::<Vec<_>>().join("\n")
+    }
+
+    fn journeys(&self) -> Option<String> {
+        let title = format!(
+            "A record of {} bytes every {} ms through a relay that takes {} ms each way. The relay loses datagrams; what \
+             TCP sends it cannot lose, so TCP is there for comparison with no loss.",
+            udp::TEXT,
+            udp::PACE.as_millis(),
+            udp::DELAY.as_millis()
+        );
+        let row = |it: &Journey| {
+            let [p50, p99, most] = it.took.map(millis);
+            vec![it.by.into(), format!("{} %", it.lost), count(it.records), p50, p99, most]
+        };
+        let head = ["by", "lost each way", "records", "p50 ms", "p99 ms", "most ms"];
+        table(&title, &head, self.journeys.iter().map(row))
     }
 
     fn saturated(&self, cores: &Cores) -> Option<String> {

@@ -3,9 +3,11 @@
 mod shared;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use cfb_chat::chat::name::Name;
 use cfb_chat::client::{ClientError, Config, Timing, Unwanted, run, ui};
+use cfb_chat::net::udp::client::finish;
 use cfb_chat::secure::identity::Fingerprint;
 use clap::Parser;
 
@@ -38,6 +40,9 @@ Exit status:
      protocol
   9  left at the end of a pipe or file of which some lines were not delivered";
 
+/// So long what was said last over UDP may take to arrive.
+const FINISH: Duration = Duration::from_secs(2);
+
 /// Joins a private group chat. The talk goes to standard output; fingerprints, warnings and errors to standard error.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
@@ -48,6 +53,9 @@ struct Arguments {
     /// Its port
     #[arg(short, long, default_value_t = 9443, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
+    /// Reach it by UDP: for ways on which packets get lost, or addresses change. The server must have --udp too
+    #[arg(long)]
+    udp: bool,
     /// Your name in the room
     #[arg(short, long = "user", value_name = "NAME", value_parser = |text: &str| Name::normalize(text))]
     user: Name,
@@ -72,6 +80,7 @@ fn main() -> ExitCode {
     let config = Config {
         host: arguments.server,
         port: arguments.port,
+        udp: arguments.udp,
         name: arguments.user,
         bits: arguments.keys.bits(),
         passphrase: arguments.keys.passphrase(),
@@ -80,9 +89,11 @@ fn main() -> ExitCode {
         strict: arguments.strict,
         verified_only: arguments.verified_only,
         reconnect: !arguments.no_reconnect,
-        timing: Timing::standard(),
+        timing: if arguments.udp { Timing::over_udp() } else { Timing::standard() },
     };
-    match run(&config, &mut *ui::screen()) {
+    let ended = run(&config, &mut *ui::screen());
+    finish(FINISH);
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error, error.hint());

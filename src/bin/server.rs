@@ -19,6 +19,7 @@ Examples:
   server -p 9443                     for this machine alone
   server --host 0.0.0.0 -p 9443      for everybody who can reach it
   server -p 0 --keys /srv/chat/keys  on any free port, which is printed
+  server --udp                       for clients with --udp too, on the same port
 
 Console:
   TERMINATE  ends all sessions and stops the server (as do Ctrl+C and SIGTERM)
@@ -44,6 +45,9 @@ struct Arguments {
     /// Address to listen on, IPv4 or IPv6
     #[arg(long, default_value = "127.0.0.1", value_parser = host)]
     host: String,
+    /// Listen for UDP too, on the same port
+    #[arg(long)]
+    udp: bool,
     #[command(flatten)]
     keys: KeyArguments,
     /// Folder for what it keeps: letters, and the journal of what has yet to be read
@@ -99,6 +103,7 @@ fn run(arguments: &Arguments) -> Result<(), StartError> {
     let config = Config {
         host: arguments.host.clone(),
         port: arguments.port,
+        udp: arguments.udp,
         keys: arguments.keys.keys.clone(),
         bits: arguments.keys.bits(),
         passphrase: arguments.keys.passphrase(),

@@ -1,6 +1,6 @@
 //! From nothing to a channel: the connection, the handshake, and whether the server is who it should be.
 
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use super::{ClientError, Config, Unwanted};
 use crate::net::Link;
 use crate::net::channel::{Channel, ClientStep, NotConnected, connect as handshake, now};
 use crate::net::tcp::TcpLink;
+use crate::net::udp;
 use crate::secure::credential::{BadCredential, OwnCredential};
 use crate::secure::handshake::{Failed, RefusalCode, VerifiedPeer};
 use crate::secure::identity::{Fingerprint, Identity};
@@ -116,10 +117,8 @@ fn try_once(
     is_wanted: impl FnOnce(Fingerprint) -> Result<(), Unwanted>,
     mut step: impl FnMut(usize),
 ) -> Result<Connected, Trouble> {
-    let socket = reach(config).map_err(Trouble::Passing)?;
+    let link = reach(config).map_err(Trouble::Passing)?;
     let deadline = Instant::now() + config.timing.join;
-    let link: Arc<dyn Link> =
-        Arc::new(TcpLink::new(socket).map_err(|error| unreachable_at(config, &error)).map_err(Trouble::Passing)?);
     step(2);
     let judge = |server: &VerifiedPeer| is_wanted(server.credential().fingerprint());
     let channel = handshake(&link, deadline, &mut rand::rng(), identity, own, now(), judge, |come_to| {
@@ -142,17 +141,25 @@ fn try_once(
     }
 }
 
-fn reach(config: &Config) -> Result<TcpStream, ClientError> {
+fn reach(config: &Config) -> Result<Arc<dyn Link>, ClientError> {
     let addresses = (&*config.host, config.port).to_socket_addrs().map_err(|error| unreachable_at(config, &error))?;
     let mut last = None;
     for address in addresses {
-        match TcpStream::connect_timeout(&address, config.timing.join) {
-            Ok(socket) => return Ok(socket),
+        match reach_at(address, config) {
+            Ok(link) => return Ok(link),
             Err(error) => last = Some(error),
         }
     }
     let error = last.unwrap_or_else(|| std::io::Error::other("that name has no address"));
     Err(unreachable_at(config, &error))
+}
+
+/// A link to one address, by TCP or by UDP: nothing else differs.
+fn reach_at(address: SocketAddr, config: &Config) -> std::io::Result<Arc<dyn Link>> {
+    if config.udp {
+        return Ok(Arc::new(udp::client::connect(address, config.timing.join)?));
+    }
+    Ok(Arc::new(TcpLink::new(TcpStream::connect_timeout(&address, config.timing.join)?)?))
 }
 
 /// Whether the server is the one that is wanted. A new one is kept before anything is sent to it.

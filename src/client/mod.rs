@@ -43,6 +43,8 @@ pub struct Config {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// Whether it is reached by UDP.
+    pub udp: bool,
     /// Who one is.
     pub name: Name,
     /// The folder of one's own keys, and of what is known of servers.
@@ -89,6 +91,12 @@ impl Timing {
             leave: Duration::from_secs(5),
             renew: Duration::from_secs(24 * 60 * 60),
         }
+    }
+
+    /// The same over UDP (§10): whatever translates addresses on the way forgets them sooner.
+    #[must_use]
+    pub const fn over_udp() -> Self {
+        Self { ping: Duration::from_secs(15), ..Self::standard() }
     }
 }
 

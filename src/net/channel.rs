@@ -173,7 +173,9 @@ pub fn accept(
         refuse(refused, detail)
     })?;
     step(ServerStep::UserProved, Some(checked.user()));
-    let (Established { sealer, opener, peer }, frame) = checked.issue(rng);
+    let (Established { sealer, opener, datagrams, peer }, frame) = checked.issue(rng);
+    // Before the client can have anything to authenticate.
+    link.authenticate(datagrams);
     write_all(&**link, &frame, deadline).map_err(|_| NotAccepted::Gone)?;
     step(ServerStep::SecretSent, Some(&peer));
     deframer.set_limit(MAX_FRAME);
@@ -258,7 +260,8 @@ pub fn connect<E>(
     let (proved, proof) = checked.prove(own);
     let sent = write_all(&**link, &proof, deadline);
     let secret = frames.next(deadline).map_err(cut(false))?;
-    let Established { sealer, opener, peer } = proved.establish(rng, secret, identity)?;
+    let Established { sealer, opener, datagrams, peer } = proved.establish(rng, secret, identity)?;
+    link.authenticate(datagrams);
     sent.map_err(gone)?;
     step(ClientStep::Completed);
     deframer.set_limit(MAX_FRAME);

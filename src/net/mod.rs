@@ -1,7 +1,7 @@
 //! Pipes: bytes between two ends, and the channel that the handshake makes of them.
 //!
 //! ```text
-//! Link (tcp, memory; later udp) ──▶ channel::accept / connect ──▶ Incoming (records' texts) + Sealer and Link
+//! Link (tcp, udp, memory) ──▶ channel::accept / connect ──▶ Incoming (records' texts) + Sealer and Link
 //! ```
 //!
 //! Invariant: nothing here knows what is said.
@@ -10,6 +10,7 @@ pub mod changes;
 pub mod channel;
 pub mod memory;
 pub mod tcp;
+pub mod udp;
 
 use std::io;
 use std::net::Shutdown;
@@ -17,6 +18,8 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::secure::datagram::DatagramKeys;
 
 /// One end of an ordered, reliable stream of bytes, shared by the thread that reads and the thread that writes.
 ///
@@ -33,6 +36,9 @@ pub trait Link: AsFd + Send + Sync {
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if nothing fits; whatever the system says.
     fn write_now(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Has the keys for its datagrams from now on, if it is made of any.
+    fn authenticate(&self, _keys: DatagramKeys) {}
 
     /// Ends one direction or both. That it has ended before is no error.
     fn close(&self, how: Shutdown);

@@ -6,6 +6,7 @@ use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::datagram::{DatagramKey, DatagramKeys};
 use crate::wire::codec::Writer;
 
 /// The protocol's name: the handshake's salt, and the first field of every derivation.
@@ -75,7 +76,7 @@ impl HandshakeSecret {
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub(super) struct IssuedSecret(pub(super) [u8; 32]);
 
-/// Keys the application records of both directions.
+/// Keys the application records of both directions, and the datagrams under them.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub(super) struct MasterSecret([u8; 32]);
 
@@ -87,6 +88,16 @@ impl MasterSecret {
             Side::Server => "server",
         };
         Chain(derive(&self.0, label, &th5.0))
+    }
+
+    /// The keys with which `side` sends datagrams and takes them.
+    pub(super) fn datagrams(&self, side: Side, th5: TranscriptHash) -> DatagramKeys {
+        let of = |label| DatagramKey(derive(&self.0, label, &th5.0));
+        let (client, server) = (of("client datagrams"), of("server datagrams"));
+        match side {
+            Side::Client => DatagramKeys { outgoing: client, incoming: server },
+            Side::Server => DatagramKeys { outgoing: server, incoming: client },
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 //!                                                                              │
 //!                               one chain a direction: step ▶ seal ▶ record ◀──┘
 //!
+//! datagram: tags and cookies, for what comes by UDP
+//!
 //! two people's credentials ──▶ e2e: boxes, sender keys, letters; the server can name none of it
 //! ```
 //!
@@ -12,6 +14,7 @@
 //! randomness are arguments. Only [`handshake`] makes an [`handshake::Established`] or a [`handshake::VerifiedPeer`].
 
 pub mod credential;
+pub mod datagram;
 pub mod e2e;
 pub mod handshake;
 pub mod identity;

@@ -1,9 +1,9 @@
 //! The server's threads.
 //!
 //! ```text
-//! accept ──▶ gate ──▶ connection (one thread a client) ──▶ hub (a lock) ──▶ couriers (one a core) ──▶ sockets
-//!                                                            ▲
-//!                                            console, signals┘
+//! accept, udp ──▶ gate ──▶ connection (one thread a client) ──▶ hub (a lock) ──▶ couriers (one a core) ──▶ sockets
+//!                                                                 ▲
+//!                                                 console, signals┘
 //! ```
 //!
 //! Invariant: it holds no key to what it relays, and whoever acts in it comes from a verified peer.
@@ -18,9 +18,10 @@ mod line;
 pub mod log_pipe;
 
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -37,6 +38,7 @@ use crate::chat::kept::Kept;
 use crate::chat::pace::Pace;
 use crate::net::channel::now;
 use crate::net::tcp::TcpLink;
+use crate::net::udp::server::Listening;
 use crate::net::{Link, timespec};
 use crate::secure::credential::{LIFETIME, OwnCredential, UnixSeconds};
 use crate::secure::handshake::RefusalCode;
@@ -56,6 +58,8 @@ const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
 const AT_ONCE: usize = 64;
 /// When the system has no more descriptors or threads, the next connection is looked at after this.
 const EXHAUSTED: Duration = Duration::from_millis(100);
+/// Any port that is free for TCP is mostly free for UDP too; else another is tried, so many times.
+const PORTS: u32 = 32;
 
 /// What a server is started with.
 #[derive(Clone, Debug)]
@@ -64,6 +68,8 @@ pub struct Config {
     pub host: String,
     /// On which port; 0 for any.
     pub port: u16,
+    /// Whether it listens for UDP too, on the same port.
+    pub udp: bool,
     /// The folder with its keys.
     pub keys: PathBuf,
     /// The size of a new key, in bits.
@@ -183,6 +189,7 @@ pub struct Server {
     fingerprint: Fingerprint,
     hub: Arc<Hub>,
     accepting: JoinHandle<()>,
+    udp: Option<Listening>,
 }
 
 /// Ends a server, and asks it things, from any thread.
@@ -210,6 +217,8 @@ struct Shared {
     gate: Mutex<Gate<Arc<dyn Link>>>,
     credential: Mutex<Arc<OwnCredential>>,
     timing: Timing,
+    /// The last connection's number.
+    last: AtomicU64,
 }
 
 impl Shared {
@@ -220,6 +229,36 @@ impl Shared {
 
     fn credential(&self) -> Arc<OwnCredential> {
         self.credential.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A new connection, of whatever kind, goes through the gate and gets a thread.
+    fn admit(self: &Arc<Self>, link: Arc<dyn Link>, from: SocketAddr) -> io::Result<()> {
+        let admission = self.gate().admit(from.ip().into(), link.clone(), Instant::now(), &mut rand::rng());
+        match admission {
+            Admission::Admitted(ticket, gives_way) => {
+                match gives_way {
+                    Some(GivesWay { end, said_nothing: true }) => turn_away(&*end),
+                    Some(GivesWay { end, said_nothing: false }) => end.close(Shutdown::Both),
+                    None => {}
+                }
+                let conn = Conn(self.last.fetch_add(1, Ordering::Relaxed) + 1);
+                let connection = Connection { conn, link, from, ticket };
+                let shared = self.clone();
+                if let Err(error) = named_thread("newcomer").spawn(move || connection.serve(&shared)) {
+                    self.gate().failed(ticket, from.ip().into(), gate::Failure::WentAway, Instant::now());
+                    return Err(error);
+                }
+            }
+            Admission::Busy => {
+                turn_away(&*link);
+                warn!("[-] Refused {from}: busy");
+            }
+            Admission::Penalized(wait) => {
+                turn_away(&*link);
+                warn!("[-] Refused {from}: too many failures from its address, for {} s more", wait.as_secs());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -237,7 +276,7 @@ impl Server {
         let identity = loaded.identity;
         let fingerprint = identity.public().fingerprint();
         let listen = |source| StartError::Listen { host: config.host.clone(), port: config.port, source };
-        let listener = bind(&config.host, config.port).map_err(listen)?;
+        let (listener, datagrams) = bind(&config.host, config.port, config.udp).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         listener.set_nonblocking(true)?;
         let (limits, gate) = if config.limits {
@@ -259,10 +298,18 @@ impl Server {
             gate: Mutex::new(Gate::new(gate)),
             credential: Mutex::new(Arc::new(credential)),
             timing,
+            last: AtomicU64::new(0),
         });
-        let accept = Accept { listener, stopped, shared, identity, next: 0 };
+        let by_udp = shared.clone();
+        let admit = move |link, from| {
+            if let Err(error) = by_udp.admit(link, from) {
+                warn!("[-] Refused {from}: {error}");
+            }
+        };
+        let udp = datagrams.map(|socket| Listening::start(socket, admit)).transpose()?;
+        let accept = Accept { listener, stopped, shared, identity };
         let accepting = thread::Builder::new().name("accept".into()).spawn(move || accept.run())?;
-        Ok(Self { address, fingerprint, hub, accepting })
+        Ok(Self { address, fingerprint, hub, accepting, udp })
     }
 
     /// Where it listens.
@@ -286,6 +333,10 @@ impl Server {
     /// Waits until it has ended.
     pub fn wait(self) {
         self.hub.wait();
+        // What the kernel does for TCP after the end is to be waited for here.
+        if let Some(udp) = self.udp {
+            udp.stop();
+        }
         // A thread that has panicked has ended too; the panic has been shown.
         let _ = self.accepting.join();
     }
@@ -298,11 +349,10 @@ struct Accept {
     stopped: UnixStream,
     shared: Arc<Shared>,
     identity: Identity,
-    next: u64,
 }
 
 impl Accept {
-    fn run(mut self) {
+    fn run(self) {
         loop {
             let mut waiting = [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&self.stopped, PollFlags::IN)];
             // Interrupted or not: everything is looked at again.
@@ -326,11 +376,12 @@ impl Accept {
         }
     }
 
-    fn accept_all(&mut self) {
+    fn accept_all(&self) {
         for _ in 0..AT_ONCE {
             match self.listener.accept() {
                 Ok((socket, from)) => {
-                    if let Err(error) = self.admit(socket, from) {
+                    let link = socket.set_nonblocking(false).and_then(|()| TcpLink::new(socket));
+                    if let Err(error) = link.and_then(|link| self.shared.admit(Arc::new(link), from)) {
                         warn!("[-] Refused {from}: {error}");
                     }
                 }
@@ -343,37 +394,6 @@ impl Accept {
                 }
             }
         }
-    }
-
-    fn admit(&mut self, socket: TcpStream, from: SocketAddr) -> io::Result<()> {
-        socket.set_nonblocking(false)?;
-        let link: Arc<dyn Link> = Arc::new(TcpLink::new(socket)?);
-        let admission = self.shared.gate().admit(from.ip().into(), link.clone(), Instant::now(), &mut rand::rng());
-        match admission {
-            Admission::Admitted(ticket, gives_way) => {
-                match gives_way {
-                    Some(GivesWay { end, said_nothing: true }) => turn_away(&*end),
-                    Some(GivesWay { end, said_nothing: false }) => end.close(Shutdown::Both),
-                    None => {}
-                }
-                self.next += 1;
-                let connection = Connection { conn: Conn(self.next), link, from, ticket };
-                let shared = self.shared.clone();
-                if let Err(error) = named_thread("newcomer").spawn(move || connection.serve(&shared)) {
-                    self.shared.gate().failed(ticket, from.ip().into(), gate::Failure::WentAway, Instant::now());
-                    return Err(error);
-                }
-            }
-            Admission::Busy => {
-                turn_away(&*link);
-                warn!("[-] Refused {from}: busy");
-            }
-            Admission::Penalized(wait) => {
-                turn_away(&*link);
-                warn!("[-] Refused {from}: too many failures from its address, for {} s more", wait.as_secs());
-            }
-        }
-        Ok(())
     }
 }
 
@@ -419,7 +439,20 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-/// Listens on the first of the host's addresses that can be listened on.
-fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
-    TcpListener::bind(&*(host, port).to_socket_addrs()?.collect::<Vec<_>>())
+/// Listens on the first of the host's addresses that can be listened on; for UDP, if wanted, on the same port.
+fn bind(host: &str, port: u16, udp: bool) -> io::Result<(TcpListener, Option<UdpSocket>)> {
+    let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
+    let mut tries = PORTS;
+    loop {
+        let listener = TcpListener::bind(&*addresses)?;
+        if !udp {
+            return Ok((listener, None));
+        }
+        tries -= 1;
+        match UdpSocket::bind(listener.local_addr()?) {
+            Ok(socket) => return Ok((listener, Some(socket))),
+            Err(error) if port == 0 && tries > 0 && error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(error),
+        }
+    }
 }

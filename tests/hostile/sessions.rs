@@ -38,6 +38,7 @@ fn a_connection_on_which_nothing_comes_for_too_long_is_lost() {
     let config = Config {
         host: "127.0.0.1".into(),
         port: 0,
+        udp: false,
         keys: folder.path().to_owned(),
         bits: 2048,
         passphrase: PassphraseSource::default(),

@@ -59,6 +59,7 @@ fn a_credential_that_is_about_to_end_is_changed_without_noise_and_nothing_is_los
         strict: false,
         verified_only: false,
         reconnect: true,
+        udp: false,
         timing: Timing { renew: ALWAYS, ..Timing::standard() },
     };
     let (seen, (typed, lines)): (Arc<Mutex<Vec<String>>>, (Sender<Input>, _)) = (Arc::default(), bounded(8));

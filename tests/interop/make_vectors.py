@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cfbchat import cbor, credential, crypto, handshake, shapes, texts
 from cfbchat.credential import Identity, OwnCredential
 from vector_basics import NOW, derivations, encodings, fixed, invalid_encodings, sealings, shown
+from vector_datagrams import datagrams_section
 from vector_end_to_end import (
     box_section,
     envelope_section,
@@ -263,6 +264,7 @@ def main() -> None:
     cast = Cast(*(frozen_credential(vectors, who) for who in ("server", "Ira", SECOND)))
     for name, section in end_to_end_sections(cast).items():
         vectors.setdefault(name, section)
+    vectors.setdefault("datagrams", datagrams_section(vectors["handshake"]))
     FROZEN.parent.mkdir(parents=True, exist_ok=True)
     FROZEN.write_text(json.dumps(vectors, indent=2, ensure_ascii=True) + "\n")
 

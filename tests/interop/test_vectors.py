@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from cfbchat import cbor, credential, crypto, handshake, shapes
 from cfbchat.credential import Identity, OwnCredential
+from vector_datagrams import datagrams_section
 from vector_people import frozen_credential
 
 FROZEN = Path(__file__).resolve().parent.parent / "vectors" / "frozen.json"
@@ -53,6 +54,10 @@ class FrozenValues(Frozen):
         for case in self.vectors["invalid_encodings"]:
             with self.subTest(case), self.assertRaises(cbor.EncodingError):
                 cbor.decode(bytes.fromhex(case["encoding"]))
+
+    def test_datagrams(self) -> None:
+        made = datagrams_section(self.vectors["handshake"])
+        self.assertEqual(made, self.vectors["datagrams"])
 
     def test_derive(self) -> None:
         for case in self.vectors["derive"]:

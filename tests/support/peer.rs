@@ -86,7 +86,7 @@ impl Peer {
             return Err(Refusal::Silent);
         };
         match proved.establish(&mut rand::rng(), &mut body, who) {
-            Ok(Established { sealer, opener, peer }) => {
+            Ok(Established { sealer, opener, peer, .. }) => {
                 let session = Session(own.session());
                 let voice = Voice::new(who, own.clone(), peer.credential().fingerprint());
                 Ok(Self { wire, sealer, opener, heard: VecDeque::new(), cursor: 0, session, voice, n: 0 })

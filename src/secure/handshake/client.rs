@@ -145,6 +145,7 @@ impl Proved {
         Ok(Established {
             sealer: Sealer::new(master.chain(Side::Client, th5)),
             opener: Opener::new(master.chain(Side::Server, th5)),
+            datagrams: master.datagrams(Side::Client, th5),
             peer: self.server,
         })
     }

@@ -17,6 +17,7 @@ pub mod server;
 pub use messages::RefusalCode;
 
 use super::credential::{BadCredential, CheckedCredential};
+use super::datagram::DatagramKeys;
 use super::record::{Opener, Sealer};
 
 /// Who is at the other end: its credential holds, and it has proved over this transcript that the credential is its own.
@@ -36,6 +37,8 @@ pub struct Established {
     pub sealer: Sealer,
     /// Opens what comes in.
     pub opener: Opener,
+    /// Authenticates datagrams, for a link that is made of them.
+    pub datagrams: DatagramKeys,
     /// Who is there.
     pub peer: VerifiedPeer,
 }

@@ -145,6 +145,7 @@ impl Checked {
         let established = Established {
             sealer: Sealer::new(master.chain(Side::Server, th5)),
             opener: Opener::new(master.chain(Side::Client, th5)),
+            datagrams: master.datagrams(Side::Server, th5),
             peer: self.user,
         };
         (established, frame)

@@ -78,5 +78,9 @@ fn every_secret_of_the_handshake_is_the_frozen_one() {
     for (side, name) in [(Side::Client, "client"), (Side::Server, "server")] {
         assert_eq!(handshake.chain(side, th("2")).0, array(&frozen["handshake_chains"][name]));
         assert_eq!(master.chain(side, th("5")).0, array(&frozen["application_chains"][name]));
+        let other = if side == Side::Client { "server" } else { "client" };
+        let datagrams = master.datagrams(side, th("5"));
+        assert_eq!(datagrams.outgoing.0, array(&FROZEN["datagrams"]["keys"][name]));
+        assert_eq!(datagrams.incoming.0, array(&FROZEN["datagrams"]["keys"][other]));
     }
 }

@@ -1,0 +1,82 @@
+//! UDP as a stream of bytes. PROTOCOL.md §10.
+//!
+//! ```text
+//! whoever has the Link ◀──bytes──▶ [socket pair] carrier [conversation: tags, numbers, KCP] ◀──datagrams──▶ socket
+//!                                  └───────────── the udp thread: one a program ───────────┘
+//! ```
+//!
+//! The link that comes of it is a local socket like any other, so nothing above knows of datagrams. What decides
+//! (`conversation`, `reception`) has no socket, no clock and no randomness of its own: the threads in [`server`] and
+//! [`client`] give it these.
+//!
+//! Invariant: nothing is kept of who has not shown that they read what is sent to their address, and from the secret on
+//! nothing counts that has no tag.
+
+mod carrier;
+pub mod client;
+mod conversation;
+pub mod datagram;
+mod numbers;
+mod reception;
+mod segments;
+pub mod server;
+mod stream;
+
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::Link;
+use super::memory::MemoryLink;
+use crate::secure::datagram::DatagramKeys;
+
+/// SYN and the end of a stream are sent again after this, and then after twice as long each time …
+const FIRST_AGAIN: Duration = Duration::from_millis(250);
+/// … so many times.
+const TIMES_AGAIN: u32 = 5;
+
+/// A link whose bytes go by UDP.
+pub struct UdpLink {
+    link: MemoryLink,
+    keys: Arc<KeySlot>,
+}
+
+/// Where keys are put for the thread that carries a link's bytes.
+#[derive(Default)]
+struct KeySlot(Mutex<Option<DatagramKeys>>);
+
+impl KeySlot {
+    fn put(&self, keys: DatagramKeys) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(keys);
+    }
+
+    fn take(&self) -> Option<DatagramKeys> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl AsFd for UdpLink {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.link.as_fd()
+    }
+}
+
+impl Link for UdpLink {
+    fn read(&self, into: &mut [u8], patience: Duration) -> io::Result<usize> {
+        self.link.read(into, patience)
+    }
+
+    fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.link.write_now(bytes)
+    }
+
+    fn authenticate(&self, keys: DatagramKeys) {
+        self.keys.put(keys);
+    }
+
+    fn close(&self, how: Shutdown) {
+        self.link.close(how);
+    }
+}

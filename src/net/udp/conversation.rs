@@ -1,0 +1,305 @@
+//! One conversation: which datagrams count, what is sent, and when it is over. No socket, no clock.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::datagram::{Cookie, Datagram, Id, ack, untagged};
+use super::numbers::Numbers;
+use super::segments::{self, Content};
+use super::stream::Stream;
+use super::{FIRST_AGAIN, TIMES_AGAIN};
+use crate::secure::datagram::{DatagramKeys, TAG};
+
+/// Without anything valid for so long it is forgotten.
+const SILENCE: Duration = Duration::from_secs(90);
+/// When both have ended their streams it is remembered for so long, for what is still on its way.
+const AFTERGLOW: Duration = Duration::from_secs(2);
+/// Whoever has ended waits no longer for what they sent to be acknowledged.
+const FAREWELL: Duration = Duration::from_secs(30);
+/// A RESET counts when what was sent has had no answer for so long.
+const RESET_AFTER: Duration = Duration::from_secs(2);
+/// Datagrams that a RESET may answer.
+const ECHOES: usize = 64;
+/// Far more than a credential's life, and KCP's clock does not overflow.
+const OLDEST: Duration = Duration::from_secs(12 * 24 * 60 * 60);
+
+/// Whose end this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Client,
+    Server,
+}
+
+/// How far this end has ended its stream.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    Open,
+    /// There is nothing more to send, but perhaps to send again.
+    Since(Instant),
+    /// The other end has been told so many times; if once more, then when.
+    Told {
+        since: Instant,
+        times: u32,
+        again: Option<Instant>,
+    },
+}
+
+/// One conversation.
+pub(super) struct Conversation {
+    side: Side,
+    id: Id,
+    cookie: Cookie,
+    /// Where the other end is.
+    address: SocketAddr,
+    keys: Option<DatagramKeys>,
+    stream: Stream,
+    /// The last DATA that was sent.
+    number: u64,
+    numbers: Numbers,
+    /// Whether DATA has come.
+    heard_data: bool,
+    born: Instant,
+    last_valid: Instant,
+    /// Since when what was sent wants an answer, and nothing valid has come.
+    waiting_since: Option<Instant>,
+    echoes: VecDeque<[u8; TAG]>,
+    ending: Ending,
+    /// Since when the other end has ended.
+    other_ended: Option<Instant>,
+    broken: bool,
+}
+
+impl Conversation {
+    pub(super) fn new(side: Side, id: Id, cookie: Cookie, address: SocketAddr, now: Instant) -> Self {
+        Self {
+            side,
+            id,
+            cookie,
+            address,
+            keys: None,
+            stream: Stream::new(id, now),
+            number: 0,
+            numbers: Numbers::default(),
+            heard_data: false,
+            born: now,
+            last_valid: now,
+            waiting_since: None,
+            echoes: VecDeque::new(),
+            ending: Ending::Open,
+            other_ended: None,
+            broken: false,
+        }
+    }
+
+    /// Whether it has keys for its datagrams.
+    pub(super) fn has_keys(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// The secret is there.
+    pub(super) fn authenticate(&mut self, keys: DatagramKeys) {
+        self.keys = Some(keys);
+    }
+
+    /// Whether the other end has shown that it has the secret.
+    pub(super) fn is_authenticated(&self) -> bool {
+        self.heard_data
+    }
+
+    /// Whether what is sent is DATA: the client's once it has the secret, the server's once it has heard some.
+    fn sends_data(&self) -> bool {
+        self.has_keys() && (self.side == Side::Client || self.heard_data)
+    }
+
+    /// Which it is.
+    pub(super) fn id(&self) -> Id {
+        self.id
+    }
+
+    /// Where the other end is.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes a datagram of this conversation. Gives whether it counts.
+    pub(super) fn take(&mut self, datagram: &Datagram<'_>, from: SocketAddr, now: Instant) -> bool {
+        let valid = match *datagram {
+            Datagram::Ack(cookie, segments) => from == self.address && self.take_ack(cookie, segments, now),
+            Datagram::Data { number, segments, tag, tagged } => {
+                let newest = self.take_data(number, segments, tag, tagged, now);
+                if newest == Some(true) {
+                    self.address = from;
+                }
+                newest.is_some()
+            }
+            Datagram::Reset(echo) => {
+                self.broken |= self.side == Side::Client && self.believes_reset(echo, now);
+                false
+            }
+            Datagram::Syn | Datagram::SynAck(_) => false,
+        };
+        if valid {
+            self.last_valid = now;
+            self.waiting_since = None;
+        }
+        valid
+    }
+
+    fn take_ack(&mut self, cookie: Cookie, segments: &[u8], now: Instant) -> bool {
+        // In as much time whatever it is.
+        let differs = cookie.iter().zip(self.cookie).fold(0, |differs, (one, other)| differs | (one ^ other));
+        // Who has the secret has read all that there was without it. A client needs nothing more, and a server only what
+        // says that the last of it has arrived.
+        let counts = !self.has_keys() || (self.side == Side::Server && !self.heard_data);
+        if !counts || differs != 0 {
+            return false;
+        }
+        let content = self.stream.look(segments, segments::HANDSHAKE, now);
+        let content = content.filter(|content| content.pushed == 0 || !self.has_keys());
+        content.map(|content| self.stream.take(segments, content, now)).is_some()
+    }
+
+    /// Gives whether it is the newest, if it counts.
+    fn take_data(&mut self, number: u64, segments: &[u8], tag: [u8; TAG], tagged: &[u8], now: Instant) -> Option<bool> {
+        let keys = self.keys.as_ref()?;
+        if !self.numbers.is_new(number) || !keys.incoming.verify(tagged, &tag) {
+            return None;
+        }
+        let content = match segments {
+            [] => None,
+            segments => Some(self.stream.look(segments, segments::MOST, now)?),
+        };
+        let newest = self.numbers.note(number);
+        self.heard_data = true;
+        match content {
+            Some(content) => self.stream.take(segments, content, now),
+            None => drop(self.other_ended.get_or_insert(now)),
+        }
+        Some(newest)
+    }
+
+    /// Anybody who has seen a datagram can answer it so; whoever has the secret has answered before this counts.
+    fn believes_reset(&self, echo: [u8; TAG], now: Instant) -> bool {
+        self.unanswered_for(now) >= RESET_AFTER && self.echoes.contains(&echo)
+    }
+
+    /// For how long something that wants an answer has had none.
+    pub(super) fn unanswered_for(&self, now: Instant) -> Duration {
+        self.waiting_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// Whether more may be written.
+    pub(super) fn has_room(&self) -> bool {
+        self.stream.has_room()
+    }
+
+    /// Takes bytes to send, a few KiB at a time.
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        self.stream.write(bytes);
+    }
+
+    /// Nothing more will be written.
+    pub(super) fn end(&mut self, now: Instant) {
+        if matches!(self.ending, Ending::Open) {
+            self.ending = Ending::Since(now);
+        }
+    }
+
+    /// The next bytes that have come, at most a segment's.
+    pub(super) fn read(&mut self, into: &mut [u8]) -> Option<usize> {
+        self.stream.read(into)
+    }
+
+    /// Whether the other end has ended its stream: nothing comes after what can be read now.
+    pub(super) fn other_has_ended(&self) -> bool {
+        self.other_ended.is_some()
+    }
+
+    /// Gives all datagrams that are due.
+    pub(super) fn flush(&mut self, now: Instant, send: &mut dyn FnMut(&[u8])) {
+        self.stream.flush(now);
+        while let Some((packet, content)) = self.stream.packet() {
+            self.broken |= content.highest >= segments::MOST - 1;
+            self.send(&packet, content, now, send);
+        }
+        if self.sends_data() && self.stream.is_delivered() {
+            self.tell_end(now, send);
+        }
+    }
+
+    fn tell_end(&mut self, now: Instant, send: &mut dyn FnMut(&[u8])) {
+        let (since, times) = match self.ending {
+            Ending::Open => return,
+            Ending::Since(since) => (since, 0),
+            Ending::Told { since, times, again } => {
+                if again.is_none_or(|again| again > now) {
+                    return;
+                }
+                (since, times)
+            }
+        };
+        let again = (times < TIMES_AGAIN).then(|| now + FIRST_AGAIN * 2_u32.pow(times));
+        self.ending = Ending::Told { since, times: times + 1, again };
+        self.send(&[], Content::default(), now, send);
+    }
+
+    fn send(&mut self, segments: &[u8], content: Content, now: Instant, send: &mut dyn FnMut(&[u8])) {
+        let as_data = self.sends_data();
+        let bytes = match &self.keys {
+            Some(keys) if as_data => {
+                self.number += 1;
+                let mut bytes = untagged(self.id, self.number, segments);
+                let tag = keys.outgoing.tag(&bytes);
+                bytes.extend_from_slice(&tag);
+                bytes
+            }
+            _ => ack(self.id, &self.cookie, segments),
+        };
+        if content.asks {
+            self.waiting_since.get_or_insert(now);
+        }
+        if let Some(echo) = bytes.last_chunk().filter(|_| self.side == Side::Client) {
+            if self.echoes.len() >= ECHOES {
+                self.echoes.pop_front();
+            }
+            self.echoes.push_back(*echo);
+        }
+        send(&bytes);
+    }
+
+    /// Whether both have said that they have ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.other_ended.is_some() && matches!(self.ending, Ending::Told { .. })
+    }
+
+    /// When it is forgotten, if nothing comes.
+    fn over_at(&self) -> Instant {
+        let silent = (self.last_valid + SILENCE).min(self.born + OLDEST);
+        let ended = match (self.ending, self.other_ended) {
+            (Ending::Open, _) => return silent,
+            // Nobody can be told without a secret.
+            (Ending::Since(since), _) if !self.sends_data() => since + AFTERGLOW,
+            (Ending::Since(since), _) | (Ending::Told { since, .. }, None) => since + FAREWELL,
+            (Ending::Told { since, .. }, Some(other)) => since.max(other) + AFTERGLOW,
+        };
+        silent.min(ended)
+    }
+
+    /// Whether it is to be forgotten.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.broken || self.over_at() <= now
+    }
+
+    /// When there is something to do although nothing has come.
+    pub(super) fn due(&self, now: Instant) -> Instant {
+        let again = match self.ending {
+            Ending::Told { again, .. } => again,
+            Ending::Open | Ending::Since(_) => None,
+        };
+        [self.stream.due(now), again].into_iter().flatten().fold(self.over_at(), Instant::min)
+    }
+}
+
+#[cfg(test)]
+mod tests;

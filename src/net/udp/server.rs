@@ -1,0 +1,235 @@
+//! The server's UDP socket, and the thread that has all conversations on it.
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+
+use super::carrier::Carrier;
+use super::conversation::{Conversation, Side};
+use super::datagram::{Cookie, Datagram, Id, MOST, parse};
+use super::reception::{Met, Reception};
+use crate::net::{Link, timespec};
+
+/// Conversations.
+const CONVERSATIONS: usize = 8_192;
+/// Those among them without a secret.
+const NEW: usize = 256;
+/// And those among these from one address (IPv6: one /64).
+const NEW_EACH: usize = 64;
+/// Datagrams that are taken in before anything else is looked at.
+const AT_ONCE: usize = 256;
+/// What the system is asked to hold of what comes while this thread is busy, in bytes.
+const RECEIVED: usize = 4 * 1_024 * 1_024;
+/// At the end, what has been said may take so long to arrive.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A socket on which conversations are taken in.
+pub struct Listening {
+    /// Closed when it is to end.
+    stop: UnixStream,
+    thread: JoinHandle<()>,
+}
+
+impl Listening {
+    /// Takes conversations in on a socket. `admit` gets each new one, and must not wait.
+    ///
+    /// # Errors
+    /// Whatever the system says when it has no more threads or descriptors.
+    pub fn start(socket: UdpSocket, admit: impl FnMut(Arc<dyn Link>, SocketAddr) + Send + 'static) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        // Less than that is no reason not to start.
+        let _ = set_socket_recv_buffer_size(&socket, RECEIVED);
+        let (stop, stopped) = UnixStream::pair()?;
+        let round = Round {
+            socket,
+            stopped,
+            admit,
+            reception: Reception::new(&mut rand::rng(), Instant::now()),
+            carriers: HashMap::new(),
+            stopping: None,
+        };
+        let thread = thread::Builder::new().name("udp".into()).spawn(move || round.run())?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Takes nobody in any more, and waits until what was said has arrived, or had the time to.
+    pub fn stop(self) {
+        drop(self.stop);
+        // A thread that has panicked has ended too; the panic has been shown.
+        let _ = self.thread.join();
+    }
+}
+
+/// What the thread owns.
+struct Round<A> {
+    socket: UdpSocket,
+    stopped: UnixStream,
+    admit: A,
+    reception: Reception,
+    carriers: HashMap<Id, Carrier>,
+    /// When it ends at the latest.
+    stopping: Option<Instant>,
+}
+
+impl<A: FnMut(Arc<dyn Link>, SocketAddr)> Round<A> {
+    fn run(mut self) {
+        loop {
+            let (incoming, ready) = self.wait();
+            let now = Instant::now();
+            if incoming {
+                self.take_in(now);
+            }
+            if self.stopping.is_some_and(|end| end <= now || self.carriers.is_empty()) {
+                return;
+            }
+            self.carry(&ready, now);
+        }
+    }
+
+    /// Waits until there is something to do. Gives whether datagrams have come, and whose local ends are ready.
+    fn wait(&mut self) -> (bool, Vec<Id>) {
+        let due = self.carriers.values().map(Carrier::due).chain(self.stopping).min();
+        let patience = due.map(|due| timespec(due.saturating_duration_since(Instant::now())));
+        let mut waiting = vec![PollFd::new(&self.socket, PollFlags::IN)];
+        let mut ids = Vec::new();
+        for (id, carrier) in &self.carriers {
+            // A socket of which nothing is wanted would still say that its other end is gone.
+            let interest = carrier.interest();
+            if !interest.is_empty() {
+                waiting.push(PollFd::from_borrowed_fd(carrier.local(), interest));
+                ids.push(*id);
+            }
+        }
+        if self.stopping.is_none() {
+            waiting.push(PollFd::new(&self.stopped, PollFlags::IN));
+        }
+        // Interrupted or not: everything is looked at again.
+        let _ = poll(&mut waiting, patience.as_ref());
+        let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        let incoming = is_ready(&waiting[0]);
+        let ready = ids.iter().zip(&waiting[1..]).filter(|(_, fd)| is_ready(fd)).map(|(id, _)| *id).collect();
+        let stops = waiting.get(1 + ids.len()).is_some_and(is_ready);
+        if stops {
+            self.stop();
+        }
+        (incoming, ready)
+    }
+
+    fn stop(&mut self) {
+        let now = Instant::now();
+        self.stopping = Some(now + FAREWELL);
+        for carrier in self.carriers.values_mut() {
+            carrier.end(now);
+        }
+    }
+
+    fn take_in(&mut self, now: Instant) {
+        let mut buffer = [0; MOST + 1];
+        for _ in 0..AT_ONCE {
+            match self.socket.recv_from(&mut buffer) {
+                Ok((length, from)) => self.take(&buffer[..length], from, now),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                // Of one datagram that was sent, to where nobody is any more.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn take(&mut self, whole: &[u8], from: SocketAddr, now: Instant) {
+        let Some((id, datagram)) = parse(whole) else { return };
+        if let Some(carrier) = self.carriers.get_mut(&id).filter(|_| datagram != Datagram::Syn) {
+            return carrier.take(&datagram, from, now);
+        }
+        match self.reception.meet(from, (id, &datagram), whole, now, &mut rand::rng()) {
+            Met::Answered(answer) => send(&self.socket, &answer, from),
+            Met::Begins(cookie) if self.stopping.is_none() && self.has_room(from) => {
+                // Without descriptors it is as if the datagram had been lost.
+                let _ = self.begin(id, cookie, from, now);
+                if let Some(carrier) = self.carriers.get_mut(&id) {
+                    carrier.take(&datagram, from, now);
+                }
+            }
+            // What there is no room for comes again, and there may be then.
+            Met::Begins(_) | Met::Ignored => {}
+        }
+    }
+
+    /// Whether there is room for one more from there. Whoever was turned away gives way first: at the gate silence keeps
+    /// nobody out, and here it does not either.
+    fn has_room(&mut self, from: SocketAddr) -> bool {
+        let source = network(from.ip());
+        let (mut new, mut from_there) = (0, 0);
+        let (mut turned_away, mut turned_away_there) = (None, None);
+        for (id, carrier) in self.carriers.iter().filter(|(_, carrier)| !carrier.conversation.is_authenticated()) {
+            let is_there = network(carrier.conversation.address().ip()) == source;
+            new += 1;
+            from_there += usize::from(is_there);
+            if carrier.is_turned_away() {
+                turned_away = Some(*id);
+                turned_away_there = turned_away.filter(|_| is_there).or(turned_away_there);
+            }
+        }
+        let gives_way = if from_there >= NEW_EACH {
+            turned_away_there
+        } else if new >= NEW {
+            turned_away
+        } else {
+            return self.carriers.len() < CONVERSATIONS;
+        };
+        gives_way.is_some_and(|id| self.carriers.remove(&id).is_some())
+    }
+
+    fn begin(&mut self, id: Id, cookie: Cookie, from: SocketAddr, now: Instant) -> io::Result<()> {
+        let conversation = Conversation::new(Side::Server, id, cookie, from, now);
+        let (carrier, link) = Carrier::new(conversation, now)?;
+        self.carriers.insert(id, carrier);
+        (self.admit)(Arc::new(link), from);
+        Ok(())
+    }
+
+    /// Carries for everybody for whom there is something to do, and forgets who is over.
+    fn carry(&mut self, ready: &[Id], now: Instant) {
+        let Self { socket, carriers, stopping, .. } = self;
+        let carry = |carrier: &mut Carrier| {
+            let mut datagrams: Vec<Vec<u8>> = Vec::new();
+            carrier.carry(now, &mut |bytes| datagrams.push(bytes.to_vec()));
+            let to = carrier.conversation.address();
+            for bytes in &datagrams {
+                send(socket, bytes, to);
+            }
+        };
+        for id in ready {
+            if let Some(carrier) = carriers.get_mut(id) {
+                carry(carrier);
+            }
+        }
+        carriers.retain(|_, carrier| {
+            if carrier.due() <= now {
+                carry(carrier);
+            }
+            let conversation = &carrier.conversation;
+            let is_said = stopping.is_some() && (conversation.has_ended() || !conversation.is_authenticated());
+            !conversation.is_over(now) && !is_said
+        });
+    }
+}
+
+/// Sends a datagram. Whether it goes is not ours to know, as little as whether it arrives.
+fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) {
+    let _ = socket.send_to(bytes, to);
+}
+
+/// An address as it is counted: an IPv6 user has a whole /64.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
