@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use cfb_chat::chat::name::Name;
-use cfb_chat::client::{ClientError, Config, Timing, Unwanted, run, ui};
+use cfb_chat::client::{ClientError, Config, Timing, Transport, Unwanted, run, ui};
 use cfb_chat::net::udp::client::finish;
 use cfb_chat::secure::identity::Fingerprint;
 use clap::Parser;
@@ -77,10 +77,11 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let transport = if arguments.udp { Transport::Udp } else { Transport::Tcp };
     let config = Config {
         host: arguments.server,
         port: arguments.port,
-        udp: arguments.udp,
+        transport,
         name: arguments.user,
         bits: arguments.keys.bits(),
         passphrase: arguments.keys.passphrase(),
@@ -89,7 +90,7 @@ fn main() -> ExitCode {
         strict: arguments.strict,
         verified_only: arguments.verified_only,
         reconnect: !arguments.no_reconnect,
-        timing: if arguments.udp { Timing::over_udp() } else { Timing::standard() },
+        timing: Timing::standard(transport),
     };
     let ended = run(&config, &mut *ui::screen());
     finish(FINISH);

@@ -9,7 +9,7 @@ use rand::RngExt;
 
 use super::ui::Screen;
 use super::view::Shown;
-use super::{ClientError, Config, Unwanted};
+use super::{ClientError, Config, Transport, Unwanted};
 use crate::net::Link;
 use crate::net::channel::{Channel, ClientStep, NotConnected, connect as handshake, now};
 use crate::net::tcp::TcpLink;
@@ -156,7 +156,7 @@ fn reach(config: &Config) -> Result<Arc<dyn Link>, ClientError> {
 
 /// A link to one address, by TCP or by UDP: nothing else differs.
 fn reach_at(address: SocketAddr, config: &Config) -> std::io::Result<Arc<dyn Link>> {
-    if config.udp {
+    if config.transport == Transport::Udp {
         return Ok(Arc::new(udp::client::connect(address, config.timing.join)?));
     }
     Ok(Arc::new(TcpLink::new(TcpStream::connect_timeout(&address, config.timing.join)?)?))

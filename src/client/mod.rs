@@ -43,8 +43,8 @@ pub struct Config {
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// Whether it is reached by UDP.
-    pub udp: bool,
+    /// By which it is reached.
+    pub transport: Transport,
     /// Who one is.
     pub name: Name,
     /// The folder of one's own keys, and of what is known of servers.
@@ -65,6 +65,15 @@ pub struct Config {
     pub timing: Timing,
 }
 
+/// What carries records to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP (PROTOCOL.md §10).
+    Udp,
+}
+
 /// Deadlines of a client.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
@@ -81,22 +90,19 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// The protocol's (§6).
+    /// The protocol's (§6). Whatever translates addresses on the way of UDP forgets them sooner (§10).
     #[must_use]
-    pub const fn standard() -> Self {
+    pub const fn standard(transport: Transport) -> Self {
         Self {
             join: Duration::from_secs(10),
-            ping: Duration::from_secs(30),
+            ping: Duration::from_secs(match transport {
+                Transport::Tcp => 30,
+                Transport::Udp => 15,
+            }),
             silence: Duration::from_secs(90),
             leave: Duration::from_secs(5),
             renew: Duration::from_secs(24 * 60 * 60),
         }
-    }
-
-    /// The same over UDP (§10): whatever translates addresses on the way forgets them sooner.
-    #[must_use]
-    pub const fn over_udp() -> Self {
-        Self { ping: Duration::from_secs(15), ..Self::standard() }
     }
 }
 

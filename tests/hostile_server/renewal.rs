@@ -9,7 +9,7 @@ use cfb_chat::chat::message::{ByeReason, Numbered, ToClient, ToServer};
 use cfb_chat::chat::name::Name;
 use cfb_chat::client::ui::{Input, Screen};
 use cfb_chat::client::view::Shown;
-use cfb_chat::client::{Config, Timing, run};
+use cfb_chat::client::{Config, Timing, Transport, run};
 use cfb_chat::store::passphrase::PassphraseSource;
 use crossbeam::channel::{Receiver, Sender, bounded};
 
@@ -59,8 +59,8 @@ fn a_credential_that_is_about_to_end_is_changed_without_noise_and_nothing_is_los
         strict: false,
         verified_only: false,
         reconnect: true,
-        udp: false,
-        timing: Timing { renew: ALWAYS, ..Timing::standard() },
+        transport: Transport::Tcp,
+        timing: Timing { renew: ALWAYS, ..Timing::standard(Transport::Tcp) },
     };
     let (seen, (typed, lines)): (Arc<Mutex<Vec<String>>>, (Sender<Input>, _)) = (Arc::default(), bounded(8));
     let mut screen = Kept { seen: seen.clone(), lines };

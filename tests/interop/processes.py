@@ -20,11 +20,6 @@ HERE = Path(__file__).resolve().parent
 WAIT_SECONDS = 60.0
 OTHER = os.environ.get("CFB_CHAT_BIN", "")
 
-# Whether those programs resume (PROTOCOL.md §8): the one line to change when they do.
-OTHER_RESUMES = os.environ.get("CFB_CHAT_RESUMES", "0") == "1"
-# And how their server is told its resume window, in seconds; "" if it cannot be.
-OTHER_WINDOW = os.environ.get("CFB_CHAT_WINDOW_OPTION", "--resume-window")
-
 
 class Child:
     """A running program whose output is read line by line."""
@@ -155,10 +150,10 @@ def python_client(port: int, name: str, keys: Path, *more: str, as_json: bool = 
 
 
 def other_server(keys: Path, *more: str, window: float | None = None) -> Child:
-    """Their server; with a window of its own only if it resumes at all."""
-    if OTHER_RESUMES and OTHER_WINDOW and window is not None:
-        more = (*more, OTHER_WINDOW, f"{window:g}")
-    return Child(str(Path(OTHER) / "server"), "-p", "0", "--keys", str(keys), *more)
+    """Their server, with its data beside its keys."""
+    if window is not None:
+        more = (*more, "--resume-window", f"{window:g}")
+    return Child(str(Path(OTHER) / "server"), "-p", "0", "--keys", str(keys), "--data", str(keys / "data"), *more)
 
 
 def other_client(port: int, name: str, keys: Path, *more: str) -> Child:

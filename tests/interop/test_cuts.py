@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from cutter import TO_CLIENT, TO_SERVER, Cutter
 from processes import (
     OTHER,
-    OTHER_RESUMES,
     WAIT_SECONDS,
     Child,
     other_client,
@@ -252,12 +251,12 @@ class Cuts(unittest.TestCase):
         self.end_well(ira, tom)
 
 
-@unittest.skipUnless(OTHER and OTHER_RESUMES, "the other implementation does not resume")
+@unittest.skipUnless(OTHER, "CFB_CHAT_BIN is not set")
 class CutsAtTheOtherServer(Cuts):
     our_server = False
 
 
-@unittest.skipUnless(OTHER and OTHER_RESUMES, "the other implementation does not resume")
+@unittest.skipUnless(OTHER, "CFB_CHAT_BIN is not set")
 class CutsOfTheOtherClient(Cuts):
     our_client = False
 
