@@ -46,6 +46,7 @@ const FINISH: Duration = Duration::from_secs(2);
 /// Joins a private group chat. The talk goes to standard output; fingerprints, warnings and errors to standard error.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
+#[allow(clippy::struct_excessive_bools, reason = "flags are what users give, one by one")]
 struct Arguments {
     /// Server: a name or an address
     #[arg(short, long, default_value = "127.0.0.1", value_parser = host)]

@@ -94,8 +94,6 @@ pub enum Effect {
     One(Option<Conn>, Member, Entry),
     /// A connection gets the answer to a counted message, when what came before is on the disk.
     Answer(Conn, Member, u64, Outcome),
-    /// A connection gets the answer to something else, after all answers before it.
-    Reply(Conn, Arc<[u8]>),
     /// A connection reads a room's events from after this cursor on.
     Enter(Conn, Member, RoomId, Cursor),
     /// A connection reads a room's events up to this cursor, and no further.
@@ -305,7 +303,7 @@ impl Hall {
             ToServer::Leave(_) => out.push(refusal(from, ErrorCode::Refused, "not in that room")),
             ToServer::Seen(cursor) => self.seen(member, cursor, now, out),
             ToServer::Lookup(name) => self.look_up(from, member, name, now, out),
-            ToServer::Ping => out.push(reply(from, &ToClient::Pong)),
+            ToServer::Ping => out.push(tell(from, &ToClient::Pong)),
             ToServer::Malformed => out.push(refusal(from, ErrorCode::Malformed, "wrong fields")),
             ToServer::Unsupported => out.push(refusal(from, ErrorCode::Unsupported, NOT_DONE)),
             ToServer::Unbuilt => {
@@ -475,13 +473,9 @@ fn tell(conn: Conn, message: &ToClient) -> Effect {
     Effect::Tell(conn, message.encode().into())
 }
 
-fn reply(conn: Conn, message: &ToClient) -> Effect {
-    Effect::Reply(conn, message.encode().into())
-}
-
 /// An Error that answers nothing counted.
 fn refusal(conn: Conn, code: ErrorCode, text: &str) -> Effect {
-    reply(conn, &ToClient::Error { code, text: text.to_owned(), n: 0 })
+    tell(conn, &ToClient::Error { code, text: text.to_owned(), n: 0 })
 }
 
 /// The answer to a counted message.

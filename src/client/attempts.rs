@@ -17,7 +17,7 @@ use crate::secure::identity::{Fingerprint, Identity};
 
 /// The first pause, and the longest.
 const FIRST: Duration = Duration::from_millis(250);
-pub(super) const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(30);
 /// A network that changes all the time is not taken for one that has come back more often than this.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 /// What is told of attempts may wait to be looked at; what does not fit is not told.

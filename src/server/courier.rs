@@ -98,7 +98,7 @@ impl Couriers {
     /// Does what an effect says, as far as connections go.
     pub fn carry_out(&self, effect: Effect) {
         match effect {
-            Effect::Tell(conn, bytes) | Effect::Reply(conn, bytes) => self.send(conn, Command::Tell(conn, bytes)),
+            Effect::Tell(conn, bytes) => self.send(conn, Command::Tell(conn, bytes)),
             Effect::One(Some(conn), _, entry) => self.send(conn, Command::Event(conn, entry)),
             Effect::Post(room, entry) => {
                 for courier in &self.0 {

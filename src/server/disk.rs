@@ -284,7 +284,7 @@ impl Writing {
                     }
                     answers.push(Answer::Counted(conn, member, n, outcome));
                 }
-                Item::Effect(effect @ (Effect::Reply(..) | Effect::Bye(..) | Effect::End(_))) => {
+                Item::Effect(effect @ (Effect::Bye(..) | Effect::End(_))) => {
                     answers.push(Answer::Other(effect));
                 }
                 Item::Effect(effect) => self.couriers.carry_out(effect),

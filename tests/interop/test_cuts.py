@@ -20,7 +20,7 @@ from processes import (
 )
 
 WRONG = ("missing", "unreadable", "message_refused", "letter_refused", "person_refused", "in_doubt")
-THEIR_WRONG = ("missing", "cannot be opened", "REFUSED", "not known")
+THEIR_WRONG = (" missing.", "cannot be opened", "REFUSED", "not known")
 WINDOW = 20.0
 
 
@@ -209,7 +209,7 @@ class Cuts(unittest.TestCase):
         if self.our_client:
             ben.child.await_json(**leaves)
         else:
-            ben.child.await_line(lambda line: "[-] Ira left the room." in line, "that Ira left")
+            ben.child.await_line(lambda line: "Ira left the room." in line, "that Ira left")
         ben.write("two")
         time.sleep(0.5)
         ira.write("three")
@@ -220,7 +220,7 @@ class Cuts(unittest.TestCase):
         if self.our_client:
             self.assertIn('"missing": 1', ira.child.story())
         else:
-            ira.child.await_error(lambda told: "missing" in told, "that one is missing")
+            ira.child.await_error(lambda told: " missing." in told, "that one is missing")
         ben.hears("Ira", "three")
         for talker in (ira, ben):
             talker.leave()

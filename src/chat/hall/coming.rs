@@ -3,7 +3,7 @@
 use super::{
     Asks, ByeReason, Conn, Cursor, Effect, ErrorCode, Event, Hall, Kept, LeftReason, MAX_TEXT, Member, Moment,
     Newcomer, Note, Numbers, OpenRoom, Owner, Place, Present, Range, Room, RoomId, RoomName, Seat, Session, ToClient,
-    ToServer, User, Verdict, refusal, reply, tell,
+    ToServer, User, Verdict, refusal, tell,
 };
 use crate::chat::message::Welcome;
 
@@ -26,7 +26,7 @@ impl Hall {
             }
             // Whoever is asked for a password may take longer than it takes to be lost.
             Asks::OnceMore(ToServer::Ping) => {
-                out.push(reply(conn, &ToClient::Pong));
+                out.push(tell(conn, &ToClient::Pong));
                 return Verdict::OnceMore;
             }
             _ => return Verdict::Closed("its first message is no Join"),

@@ -1,6 +1,6 @@
 //! What goes to one: whispers, shared keys, letters. PROTOCOL.md §6 "To one".
 
-use super::{Effect, Hall, Note, User, refusal, reply};
+use super::{Effect, Hall, Note, User, refusal, tell};
 use crate::chat::mailbox::Waiting;
 use crate::chat::message::{ErrorCode, Event, Session, ToClient};
 use crate::chat::name::{MAX_TEXT, Name};
@@ -107,7 +107,7 @@ impl Hall {
             return out.push(refusal(from, ErrorCode::Wait, "too fast"));
         }
         out.push(match self.names.find(&name) {
-            Some(spki) => reply(from, &ToClient::Found { name, spki: spki.to_vec() }),
+            Some(spki) => tell(from, &ToClient::Found { name, spki: spki.to_vec() }),
             None => refusal(from, ErrorCode::Absent, "nobody has that name here"),
         });
     }

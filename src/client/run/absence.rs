@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::live::Live;
 use super::{Mode, Talk, Way, moment};
 use crate::chat::message::{ErrorCode, ToServer};
-use crate::client::attempts::{Attempts, LONGEST, News, Plan};
+use crate::client::attempts::{Attempts, News, Plan};
 use crate::client::view::{Manner, Shown};
 use crate::client::{ClientError, notices};
 use crate::net::channel::now;
@@ -15,6 +15,8 @@ use crate::secure::credential::OwnCredential;
 
 /// How often it is tried again if the connection ends before one has ever been in.
 const BEGINNINGS: u32 = 3;
+/// A connection that lasted so long was a good one: the next pause is a short one again.
+const ENOUGH: Duration = Duration::from_secs(1);
 /// Changing one's credential is told of as a loss if it takes longer than this.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -83,9 +85,9 @@ impl Talk<'_> {
     }
 
     fn goes_away(&mut self, join: ToServer, why: Why) -> Result<(), ClientError> {
-        let lasted = self.back_at.take().is_some_and(|back| back.elapsed() >= LONGEST);
         // A server that lets one in and drops one at once is not tried ever faster.
-        if lasted {
+        let lasted = self.back_at.take().map_or(Duration::ZERO, |back| back.elapsed());
+        if lasted >= ENOUGH {
             self.pauses = 0;
         }
         if why != Why::Renewed {

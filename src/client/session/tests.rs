@@ -273,7 +273,7 @@ impl World {
     fn carry_out(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Tell(conn, bytes) | Effect::Reply(conn, bytes) => self.tell(conn, &bytes),
+                Effect::Tell(conn, bytes) => self.tell(conn, &bytes),
                 Effect::Post(room, entry) => {
                     for (conn, member) in self.inside.get(&room).cloned().unwrap_or_default() {
                         if entry.except != Some(member) {
