@@ -296,7 +296,6 @@ class AgainstTheServer(AtTheServer):
             [shapes.LETTER, 10, there, letter],
             [shapes.LETTER, 12, there, letter],
             [shapes.LETTER, 11, there, to_one],
-            [shapes.LOOKUP, "Away"],
         )
         self.assert_answers(
             one,
@@ -304,8 +303,9 @@ class AgainstTheServer(AtTheServer):
             [error, "large", 4], [error, "large", 5], [shapes.ACCEPTED, 6],
             [error, "malformed", 7], [error, "large", 8], [error, "absent", 9],
             [shapes.ACCEPTED, 10], [shapes.ACCEPTED, 10], [error, "again", 11], [error, "refused", 11],
-            [shapes.FOUND, "Away", away.identity.spki],
         )  # fmt: skip
+        self.say(one, [shapes.LOOKUP, "Away"])
+        self.assert_answers(one, [shapes.FOUND, "Away", away.identity.spki])
         self.say(other, [shapes.LETTER, 1, here, to_one], [shapes.SEEN, 10_000])
         event = one.read(after(SECONDS))[0]
         self.assertEqual((event[0], event[3]), (shapes.EVENT, [shapes.LETTER_CAME, to_one]))

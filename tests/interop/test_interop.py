@@ -143,7 +143,7 @@ class BothHere(Running):
         self.assert_ends_well(server)
 
     def test_a_lost_client_leaves(self) -> None:
-        _, port, _ = self.start_server(window=2.5)
+        _, port, _ = self.start_server(window=3)
         ira = self.start_client(port, "Ira")
         ira.await_json(welcome=None)
         ben = self.start_client(port, "Ben")
@@ -334,7 +334,7 @@ class BothImplementations(Running):
         ben.await_error(lambda told: bool(digits.search(told)), "the number")
 
     def test_their_client_first(self) -> None:
-        server, port = self.start_other_server(window=2.5)
+        server, port = self.start_other_server(window=3)
         watch = self.start_client(port, "Watch")
         watch.await_json(welcome=None)
         ben = self.start_other_client(port, "Ben")
