@@ -1,4 +1,5 @@
-//! Sessions and the server's rules together, without sockets: every order in which messages can be under way.
+//! Sessions and the server's rules together, without sockets: every order in which messages can be under way, connections
+//! be cut, and the server be killed and go on from its journal, which is on a real disk.
 //!
 //! What is claimed: everybody reads exactly what was said while they were in, in one order, once; whispers reach their
 //! reader, once; and nothing is told of that is no fault.
@@ -11,12 +12,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::chat::hall::{Asks, Effect, Hall, Limits, Newcomer, User, Verdict, answer};
+use crate::chat::kept::Kept;
 use crate::chat::message::{Event, Person};
 use crate::chat::pace::Pace;
-use crate::chat::{Conn, Member, RoomId};
+use crate::chat::{Conn, Member, RoomId, To};
 use crate::client::view::Manner;
 use crate::secure::credential::Presented;
 use crate::secure::e2e::text::Kind;
+use crate::store::journal::Journal;
 
 const NOW: u64 = 1_700_000_000_000;
 const SERVER: Fingerprint = Fingerprint([7; 32]);
@@ -38,6 +41,9 @@ struct Somebody {
 
 struct Here {
     conn: Conn,
+    /// What the server calls their session, once it has let them in.
+    member: Option<Member>,
+    user: User,
     session: Session,
     files: Files,
     newcomer: Option<Newcomer>,
@@ -55,11 +61,17 @@ struct Here {
 }
 
 struct World {
+    limits: Limits,
     hall: Hall,
+    folder: tempfile::TempDir,
+    journal: Option<Journal>,
     tick: Instant,
     late: Duration,
     everybody: Vec<Somebody>,
+    /// Who hears of a room as it happens.
     inside: HashMap<RoomId, Vec<(Conn, Member)>>,
+    /// Who is in it, connected or not.
+    members: HashMap<RoomId, Vec<Member>>,
     conns: u64,
     texts: usize,
     faults: Vec<String>,
@@ -69,13 +81,20 @@ struct World {
 enum Step {
     Join(usize),
     Leave(usize),
+    /// Their process is killed.
     Lose(usize),
+    /// Their connection is cut, and the server knows it or does not; they come back as soon as the server takes it.
+    Cut(usize, bool),
+    /// The server is killed, and started again.
+    Crash,
     Say(usize),
     Whisper(usize, usize),
     /// The server takes so many messages from them.
     Up(usize, usize),
     /// They take so many messages from the server.
     Down(usize, usize),
+    /// Time passes: what was read is told as seen, and forgotten.
+    Second,
     /// A minute passes: what was signed before it is signed for a roster that is stale.
     Minute,
 }
@@ -86,10 +105,13 @@ fn steps(people: usize) -> impl Strategy<Value = Vec<Step>> {
         6 => who().prop_map(Step::Join),
         1 => who().prop_map(Step::Leave),
         1 => who().prop_map(Step::Lose),
+        4 => (who(), any::<bool>()).prop_map(|(who, known)| Step::Cut(who, known)),
+        1 => Just(Step::Crash),
         8 => who().prop_map(Step::Say),
         3 => (who(), who()).prop_map(|(from, to)| Step::Whisper(from, to)),
         16 => (who(), 1..8_usize).prop_map(|(who, count)| Step::Up(who, count)),
         16 => (who(), 1..16_usize).prop_map(|(who, count)| Step::Down(who, count)),
+        4 => Just(Step::Second),
         1 => Just(Step::Minute),
     ];
     proptest::collection::vec(step, 20..400)
@@ -104,9 +126,15 @@ impl World {
                 Somebody { name, folder, here: None }
             })
             .collect();
-        let (hall, tick) = (Hall::new(Limits { resume: Duration::ZERO, ..limits }), Instant::now());
-        let (inside, faults) = (HashMap::new(), Vec::new());
-        Self { hall, tick, late: Duration::ZERO, everybody, inside, conns: 0, texts: 0, faults }
+        // Who is lost for good is replaced, or waited for to the end.
+        let limits = Limits { resume: Duration::from_secs(1_000_000), ..limits };
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, kept) = Journal::open(folder.path()).unwrap();
+        let tick = Instant::now();
+        let hall = Hall::restore(limits, kept, Moment { at: NOW, tick });
+        let (journal, late) = (Some(journal), Duration::ZERO);
+        let (inside, members, faults) = (HashMap::new(), HashMap::new(), Vec::new());
+        Self { limits, hall, folder, journal, tick, late, everybody, inside, members, conns: 0, texts: 0, faults }
     }
 
     fn now(&self) -> Moment {
@@ -118,10 +146,13 @@ impl World {
             Step::Join(who) => self.join(who),
             Step::Leave(who) => self.leave(who),
             Step::Lose(who) => self.lose(who),
+            Step::Cut(who, is_known) => self.cut(who, is_known),
+            Step::Crash => self.crash(),
             Step::Say(who) => self.say(who),
             Step::Whisper(from, to) => self.whisper(from, to),
             Step::Up(who, count) => _ = (0..count).all(|_| self.up(who)),
             Step::Down(who, count) => _ = (0..count).all(|_| self.down(who)),
+            Step::Second => self.late += Duration::from_millis(1_100),
             Step::Minute => self.late += Duration::from_secs(61),
         }
     }
@@ -144,13 +175,15 @@ impl World {
             person: ToClient::Person(person).encode().into(),
             spki: spki.into(),
         };
-        let newcomer = Newcomer { conn, user };
+        let newcomer = Newcomer { conn, user: user.clone() };
         let own = Own { name, identity, credential, server: SERVER, verified_only: false };
         let folder = &self.everybody[who].folder;
         let files = Files { users: KnownUsers::open(folder, SERVER).unwrap(), letters: LettersSeen::in_folder(folder) };
         let (session, join) = Session::join(own, RoomName::lobby());
         self.everybody[who].here = Some(Here {
             conn,
+            member: None,
+            user,
             session,
             files,
             newcomer: Some(newcomer),
@@ -185,6 +218,46 @@ impl World {
             self.hall.lost(here.conn, now, &mut effects);
             self.carry_out(effects);
         }
+    }
+
+    /// What is under way is lost, both ways.
+    fn cut(&mut self, who: usize, is_known: bool) {
+        let Some(here) = &mut self.everybody[who].here else {
+            return;
+        };
+        let old = here.conn;
+        self.conns += 1;
+        here.conn = Conn(self.conns);
+        (here.up, here.down) = Default::default();
+        if here.newcomer.take().is_some() || here.leaving || !here.session.can_resume() {
+            // Nothing to come back to, or for.
+            self.everybody[who].here = None;
+        } else {
+            here.session.lost();
+            here.up.push_back(here.session.resume());
+            here.newcomer = Some(Newcomer { conn: here.conn, user: here.user.clone() });
+        }
+        if is_known {
+            self.is_cut(old);
+            let (now, mut effects) = (self.now(), Vec::new());
+            self.hall.lost(old, now, &mut effects);
+            self.carry_out(effects);
+        }
+    }
+
+    fn is_cut(&mut self, conn: Conn) {
+        self.inside.values_mut().for_each(|all| all.retain(|(other, _)| *other != conn));
+    }
+
+    fn crash(&mut self) {
+        for who in 0..self.everybody.len() {
+            self.cut(who, false);
+        }
+        self.inside.clear();
+        drop(self.journal.take());
+        let (journal, kept) = Journal::open(self.folder.path()).unwrap();
+        self.hall = Hall::restore(self.limits, kept, self.now());
+        self.journal = Some(journal);
     }
 
     fn say(&mut self, who: usize) {
@@ -229,6 +302,7 @@ impl World {
             return false;
         };
         let (conn, mut effects) = (here.conn, Vec::new());
+        self.hall.tick(now, &mut effects);
         if let Some(newcomer) = here.newcomer.take() {
             let verdict = self.hall.arrive(newcomer, &Asks::First(message), now, &mut effects);
             assert_eq!(verdict, Verdict::Admitted);
@@ -263,7 +337,7 @@ impl World {
         }
         match progress {
             Ok(Progress::Bye(ByeReason::Left)) => self.everybody[who].here = None,
-            Ok(Progress::Goes | Progress::Welcomed) => {}
+            Ok(Progress::Goes | Progress::Welcomed | Progress::Resumed) => {}
             other => self.faults.push(format!("{who}: {other:?}")),
         }
         self.send(who);
@@ -271,6 +345,17 @@ impl World {
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>) {
+        let journal = self.journal.as_mut().unwrap();
+        journal.begin().unwrap();
+        for effect in &effects {
+            match effect {
+                Effect::Keep(kept) => journal.keep(kept).unwrap(),
+                Effect::Post(room, entry) => journal.event(To::Room(*room), entry).unwrap(),
+                Effect::One(_, member, entry) => journal.event(To::One(*member), entry).unwrap(),
+                _ => {}
+            }
+        }
+        journal.commit().unwrap();
         for effect in effects {
             match effect {
                 Effect::Tell(conn, bytes) => self.tell(conn, &bytes),
@@ -282,17 +367,39 @@ impl World {
                     }
                     self.note_said(room, &entry.bytes, entry.except);
                 }
-                Effect::One(Some(conn), _, entry) => self.tell(conn, &entry.bytes),
+                Effect::One(conn, member, entry) => {
+                    let parsed = ToClient::parse_all(&entry.bytes).unwrap();
+                    let is_whisper = matches!(parsed[..], [ToClient::Event { event: Event::Whispered { .. }, .. }]);
+                    if let Some(here) = self.by_member(member).filter(|_| is_whisper) {
+                        here.whispers_due.push(String::new());
+                    }
+                    if let Some(conn) = conn {
+                        self.tell(conn, &entry.bytes);
+                    }
+                }
+                Effect::CatchUp(conn, member, piece) => {
+                    assert_eq!(self.at(conn).unwrap().member, Some(member));
+                    piece.entries.iter().for_each(|entry| self.tell(conn, &entry.bytes));
+                    if !piece.is_last {
+                        let (now, mut more) = (self.now(), Vec::new());
+                        self.hall.catch_up(conn, piece.to, now, &mut more);
+                        self.carry_out(more);
+                    }
+                }
+                Effect::Keep(Kept::Seat { member, room, until, .. }) => {
+                    let members = self.members.entry(room).or_default();
+                    members.retain(|other| *other != member);
+                    members.extend(until.is_none().then_some(member));
+                }
+                Effect::Cut(conn) => self.is_cut(conn),
                 Effect::Answer(conn, _, n, outcome) => self.tell(conn, &answer(n, outcome).encode()),
                 Effect::Bye(conn, reason) => self.tell(conn, &ToClient::Bye(reason).encode()),
-                Effect::Enter(conn, member, room, _) => self.inside.entry(room).or_default().push((conn, member)),
+                Effect::Enter(conn, member, room, _) => {
+                    self.inside.entry(room).or_default().push((conn, member));
+                    self.at(conn).unwrap().member = Some(member);
+                }
                 Effect::Exit(conn, room, _) => self.inside.entry(room).or_default().retain(|(other, _)| *other != conn),
-                Effect::One(None, ..)
-                | Effect::CatchUp(..)
-                | Effect::Keep(_)
-                | Effect::End(_)
-                | Effect::Cut(_)
-                | Effect::Note(_) => {}
+                Effect::Keep(_) | Effect::End(_) | Effect::Note(_) => {}
             }
         }
     }
@@ -302,10 +409,8 @@ impl World {
             return;
         };
         for message in ToClient::parse_all(bytes).unwrap() {
-            match &message {
-                ToClient::Welcome(welcome) => here.joined_at = welcome.change,
-                ToClient::Event { event: Event::Whispered { .. }, .. } => here.whispers_due.push(String::new()),
-                _ => {}
+            if let ToClient::Welcome(Welcome { change, resumed: false, .. }) = &message {
+                here.joined_at = *change;
             }
             here.down.push_back(message);
         }
@@ -317,20 +422,23 @@ impl World {
         let Some(ToClient::Event { event: Event::Said { change, .. }, .. }) = parsed.first() else {
             return;
         };
-        let inside = self.inside.get(&room).cloned().unwrap_or_default();
-        let speaker = inside.iter().find(|(_, member)| Some(*member) == speaker);
-        let (change, Some((speaker, _))) = (*change, speaker.copied()) else { return };
-        let Some(said) = self.at(speaker).map(|here| {
+        let (change, Some(speaker)) = (*change, speaker) else { return };
+        let Some(said) = self.by_member(speaker).map(|here| {
             here.said += 1;
             here.accepted[here.said - 1].clone()
         }) else {
             return;
         };
-        for (conn, _) in inside {
-            if let Some(here) = self.at(conn).filter(|here| here.conn != speaker && here.joined_at <= change) {
+        for member in self.members.get(&room).cloned().unwrap_or_default() {
+            if let Some(here) = self.by_member(member).filter(|here| member != speaker && here.joined_at <= change) {
                 here.due.push(said.clone());
             }
         }
+    }
+
+    fn by_member(&mut self, member: Member) -> Option<&mut Here> {
+        let here = self.everybody.iter_mut().filter_map(|somebody| somebody.here.as_mut());
+        here.filter(|here| here.member == Some(member)).last()
     }
 
     fn at(&mut self, conn: Conn) -> Option<&mut Here> {

@@ -247,3 +247,15 @@ fn what_the_disk_could_not_keep_is_answered_so_ever_after() {
     assert_eq!(Test::codes(&test.receive(1, say(1, 2, 5))), [(ErrorCode::Volatile, 1)]);
     assert_eq!(test.receive(1, say(2, 2, 5)), [ToClient::Accepted(2)]);
 }
+
+#[test]
+fn what_one_has_not_seen_is_held_though_one_has_said_something_since() {
+    let mut test = two(Limits::off());
+    test.receive(2, say(1, 2, 5));
+    test.receive(1, say(1, 2, 5));
+    test.receive(2, ToServer::Seen(4));
+    test.after(Duration::from_secs(1));
+    test.lost(1);
+    assert_eq!(test.resume(3, 2), Verdict::Admitted);
+    assert_eq!(test.cursors(3), [3]);
+}
