@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{self, Receiver, Sender};
+use crossbeam::channel::{self, Receiver, RecvError, Sender};
 use log::warn;
 
 use super::courier::{Command, Couriers};
@@ -43,7 +43,10 @@ const UNREPORTED: usize = 65_536;
 
 /// What the hub gives the disk, in order.
 pub enum Item {
-    /// Something that the hall brings about.
+    /// What one change of the hall brings about. It is written down all at once: who is killed in the middle of it finds
+    /// all of it again, or nothing.
+    Together(Vec<Effect>),
+    /// One of these.
     Effect(Effect),
     /// Something for a connection's courier that is nothing to keep.
     Command(Conn, Command),
@@ -174,14 +177,8 @@ impl Writing {
         let mut batch = Vec::new();
         let mut stops = false;
         while !stops {
-            let Ok(first) = self.items.recv() else {
+            if gather(&self.items, &mut batch).is_err() {
                 return;
-            };
-            batch.push(first);
-            while batch.len() < BATCH
-                && let Ok(next) = self.items.try_recv()
-            {
-                batch.push(next);
             }
             if let Some(at) = batch.iter().position(|item| matches!(item, Item::Stop)) {
                 batch.truncate(at);
@@ -289,7 +286,7 @@ impl Writing {
                 }
                 Item::Effect(effect) => self.couriers.carry_out(effect),
                 Item::Command(conn, command) => self.couriers.send(conn, command),
-                Item::Snapshot(_) | Item::Stop => {}
+                Item::Together(_) | Item::Snapshot(_) | Item::Stop => {}
             }
         }
         if !answers.is_empty() {
@@ -353,6 +350,24 @@ impl Syncing {
     }
 }
 
+/// Waits for something, and takes what else is there: a batch's worth, and always all of a change.
+fn gather(items: &Receiver<Item>, batch: &mut Vec<Item>) -> Result<(), RecvError> {
+    add(batch, items.recv()?);
+    while batch.len() < BATCH
+        && let Ok(next) = items.try_recv()
+    {
+        add(batch, next);
+    }
+    Ok(())
+}
+
+fn add(batch: &mut Vec<Item>, item: Item) {
+    match item {
+        Item::Together(all) => batch.extend(all.into_iter().map(Item::Effect)),
+        item => batch.push(item),
+    }
+}
+
 /// What of a batch is to be kept, but for events.
 fn kept(batch: &[Item]) -> impl Iterator<Item = &Kept> + Clone {
     batch.iter().filter_map(|item| match item {
@@ -376,4 +391,27 @@ fn write(journal: &mut Journal, batch: &[Item]) -> Result<(), DatabaseError> {
         }
     }
     journal.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_batch_ends_in_the_middle_of_a_change() {
+        let (sender, items) = channel::unbounded();
+        for _ in 1..BATCH {
+            sender.send(Item::Snapshot(Vec::new())).unwrap();
+        }
+        let change = vec![Effect::Cut(Conn(1)), Effect::Cut(Conn(2)), Effect::Cut(Conn(3))];
+        sender.send(Item::Together(change)).unwrap();
+        sender.send(Item::Stop).unwrap();
+        let mut batch = Vec::new();
+        gather(&items, &mut batch).unwrap();
+        assert_eq!(batch.len(), BATCH + 2);
+        assert!(matches!(batch.last(), Some(Item::Effect(Effect::Cut(Conn(3))))));
+        batch.clear();
+        gather(&items, &mut batch).unwrap();
+        assert!(matches!(batch[..], [Item::Stop]));
+    }
 }
