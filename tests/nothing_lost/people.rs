@@ -19,7 +19,8 @@ pub const NAMES: [&str; 22] = [
 
 /// Everybody has their own key; making one takes its time.
 static KEYS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let make = |_: &str| Identity::generate(&mut rand::rng(), 2_048).expect("a size that is taken").to_pem(None).to_string();
+    let make =
+        |_: &str| Identity::generate(&mut rand::rng(), 2_048).expect("a size that is taken").to_pem(None).to_string();
     let (first, second) = NAMES.split_at(NAMES.len() / 2);
     thread::scope(|scope| {
         let half = scope.spawn(|| first.iter().map(|name| make(name)).collect::<Vec<_>>());
@@ -175,9 +176,8 @@ impl Account {
             let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).map(|(id, _)| id).collect();
             assert!(twice.is_empty(), "{} has read {twice:?} more than once", person.name());
             let others = (0..self.said.len()).filter(|id| self.said[*id] != person.number);
-            let missing: Vec<usize> = others
-                .filter(|id| !times.contains_key(id) && !killed.contains(&self.said[*id]))
-                .collect();
+            let missing: Vec<usize> =
+                others.filter(|id| !times.contains_key(id) && !killed.contains(&self.said[*id])).collect();
             assert!(missing.is_empty(), "{} has not read {missing:?}; told:\n{}", person.name(), read.told);
             assert!(
                 !read.said.iter().any(|id| self.said[*id] == person.number),

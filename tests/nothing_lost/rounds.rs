@@ -106,7 +106,8 @@ fn all_that_was_accepted_is_read_once_and_in_one_order_however_often_the_server_
     evening.end();
 
     let Evening { house, people, account, .. } = &evening;
-    let may_be = ["[!] Connection lost. Reconnecting …", "[+] Back after ", "[!] Not delivered (this server knows nobody"];
+    let may_be =
+        ["[!] Connection lost. Reconnecting …", "[+] Back after ", "[!] Not back yet: ", "[!] Not delivered ("];
     nobody_is_told_of_anything_but(people, &may_be);
     account.is_read_by_all(&people[..TALKING], &[]);
     let told = account.secrets_are_kept(people);
