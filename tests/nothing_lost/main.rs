@@ -12,6 +12,7 @@ mod cuts;
 mod damaged;
 mod disk;
 mod house;
+mod inside;
 mod people;
 mod rounds;
 mod stops;

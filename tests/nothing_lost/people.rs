@@ -5,11 +5,14 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::thread;
 
+use cfb_chat::client::Timing;
 use cfb_chat::secure::identity::Identity;
 use rustix::process::Signal;
 
+use crate::inside::Inside;
 use crate::support::folder::Folder;
-use crate::support::process::{Client, Ended, READY, talk};
+use crate::support::output::Output;
+use crate::support::process::{Client, Ended, Process, READY, talk};
 
 /// Their names; none looks like another.
 pub const NAMES: [&str; 22] = [
@@ -33,10 +36,25 @@ static KEYS: LazyLock<Vec<String>> = LazyLock::new(|| {
 pub struct Person {
     pub number: usize,
     pub folder: Folder,
-    client: Option<Client>,
+    here: Option<Here>,
     /// What those have shown that have ended.
     out: String,
     err: String,
+}
+
+/// Where somebody is.
+enum Here {
+    Process(Client),
+    Inside(Inside),
+}
+
+impl Here {
+    fn screens(&self) -> (&Output, &Output) {
+        match self {
+            Self::Process(client) => (&client.process.out, &client.process.err),
+            Self::Inside(inside) => (&inside.out, &inside.err),
+        }
+    }
 }
 
 /// What somebody has read, and was told.
@@ -65,7 +83,7 @@ impl Person {
     /// Somebody who is not in yet.
     pub fn new(number: usize) -> Self {
         let folder = Folder::of_user(NAMES[number], &KEYS[number]);
-        Self { number, folder, client: None, out: String::new(), err: String::new() }
+        Self { number, folder, here: None, out: String::new(), err: String::new() }
     }
 
     pub fn name(&self) -> &'static str {
@@ -74,36 +92,69 @@ impl Person {
 
     /// Is on the way in.
     pub fn sets_out(&mut self, port: u16) {
-        assert!(self.client.is_none(), "{} is in", self.name());
-        self.client = Some(Client::start(port, self.name(), self.folder.inside("."), &[]));
+        assert!(self.here.is_none(), "{} is in", self.name());
+        self.here = Some(Here::Process(Client::start(port, self.name(), self.folder.inside("."), &[])));
+    }
+
+    /// Is on the way in, as this process: for all that it is a client.
+    pub fn sets_out_as(&mut self, process: Process) {
+        assert!(self.here.is_none(), "{} is in", self.name());
+        self.here = Some(Here::Process(Client { process, folder: self.folder.inside(".") }));
+    }
+
+    /// Is on the way in, in this process, where deadlines can be short.
+    pub fn sets_out_inside(&mut self, port: u16, timing: Timing) {
+        assert!(self.here.is_none(), "{} is in", self.name());
+        self.here = Some(Here::Inside(Inside::start(port, self.name(), &self.folder, timing)));
     }
 
     /// Comes in.
     pub fn comes(&mut self, port: u16) {
         self.sets_out(port);
-        self.client().process.out.wait_for(READY);
+        self.sees(READY);
     }
 
-    pub fn client(&mut self) -> &mut Client {
-        self.client.as_mut().expect("they are here")
+    fn here(&self) -> &Here {
+        self.here.as_ref().expect("they are here")
+    }
+
+    pub fn says(&mut self, line: &str) {
+        match self.here.as_mut().expect("they are here") {
+            Here::Process(client) => client.says(line),
+            Here::Inside(inside) => inside.says(line),
+        }
+    }
+
+    /// Waits for a line of the talk.
+    pub fn sees(&self, part: &str) -> String {
+        self.here().screens().0.wait_for(part)
+    }
+
+    /// Waits for a line beside the talk.
+    pub fn is_told(&self, part: &str) -> String {
+        self.here().screens().1.wait_for(part)
     }
 
     /// Leaves, as one should.
     pub fn leaves(&mut self) {
-        self.client().says("EXIT");
+        self.says("EXIT");
         let ended = self.ends();
         assert_eq!(ended.status, Some(0), "{}: {}", self.name(), ended.err);
     }
 
     /// Is killed, with no time for anything.
     pub fn is_killed(&mut self) {
-        self.client().process.signal(Signal::KILL);
+        let Here::Process(client) = self.here() else { panic!("only a process can be killed") };
+        client.process.signal(Signal::KILL);
         assert_eq!(self.ends().status, None, "it was killed, and did not end");
     }
 
     /// Waits until the process has ended.
     pub fn ends(&mut self) -> Ended {
-        let ended = self.client.take().expect("they are here").process.wait();
+        let ended = match self.here.take().expect("they are here") {
+            Here::Process(mut client) => client.process.wait(),
+            Here::Inside(inside) => inside.ends(),
+        };
         self.out.push_str(&ended.out);
         self.err.push_str(&ended.err);
         ended
@@ -111,7 +162,7 @@ impl Person {
 
     /// All that has stood on their screens.
     pub fn read(&self) -> Read {
-        let now = self.client.as_ref().map(|client| (client.process.out.so_far(), client.process.err.so_far()));
+        let now = self.here.as_ref().map(|here| (here.screens().0.so_far(), here.screens().1.so_far()));
         let (out, err) = now.unwrap_or_default();
         let (out, told) = (self.out.clone() + &out, self.err.clone() + &err);
         let mut read = Read { told, ..Read::default() };
@@ -154,7 +205,7 @@ impl Account {
     pub fn says(&mut self, person: &mut Person) -> String {
         let text = format!("word {}.", self.said.len());
         self.said.push(person.number);
-        person.client().says(&text);
+        person.says(&text);
         text
     }
 
@@ -162,7 +213,7 @@ impl Account {
     pub fn whispers(&mut self, person: &mut Person, to: usize) {
         let id = self.secrets.len();
         self.secrets.push((person.number, to));
-        person.client().says(&format!("/whisper {} secret {id}.", NAMES[to]));
+        person.says(&format!("/whisper {} secret {id}.", NAMES[to]));
     }
 
     /// Everybody who was in all the time has read all that the others have said, once, and all in one order; those who
@@ -265,13 +316,19 @@ pub fn nobody_is_told_of_anything_but(all: &[Person], but: &[&str]) {
 
 /// Everybody comes in, one after the other, and knows of all the others.
 pub fn come_together(people: &mut [Person], port: u16) {
+    come_together_by(people, |person| person.sets_out(port));
+}
+
+/// As [`come_together`], each in this way.
+pub fn come_together_by(people: &mut [Person], set_out: impl Fn(&mut Person)) {
     for person in people.iter_mut() {
-        person.comes(port);
+        set_out(person);
+        person.sees(READY);
     }
     let names: Vec<&str> = people.iter().map(|person| person.name()).collect();
     for (place, person) in people.iter_mut().enumerate() {
         for name in &names[place + 1..] {
-            person.client().process.out.wait_for(&format!("[+] {name} joined the room."));
+            person.sees(&format!("[+] {name} joined the room."));
         }
     }
 }
@@ -282,7 +339,7 @@ pub fn settle(people: &mut [Person], account: &mut Account) {
     for person in people.iter_mut() {
         let own = person.number;
         for (by, text) in last.iter().filter(|(by, _)| *by != own) {
-            person.client().sees(NAMES[*by], text);
+            person.sees(&format!(" {}: {text}", NAMES[*by]));
         }
     }
 }
