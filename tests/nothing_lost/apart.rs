@@ -14,7 +14,7 @@ const APART: &str = "CFB_CHAT_TEST_APART";
 const TELL_EVERY: Duration = Duration::from_millis(300);
 
 /// Whether the test that asks has a network (and mounts) of its own.
-fn is_apart() -> bool {
+pub fn is_apart() -> bool {
     env::var_os(APART).is_some()
 }
 

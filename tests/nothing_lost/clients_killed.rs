@@ -39,9 +39,9 @@ fn nobody_else_loses_anything_when_a_client_is_killed_and_comes_again() {
         // What is typed until then is said then.
         account.says(&mut people[victim]);
     }
-    // Who came again last has read nothing of what was before, and has been met by all.
     let killed: Vec<usize> = (STAYING..people.len()).collect();
-    settle(&mut people, &mut account);
+    people[STAYING..].iter_mut().for_each(Person::leaves);
+    settle(&mut people[..STAYING], &mut account);
     account.is_read_by_all(&people, &killed);
     let said: HashSet<usize> = people[0].read().said.into_iter().collect();
     for person in &people[1..STAYING] {

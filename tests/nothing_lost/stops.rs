@@ -23,7 +23,7 @@ fn a_server_that_is_stopped_leaves_no_journal_and_letters_stay() {
         come_together(&mut people, house.port);
         let mut account = Account::default();
         people[3].leaves();
-        people[0].sees("[+] Hugo left the room.".replace("Hugo", "Dmitri").as_str());
+        people[0].sees("[+] Dmitri left the room.");
         for _ in 0..3 {
             account.whispers(&mut people[0], 3);
         }
