@@ -97,7 +97,11 @@ pub(super) fn open(path: &Path, version: i32, schema: &str) -> Result<Connection
     make_private_folder(super::folder_of(path))?;
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match made {
-        Ok(_) => sync_folder_of(path)?,
+        Ok(file) => {
+            // Closed before SQLite locks it: closing any descriptor of a file ends all locks that a process has on it.
+            drop(file);
+            sync_folder_of(path)?;
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refuse_exposed(path)?,
         Err(error) => return Err(write_error(path)(error).into()),
     }
