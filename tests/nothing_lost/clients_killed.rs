@@ -95,7 +95,8 @@ fn letters_of_which_their_reader_has_not_told_come_again_when_it_is_killed() {
         people[1].leaves();
     }
     let read = people[1].read();
-    let twice: Vec<usize> = (0..written).filter(|id| read.secrets.iter().filter(|read| *read == id).count() > 1).collect();
+    let twice: Vec<usize> =
+        (0..written).filter(|id| read.secrets.iter().filter(|read| *read == id).count() > 1).collect();
     assert!(twice.is_empty(), "{twice:?} were shown more than once");
     let missing = (0..written).filter(|id| !read.secrets.contains(id)).count();
     let dropped = read.told.matches("[!] Dropped: a letter from Anna that has come before.").count();

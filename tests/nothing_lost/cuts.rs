@@ -131,8 +131,7 @@ fn nothing_is_lost_or_doubled_where_connections_fall_silent() {
     let weather = Weather::fair(&[Cut::Silence], 40_000);
     let timing = Timing { ping: silence / 3, silence, join: Duration::from_secs(3), ..Timing::standard() };
     let mut people: Vec<Person> = (0..8).map(Person::new).collect();
-    let ways: Vec<u16> =
-        people.iter().map(|_| open_way(server.address().port(), &weather, chance.random())).collect();
+    let ways: Vec<u16> = people.iter().map(|_| open_way(server.address().port(), &weather, chance.random())).collect();
     come_together_by(&mut people, |person| person.sets_out_inside(ways[person.number], timing));
     let account = talk(&mut people, &weather, for_so_long(15), &mut chance);
     people.iter_mut().for_each(Person::leaves);

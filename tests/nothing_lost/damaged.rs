@@ -70,7 +70,11 @@ fn what_cannot_be_used_is_told_with_what_to_do_and_stays_as_it_is() {
     let (house, mut chance) = (left_behind(), crate::chance());
     let pragma = |path: &Path, what: &str| Connection::open(path).unwrap().execute_batch(what).unwrap();
     for file in FILES {
-        is_refused(file, tried(&house, file, |path| fs::write(path, "These are my notes.\n".repeat(500)).unwrap()), "no database");
+        is_refused(
+            file,
+            tried(&house, file, |path| fs::write(path, "These are my notes.\n".repeat(500)).unwrap()),
+            "no database",
+        );
         let newer = |path: &Path| pragma(path, "PRAGMA user_version = 99");
         is_refused(file, tried(&house, file, newer), "newer version");
         let other = |path: &Path| {
@@ -112,7 +116,12 @@ fn bytes_that_have_changed_are_found_or_do_no_harm() {
             other => panic!("{other:?}: {}", ended.err),
         }
     }
-    println!("Bytes changed in {} databases: {} found, {} of no consequence at the start", count[0] + count[1], count[1], count[0]);
+    println!(
+        "Bytes changed in {} databases: {} found, {} of no consequence at the start",
+        count[0] + count[1],
+        count[1],
+        count[0]
+    );
 }
 
 fn flip(path: &Path, chance: &mut StdRng) {

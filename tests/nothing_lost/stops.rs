@@ -35,7 +35,11 @@ fn a_server_that_is_stopped_leaves_no_journal_and_letters_stay() {
         for person in &mut people[..3] {
             let ended = person.ends();
             assert_eq!(ended.status, Some(7), "{way}: {}", ended.err);
-            assert!(ended.err.contains("it stops (terminated)") && !ended.err.contains("Reconnecting"), "{}", ended.err);
+            assert!(
+                ended.err.contains("it stops (terminated)") && !ended.err.contains("Reconnecting"),
+                "{}",
+                ended.err
+            );
         }
         assert_eq!(house.folder.inside("data").names(), ["chat.db"], "{way}");
         house.open_again();
@@ -99,5 +103,7 @@ fn a_journal_in_memory_leaves_nothing_on_disk_and_a_kill_begins_new_sessions_and
     people[3].comes(house.port);
     people[3].leaves();
     account.secrets_are_kept(&people);
-    println!("In memory: nothing on disk but letters; after a kill 3 new sessions, {unknown} lines not known, {said} said then");
+    println!(
+        "In memory: nothing on disk but letters; after a kill 3 new sessions, {unknown} lines not known, {said} said then"
+    );
 }

@@ -60,7 +60,9 @@ pub fn open_way(server: u16, weather: &Arc<Weather>, seed: u64) -> u16 {
     let (weather, mut chance) = (weather.clone(), StdRng::seed_from_u64(seed));
     thread::spawn(move || {
         for client in listener.incoming() {
-            let (Ok(client), Ok(server)) = (client, TcpStream::connect((Ipv4Addr::LOCALHOST, server))) else { continue };
+            let (Ok(client), Ok(server)) = (client, TcpStream::connect((Ipv4Addr::LOCALHOST, server))) else {
+                continue;
+            };
             let passing = Passing { weather: weather.clone(), chance: StdRng::seed_from_u64(chance.random()) };
             // A connection that has ended of itself is nothing to tell.
             thread::spawn(move || passing.pass_on(client, server));
