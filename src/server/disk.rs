@@ -202,6 +202,10 @@ impl Writing {
             && let Err(error) = self.letters.keep(letters)
         {
             warn!("[!] Letters cannot be kept: {error}");
+            if let State::On(_) = self.journal {
+                // Without this batch it would lack who came and went.
+                self.fail(&error.to_string());
+            }
             return false;
         }
         if self.sync_failed.swap(false, Ordering::Relaxed) {

@@ -176,6 +176,12 @@ impl Person {
         read
     }
 
+    /// How many lines of their screens have this in them.
+    pub fn times_shown(&self, part: &str) -> usize {
+        let now = self.here.as_ref().map(|here| here.screens().0.so_far()).unwrap_or_default();
+        self.out.lines().chain(now.lines()).filter(|line| line.contains(part)).count()
+    }
+
     /// How often they were told that they are back.
     pub fn times_back(&self) -> usize {
         self.read().told.matches("[+] Back after ").count()
@@ -192,6 +198,8 @@ enum Line {
 impl Line {
     fn parse(line: &str) -> Option<Self> {
         let id = |text: &str, of: &str| text.strip_prefix(of)?.strip_suffix('.')?.parse().ok();
+        // Where clocks differ it says when it came.
+        let line = line.strip_prefix("(came ").and_then(|line| line.split_once(") ")).map_or(line, |(_, said)| said);
         match line.strip_prefix('[').and_then(|line| line.split_once("] ")) {
             Some((head, text)) if head.contains(" from ") => Some(Self::From(id(text, "secret ")?)),
             Some((_, text)) => Some(Self::To(id(text, "secret ")?)),
