@@ -67,8 +67,8 @@ fn goes_on(what: &str, test: &str, server_clock: bool, client_clock: bool) {
     for (round, setting) in SETTINGS.iter().enumerate() {
         fs::write(&clock, setting).unwrap();
         settle(&mut people[..3], &mut account);
-        for by in 0..3 {
-            account.whispers(&mut people[by], (by + 1) % 3);
+        for (by, person) in people[..3].iter_mut().enumerate() {
+            account.whispers(person, (by + 1) % 3);
         }
         settle(&mut people[..3], &mut account);
         let times: Vec<usize> = people[..3].iter().map(Person::times_back).collect();

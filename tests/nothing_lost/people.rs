@@ -333,7 +333,7 @@ pub fn come_together_by(people: &mut [Person], set_out: impl Fn(&mut Person)) {
         set_out(person);
         person.sees(READY);
     }
-    let names: Vec<&str> = people.iter().map(|person| person.name()).collect();
+    let names: Vec<&str> = people.iter().map(Person::name).collect();
     for (place, person) in people.iter_mut().enumerate() {
         for name in &names[place + 1..] {
             person.sees(&format!("[+] {name} joined the room."));
