@@ -197,17 +197,7 @@ impl Writing {
 
     /// Writes down all of a batch that is to be kept. Gives whether it is.
     fn write(&mut self, batch: &[Item]) -> bool {
-        let letters = kept(batch).filter(|kept| kept.stays());
-        if letters.clone().next().is_some()
-            && let Err(error) = self.letters.keep(letters)
-        {
-            warn!("[!] Letters cannot be kept: {error}");
-            if let State::On(_) = self.journal {
-                // Without this batch it would lack who came and went.
-                self.fail(&error.to_string());
-            }
-            return false;
-        }
+        let are_letters_kept = self.keep_letters(batch);
         if self.sync_failed.swap(false, Ordering::Relaxed) {
             self.fail("it could not be synced");
         }
@@ -216,12 +206,12 @@ impl Writing {
             _ => None,
         }) {
             // What follows it in this batch is written with it; what came before is part of it.
-            return self.begin_anew(all, batch);
+            return self.begin_anew(all, batch, are_letters_kept) && are_letters_kept;
         }
         match &mut self.journal {
-            State::Off => true,
-            State::On(journal) => match write(journal, batch) {
-                Ok(()) => true,
+            State::Off => are_letters_kept,
+            State::On(journal) => match write(journal, batch, are_letters_kept) {
+                Ok(()) => are_letters_kept,
                 Err(error) => {
                     self.fail(&error.to_string());
                     false
@@ -237,14 +227,24 @@ impl Writing {
         }
     }
 
-    fn begin_anew(&mut self, all: &[Kept], batch: &[Item]) -> bool {
+    /// Writes down what has become of letters. Gives whether it is.
+    fn keep_letters(&mut self, batch: &[Item]) -> bool {
+        let letters = kept(batch).filter(|kept| kept.stays());
+        if letters.clone().next().is_none() {
+            return true;
+        }
+        let outcome = self.letters.keep(letters);
+        outcome.inspect_err(|error| warn!("[!] Letters cannot be kept: {error}")).is_ok()
+    }
+
+    fn begin_anew(&mut self, all: &[Kept], batch: &[Item], are_letters_kept: bool) -> bool {
         let begin = || {
             let mut journal = Journal::fresh(&self.folder)?;
             journal.begin()?;
             all.iter().try_for_each(|kept| journal.keep(kept))?;
             journal.commit()?;
             let after = batch.iter().rposition(|item| matches!(item, Item::Snapshot(_))).map_or(0, |at| at + 1);
-            write(&mut journal, &batch[after..])?;
+            write(&mut journal, &batch[after..], are_letters_kept)?;
             Ok::<_, DatabaseError>(journal)
         };
         match begin() {
@@ -380,7 +380,8 @@ fn kept(batch: &[Item]) -> impl Iterator<Item = &Kept> + Clone {
     })
 }
 
-fn write(journal: &mut Journal, batch: &[Item]) -> Result<(), DatabaseError> {
+/// Writes a batch down. Where letters of it are not kept, none of its messages will ever be known as accepted.
+fn write(journal: &mut Journal, batch: &[Item], are_letters_kept: bool) -> Result<(), DatabaseError> {
     let is_written = |item: &Item| matches!(item, Item::Effect(Effect::Keep(_) | Effect::Post(..) | Effect::One(..)));
     if !batch.iter().any(is_written) {
         return Ok(());
@@ -388,6 +389,10 @@ fn write(journal: &mut Journal, batch: &[Item]) -> Result<(), DatabaseError> {
     journal.begin()?;
     for item in batch {
         match item {
+            Item::Effect(Effect::Keep(Kept::Number { member, last, refused: None })) if !are_letters_kept => {
+                let refused = Some(ErrorCode::Volatile);
+                journal.keep(&Kept::Number { member: *member, last: *last, refused })?;
+            }
             Item::Effect(Effect::Keep(kept)) => journal.keep(kept)?,
             Item::Effect(Effect::Post(room, entry)) => journal.event(To::Room(*room), entry)?,
             Item::Effect(Effect::One(_, member, entry)) => journal.event(To::One(*member), entry)?,

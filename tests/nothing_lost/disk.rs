@@ -266,3 +266,34 @@ fn a_folder_that_cannot_be_written_is_told_of_at_the_start_and_while_running() {
     assert_eq!(ended.status, Some(5), "{}", ended.err);
     assert!(ended.err.contains("hint: "), "{}", ended.err);
 }
+
+#[test]
+fn letters_that_cannot_be_kept_are_told_of_and_nothing_else_is_lost_with_them() {
+    if runs_apart("disk::letters_that_cannot_be_kept_are_told_of_and_nothing_else_is_lost_with_them") {
+        return;
+    }
+    let mut room = Room::open(House::open(&[]));
+    room.people[2].leaves();
+    room.people[0].sees("[+] Clara left the room.");
+    let first = room.account.secrets.len();
+    room.account.whispers(&mut room.people[0], 2);
+    room.people[0].sees(&format!("secret {first}."));
+    fs::remove_file(room.house.folder.file("data/chat.db")).unwrap();
+    room.account.whispers(&mut room.people[0], 2);
+    room.people[0].is_told(&format!("{NOT_KEPT}secret {}.", first + 1));
+    // They wait all the same, as long as the server runs.
+    let port = room.house.port;
+    room.people[2].comes(port);
+    for letter in [first, first + 1] {
+        room.people[2].sees(&format!("secret {letter}."));
+    }
+    room.people[0].sees("[+] Clara joined the room.");
+    room.people[1].sees("[+] Clara joined the room.");
+    assert!(room.house.log().contains("[!] Letters cannot be kept: "), "{}", room.house.log());
+    assert!(!room.house.log().contains("does not survive the server"), "the journal goes on: {}", room.house.log());
+    for _ in 0..5 {
+        room.says_in_vain();
+    }
+    assert!(room.is_killed(), "{}", room.house.log());
+    room.account_for("Letters that cannot be kept, a kill");
+}
