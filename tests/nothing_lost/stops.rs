@@ -100,10 +100,22 @@ fn a_journal_in_memory_leaves_nothing_on_disk_and_a_kill_begins_new_sessions_and
         assert!(times == usize::from(!is_unknown), "word {id}: read {times} times; {told}");
         if is_unknown { unknown += 1 } else { said += 1 }
     }
+    // Who leaves meanwhile says at the end what is not known.
+    house.server().process.signal(Signal::STOP);
+    let last: Vec<String> = (0..2).map(|_| account.says(&mut people[2])).collect();
+    people[2].says("EXIT");
+    house.kill();
+    house.open_again();
+    let ended = people[2].ends();
+    let not_known =
+        last.iter().filter(|text| ended.err.contains(&format!("[!] Not known to have been delivered: {text}")));
+    let status = if not_known.count() > 0 { 9 } else { 0 };
+    assert_eq!(ended.status, Some(status), "{}", ended.err);
     people[3].comes(house.port);
     people[3].leaves();
     account.secrets_are_kept(&people);
     println!(
-        "In memory: nothing on disk but letters; after a kill 3 new sessions, {unknown} lines not known, {said} said then"
+        "In memory: nothing on disk but letters; after a kill 3 new sessions, {unknown} lines not known, {said} said then; who \
+         leaves meanwhile ends with status {status}"
     );
 }
