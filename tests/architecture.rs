@@ -15,7 +15,7 @@ const ROOMS: [(&str, &[&str]); 7] = [
 ];
 
 /// A third-party crate, and the only rooms that may name it. `bin` is the two programs.
-const HOMES: [(&str, &[&str]); 26] = [
+const HOMES: [(&str, &[&str]); 27] = [
     ("aes", &["secure"]),
     ("base64ct", &["secure"]),
     ("cfb_mode", &["secure"]),
@@ -35,6 +35,7 @@ const HOMES: [(&str, &[&str]); 26] = [
     ("precis_profiles", &["chat"]),
     ("rpassword", &["store"]),
     ("rsa", &["secure"]),
+    ("rusqlite", &["store"]),
     ("rustix", &["net", "store", "server", "client"]),
     ("rustyline", &["client"]),
     ("sha2", &["secure"]),

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{self, Receiver, Sender};
+use crossbeam::channel::{self, Receiver, RecvError, Sender};
 use log::warn;
 
 use super::courier::{Command, Couriers};
@@ -43,7 +43,10 @@ const UNREPORTED: usize = 65_536;
 
 /// What the hub gives the disk, in order.
 pub enum Item {
-    /// Something that the hall brings about.
+    /// What one change of the hall brings about. It is written down all at once: who is killed in the middle of it finds
+    /// all of it again, or nothing.
+    Together(Vec<Effect>),
+    /// One of these.
     Effect(Effect),
     /// Something for a connection's courier that is nothing to keep.
     Command(Conn, Command),
@@ -174,14 +177,8 @@ impl Writing {
         let mut batch = Vec::new();
         let mut stops = false;
         while !stops {
-            let Ok(first) = self.items.recv() else {
+            if gather(&self.items, &mut batch).is_err() {
                 return;
-            };
-            batch.push(first);
-            while batch.len() < BATCH
-                && let Ok(next) = self.items.try_recv()
-            {
-                batch.push(next);
             }
             if let Some(at) = batch.iter().position(|item| matches!(item, Item::Stop)) {
                 batch.truncate(at);
@@ -200,13 +197,7 @@ impl Writing {
 
     /// Writes down all of a batch that is to be kept. Gives whether it is.
     fn write(&mut self, batch: &[Item]) -> bool {
-        let letters = kept(batch).filter(|kept| kept.stays());
-        if letters.clone().next().is_some()
-            && let Err(error) = self.letters.keep(letters)
-        {
-            warn!("[!] Letters cannot be kept: {error}");
-            return false;
-        }
+        let are_letters_kept = self.keep_letters(batch);
         if self.sync_failed.swap(false, Ordering::Relaxed) {
             self.fail("it could not be synced");
         }
@@ -215,12 +206,12 @@ impl Writing {
             _ => None,
         }) {
             // What follows it in this batch is written with it; what came before is part of it.
-            return self.begin_anew(all, batch);
+            return self.begin_anew(all, batch, are_letters_kept) && are_letters_kept;
         }
         match &mut self.journal {
-            State::Off => true,
-            State::On(journal) => match write(journal, batch) {
-                Ok(()) => true,
+            State::Off => are_letters_kept,
+            State::On(journal) => match write(journal, batch, are_letters_kept) {
+                Ok(()) => are_letters_kept,
                 Err(error) => {
                     self.fail(&error.to_string());
                     false
@@ -236,14 +227,24 @@ impl Writing {
         }
     }
 
-    fn begin_anew(&mut self, all: &[Kept], batch: &[Item]) -> bool {
+    /// Writes down what has become of letters. Gives whether it is.
+    fn keep_letters(&mut self, batch: &[Item]) -> bool {
+        let letters = kept(batch).filter(|kept| kept.stays());
+        if letters.clone().next().is_none() {
+            return true;
+        }
+        let outcome = self.letters.keep(letters);
+        outcome.inspect_err(|error| warn!("[!] Letters cannot be kept: {error}")).is_ok()
+    }
+
+    fn begin_anew(&mut self, all: &[Kept], batch: &[Item], are_letters_kept: bool) -> bool {
         let begin = || {
             let mut journal = Journal::fresh(&self.folder)?;
             journal.begin()?;
             all.iter().try_for_each(|kept| journal.keep(kept))?;
             journal.commit()?;
             let after = batch.iter().rposition(|item| matches!(item, Item::Snapshot(_))).map_or(0, |at| at + 1);
-            write(&mut journal, &batch[after..])?;
+            write(&mut journal, &batch[after..], are_letters_kept)?;
             Ok::<_, DatabaseError>(journal)
         };
         match begin() {
@@ -289,7 +290,7 @@ impl Writing {
                 }
                 Item::Effect(effect) => self.couriers.carry_out(effect),
                 Item::Command(conn, command) => self.couriers.send(conn, command),
-                Item::Snapshot(_) | Item::Stop => {}
+                Item::Together(_) | Item::Snapshot(_) | Item::Stop => {}
             }
         }
         if !answers.is_empty() {
@@ -353,6 +354,24 @@ impl Syncing {
     }
 }
 
+/// Waits for something, and takes what else is there: a batch's worth, and always all of a change.
+fn gather(items: &Receiver<Item>, batch: &mut Vec<Item>) -> Result<(), RecvError> {
+    add(batch, items.recv()?);
+    while batch.len() < BATCH
+        && let Ok(next) = items.try_recv()
+    {
+        add(batch, next);
+    }
+    Ok(())
+}
+
+fn add(batch: &mut Vec<Item>, item: Item) {
+    match item {
+        Item::Together(all) => batch.extend(all.into_iter().map(Item::Effect)),
+        item => batch.push(item),
+    }
+}
+
 /// What of a batch is to be kept, but for events.
 fn kept(batch: &[Item]) -> impl Iterator<Item = &Kept> + Clone {
     batch.iter().filter_map(|item| match item {
@@ -361,7 +380,8 @@ fn kept(batch: &[Item]) -> impl Iterator<Item = &Kept> + Clone {
     })
 }
 
-fn write(journal: &mut Journal, batch: &[Item]) -> Result<(), DatabaseError> {
+/// Writes a batch down. Where letters of it are not kept, none of its messages will ever be known as accepted.
+fn write(journal: &mut Journal, batch: &[Item], are_letters_kept: bool) -> Result<(), DatabaseError> {
     let is_written = |item: &Item| matches!(item, Item::Effect(Effect::Keep(_) | Effect::Post(..) | Effect::One(..)));
     if !batch.iter().any(is_written) {
         return Ok(());
@@ -369,6 +389,10 @@ fn write(journal: &mut Journal, batch: &[Item]) -> Result<(), DatabaseError> {
     journal.begin()?;
     for item in batch {
         match item {
+            Item::Effect(Effect::Keep(Kept::Number { member, last, refused: None })) if !are_letters_kept => {
+                let refused = Some(ErrorCode::Volatile);
+                journal.keep(&Kept::Number { member: *member, last: *last, refused })?;
+            }
             Item::Effect(Effect::Keep(kept)) => journal.keep(kept)?,
             Item::Effect(Effect::Post(room, entry)) => journal.event(To::Room(*room), entry)?,
             Item::Effect(Effect::One(_, member, entry)) => journal.event(To::One(*member), entry)?,
@@ -376,4 +400,27 @@ fn write(journal: &mut Journal, batch: &[Item]) -> Result<(), DatabaseError> {
         }
     }
     journal.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_batch_ends_in_the_middle_of_a_change() {
+        let (sender, items) = channel::unbounded();
+        for _ in 1..BATCH {
+            sender.send(Item::Snapshot(Vec::new())).unwrap();
+        }
+        let change = vec![Effect::Cut(Conn(1)), Effect::Cut(Conn(2)), Effect::Cut(Conn(3))];
+        sender.send(Item::Together(change)).unwrap();
+        sender.send(Item::Stop).unwrap();
+        let mut batch = Vec::new();
+        gather(&items, &mut batch).unwrap();
+        assert_eq!(batch.len(), BATCH + 2);
+        assert!(matches!(batch.last(), Some(Item::Effect(Effect::Cut(Conn(3))))));
+        batch.clear();
+        gather(&items, &mut batch).unwrap();
+        assert!(matches!(batch[..], [Item::Stop]));
+    }
 }

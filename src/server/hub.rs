@@ -84,7 +84,6 @@ struct State {
     /// Until the server has stopped.
     disk: Option<Disk>,
     couriers: Arc<Couriers>,
-    effects: Vec<Effect>,
     attached: usize,
     /// Dropped as soon as the server is to stop.
     accepting: Option<UnixStream>,
@@ -102,8 +101,7 @@ impl Hub {
         let Found { folder, journal, letters, kept } = found;
         let hall = Hall::restore(limits, kept, now());
         let disk = Disk::start(folder, journal, letters, couriers.clone(), &report)?;
-        let state =
-            State { hall, disk: Some(disk), couriers, effects: Vec::new(), attached: 0, accepting: Some(accepting) };
+        let state = State { hall, disk: Some(disk), couriers, attached: 0, accepting: Some(accepting) };
         let hub = Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() });
         let told = hub.clone();
         // Ends with those who report. They cannot tell the hub themselves: whoever has its lock may be waiting for them.
@@ -223,27 +221,13 @@ impl Hub {
 impl State {
     /// Changes who is here, and has it carried out.
     fn change<T>(&mut self, change: impl FnOnce(&mut Hall, &mut Vec<Effect>) -> T) -> T {
-        let mut effects = std::mem::take(&mut self.effects);
+        let mut effects = Vec::new();
         let result = change(&mut self.hall, &mut effects);
-        for effect in effects.drain(..) {
-            self.carry_out(effect);
+        effects.retain(|effect| !is_logged(effect));
+        if !effects.is_empty() {
+            self.send(Item::Together(effects));
         }
-        // Its room is kept for the next.
-        self.effects = effects;
         result
-    }
-
-    fn carry_out(&self, effect: Effect) {
-        match effect {
-            Effect::Note(Note::Joined(name)) => {
-                info!("[+] Broadcast message:  New person joined the room. Username: {name}");
-            }
-            Effect::Note(Note::Exchanged) => info!("Message exchanged"),
-            Effect::Note(Note::Lost(name)) => info!("[-] {name}: connection lost"),
-            Effect::Note(Note::Back(name)) => info!("[+] {name} is back."),
-            Effect::Note(Note::Left(name)) => info!("[+] {name} left the server."),
-            effect => self.send(Item::Effect(effect)),
-        }
     }
 
     fn command(&self, conn: Conn, command: Command) {
@@ -256,6 +240,21 @@ impl State {
             disk.send(item);
         }
     }
+}
+
+/// Logs what is for the log. Gives whether it was.
+fn is_logged(effect: &Effect) -> bool {
+    let Effect::Note(note) = effect else {
+        return false;
+    };
+    match note {
+        Note::Joined(name) => info!("[+] Broadcast message:  New person joined the room. Username: {name}"),
+        Note::Exchanged => info!("Message exchanged"),
+        Note::Lost(name) => info!("[-] {name}: connection lost"),
+        Note::Back(name) => info!("[+] {name} is back."),
+        Note::Left(name) => info!("[+] {name} left the server."),
+    }
+    true
 }
 
 fn now() -> Moment {

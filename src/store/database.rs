@@ -9,6 +9,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{DiskError, make_private_folder, quoted, refuse_exposed, sync_folder_of, write_error};
 
+const NOT_WRITTEN: &str =
+    "is there room on that disk, and may this user write there? Another folder can be given with --data";
+
 /// Marks a file as ours: "cfbc".
 const APPLICATION: i32 = 0x6366_6263;
 
@@ -63,7 +66,7 @@ impl DatabaseError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Disk(error) => error.hint(),
+            Self::Disk(error) => error.hint().or_else(|| Some(NOT_WRITTEN.into())),
             Self::InUse { .. } => {
                 Some("another server runs there: stop it, or give this one a folder of its own with --data".into())
             }
@@ -73,7 +76,7 @@ impl DatabaseError {
                 "put a copy back, or move it away ({} and what begins so) to start without what it holds",
                 quoted(path)
             )),
-            Self::Failed { .. } => None,
+            Self::Failed { .. } => Some(NOT_WRITTEN.into()),
         }
     }
 
@@ -84,7 +87,10 @@ impl DatabaseError {
             let path = path.clone();
             match source.sqlite_error_code() {
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::InUse { path },
-                Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, why: source.to_string() },
+                // Without a code it is what a row holds that is none of ours.
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown) | None => {
+                    Self::Damaged { path, why: source.to_string() }
+                }
                 Some(ErrorCode::NotADatabase) => Self::Foreign { path },
                 _ => Self::Failed { path, source },
             }
@@ -97,7 +103,11 @@ pub(super) fn open(path: &Path, version: i32, schema: &str) -> Result<Connection
     make_private_folder(super::folder_of(path))?;
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match made {
-        Ok(_) => sync_folder_of(path)?,
+        Ok(file) => {
+            // Closed before SQLite locks it: closing any descriptor of a file ends all locks that a process has on it.
+            drop(file);
+            sync_folder_of(path)?;
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refuse_exposed(path)?,
         Err(error) => return Err(write_error(path)(error).into()),
     }
@@ -107,34 +117,36 @@ pub(super) fn open(path: &Path, version: i32, schema: &str) -> Result<Connection
     connection.busy_timeout(std::time::Duration::ZERO).map_err(&failed)?;
     // Exclusive before anything is read: its index is then in memory, and a second server fails at once.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(&failed)?;
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(&failed);
+    let (application, found) = (pragma("application_id")?, pragma("user_version")?);
+    let is_empty = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0));
+    // Whatever is not ours stays as it is.
+    let is_new = match (application, found) {
+        (0, 0) if is_empty.map_err(&failed)? == 0 => true,
+        (APPLICATION, found) if found == version => false,
+        (APPLICATION, found) if found > version => {
+            return Err(DatabaseError::Newer { path: path.to_owned(), found, known: version });
+        }
+        _ => return Err(DatabaseError::Foreign { path: path.to_owned() }),
+    };
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(&failed)?;
     if mode != "wal" {
         return Err(DatabaseError::Damaged { path: path.to_owned(), why: format!("journal mode {mode}") });
     }
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(&failed);
-    let (application, found) = (pragma("application_id")?, pragma("user_version")?);
-    let is_empty = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0));
-    match (application, found) {
-        (0, 0) if is_empty.map_err(&failed)? == 0 => {
-            let transaction = connection.transaction().map_err(&failed)?;
-            transaction.execute_batch(schema).map_err(&failed)?;
-            transaction.pragma_update(None, "application_id", APPLICATION).map_err(&failed)?;
-            transaction.pragma_update(None, "user_version", version).map_err(&failed)?;
-            transaction.commit().map_err(&failed)?;
+    if is_new {
+        let transaction = connection.transaction().map_err(&failed)?;
+        transaction.execute_batch(schema).map_err(&failed)?;
+        transaction.pragma_update(None, "application_id", APPLICATION).map_err(&failed)?;
+        transaction.pragma_update(None, "user_version", version).map_err(&failed)?;
+        transaction.commit().map_err(&failed)?;
+    } else {
+        // A write, so that a second server does not get as far as believing that it has it.
+        connection.execute_batch("BEGIN IMMEDIATE; COMMIT").map_err(&failed)?;
+        let why: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(&failed)?;
+        if why != "ok" {
+            return Err(DatabaseError::Damaged { path: path.to_owned(), why });
         }
-        (APPLICATION, found) if found == version => {
-            // A write, so that a second server does not get as far as believing that it has it.
-            connection.execute_batch("BEGIN IMMEDIATE; COMMIT").map_err(&failed)?;
-            let why: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(&failed)?;
-            if why != "ok" {
-                return Err(DatabaseError::Damaged { path: path.to_owned(), why });
-            }
-        }
-        (APPLICATION, found) if found > version => {
-            return Err(DatabaseError::Newer { path: path.to_owned(), found, known: version });
-        }
-        _ => return Err(DatabaseError::Foreign { path: path.to_owned() }),
     }
     Ok(connection)
 }

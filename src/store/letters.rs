@@ -1,10 +1,13 @@
 //! Letters that wait, on the server's disk. They stay when it stops.
 
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 
 use super::database::{DatabaseError, open};
+use super::{read_error, write_error};
 use crate::chat::kept::{Kept, Letter};
 
 const FILE: &str = "chat.db";
@@ -16,6 +19,8 @@ const SCHEMA: &str = "
 /// The database of what stays.
 pub struct Letters {
     path: PathBuf,
+    /// The file that is found under that name as long as nobody takes it away.
+    inode: u64,
     connection: Connection,
 }
 
@@ -30,15 +35,21 @@ impl Letters {
         let failed = DatabaseError::of(&path);
         connection.pragma_update(None, "synchronous", "FULL").map_err(&failed)?;
         let letters = read(&connection).map_err(&failed)?;
-        Ok((Self { path, connection }, letters))
+        let inode = std::fs::metadata(&path).map_err(read_error(&path))?.ino();
+        Ok((Self { path, inode, connection }, letters))
     }
 
     /// Writes down what has become of letters, durably and all at once.
     ///
     /// # Errors
-    /// [`DatabaseError`] if it could not.
+    /// [`DatabaseError`] if it could not; a file that was taken away keeps nothing.
     pub fn keep<'a>(&mut self, changes: impl Iterator<Item = &'a Kept>) -> Result<(), DatabaseError> {
         let path = &self.path;
+        if std::fs::metadata(path).map_err(read_error(path))?.ino() != self.inode {
+            return Err(
+                write_error(path)(io::Error::new(io::ErrorKind::NotFound, "another file is in its place")).into()
+            );
+        }
         let write = || {
             let transaction = self.connection.transaction()?;
             for change in changes {

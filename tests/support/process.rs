@@ -40,15 +40,19 @@ pub struct Ended {
 
 impl Process {
     fn spawn(program: &str, arguments: &[impl AsRef<OsStr>]) -> Self {
-        let (mut process, errors) = Self::spawn_unread(program, arguments);
+        Self::start(&mut command(program, arguments))
+    }
+
+    /// One that is started like this, whatever it is.
+    pub fn start(command: &mut Command) -> Self {
+        let (mut process, errors) = Self::start_unread(command);
         process.err = Output::collect(errors);
         process
     }
 
     /// One whose standard error nobody reads.
-    fn spawn_unread(program: &str, arguments: &[impl AsRef<OsStr>]) -> (Self, ChildStderr) {
-        let mut child = Command::new(program)
-            .args(arguments)
+    fn start_unread(command: &mut Command) -> (Self, ChildStderr) {
+        let mut child = command
             .env_remove("CFB_CHAT_KEYS")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -97,6 +101,23 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn command(program: &str, arguments: &[impl AsRef<OsStr>]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command
+}
+
+/// Starts the server's program.
+pub fn server_command(folder: &Folder, arguments: &[&str]) -> Command {
+    command(SERVER_PROGRAM, &served_from(folder, arguments))
+}
+
+/// Starts the client's program.
+pub fn client_command(port: u16, name: &str, folder: &Folder, arguments: &[&str]) -> Command {
+    let port = port.to_string();
+    command(CLIENT_PROGRAM, &with_keys(folder, &[&["-p", &port, "-u", name], arguments].concat()))
 }
 
 /// Runs a program until it ends by itself, with this on its input.
@@ -153,15 +174,13 @@ impl Server {
     }
 
     pub fn start_in(folder: Folder, arguments: &[&str]) -> Self {
-        let process = Process::spawn(SERVER_PROGRAM, &served_from(&folder, &[BY_UDP, arguments].concat()));
-        Self::running(process, folder)
+        Self::running(Process::start(&mut server_command(&folder, &[BY_UDP, arguments].concat())), folder)
     }
 
     /// Without limits, and nobody reads its log.
     pub fn with_unread_log() -> (Self, ChildStderr) {
         let folder = Folder::of_server(SERVER);
-        let (process, log) =
-            Process::spawn_unread(SERVER_PROGRAM, &served_from(&folder, &["-p", "0", "--limits", "off"]));
+        let (process, log) = Process::start_unread(&mut server_command(&folder, &["-p", "0", "--limits", "off"]));
         (Self::running(process, folder), log)
     }
 
@@ -181,7 +200,8 @@ impl Server {
         self.process.wait()
     }
 
-    fn running(process: Process, folder: Folder) -> Self {
+    /// One that has just been started, with these keys.
+    pub fn running(process: Process, folder: Folder) -> Self {
         let line = process.out.wait_for("[+] Running on port: ");
         let port = line.rsplit(' ').next().and_then(|port| port.parse().ok()).expect("a port");
         Self { process, port, folder }
@@ -204,9 +224,7 @@ impl Client {
 
     /// Is started, and may come in or not.
     pub fn start(port: u16, name: &str, folder: Folder, arguments: &[&str]) -> Self {
-        let port = port.to_string();
-        let all = [BY_UDP, &["-p", &port, "-u", name], arguments].concat();
-        let process = Process::spawn(CLIENT_PROGRAM, &with_keys(&folder, &all));
+        let process = Process::start(&mut client_command(port, name, &folder, &[BY_UDP, arguments].concat()));
         Self { process, folder }
     }
 
