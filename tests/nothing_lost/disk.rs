@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::apart::{Telling, is_apart, runs_apart};
 use crate::house::House;
-use crate::people::{Account, NAMES, Person, come_together, settle};
+use crate::people::{Account, NAMES, Person, come_together, meet_again, settle};
 use crate::support::folder::{Folder, SERVER};
 
 /// What the sender is told, and what everybody is.
@@ -167,6 +167,7 @@ fn a_full_disk_is_told_of_and_keeps_again_when_there_is_room() {
     for person in &room.people {
         person.is_told(", in a new session");
     }
+    meet_again(&mut room.people);
     settle(&mut room.people, &mut room.account);
     drop(telling);
     room.account_for("A full disk, and a kill while it is full");

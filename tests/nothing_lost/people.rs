@@ -4,12 +4,14 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use cfb_chat::client::Timing;
 use cfb_chat::secure::identity::Identity;
 use rustix::process::Signal;
 
 use crate::inside::Inside;
+use crate::support::PATIENCE;
 use crate::support::folder::Folder;
 use crate::support::output::Output;
 use crate::support::process::{Client, Ended, Process, READY, talk};
@@ -19,6 +21,9 @@ pub const NAMES: [&str; 22] = [
     "Anna", "Boris", "Clara", "Dmitri", "Emma", "Farid", "Greta", "Hugo", "Ines", "Jonas", "Katja", "Lorenzo", "Marek",
     "Nadia", "Oskar", "Petra", "Quentin", "Rosa", "Stefan", "Tamar", "Ulrich", "Vera",
 ];
+
+/// What people say who meet again, behind their name; it is not counted.
+const GREETING: &str = ": Hello";
 
 /// Everybody has their own key; making one takes its time.
 static KEYS: LazyLock<Vec<String>> = LazyLock::new(|| {
@@ -166,8 +171,8 @@ impl Person {
         let (out, err) = now.unwrap_or_default();
         let (out, told) = (self.out.clone() + &out, self.err.clone() + &err);
         let mut read = Read { told, ..Read::default() };
-        for line in talk(&out) {
-            match Line::parse(&line).unwrap_or_else(|| panic!("nobody said {line:?}")) {
+        for line in talk(&out).iter().filter(|line| !line.contains(GREETING)) {
+            match Line::parse(line).unwrap_or_else(|| panic!("nobody said {line:?}")) {
                 Line::Said(id) => read.said.push(id),
                 Line::From(id) => read.secrets.push(id),
                 Line::To(id) => read.sent.push(id),
@@ -344,6 +349,28 @@ pub fn come_together_by(people: &mut [Person], set_out: impl Fn(&mut Person)) {
         for name in &names[place + 1..] {
             person.sees(&format!("[+] {name} joined the room."));
         }
+    }
+}
+
+/// Everybody knows of everybody again, in new sessions: what is said before that is not for all.
+pub fn meet_again(people: &mut [Person]) {
+    let names: Vec<&str> = people.iter().map(Person::name).collect();
+    let greeted = |person: &Person| -> Vec<usize> {
+        names.iter().map(|name| person.times_shown(&format!(" {name}{GREETING}"))).collect()
+    };
+    let before: Vec<Vec<usize>> = people.iter().map(greeted).collect();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        people.iter_mut().for_each(|person| person.says("Hello"));
+        thread::sleep(Duration::from_millis(100));
+        let met = people.iter().zip(&before).enumerate().all(|(own, (person, before))| {
+            let now = greeted(person);
+            (0..now.len()).all(|other| other == own || now[other] > before[other])
+        });
+        if met {
+            return;
+        }
+        assert!(Instant::now() < deadline, "they do not meet again");
     }
 }
 

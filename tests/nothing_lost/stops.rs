@@ -4,7 +4,7 @@ use rustix::process::Signal;
 
 use crate::apart::{Telling, runs_apart};
 use crate::house::House;
-use crate::people::{Account, Person, come_together, settle};
+use crate::people::{Account, Person, come_together, meet_again, settle};
 
 /// A way to stop, in words and in deed.
 type Way = (&'static str, fn(&mut House));
@@ -91,6 +91,7 @@ fn a_journal_in_memory_leaves_nothing_on_disk_and_a_kill_begins_new_sessions_and
         assert!(told.contains(", in a new session: what was said meanwhile cannot be caught up."), "{told}");
     }
     assert_eq!(house.found_again(), (0, 0));
+    meet_again(&mut people[..3]);
     settle(&mut people[..3], &mut account);
     let told = people[1].read().told;
     let (mut unknown, mut said) = (0, 0);

@@ -91,11 +91,12 @@ impl Passing {
                 left = Some((self.chance.random_range(0..2), self.chance.random_range(0..self.weather.most)));
             }
             for from in readable(&sockets) {
+                let is_bad = self.weather.is_bad();
                 let mut read = sockets[from].read(&mut chunk)?;
                 if read == 0 {
                     return sockets[1 - from].shutdown(Shutdown::Write);
                 }
-                let fills_up = self.weather.is_bad() && self.chance.random_range(0..4) == 0 && read < chunk.len();
+                let fills_up = is_bad && self.chance.random_range(0..4) == 0 && read < chunk.len();
                 if fills_up {
                     // What comes a little later goes with it.
                     sockets[from].set_read_timeout(Some(Duration::from_millis(self.chance.random_range(1..8))))?;
@@ -103,7 +104,7 @@ impl Passing {
                     sockets[from].set_read_timeout(None)?;
                 }
                 let is_cut = match &mut left {
-                    Some((counted, rest)) if *counted == from => {
+                    Some((counted, rest)) if is_bad && *counted == from => {
                         let goes = read.min(*rest);
                         *rest -= goes;
                         let is_cut = goes < read;
@@ -114,7 +115,7 @@ impl Passing {
                 };
                 let all = &chunk[..read];
                 self.write(&mut sockets[1 - from], all)?;
-                if is_cut && self.weather.is_bad() {
+                if is_cut {
                     return self.cut(sockets);
                 }
             }
