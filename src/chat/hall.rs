@@ -27,6 +27,7 @@ use super::name::{MAX_TEXT, Name, RoomName};
 use super::numbers::{Numbers, Standing};
 use super::pace::{Bucket, Pace};
 use super::room::Room;
+use super::user::User;
 use super::{Conn, Cursor, Member, Moment, Owner, RoomId};
 
 /// How much larger than its text an envelope may be, in bytes.
@@ -42,21 +43,6 @@ pub struct Newcomer {
     pub conn: Conn,
     /// Who they are.
     pub user: User,
-}
-
-/// Who somebody is, as they have proved it.
-#[derive(Clone, Debug)]
-pub struct User {
-    /// The name they go by.
-    pub name: Name,
-    /// Their identity's fingerprint: whose the name is.
-    pub owner: Owner,
-    /// Their credential's hash.
-    pub session: Session,
-    /// The Person message that shows others who they are.
-    pub person: Arc<[u8]>,
-    /// Their identity, as DER SubjectPublicKeyInfo.
-    pub spki: Arc<[u8]>,
 }
 
 /// What somebody says who is not in yet.

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use super::backlog::To;
-use super::hall::User;
 use super::log::Entry;
 use super::message::ErrorCode;
 use super::name::RoomName;
+use super::user::User;
 use super::{Cursor, Member, Owner, RoomId};
 
 /// Something that is so from now on.

@@ -18,6 +18,7 @@ pub mod name;
 pub mod numbers;
 pub mod pace;
 pub mod room;
+pub mod user;
 
 use std::time::Instant;
 

@@ -25,8 +25,8 @@ use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender, TrySendError}
 use rustix::event::{PollFd, PollFlags, poll};
 use slab::Slab;
 
-use super::hub::Report;
 use super::line::{Batch, Line, Rooms, State};
+use super::report::Report;
 use crate::chat::hall::{Effect, Outcome, Piece, answer};
 use crate::chat::log::Entry;
 use crate::chat::message::{ByeReason, ToClient};

@@ -21,7 +21,7 @@ use crossbeam::channel::{self, Receiver, RecvError, Sender};
 use log::warn;
 
 use super::courier::{Command, Couriers};
-use super::hub::Report;
+use super::report::Report;
 use crate::chat::hall::{Effect, Outcome};
 use crate::chat::kept::Kept;
 use crate::chat::message::ErrorCode;

@@ -23,11 +23,12 @@ use log::{info, warn};
 
 use super::courier::{Command, Couriers};
 use super::disk::{Disk, Item};
+use super::report::Report;
 use crate::chat::hall::{Asks, Effect, Hall, Limits, Newcomer, Note, Verdict};
 use crate::chat::kept::Kept;
 use crate::chat::message::ToServer;
 use crate::chat::name::{Name, RoomName};
-use crate::chat::{Conn, Cursor, Member, Moment};
+use crate::chat::{Conn, Moment};
 use crate::net::Link;
 use crate::net::channel::now_in_millis;
 use crate::secure::record::Sealer;
@@ -41,20 +42,6 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Everybody who is here: name, rooms, and whether their connection is lost.
 pub type Who = Vec<(Name, Vec<RoomName>, bool)>;
-
-/// What the hub is told by those who must not wait for it.
-pub enum Report {
-    /// A connection has been told that it is too slow.
-    Slow(Conn),
-    /// A connection that lags behind has had everything up to here, and takes more.
-    Behind(Conn, Cursor),
-    /// The disk keeps what happens again; or does not any more, and why.
-    Disk(Result<(), String>),
-    /// The disk wants all there is.
-    WantsSnapshot,
-    /// The disk could not keep this message.
-    Volatile(Member, u64),
-}
 
 const NOT_KEPT: &str = "The server's disk cannot keep what is said: it is delivered to who is here, and lost if the \
                         server fails before they have it.";

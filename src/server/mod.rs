@@ -16,6 +16,7 @@ mod gate;
 mod hub;
 mod line;
 pub mod log_pipe;
+mod report;
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};

@@ -14,11 +14,11 @@ use rusqlite::{Connection, Row, params};
 
 use super::database::{DatabaseError, log_of, open, remove};
 use super::{read_error, write_error};
-use crate::chat::hall::User;
 use crate::chat::kept::{Kept, Range};
 use crate::chat::log::Entry;
 use crate::chat::message::{ErrorCode, Session};
 use crate::chat::name::{Name, RoomName};
+use crate::chat::user::User;
 use crate::chat::{Cursor, Member, RoomId, To};
 
 const FILE: &str = "journal.db";

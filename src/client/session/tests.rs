@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use crate::chat::hall::{Asks, Effect, Hall, Limits, Newcomer, User, Verdict, answer};
+use crate::chat::hall::{Asks, Effect, Hall, Limits, Newcomer, Verdict, answer};
 use crate::chat::kept::Kept;
 use crate::chat::message::{Event, Person};
 use crate::chat::pace::Pace;
+use crate::chat::user::User;
 use crate::chat::{Conn, Member, RoomId, To};
 use crate::client::view::Manner;
 use crate::secure::credential::Presented;

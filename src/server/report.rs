@@ -1,0 +1,17 @@
+//! What couriers and the disk have to say to the hub, which waits for them at times and for whom they never wait.
+
+use crate::chat::{Conn, Cursor, Member};
+
+/// What the hub is told by those who must not wait for it.
+pub enum Report {
+    /// A connection has been told that it is too slow.
+    Slow(Conn),
+    /// A connection that lags behind has had everything up to here, and takes more.
+    Behind(Conn, Cursor),
+    /// The disk keeps what happens again; or does not any more, and why.
+    Disk(Result<(), String>),
+    /// The disk wants all there is.
+    WantsSnapshot,
+    /// The disk could not keep this message.
+    Volatile(Member, u64),
+}
