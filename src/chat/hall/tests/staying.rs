@@ -247,3 +247,77 @@ fn what_the_disk_could_not_keep_is_answered_so_ever_after() {
     assert_eq!(Test::codes(&test.receive(1, say(1, 2, 5))), [(ErrorCode::Volatile, 1)]);
     assert_eq!(test.receive(1, say(2, 2, 5)), [ToClient::Accepted(2)]);
 }
+
+/// What a disk finds that was killed after so many of the last change's effects: it may have had a batch end there.
+fn killed_after(before: &[Kept], effects: &[Effect]) -> Vec<Kept> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = crate::store::journal::Journal::fresh(folder.path()).unwrap();
+    journal.begin().unwrap();
+    before.iter().for_each(|kept| journal.keep(kept).unwrap());
+    for effect in effects {
+        match effect {
+            Effect::Keep(kept) => journal.keep(kept).unwrap(),
+            Effect::Post(room, entry) => journal.event(To::Room(*room), entry).unwrap(),
+            Effect::One(_, member, entry) => journal.event(To::One(*member), entry).unwrap(),
+            _ => {}
+        }
+    }
+    journal.commit().unwrap();
+    drop(journal);
+    crate::store::journal::Journal::open(folder.path()).unwrap().1
+}
+
+#[test]
+fn a_kill_between_two_effects_of_a_say_does_not_double_it() {
+    let limits = Limits::off();
+    let mut test = two(limits);
+    let before = test.hall.snapshot();
+    test.receive(2, say(1, 2, 5));
+    let effects = test.effects.clone();
+    let mut doubled = Vec::new();
+    for count in 0..=effects.len() {
+        test.hall = Hall::restore(limits, killed_after(&before, &effects[..count]), test.now);
+        assert_eq!(test.ask(4, "Boris", 2, 2, resume(2)), Verdict::Admitted);
+        let was_written = effects[..count].iter().any(|effect| matches!(effect, Effect::Post(..)));
+        test.receive(4, say(1, 2, 5));
+        if was_written && !test.posted().is_empty() {
+            doubled.push(count);
+        }
+    }
+    assert_eq!(doubled, [0; 0], "after so many of {effects:#?}");
+}
+
+#[test]
+fn a_kill_between_two_effects_of_a_join_or_a_leave_does_not_repeat_its_change() {
+    let limits = Limits::off();
+    let mut repeated = Vec::new();
+    let change_of = |events: &[Event]| {
+        let change = |event: &Event| match event {
+            Event::Joined { change, .. } | Event::Left { change, .. } => Some(*change),
+            _ => None,
+        };
+        events.iter().rev().find_map(change)
+    };
+    for leaves in [false, true] {
+        let mut test = two(limits);
+        test.arrive(3, "Zoe", 3, 3);
+        let before = test.hall.snapshot();
+        if leaves {
+            test.receive(3, ToServer::Leave(RoomName::lobby()));
+        } else {
+            test.arrive(4, "Vera", 4, 4);
+        }
+        let (effects, told) = (test.effects.clone(), change_of(&test.posted()));
+        for count in 1..=effects.len() {
+            if !effects[..count].iter().any(|effect| matches!(effect, Effect::Post(..))) {
+                continue;
+            }
+            test.hall = Hall::restore(limits, killed_after(&before, &effects[..count]), test.now);
+            test.arrive(5, "Yuri", 5, 5);
+            if change_of(&test.posted()) <= told {
+                repeated.push((leaves, count));
+            }
+        }
+    }
+    assert_eq!(repeated, [(false, 0); 0], "(is it a leave, killed after so many effects)");
+}
