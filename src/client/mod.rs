@@ -15,7 +15,7 @@
 mod attempts;
 mod connect;
 mod notices;
-mod outbox;
+pub(crate) mod outbox;
 mod people;
 mod roster;
 mod run;

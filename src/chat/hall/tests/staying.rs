@@ -321,3 +321,32 @@ fn a_kill_between_two_effects_of_a_join_or_a_leave_does_not_repeat_its_change() 
     }
     assert_eq!(repeated, [(false, 0); 0], "(is it a leave, killed after so many effects)");
 }
+
+#[test]
+fn what_was_refused_and_answered_without_waiting_for_the_disk_is_refused_after_a_power_cut_too() {
+    use crate::client::outbox::{NotTaken, Outbox};
+
+    let limits = Limits::off();
+    let mut test = two(limits);
+    // What is synced. What follows is answered at once, as it is no promise (disk.rs, hand_out).
+    let synced = test.hall.snapshot();
+    let mut outbox: Outbox<u8, ()> = Outbox::new();
+    outbox.push(1);
+    outbox.push(2);
+    outbox.due(test.now.tick).unwrap();
+    let n = outbox.sent(()).unwrap();
+    assert_eq!(Test::codes(&test.receive(2, whisper(n, 9, 5))), [(ErrorCode::Absent, n)]);
+    assert_eq!(outbox.not_taken(n, ErrorCode::Absent, test.now.tick), Ok(NotTaken::ForGood(1)));
+    test.hall = Hall::restore(limits, synced, test.now);
+    assert_eq!(test.ask(4, "Boris", 2, 2, resume(2)), Verdict::Admitted);
+    outbox.due(test.now.tick).unwrap();
+    let n = outbox.sent(()).unwrap();
+    match &test.receive(4, say(n, 2, 5))[..] {
+        [ToClient::Accepted(_)] => {}
+        [ToClient::Error { code, n, .. }] => {
+            // The client ends for good: "an answer to message 1, which is not due".
+            outbox.not_taken(*n, *code, test.now.tick).unwrap();
+        }
+        other => panic!("{other:?}"),
+    }
+}
