@@ -350,3 +350,16 @@ fn what_was_refused_and_answered_without_waiting_for_the_disk_is_refused_after_a
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_number_that_is_known_as_volatile_is_remembered_once() {
+    let mut test = two(Limits::off());
+    test.receive(1, say(1, 2, 5));
+    for _ in 0..5_000 {
+        // Each time it is sent again it is answered "volatile", and the disk reports that again (disk.rs, hand_out).
+        test.receive(1, say(1, 2, 5));
+        test.hall.volatile(Member(1), 1);
+    }
+    let remembered = test.hall.present[&Member(1)].numbers.refused().count();
+    assert!(remembered <= 1_024, "{remembered} entries for one number");
+}
