@@ -379,7 +379,7 @@ impl Present {
     }
 
     /// The last event that is for it, as far as the hall has told it.
-    fn due(&self, member: Member, rooms: &HashMap<RoomName, OpenRoom>) -> Cursor {
+    pub(super) fn due(&self, member: Member, rooms: &HashMap<RoomName, OpenRoom>) -> Cursor {
         let of_room = |seat: &Seat| {
             let last = rooms
                 .get(&seat.name)

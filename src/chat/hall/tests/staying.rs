@@ -363,3 +363,22 @@ fn a_number_that_is_known_as_volatile_is_remembered_once() {
     let remembered = test.hall.present[&Member(1)].numbers.refused().count();
     assert!(remembered <= 1_024, "{remembered} entries for one number");
 }
+
+#[test]
+fn who_has_had_all_that_is_for_them_resumes_although_more_has_been_forgotten_since() {
+    let mut test = two(Limits { backlog: 10_000, ..Limits::off() });
+    test.arrive(3, "Zoe", 3, 3);
+    test.receive(3, join("#other"));
+    test.receive(3, ToServer::Leave(RoomName::lobby()));
+    test.arrive(4, "Vera", 4, 4);
+    test.receive(4, join("#other"));
+    let last = test.hall.cursor;
+    // Ira has had Vera's joined event, 7; their Seen is still on its way when the connection is lost.
+    let had = test.hall.present[&Member(1)].due(Member(1), &test.hall.rooms);
+    assert!(had > 1 && had <= last);
+    test.lost(1);
+    for n in 1..=40 {
+        test.receive(4, whisper(n, 3, 400));
+    }
+    assert_eq!(test.resume(5, had), Verdict::Admitted, "nothing has come for them after {had}");
+}
