@@ -382,3 +382,25 @@ fn who_has_had_all_that_is_for_them_resumes_although_more_has_been_forgotten_sin
     }
     assert_eq!(test.resume(5, had), Verdict::Admitted, "nothing has come for them after {had}");
 }
+
+#[test]
+fn one_member_within_the_limits_cannot_take_from_others_what_they_have_yet_to_read() {
+    let mut test = two(Limits::standard());
+    test.arrive(3, "Mallory", 3, 3);
+    // Ira is away, as on a train, for the resume window less a second. They miss one line.
+    test.lost(1);
+    test.receive(2, say(1, 3, 5));
+    let boxes = vec![(2, 1_024); 128];
+    let (mut n, mut seconds) = (1, 0);
+    while seconds < 119 {
+        while test.receive(3, share(n, &boxes)) == [ToClient::Accepted(n)] {
+            n += 1;
+        }
+        let cursor = test.hall.cursor;
+        test.receive(2, ToServer::Seen(cursor));
+        test.receive(3, ToServer::Seen(cursor));
+        test.after(Duration::from_secs(1));
+        seconds += 1;
+    }
+    assert_eq!(test.resume(4, 3), Verdict::Admitted, "{n} Shares in {seconds} s");
+}
