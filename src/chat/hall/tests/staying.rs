@@ -404,3 +404,39 @@ fn one_member_within_the_limits_cannot_take_from_others_what_they_have_yet_to_re
     }
     assert_eq!(test.resume(4, 3), Verdict::Admitted, "{n} Shares in {seconds} s");
 }
+
+#[test]
+fn after_a_crash_what_was_said_in_a_room_one_has_left_is_still_there() {
+    let limits = Limits::off();
+    let other = RoomName::parse("#other").unwrap();
+    let mut missed = Vec::new();
+    for stays_open in [false, true] {
+        let mut test = two(limits);
+        test.receive(1, join("#other"));
+        if stays_open {
+            test.receive(2, join("#other"));
+        }
+        let had = test.hall.cursor;
+        let change = test.hall.rooms[&other].roster.change();
+        let body = Numbered::Say { room: other.clone(), change, envelope: vec![0] };
+        test.receive(if stays_open { 2 } else { 1 }, ToServer::Numbered { n: 1, body });
+        test.receive(1, ToServer::Leave(other.clone()));
+        let latest = test.hall.cursor;
+        // Ira has had nothing after their second Welcome, or Boris's joined event.
+        test.crash(limits);
+        assert_eq!(test.ask(4, "Boris", 2, 2, resume(latest)), Verdict::Admitted);
+        // Ira comes back, and is cut off again before reading any of it.
+        assert_eq!(test.resume(5, had), Verdict::Admitted);
+        test.lost(5);
+        test.receive(4, ToServer::Seen(latest));
+        test.after(Duration::from_secs(1));
+        assert_eq!(test.resume(6, had), Verdict::Admitted);
+        if !test.cursors(6).contains(&latest) {
+            missed.push(stays_open);
+        }
+    }
+    assert_eq!(
+        missed, [false; 0],
+        "(is somebody still in that room) Ira misses the answer to their Leave, and what was said"
+    );
+}
