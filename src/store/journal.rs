@@ -310,3 +310,39 @@ fn cursor(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Cursor>> {
 fn wrong(column: usize) -> rusqlite::Error {
     rusqlite::Error::IntegralValueOutOfRange(column, 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn journal_with_one() -> (tempfile::TempDir, Journal, Member) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::fresh(folder.path()).unwrap();
+        let user = User {
+            name: Name::parse("Mallory").unwrap(),
+            owner: [1; 32],
+            session: Session([1; 32]),
+            person: [1].into(),
+            spki: [1].into(),
+        };
+        let (member, range) = (Member(1), Range::default());
+        journal.begin().unwrap();
+        journal.keep(&Kept::Session { member, user, last: 0, refused: Vec::new(), range }).unwrap();
+        journal.commit().unwrap();
+        (folder, journal, member)
+    }
+
+    #[test]
+    fn of_what_was_not_taken_the_journal_keeps_no_more_than_the_hall() {
+        let (folder, mut journal, member) = journal_with_one();
+        for n in 1..=5_000 {
+            journal.begin().unwrap();
+            journal.keep(&Kept::Number { member, last: n, refused: Some(ErrorCode::Absent) }).unwrap();
+            journal.commit().unwrap();
+        }
+        drop(journal);
+        let (_, kept) = Journal::open(folder.path()).unwrap();
+        let Some(Kept::Session { refused, .. }) = kept.first() else { panic!() };
+        assert!(refused.len() <= 1_024, "{} are kept", refused.len());
+    }
+}
