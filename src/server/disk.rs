@@ -187,6 +187,8 @@ impl Writing {
                 batch.truncate(at);
                 stops = true;
             }
+            #[cfg(test)]
+            tests::note(&batch);
             let is_kept = self.write(&batch);
             self.hand_out(batch.drain(..), is_kept);
             self.reports.send();
@@ -376,4 +378,102 @@ fn write(journal: &mut Journal, batch: &[Item]) -> Result<(), DatabaseError> {
         }
     }
     journal.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::chat::Moment;
+    use crate::chat::hall::{Asks, Hall, Limits, Newcomer, User};
+    use crate::chat::kept::Letter;
+    use crate::chat::message::{Numbered, Session, ToServer};
+    use crate::chat::name::{Name, RoomName};
+    use crate::server::hub::{Found, Hub};
+
+    /// Batches of a Say's effects, and those that end inside of one.
+    static BATCHES: AtomicUsize = AtomicUsize::new(0);
+    static SPLIT: AtomicUsize = AtomicUsize::new(0);
+
+    /// A Say's effects end with its answer.
+    pub(super) fn note(batch: &[Item]) {
+        BATCHES.fetch_add(1, Ordering::Relaxed);
+        let ends_inside =
+            matches!(batch.last(), Some(Item::Effect(Effect::Post(..) | Effect::Keep(Kept::Number { .. }))));
+        SPLIT.fetch_add(usize::from(ends_inside), Ordering::Relaxed);
+    }
+
+    fn newcomer(conn: u64, name: &str, key: u8) -> Newcomer {
+        let user = User {
+            name: Name::parse(name).unwrap(),
+            owner: [key; 32],
+            session: Session([key; 32]),
+            person: [1].into(),
+            spki: [key].into(),
+        };
+        Newcomer { conn: Conn(conn), user }
+    }
+
+    fn join() -> Asks {
+        Asks::First(ToServer::Join { room: RoomName::lobby(), password: String::new(), cursor: 0 })
+    }
+
+    #[test]
+    fn what_one_change_brings_about_is_written_in_one_transaction() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = Found {
+            folder: folder.path().into(),
+            journal: Some(Journal::fresh(folder.path()).unwrap()),
+            letters: Letters::open(folder.path()).unwrap().0,
+            kept: Vec::new(),
+        };
+        let hub = Hub::start(Limits::off(), found, std::os::unix::net::UnixStream::pair().unwrap().0).unwrap();
+        hub.arrive(newcomer(1, "Ira", 1), &join());
+        thread::sleep(Duration::from_millis(100));
+        SPLIT.store(0, Ordering::Relaxed);
+        for n in 1..=2_000 {
+            let body = Numbered::Say { room: RoomName::lobby(), change: 1, envelope: vec![0; 100] };
+            hub.receive(Conn(1), ToServer::Numbered { n, body });
+            thread::sleep(Duration::from_micros(500));
+        }
+        let split = SPLIT.load(Ordering::Relaxed);
+        assert_eq!(split, 0, "{split} of 2000 Says were cut in two by a transaction's end");
+    }
+
+    #[test]
+    fn a_journal_that_is_there_lacks_nothing_after_a_letter_could_not_be_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let letters = Letters::open(folder.path()).unwrap().0;
+        letters.break_for_test();
+        let (sender, _reports) = channel::bounded(1_024);
+        let (_items, inbox) = channel::bounded(1);
+        let (unsynced, _to_sync) = channel::bounded(1_024);
+        let mut writing = Writing {
+            items: inbox,
+            couriers: Arc::new(Couriers::start(&sender).unwrap()),
+            unsynced,
+            sync_failed: Arc::new(AtomicBool::new(false)),
+            reports: Reports { sender, waiting: VecDeque::new() },
+            folder: folder.path().into(),
+            journal: State::On(Journal::fresh(folder.path()).unwrap()),
+            letters,
+        };
+        let now = Moment { at: 1, tick: Instant::now() };
+        let (mut hall, mut effects) = (Hall::new(Limits::off()), Vec::new());
+        hall.arrive(newcomer(1, "Ira", 1), &join(), now, &mut effects);
+        let mut items: Vec<Item> = effects.drain(..).map(Item::Effect).collect();
+        assert!(writing.write(&items));
+        // In one batch: a letter, and somebody who comes in.
+        let letter = Letter { id: 1, author: [1; 32], reader: [2; 32], at: 1, bytes: [1].into() };
+        hall.arrive(newcomer(2, "Boris", 2), &join(), now, &mut effects);
+        items = effects.drain(..).map(Item::Effect).collect();
+        items.push(Item::Effect(Effect::Keep(Kept::Letter(letter))));
+        assert!(!writing.write(&items));
+        writing.hand_out(items.drain(..), false);
+        drop(writing);
+        let Ok((_, kept)) = Journal::open(folder.path()) else { return };
+        let sessions = kept.iter().filter(|kept| matches!(kept, Kept::Session { .. })).count();
+        assert_ne!(sessions, 1, "the journal is still there, and Boris, of whom Ira has been told, is not in it");
+    }
 }

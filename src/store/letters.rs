@@ -57,6 +57,14 @@ impl Letters {
     }
 }
 
+#[cfg(test)]
+impl Letters {
+    /// From now on nothing can be kept, as on a disk that is full.
+    pub fn break_for_test(&self) {
+        self.connection.execute_batch("DROP TABLE letter").unwrap();
+    }
+}
+
 fn read(connection: &Connection) -> rusqlite::Result<Vec<Letter>> {
     let mut rows = connection.prepare("SELECT id, author, reader, at, bytes FROM letter ORDER BY id")?;
     let letters = rows.query_map([], |row| {
