@@ -440,3 +440,16 @@ fn after_a_crash_what_was_said_in_a_room_one_has_left_is_still_there() {
         "(is somebody still in that room) Ira misses the answer to their Leave, and what was said"
     );
 }
+
+#[test]
+fn a_name_stays_its_owner_s_after_a_crash_and_letters_to_them_are_taken() {
+    let limits = Limits { resume: Duration::ZERO, ..Limits::off() };
+    let mut test = two(limits);
+    test.receive(1, ToServer::Leave(RoomName::lobby()));
+    assert_eq!(test.arrive(3, "Ira", 9, 9), Verdict::OnceMore, "another key, while the server runs");
+    test.crash(Limits::off());
+    assert_eq!(test.ask(4, "Boris", 2, 2, resume(3)), Verdict::Admitted);
+    let codes = Test::codes(&test.receive(4, letter(1, ("Boris", 2), 1, 100)));
+    let verdict = test.arrive(5, "Ira", 9, 9);
+    assert_eq!((codes, verdict), (vec![], Verdict::OnceMore), "the letter's answer, and another key under that name");
+}
