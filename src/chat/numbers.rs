@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::message::ErrorCode;
 
 /// How far back a message that was not taken is remembered.
-const REMEMBERED: u64 = 1_024;
+pub const REMEMBERED: u64 = 1_024;
 
 /// Where a number stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +58,10 @@ impl Numbers {
     /// A message that was taken is, after all, known as one that was not.
     pub fn spoil(&mut self, n: u64, code: ErrorCode) {
         let at = self.refused.partition_point(|(refused, _)| *refused < n);
-        self.refused.insert(at, (n, code));
-        self.forget();
+        if self.refused.get(at).is_none_or(|(refused, _)| *refused != n) {
+            self.refused.insert(at, (n, code));
+            self.forget();
+        }
     }
 
     /// The next number is used up by a message that was taken.

@@ -27,6 +27,7 @@ use slab::Slab;
 
 use super::line::{Batch, Line, Rooms, State};
 use super::report::Report;
+use super::vital_thread;
 use crate::chat::hall::{Effect, Outcome, Piece, answer};
 use crate::chat::log::Entry;
 use crate::chat::message::{ByeReason, ToClient};
@@ -159,7 +160,7 @@ impl Courier {
         heard.set_nonblocking(true)?;
         let bell = Arc::new(Bell { waiting_for_sockets: AtomicBool::new(false), ring });
         let round = Round::new(inbox, bell.clone(), heard, report);
-        let thread = thread::Builder::new().name(format!("courier {number}")).spawn(move || round.run())?;
+        let thread = vital_thread(&format!("courier {number}"), move || round.run())?;
         Ok(Self { commands, bell, thread: Mutex::new(Some(thread)) })
     }
 

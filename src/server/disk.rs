@@ -13,8 +13,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{self, Receiver, RecvError, Sender};
@@ -22,6 +21,7 @@ use log::warn;
 
 use super::courier::{Command, Couriers};
 use super::report::Report;
+use super::vital_thread;
 use crate::chat::hall::{Effect, Outcome};
 use crate::chat::kept::Kept;
 use crate::chat::message::ErrorCode;
@@ -91,7 +91,6 @@ struct Writing {
     items: Receiver<Item>,
     couriers: Arc<Couriers>,
     unsynced: Sender<Unsynced>,
-    sync_failed: Arc<AtomicBool>,
     reports: Reports,
     folder: PathBuf,
     journal: State,
@@ -101,7 +100,6 @@ struct Writing {
 struct Syncing {
     unsynced: Receiver<Unsynced>,
     couriers: Arc<Couriers>,
-    failed: Arc<AtomicBool>,
     reports: Reports,
 }
 
@@ -143,17 +141,15 @@ impl Disk {
     ) -> io::Result<Self> {
         let (items, inbox) = channel::bounded(QUEUE);
         let (unsynced, to_sync) = channel::bounded(UNSYNCED);
-        let sync_failed = Arc::new(AtomicBool::new(false));
         let reports = || Reports { sender: reports.clone(), waiting: VecDeque::new() };
-        let syncing =
-            Syncing { unsynced: to_sync, couriers: couriers.clone(), failed: sync_failed.clone(), reports: reports() };
+        let syncing = Syncing { unsynced: to_sync, couriers: couriers.clone(), reports: reports() };
         let journal = journal.map_or(State::Off, State::On);
         let reports = reports();
-        let writing = Writing { items: inbox, couriers, unsynced, sync_failed, reports, folder, journal, letters };
+        let writing = Writing { items: inbox, couriers, unsynced, reports, folder, journal, letters };
         Ok(Self {
             items,
-            writing: thread::Builder::new().name("disk".into()).spawn(move || writing.run())?,
-            syncing: thread::Builder::new().name("sync".into()).spawn(move || syncing.run())?,
+            writing: vital_thread("disk", move || writing.run())?,
+            syncing: vital_thread("sync", move || syncing.run())?,
         })
     }
 
@@ -198,7 +194,9 @@ impl Writing {
     /// Writes down all of a batch that is to be kept. Gives whether it is.
     fn write(&mut self, batch: &[Item]) -> bool {
         let are_letters_kept = self.keep_letters(batch);
-        if self.sync_failed.swap(false, Ordering::Relaxed) {
+        if let State::On(journal) = &self.journal
+            && journal.durable().has_failed()
+        {
             self.fail("it could not be synced");
         }
         if let Some(all) = batch.iter().rev().find_map(|item| match item {
@@ -279,10 +277,11 @@ impl Writing {
         for item in batch {
             match item {
                 Item::Effect(Effect::Answer(conn, member, n, outcome)) => {
-                    let outcome = if is_kept { outcome } else { outcome.and(Err(ErrorCode::Volatile)) };
-                    if outcome == Err(ErrorCode::Volatile) {
+                    let is_lost = !is_kept && outcome.is_ok();
+                    if is_lost {
                         self.reports.push(Report::Volatile(member, n));
                     }
+                    let outcome = if is_lost { Err(ErrorCode::Volatile) } else { outcome };
                     answers.push(Answer::Counted(conn, member, n, outcome));
                 }
                 Item::Effect(effect @ (Effect::Bye(..) | Effect::End(_))) => {
@@ -294,7 +293,10 @@ impl Writing {
             }
         }
         if !answers.is_empty() {
-            let is_promised = answers.iter().any(|answer| matches!(answer, Answer::Counted(.., Ok(()))));
+            // What uses a number up is to stay so, whether it was taken or not.
+            let comes_again = |outcome| matches!(outcome, Err(ErrorCode::Again | ErrorCode::Wait));
+            let is_promised =
+                answers.iter().any(|answer| matches!(answer, Answer::Counted(.., outcome) if !comes_again(*outcome)));
             let journal = match &self.journal {
                 State::On(journal) if is_kept && is_promised => Some(journal.durable().clone()),
                 _ => None,
@@ -316,7 +318,7 @@ impl Syncing {
                 let Some(journal) = journal else { continue };
                 let is_synced = match &synced {
                     Some((other, is_synced)) if Arc::ptr_eq(other, journal) => *is_synced,
-                    _ => self.sync(journal),
+                    _ => is_synced(journal),
                 };
                 synced = Some((journal.clone(), is_synced));
                 if !is_synced {
@@ -335,23 +337,16 @@ impl Syncing {
         }
     }
 
-    fn sync(&mut self, journal: &Durable) -> bool {
-        match journal.sync() {
-            Ok(()) => true,
-            Err(error) => {
-                warn!("[!] The journal cannot be synced: {error}");
-                self.failed.store(true, Ordering::Relaxed);
-                false
-            }
-        }
-    }
-
     fn spoil(&mut self, answer: &mut Answer) {
         if let Answer::Counted(_, member, n, outcome @ Ok(())) = answer {
             *outcome = Err(ErrorCode::Volatile);
             self.reports.push(Report::Volatile(*member, *n));
         }
     }
+}
+
+fn is_synced(journal: &Durable) -> bool {
+    journal.sync().inspect_err(|error| warn!("[!] The journal cannot be synced: {error}")).is_ok()
 }
 
 /// Waits for something, and takes what else is there: a batch's worth, and always all of a change.

@@ -15,7 +15,6 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel;
@@ -24,6 +23,7 @@ use log::{info, warn};
 use super::courier::{Command, Couriers};
 use super::disk::{Disk, Item};
 use super::report::Report;
+use super::vital_thread;
 use crate::chat::hall::{Asks, Effect, Hall, Limits, Newcomer, Note, Verdict};
 use crate::chat::kept::Kept;
 use crate::chat::message::ToServer;
@@ -92,11 +92,9 @@ impl Hub {
         let hub = Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() });
         let told = hub.clone();
         // Ends with those who report. They cannot tell the hub themselves: whoever has its lock may be waiting for them.
-        thread::Builder::new()
-            .name("reports".into())
-            .spawn(move || reports.iter().for_each(|report| told.hear(report)))?;
+        vital_thread("reports", move || reports.iter().for_each(|report| told.hear(report)))?;
         let timed = hub.clone();
-        thread::Builder::new().name("timer".into()).spawn(move || timed.keep_time())?;
+        vital_thread("timer", move || timed.keep_time())?;
         Ok(hub)
     }
 

@@ -421,6 +421,26 @@ fn find(keeping: &Keeping) -> Result<Found, DatabaseError> {
     Ok(Found { folder, journal, letters, kept })
 }
 
+/// Starts a thread without which nobody is served. If it panics the process ends at once: better that it is started
+/// again, and everybody goes on from the journal, than that it takes people in and says nothing.
+fn vital_thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
+    thread::Builder::new().name(name.into()).spawn(move || {
+        let vital = Vital;
+        let result = work();
+        std::mem::forget(vital);
+        result
+    })
+}
+
+struct Vital;
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        // Reached by a panic only, which has been shown.
+        std::process::abort();
+    }
+}
+
 /// A thread of a connection, which there may be thousands of.
 fn named_thread(name: &str) -> thread::Builder {
     thread::Builder::new().name(name.into()).stack_size(STACK)

@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::{Connection, Row, params};
 
@@ -18,10 +19,13 @@ use crate::chat::kept::{Kept, Range};
 use crate::chat::log::Entry;
 use crate::chat::message::{ErrorCode, Session};
 use crate::chat::name::{Name, RoomName};
+use crate::chat::numbers::REMEMBERED;
 use crate::chat::user::User;
 use crate::chat::{Cursor, Member, RoomId, To};
 
 const FILE: &str = "journal.db";
+/// What a large transaction has needed of the log is given back, down to this, in bytes.
+const LOG_KEPT: i64 = 16 * 1_024 * 1_024;
 const VERSION: i32 = 1;
 const SCHEMA: &str = "
     CREATE TABLE session (
@@ -50,6 +54,8 @@ pub struct Durable {
     /// The file that is found under that name as long as nobody takes it away.
     inode: u64,
     log: File,
+    /// A failure is told of once by the system; what was written before it is not there for all that.
+    failed: AtomicBool,
 }
 
 impl Durable {
@@ -58,10 +64,21 @@ impl Durable {
     /// # Errors
     /// Whatever the system says; a file that was taken away keeps nothing.
     pub fn sync(&self) -> io::Result<()> {
+        let synced = if self.has_failed() { Err(io::Error::other("it has failed before")) } else { self.try_sync() };
+        synced.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
+    }
+
+    fn try_sync(&self) -> io::Result<()> {
         if std::fs::metadata(&self.path)?.ino() != self.inode {
             return Err(io::Error::new(io::ErrorKind::NotFound, "another file is in its place"));
         }
         self.log.sync_data()
+    }
+
+    /// Whether it could not be synced once: it is good for nothing any more.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 }
 
@@ -97,12 +114,13 @@ impl Journal {
         let failed = DatabaseError::of(&path);
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(&failed)?;
         connection.pragma_update(None, "wal_autocheckpoint", 2_000).map_err(&failed)?;
+        connection.pragma_update(None, "journal_size_limit", LOG_KEPT).map_err(&failed)?;
         connection.set_prepared_statement_cache_capacity(32);
         // There is a log as soon as something has been written.
         connection.execute("UPDATE forgotten SET cursor = cursor", []).map_err(&failed)?;
         let log = File::open(log_of(&path)).map_err(read_error(&path))?;
         let inode = std::fs::metadata(&path).map_err(read_error(&path))?.ino();
-        let durable = Durable { path: path.clone(), inode, log };
+        let durable = Durable { path: path.clone(), inode, log, failed: AtomicBool::new(false) };
         durable.sync().map_err(write_error(&path))?;
         super::sync_folder_of(&path)?;
         Ok(Self { path, connection, durable: Arc::new(durable), numbers: HashMap::new() })
@@ -232,7 +250,9 @@ impl Journal {
         self.run(
             "INSERT OR REPLACE INTO refused VALUES (?1, ?2, ?3)",
             params![number(member.0), number(n), code.word()],
-        )
+        )?;
+        let forgotten = n.saturating_sub(REMEMBERED);
+        self.run("DELETE FROM refused WHERE member = ?1 AND n <= ?2", [number(member.0), number(forgotten)])
     }
 
     fn run(&mut self, sql: &str, values: impl rusqlite::Params) -> Result<(), DatabaseError> {
@@ -309,4 +329,40 @@ fn cursor(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Cursor>> {
 
 fn wrong(column: usize) -> rusqlite::Error {
     rusqlite::Error::IntegralValueOutOfRange(column, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn journal_with_one() -> (tempfile::TempDir, Journal, Member) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::fresh(folder.path()).unwrap();
+        let user = User {
+            name: Name::parse("Mallory").unwrap(),
+            owner: [1; 32],
+            session: Session([1; 32]),
+            person: [1].into(),
+            spki: [1].into(),
+        };
+        let (member, range) = (Member(1), Range::default());
+        journal.begin().unwrap();
+        journal.keep(&Kept::Session { member, user, last: 0, refused: Vec::new(), range }).unwrap();
+        journal.commit().unwrap();
+        (folder, journal, member)
+    }
+
+    #[test]
+    fn of_what_was_not_taken_the_journal_keeps_no_more_than_the_hall() {
+        let (folder, mut journal, member) = journal_with_one();
+        for n in 1..=5_000 {
+            journal.begin().unwrap();
+            journal.keep(&Kept::Number { member, last: n, refused: Some(ErrorCode::Absent) }).unwrap();
+            journal.commit().unwrap();
+        }
+        drop(journal);
+        let (_, kept) = Journal::open(folder.path()).unwrap();
+        let Some(Kept::Session { refused, .. }) = kept.first() else { panic!() };
+        assert!(refused.len() <= 1_024, "{} are kept", refused.len());
+    }
 }

@@ -39,7 +39,10 @@ impl Hall {
                     hall.rooms.insert(name.clone(), OpenRoom::new(room, Room::restore(change)));
                     names.insert(room, name);
                 }
-                Kept::Seat { member, room, since, until } => seats.push((since, member, room, until)),
+                Kept::Seat { member, room, since, until } => {
+                    hall.rooms_opened = hall.rooms_opened.max(room.0);
+                    seats.push((since, member, room, until));
+                }
                 Kept::Event(to, entry) => hall.find_again(to, entry),
                 Kept::Forgotten(cursor) => hall.cursor = hall.cursor.max(cursor),
                 Kept::Letter(letter) => hall.mailbox.restore(letter),
@@ -53,15 +56,18 @@ impl Hall {
         // Everybody is in a room in the order of coming.
         seats.sort_unstable_by_key(|(since, ..)| *since);
         for (since, member, room, until) in seats {
-            let name = names.get(&room);
-            if let (Some(present), Some(name)) = (hall.present.get_mut(&member), name) {
-                if until.is_none()
-                    && let Some(open) = hall.rooms.get_mut(name)
-                {
-                    open.roster.put_back(member);
+            let Some(present) = hall.present.get_mut(&member) else { continue };
+            // The name of a room that one has left, and that may have emptied, is of no use any more.
+            let name = names.get(&room).cloned().unwrap_or_else(RoomName::lobby);
+            match until {
+                Some(until) => present.last = present.last.max(until),
+                None => {
+                    if let Some(open) = hall.rooms.get_mut(&name).filter(|open| open.id == room) {
+                        open.roster.put_back(member);
+                    }
                 }
-                present.seats.push(Seat { name: name.clone(), room, since, until });
             }
+            present.seats.push(Seat { name, room, since, until });
         }
         for (to, entry) in hall.backlog.after(0) {
             if let To::One(member) = to
@@ -78,13 +84,16 @@ impl Hall {
 
     fn find_again(&mut self, to: To, entry: Entry) {
         self.cursor = self.cursor.max(entry.cursor);
+        self.members = entry.except.map_or(self.members, |member| self.members.max(member.0));
         match to {
             To::Room(id) => {
+                self.rooms_opened = self.rooms_opened.max(id.0);
                 if let Some(open) = self.rooms.values_mut().find(|open| open.id == id) {
                     (open.last, open.last_by_others) = (entry.cursor, entry.cursor);
                 }
             }
             To::One(member) => {
+                self.members = self.members.max(member.0);
                 if let Some(present) = self.present.get_mut(&member) {
                     present.last = entry.cursor;
                 }
@@ -300,8 +309,9 @@ impl Hall {
             return;
         }
         for (member, present) in &mut self.present {
-            if present.seen < cursor && present.due(*member, &self.rooms) > present.seen {
-                present.range.lowest = cursor;
+            let due = present.due(*member, &self.rooms);
+            if present.seen < cursor && due > present.seen {
+                present.range.lowest = cursor.min(due);
                 out.push(Effect::Keep(Kept::Range(*member, present.range)));
             }
         }
@@ -379,7 +389,7 @@ impl Present {
     }
 
     /// The last event that is for it, as far as the hall has told it.
-    fn due(&self, member: Member, rooms: &HashMap<RoomName, OpenRoom>) -> Cursor {
+    pub(super) fn due(&self, member: Member, rooms: &HashMap<RoomName, OpenRoom>) -> Cursor {
         let of_room = |seat: &Seat| {
             let last = rooms
                 .get(&seat.name)

@@ -259,3 +259,71 @@ fn what_one_has_not_seen_is_held_though_one_has_said_something_since() {
     assert_eq!(test.resume(3, 2), Verdict::Admitted);
     assert_eq!(test.cursors(3), [3]);
 }
+
+#[test]
+fn a_number_that_is_known_as_volatile_is_remembered_once() {
+    let mut test = two(Limits::off());
+    test.receive(1, say(1, 2, 5));
+    for _ in 0..5_000 {
+        // Each time it is sent again it is answered "volatile", and the disk reports that again (disk.rs, hand_out).
+        test.receive(1, say(1, 2, 5));
+        test.hall.volatile(Member(1), 1);
+    }
+    let remembered = test.hall.present[&Member(1)].numbers.refused().count();
+    assert!(remembered <= 1_024, "{remembered} entries for one number");
+}
+
+#[test]
+fn who_has_had_all_that_is_for_them_resumes_although_more_has_been_forgotten_since() {
+    let mut test = two(Limits { backlog: 10_000, ..Limits::off() });
+    test.arrive(3, "Zoe", 3, 3);
+    test.receive(3, join("#other"));
+    test.receive(3, ToServer::Leave(RoomName::lobby()));
+    test.arrive(4, "Vera", 4, 4);
+    test.receive(4, join("#other"));
+    let last = test.hall.cursor;
+    // Ira has had Vera's joined event, 7; their Seen is still on its way when the connection is lost.
+    let had = test.hall.present[&Member(1)].due(Member(1), &test.hall.rooms);
+    assert!(had > 1 && had <= last);
+    test.lost(1);
+    for n in 1..=40 {
+        test.receive(4, whisper(n, 3, 400));
+    }
+    assert_eq!(test.resume(5, had), Verdict::Admitted, "nothing has come for them after {had}");
+}
+
+#[test]
+fn after_a_crash_what_was_said_in_a_room_one_has_left_is_still_there() {
+    let limits = Limits::off();
+    let other = RoomName::parse("#other").unwrap();
+    let mut missed = Vec::new();
+    for stays_open in [false, true] {
+        let mut test = two(limits);
+        test.receive(1, join("#other"));
+        if stays_open {
+            test.receive(2, join("#other"));
+        }
+        let had = test.hall.cursor;
+        let change = test.hall.rooms[&other].roster.change();
+        let body = Numbered::Say { room: other.clone(), change, envelope: vec![0] };
+        test.receive(if stays_open { 2 } else { 1 }, ToServer::Numbered { n: 1, body });
+        test.receive(1, ToServer::Leave(other.clone()));
+        let latest = test.hall.cursor;
+        // Ira has had nothing after their second Welcome, or Boris's joined event.
+        test.crash(limits);
+        assert_eq!(test.ask(4, "Boris", 2, 2, resume(latest)), Verdict::Admitted);
+        // Ira comes back, and is cut off again before reading any of it.
+        assert_eq!(test.resume(5, had), Verdict::Admitted);
+        test.lost(5);
+        test.receive(4, ToServer::Seen(latest));
+        test.after(Duration::from_secs(1));
+        assert_eq!(test.resume(6, had), Verdict::Admitted);
+        if !test.cursors(6).contains(&latest) {
+            missed.push(stays_open);
+        }
+    }
+    assert_eq!(
+        missed, [false; 0],
+        "(is somebody still in that room) Ira misses the answer to their Leave, and what was said"
+    );
+}
