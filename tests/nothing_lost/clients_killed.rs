@@ -68,13 +68,15 @@ fn letters_of_which_their_reader_has_not_told_come_again_when_it_is_killed() {
     let (mut chance, start) = (crate::chance(), Instant::now());
     let rounds = crate::rounds(25).min(100);
     let house = House::open(&[]);
-    let mut people: Vec<Person> = (0..2).map(Person::new).collect();
+    let mut people: Vec<Person> = (0..3).map(Person::new).collect();
     come_together(&mut people, house.port);
     let mut account = Account::default();
     people[1].leaves();
-    people[0].sees("left the room.");
     let mut written = 0;
     for round in 0..rounds {
+        // What another says now comes behind the news that the reader has left.
+        let text = account.says(&mut people[2]);
+        people[0].sees(&format!(" Clara: {text}"));
         for _ in 0..5 {
             account.whispers(&mut people[0], 1);
             written += 1;

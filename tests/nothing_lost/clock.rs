@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::apart::{Telling, runs_apart};
 use crate::house::House;
-use crate::people::{Account, Person, come_together_by, nobody_is_told_of_anything_but, settle};
+use crate::people::{Account, Person, come_together_by, nobody_is_told_of_anything_but, settle, until};
 use crate::support::folder::{Folder, SERVER};
 use crate::support::process::{Process, client_command};
 
@@ -77,17 +77,7 @@ fn goes_on(what: &str, test: &str, server_clock: bool, client_clock: bool) {
         fs::write(&clock, SETTINGS[(round + 1) % SETTINGS.len()]).unwrap();
         house.open_again();
         for (person, before) in people[..3].iter().zip(times) {
-            let deadline = Instant::now() + Duration::from_secs(30);
-            while person.times_back() == before {
-                assert!(
-                    Instant::now() < deadline,
-                    "{} at {setting}: {}\n{}",
-                    person.name(),
-                    person.read().told,
-                    house.log()
-                );
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            until(&format!("{} is back at {setting}", person.name()), || person.times_back() > before);
         }
         settle(&mut people[..3], &mut account);
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::apart::{Telling, is_apart, runs_apart};
 use crate::house::House;
-use crate::people::{Account, NAMES, Person, come_together, meet_again, settle};
+use crate::people::{Account, NAMES, Person, come_together, meet_again, settle, until};
 use crate::support::folder::{Folder, SERVER};
 
 /// What the sender is told, and what everybody is.
@@ -55,9 +55,7 @@ impl Room {
             let read = person.read();
             read.sent.contains(&secret) || read.told.contains(&format!(": secret {secret}.\n"))
         };
-        while !answered(&self.people[by]) {
-            thread::sleep(Duration::from_millis(1));
-        }
+        until("the whisper is answered", || answered(&self.people[by]));
         let told = self.people[by].read().told;
         let in_vain = told.contains(&format!("{NOT_KEPT}{text}\n"));
         self.accepted += usize::from(!in_vain);
@@ -71,7 +69,7 @@ impl Room {
         for person in &self.people {
             person.is_told(NOTICE);
         }
-        assert!(self.house.log().contains("[!] What is said from now on does not survive the server: "));
+        self.house.server().wait_for_log("[!] What is said from now on does not survive the server: ");
         // The talk goes on.
         for _ in 0..5 {
             self.says_in_vain();
@@ -89,7 +87,7 @@ impl Room {
         for person in &self.people {
             person.is_told(KEPT_AGAIN);
         }
-        while self.says_in_vain() {}
+        until("it is accepted", || !self.says_in_vain());
     }
 
     /// The server is killed and started again. Gives whether all sessions went on.
@@ -99,9 +97,7 @@ impl Room {
         self.house.kill();
         self.house.open_again();
         for (person, times) in self.people.iter().zip(times) {
-            while person.times_back() == times {
-                thread::sleep(Duration::from_millis(5));
-            }
+            until("they are back", || person.times_back() > times);
         }
         settle(&mut self.people, &mut self.account);
         !self.people.iter().any(|person| person.read().told.contains("in a new session"))
@@ -209,11 +205,11 @@ fn a_journal_that_is_taken_away_or_replaced_is_told_of_and_another_is_begun() {
     assert!((0..MOST).any(|_| room.says_in_vain()), "{}", room.house.log());
     let kept = |room: &Room| room.house.log().matches("[+] The disk keeps what happens again").count();
     let before = kept(&room);
-    while kept(&room) == before {
+    until("it is kept again", || {
         room.says_in_vain();
-        thread::sleep(Duration::from_millis(5));
-    }
-    while room.says_in_vain() {}
+        kept(&room) > before
+    });
+    until("it is accepted", || !room.says_in_vain());
     assert!(room.is_killed(), "{}", room.house.log());
     room.account_for("And one that was replaced, a kill");
 }
@@ -290,7 +286,7 @@ fn letters_that_cannot_be_kept_are_told_of_and_nothing_else_is_lost_with_them() 
     }
     room.people[0].sees("[+] Clara joined the room.");
     room.people[1].sees("[+] Clara joined the room.");
-    assert!(room.house.log().contains("[!] Letters cannot be kept: "), "{}", room.house.log());
+    room.house.server().wait_for_log("[!] Letters cannot be kept: ");
     assert!(!room.house.log().contains("does not survive the server"), "the journal goes on: {}", room.house.log());
     for _ in 0..5 {
         room.says_in_vain();

@@ -352,6 +352,15 @@ pub fn come_together_by(people: &mut [Person], set_out: impl Fn(&mut Person)) {
     }
 }
 
+/// Waits until this is so, trying it again and again, for as long as anything may take.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(3));
+    }
+}
+
 /// Everybody knows of everybody again, in new sessions: what is said before that is not for all.
 pub fn meet_again(people: &mut [Person]) {
     let names: Vec<&str> = people.iter().map(Person::name).collect();
@@ -361,7 +370,9 @@ pub fn meet_again(people: &mut [Person]) {
     let before: Vec<Vec<usize>> = people.iter().map(greeted).collect();
     let deadline = Instant::now() + PATIENCE;
     loop {
-        people.iter_mut().for_each(|person| person.says("Hello"));
+        for person in people.iter_mut() {
+            person.says("Hello");
+        }
         thread::sleep(Duration::from_millis(100));
         let met = people.iter().zip(&before).enumerate().all(|(own, (person, before))| {
             let now = greeted(person);

@@ -117,7 +117,8 @@ fn all_that_was_accepted_is_read_once_and_in_one_order_however_often_the_server_
     nobody_is_told_of_anything_but(people, &may_be);
     account.is_read_by_all(&people[..TALKING], &[]);
     let told = account.secrets_are_kept(people);
-    assert!(told.refused_and_read <= rounds / 25, "{told:?}");
+    // It takes a kill within a moment, which is rare; that it can be at all is known.
+    assert!(told.refused_and_read <= 3 + rounds / 25, "{told:?}");
     let back: usize = people.iter().map(Person::times_back).sum();
     let (sessions, events) = house.found_again();
     let log = house.log();
