@@ -171,7 +171,8 @@ pub(crate) fn light(
     let count = usize::try_from(setup.listening.as_secs() * u64::from(rate))?;
     let mut sent: Vec<Instant> = Vec::with_capacity(count);
     let (mut took, length) = (Vec::with_capacity(count * members), setup.envelope.len());
-    let (cpu, start) = (scene.server.cpu()?, Instant::now());
+    // Nobody comes or goes: no thread ends.
+    let (cpu, start) = (scene.server.cpu_of_living_threads()?, Instant::now());
     for number in 0..count {
         let due = start + Duration::from_secs(1) * u32::try_from(number)? / rate;
         while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
@@ -183,7 +184,7 @@ pub(crate) fn light(
         sender.flush()?;
     }
     scene.crowd.until_delivered(&mut |_, envelope| took.push(since_sent(&sent, envelope)), 0..members)?;
-    let cpu = scene.server.cpu()?.saturating_sub(cpu);
+    let cpu = scene.server.cpu_of_living_threads()?.saturating_sub(cpu);
     let delivered = scene.crowd.delivered();
     let accepted = percentiles(scene.crowd.waited(), [500, 990])?;
     scene.end()?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::cpu::{self, Placement};
 use super::load::ignore;
 use super::measures::{SENDERS, Scene};
-use super::server_process::ServerProcess;
+use super::server_process::{LOG_LEVEL, ServerProcess};
 use super::{Outcome, Setup};
 
 /// What half of them have yet to hear when the server is killed.
@@ -55,7 +55,7 @@ pub(crate) fn measure(setup: &Setup, members: usize) -> Outcome<Restart> {
     server.kill()?;
 
     let (start, own) = (Instant::now(), cpu::of_this_thread());
-    let server = ServerProcess::start_again(setup, Placement::Pinned, &[])?;
+    let server = ServerProcess::start_again(setup, Placement::Pinned, &[LOG_LEVEL, "error"])?;
     let cost = |server: &ServerProcess| {
         let load = cpu::of_this_thread().saturating_sub(own);
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Cost { server: server.cpu()?, load, wall: start.elapsed() })
@@ -82,6 +82,7 @@ pub(crate) fn measure(setup: &Setup, members: usize) -> Outcome<Restart> {
     crowd.until_delivered_within(PATIENCE, &mut ignore, 0..members)?;
     let talked = cost(&server)?;
 
+    // Each of these is an attempt that went no further, of which the server would warn.
     crowd.listen(SETTLE)?;
     let before = server.cpu()?;
     crowd.members.iter().try_for_each(|member| member.shake_hands(server.address(), &setup.identity))?;

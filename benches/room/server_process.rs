@@ -17,6 +17,9 @@ use super::{Outcome, Setup};
 const START: Duration = Duration::from_secs(60);
 const END: Duration = Duration::from_secs(10);
 
+/// Warnings are shown unless this is among the options.
+pub(crate) const LOG_LEVEL: &str = "--log-level";
+
 /// A server that runs. It is ended when this is dropped, whatever has happened.
 pub(crate) struct ServerProcess {
     child: Child,
@@ -47,10 +50,11 @@ impl ServerProcess {
 
     fn spawn(setup: &Setup, options: &[&str]) -> Outcome<Self> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_server"))
-            .args(["-p", "0", "--limits", "off", "--log-level", "warn", "--bits", "3072", "--keys"])
+            .args(["-p", "0", "--limits", "off", "--bits", "3072", "--keys"])
             .arg(&setup.keys)
             .arg("--data")
             .arg(data(setup))
+            .args(if options.contains(&LOG_LEVEL) { &[] } else { &[LOG_LEVEL, "warn"][..] })
             .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -119,7 +119,8 @@ impl Keeping {
     fn lagging(&self) -> Option<String> {
         let title = format!(
             "Readers who do not read, while {SENDERS} of {} others talk; the journal holds {} MiB. Memory of the server is \
-             what is resident; that of the system is what it holds for all TCP, both ends.",
+             what is resident; what it holds for each reader is what it holds more than before and than was said, once, \
+             as far as the journal holds that. Memory of the system is what it holds for all TCP, both ends.",
             lagging::ACTIVE,
             lagging::BOUND
         );
@@ -128,7 +129,7 @@ impl Keeping {
             "said, MiB",
             "server MiB: before",
             "most while they do not read",
-            "that for each, KiB",
+            "of it for each reader, KiB",
             "most while they read again",
             "after",
             "system MiB: before",
@@ -141,7 +142,8 @@ impl Keeping {
                 let [before, peak, reading, after] =
                     [round.before, round.peak, round.reading, round.after].map(|bytes| (bytes / KIB / KIB).to_string());
                 let [system_before, system] = round.system.map(|bytes| (bytes / KIB / KIB).to_string());
-                let each = round.peak.saturating_sub(round.before) / it.readers as u64 / KIB;
+                let once = round.said.min(lagging::BOUND * KIB * KIB);
+                let each = round.peak.saturating_sub(round.before + once) / it.readers as u64 / KIB;
                 vec![
                     count(it.readers),
                     (round.said / KIB / KIB).to_string(),
