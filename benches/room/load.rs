@@ -30,6 +30,8 @@ pub(crate) struct Crowd {
     epoll: OwnedFd,
     pub(crate) members: Vec<Member>,
     closed: usize,
+    /// Whether the server has been asked to end: nobody has anything more to tell it.
+    ends: bool,
     ready: Vec<epoll::Event>,
     chunk: Vec<u8>,
     pinged: Turns,
@@ -70,6 +72,7 @@ impl Crowd {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             members: Vec::new(),
             closed: 0,
+            ends: false,
             ready: Vec::with_capacity(EVENTS),
             chunk: vec![0; CHUNK],
             pinged: Turns::new(PING),
@@ -171,6 +174,7 @@ impl Crowd {
 
     /// Reads until the server has said goodbye to everybody.
     pub(crate) fn until_closed(&mut self) -> Outcome<()> {
+        self.ends = true;
         self.until("somebody was not told goodbye", |crowd| crowd.closed == crowd.members.len())
     }
 
@@ -223,14 +227,20 @@ impl Crowd {
     /// Those whose turn it is tell that they are there, and what they have seen.
     fn tell(&mut self) -> Outcome<()> {
         let count = self.members.len();
-        if self.closed > 0 || count == 0 {
+        if self.ends || count == 0 {
             return Ok(());
         }
         for place in self.pinged.due(count) {
-            self.members[place].ping()?;
+            let member = &mut self.members[place];
+            if !member.tally.bye {
+                member.ping()?;
+            }
         }
         for place in self.told.due(count) {
-            self.members[place].tell_seen()?;
+            let member = &mut self.members[place];
+            if !member.tally.bye {
+                member.tell_seen()?;
+            }
         }
         Ok(())
     }
