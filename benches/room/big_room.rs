@@ -63,7 +63,7 @@ pub(crate) fn measure(setup: &Setup, members: usize) -> Outcome<BigRoom> {
     let home = setup.keys.join("client");
     load_or_make(&home, Owner::Client(NAME), 3072, &mut rand::rng(), &PassphraseSource::default())?;
     forget(&home.join("known_servers"))?;
-    let scene = Scene::new(setup, Placement::Pinned, members)?;
+    let scene = Scene::new(setup, Placement::Pinned, members, &[])?;
     let mut stage = Stage { scene, home, said: 0, keys: 0 };
     // The server is known from here on, and both programs are in memory.
     let (client, _) = stage.joins()?;

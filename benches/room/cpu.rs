@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::time::Duration;
 
-use rustix::param::clock_ticks_per_second;
+use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
@@ -108,6 +108,21 @@ pub(crate) fn resident(id: u32) -> io::Result<u64> {
     let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB"));
     let kib: Option<u64> = kib.and_then(|number| number.trim().parse().ok());
     Ok(kib.ok_or(io::ErrorKind::InvalidData)? * 1_024)
+}
+
+/// What a process has had written to the disk, in bytes.
+pub(crate) fn written(id: u32) -> io::Result<u64> {
+    let counts = fs::read_to_string(format!("/proc/{id}/io"))?;
+    let written = counts.lines().find_map(|line| line.strip_prefix("write_bytes:")?.trim().parse().ok());
+    Ok(written.ok_or(io::ErrorKind::InvalidData)?)
+}
+
+/// What the kernel holds for all TCP connections of this machine, in bytes.
+pub(crate) fn held_for_tcp() -> io::Result<u64> {
+    let counts = fs::read_to_string("/proc/net/sockstat")?;
+    let tcp = counts.lines().find_map(|line| line.strip_prefix("TCP:")?.split_once(" mem ")?.1.trim().parse().ok());
+    let pages: u64 = tcp.ok_or(io::ErrorKind::InvalidData)?;
+    Ok(pages * page_size() as u64)
 }
 
 /// Lets this process, and those it starts, open as many files as the system lets it.

@@ -20,6 +20,8 @@ const CHUNK: usize = 64 * 1_024;
 const EVENTS: usize = 64;
 /// Each member pings this often, as clients do that have nothing to say.
 const PING: Duration = Duration::from_secs(30);
+/// And each that has had an event tells so this often, as clients do.
+const SEEN: Duration = Duration::from_secs(1);
 
 /// Everybody who is connected.
 pub(crate) struct Crowd {
@@ -28,14 +30,39 @@ pub(crate) struct Crowd {
     epoll: OwnedFd,
     pub(crate) members: Vec<Member>,
     closed: usize,
+    /// Whether the server has been asked to end: nobody has anything more to tell it.
+    ends: bool,
     ready: Vec<epoll::Event>,
     chunk: Vec<u8>,
-    pinged: usize,
-    last_ping: Instant,
+    pinged: Turns,
+    told: Turns,
+}
+
+/// Whose turn it is of many, each of whom is to have one in a certain time.
+struct Turns {
+    each: Duration,
+    last: Instant,
+    next: usize,
+}
+
+impl Turns {
+    fn new(each: Duration) -> Self {
+        Self { each, last: Instant::now(), next: 0 }
+    }
+
+    /// Those of so many whose turn is due; nobody has two at once.
+    fn due(&mut self, of: usize) -> impl Iterator<Item = usize> + use<> {
+        let due = self.last.elapsed().as_nanos() * of as u128 / self.each.as_nanos();
+        let (begin, due) = (self.next, usize::try_from(due).map_or(of, |due| due.min(of)));
+        if due > 0 {
+            (self.last, self.next) = (Instant::now(), (begin + due) % of);
+        }
+        (begin..begin + due).map(move |turn| turn % of)
+    }
 }
 
 /// What to do with an envelope that is of no interest beyond having been delivered.
-pub(crate) fn ignore(_envelope: &[u8]) {}
+pub(crate) fn ignore(_place: usize, _envelope: &[u8]) {}
 
 impl Crowd {
     /// Nobody yet.
@@ -45,10 +72,11 @@ impl Crowd {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             members: Vec::new(),
             closed: 0,
+            ends: false,
             ready: Vec::with_capacity(EVENTS),
             chunk: vec![0; CHUNK],
-            pinged: 0,
-            last_ping: Instant::now(),
+            pinged: Turns::new(PING),
+            told: Turns::new(SEEN),
         })
     }
 
@@ -58,10 +86,9 @@ impl Crowd {
         let newcomers = self.members.len()..self.members.len() + count;
         for place in newcomers.clone() {
             let member = Member::connect(address, identity, &format!("{}{place}", self.names), &room)?;
-            let data = epoll::EventData::new_u64(place as u64);
-            epoll::add(&self.epoll, &member, data, epoll::EventFlags::IN)?;
             self.members.push(member);
-            self.until("somebody was not welcomed", |crowd| crowd.members[place].tally.welcomed)?;
+            self.listen_to(place)?;
+            self.until("somebody was not welcomed", |crowd| crowd.members[place].tally.welcomed == 1)?;
         }
         let all = count as u64;
         self.until("somebody does not know who is there", |crowd| {
@@ -69,16 +96,29 @@ impl Crowd {
         })
     }
 
-    /// Reads what has come, after waiting for it for `patience` at most. `said` gets each envelope of what was said.
-    pub(crate) fn turn(&mut self, patience: Duration, said: &mut impl FnMut(&[u8])) -> Outcome<()> {
+    /// From now on this member reads what comes.
+    pub(crate) fn listen_to(&self, place: usize) -> Outcome<()> {
+        let data = epoll::EventData::new_u64(place as u64);
+        Ok(epoll::add(&self.epoll, &self.members[place], data, epoll::EventFlags::IN)?)
+    }
+
+    /// From now on it does not, but is there.
+    pub(crate) fn pause(&self, place: usize) -> Outcome<()> {
+        Ok(epoll::delete(&self.epoll, &self.members[place])?)
+    }
+
+    /// Reads what has come, after waiting for it for `patience` at most. `said` gets each envelope of what was said, and
+    /// who has heard it.
+    pub(crate) fn turn(&mut self, patience: Duration, said: &mut impl FnMut(usize, &[u8])) -> Outcome<()> {
         self.ready.clear();
         match epoll::wait(&self.epoll, spare_capacity(&mut self.ready), Some(&timespec(patience))) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
         for event in &self.ready {
-            let member = &mut self.members[usize::try_from(event.data.u64())?];
-            if member.read(&mut self.chunk, said)? == Line::Closed {
+            let place = usize::try_from(event.data.u64())?;
+            let member = &mut self.members[place];
+            if member.read(&mut self.chunk, &mut |envelope| said(place, envelope))? == Line::Closed {
                 if !member.tally.bye {
                     return Err("a connection was lost".into());
                 }
@@ -86,7 +126,7 @@ impl Crowd {
                 self.closed += 1;
             }
         }
-        self.ping()
+        self.tell()
     }
 
     /// Reads until `done`.
@@ -97,17 +137,28 @@ impl Crowd {
     /// Reads until `done`. `said` gets each envelope of what was said.
     pub(crate) fn until_hearing(
         &mut self,
-        said: &mut impl FnMut(&[u8]),
+        said: &mut impl FnMut(usize, &[u8]),
         otherwise: &str,
         done: impl Fn(&Self) -> bool,
     ) -> Outcome<()> {
-        let deadline = Instant::now() + PATIENCE;
+        self.until_within(PATIENCE, said, otherwise, done)
+    }
+
+    /// The same, with as much patience as that.
+    pub(crate) fn until_within(
+        &mut self,
+        patience: Duration,
+        said: &mut impl FnMut(usize, &[u8]),
+        otherwise: &str,
+        done: impl Fn(&Self) -> bool,
+    ) -> Outcome<()> {
+        let deadline = Instant::now() + patience;
         while !done(self) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(otherwise.into());
             }
-            self.turn(left, said)?;
+            self.turn(left.min(SEEN / 100), said)?;
         }
         Ok(())
     }
@@ -123,13 +174,28 @@ impl Crowd {
 
     /// Reads until the server has said goodbye to everybody.
     pub(crate) fn until_closed(&mut self) -> Outcome<()> {
+        self.ends = true;
         self.until("somebody was not told goodbye", |crowd| crowd.closed == crowd.members.len())
     }
 
     /// Waits until everything that was said has come to everybody in the room, once; fails if it has not.
-    pub(crate) fn until_delivered(&mut self, said: &mut impl FnMut(&[u8]), members: Range<usize>) -> Outcome<()> {
+    pub(crate) fn until_delivered(
+        &mut self,
+        said: &mut impl FnMut(usize, &[u8]),
+        members: Range<usize>,
+    ) -> Outcome<()> {
+        self.until_delivered_within(PATIENCE, said, members)
+    }
+
+    /// The same, with as much patience as that.
+    pub(crate) fn until_delivered_within(
+        &mut self,
+        patience: Duration,
+        said: &mut impl FnMut(usize, &[u8]),
+        members: Range<usize>,
+    ) -> Outcome<()> {
         let sent: u64 = self.members[members.clone()].iter().map(|member| member.sent).sum();
-        self.until_hearing(said, "something was not delivered", |crowd| {
+        self.until_within(patience, said, "something was not delivered", |crowd| {
             let heard = |member: &Member| member.tally.delivered.said >= sent - member.sent;
             let has_all = |member: &Member| heard(member) && member.unaccepted() == 0;
             crowd.members[members.clone()].iter().all(has_all)
@@ -148,20 +214,34 @@ impl Crowd {
         })
     }
 
+    /// How long each Say waited for its Accepted, of those that have been answered since this was last asked.
+    pub(crate) fn waited(&mut self) -> Vec<Duration> {
+        self.members.iter_mut().flat_map(|member| std::mem::take(&mut member.waited)).collect()
+    }
+
     /// Those whom the server has not told goodbye.
     pub(crate) fn here(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| !member.tally.bye)
     }
 
-    /// Pings whoever's turn it is: everybody has one in [`PING`].
-    fn ping(&mut self) -> Outcome<()> {
+    /// Those whose turn it is tell that they are there, and what they have seen.
+    fn tell(&mut self) -> Outcome<()> {
         let count = self.members.len();
-        let due = self.last_ping.elapsed() * u32::try_from(count)? >= PING;
-        if self.closed > 0 || !due {
+        if self.ends || count == 0 {
             return Ok(());
         }
-        self.last_ping = Instant::now();
-        self.pinged = (self.pinged + 1) % count;
-        Ok(self.members[self.pinged].ping()?)
+        for place in self.pinged.due(count) {
+            let member = &mut self.members[place];
+            if !member.tally.bye {
+                member.ping()?;
+            }
+        }
+        for place in self.told.due(count) {
+            let member = &mut self.members[place];
+            if !member.tally.bye {
+                member.tell_seen()?;
+            }
+        }
+        Ok(())
     }
 }

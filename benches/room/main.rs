@@ -12,20 +12,28 @@
 //!
 //! What it costs a member is measured with the release client among them, as one more process: `big-room`.
 //!
-//! Arguments choose measures (`-- floor saturated light connect idle big-room udp`; none: all), and `quick` makes all of
-//! them small.
+//! What is kept is on the disk that the build's files are on; how long that takes to keep something is said with the
+//! tables. Members tell once a second what they have seen, as clients do.
+//!
+//! Arguments choose measures (`-- floor saturated light connect idle big-room udp journal paused lagging restart`; none:
+//! all), and `quick` makes all of them small.
 
 mod big_room;
 mod client_process;
 mod cpu;
+mod disk;
 mod floor;
+mod journal;
+mod lagging;
 mod load;
 mod measures;
 mod member;
+mod paused;
 #[path = "../../tests/udp/relay.rs"]
 #[allow(dead_code, reason = "tests use the rest of it")]
 mod relay;
 mod report;
+mod restart;
 mod server_process;
 mod udp;
 
@@ -50,7 +58,8 @@ use self::report::Report;
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// What can be asked for.
-const MEASURES: [&str; 7] = ["floor", "saturated", "light", "connect", "idle", "big-room", "udp"];
+const MEASURES: [&str; 11] =
+    ["floor", "saturated", "light", "connect", "idle", "big-room", "udp", "journal", "paused", "lagging", "restart"];
 
 /// Says that a sender in a saturated room has unanswered: with four senders, the second puts about as many messages
 /// into a record as the larger floor puts into a write.
@@ -121,13 +130,13 @@ fn run(words: &[&str]) -> Outcome<()> {
         for (members, placement, envelope, windows) in pinned.chain(others) {
             let (length, cores) = (envelope.len(), setup.cores.words(placement));
             progress(&format!("saturated: {members} members, envelopes of {length} bytes, {cores}"));
-            report.saturated.extend(measures::saturated(&setup, placement, members, envelope, windows)?);
+            report.saturated.extend(measures::saturated(&setup, placement, members, envelope, windows, &[])?);
         }
     }
     if wanted("light") {
         let members = if quick { 50 } else { 200 };
         progress(&format!("light: {members} members"));
-        report.light.push(measures::light(&setup, Placement::Pinned, members, 20)?);
+        report.light.push(measures::light(&setup, Placement::Pinned, members, 20, &[])?);
     }
     if wanted("connect") {
         let connections = if quick { 50 } else { 500 };
@@ -150,7 +159,45 @@ fn run(words: &[&str]) -> Outcome<()> {
         progress(&format!("udp: {records} records by TCP, and by UDP with more and more loss"));
         report.journeys = udp::measure(&setup, records)?;
     }
+    measure_keeping(&setup, quick, wanted, &mut report)?;
+    report.disk = Some(disk::measure(&setup.keys)?);
     println!("{}\nMachine: {}", report.to_markdown(&setup.cores), cpu::machine(&setup.cores));
+    Ok(())
+}
+
+/// What it costs that nothing is lost (PROTOCOL.md §8).
+fn measure_keeping(
+    setup: &Setup,
+    quick: bool,
+    wanted: impl Fn(&'static str) -> bool,
+    report: &mut Report,
+) -> Outcome<()> {
+    if wanted("journal") {
+        for members in if quick { [20, 100] } else { [50, 500] } {
+            let rounds = if quick { 2 } else { 4 };
+            progress(&format!("journal: {members} members, {rounds} rounds, each in memory and on the disk"));
+            report.keeping.busy.extend(journal::saturated(setup, members, rounds)?);
+        }
+        let members = if quick { 50 } else { 200 };
+        progress(&format!("journal: {members} members, lightly"));
+        report.keeping.quiet.push(journal::light(setup, members, 20, 2)?);
+    }
+    if wanted("paused") {
+        let (members, around, pause) = if quick { (10, 3, 5) } else { (100, 20, 60) };
+        progress(&format!("paused: {members} members, one of whom does not read for {pause} s"));
+        let (around, pause) = (Duration::from_secs(around), Duration::from_secs(pause));
+        report.keeping.paused.push(paused::measure(setup, members, around, pause)?);
+    }
+    if wanted("lagging") {
+        let readers = if quick { 100 } else { 1_000 };
+        progress(&format!("lagging: {readers} readers who do not read"));
+        report.keeping.lagging.push(lagging::measure(setup, readers)?);
+    }
+    if wanted("restart") {
+        let members = if quick { 100 } else { 1_000 };
+        progress(&format!("restart: {members} members"));
+        report.keeping.restart.push(restart::measure(setup, members)?);
+    }
     Ok(())
 }
 

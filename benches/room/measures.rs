@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::cpu::{self, Placement};
 use super::load::{Crowd, ignore};
+use super::member::Member;
 use super::server_process::ServerProcess;
 use super::{Outcome, Setup};
 
@@ -30,6 +31,11 @@ pub(crate) struct Saturated {
     pub(crate) bytes_each: f64,
     /// The shares of one core that the server and the load used.
     pub(crate) busy: [f64; 2],
+    /// From a Say's sending to its Accepted: p50, p99.
+    pub(crate) accepted: [Duration; 2],
+    /// Says a second, and bytes that the server has had written to the disk in a second.
+    pub(crate) said_per_second: f64,
+    pub(crate) written_per_second: f64,
 }
 
 /// A room in which now and then somebody says something.
@@ -39,6 +45,8 @@ pub(crate) struct Light {
     pub(crate) placement: Placement,
     /// From a Say's sending to a member's having opened it: p50, p99, p99.9.
     pub(crate) latency: [Duration; 3],
+    /// From a Say's sending to its Accepted: p50, p99.
+    pub(crate) accepted: [Duration; 2],
     pub(crate) cpu_per_million: f64,
     pub(crate) per_record: f64,
 }
@@ -72,8 +80,8 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    pub(crate) fn new(setup: &Setup, placement: Placement, members: usize) -> Outcome<Self> {
-        let server = ServerProcess::start(&setup.keys, &setup.cores, placement)?;
+    pub(crate) fn new(setup: &Setup, placement: Placement, members: usize, options: &[&str]) -> Outcome<Self> {
+        let server = ServerProcess::start(setup, placement, options)?;
         let mut crowd = Crowd::new("m")?;
         crowd.join(server.address(), &setup.identity, LOBBY, members)?;
         Ok(Self { server, crowd })
@@ -94,16 +102,20 @@ pub(crate) fn saturated(
     members: usize,
     envelope: &[u8],
     windows: &[u64],
+    options: &[&str],
 ) -> Outcome<Vec<Saturated>> {
-    let mut scene = Scene::new(setup, placement, members)?;
+    let mut scene = Scene::new(setup, placement, members, options)?;
     let mut all = Vec::new();
     for &unanswered in windows {
         flood(&mut scene.crowd, envelope, unanswered, setup.warm_up)?;
         let before = (scene.server.cpu()?, cpu::of_this_thread(), Instant::now(), scene.crowd.delivered());
+        let written = scene.server.written()?;
+        scene.crowd.waited();
         flood(&mut scene.crowd, envelope, unanswered, setup.window)?;
         let cpu = scene.server.cpu()?.saturating_sub(before.0);
         let own_cpu = cpu::of_this_thread().saturating_sub(before.1);
         let (wall, delivered) = (before.2.elapsed(), scene.crowd.delivered());
+        let (written, waited) = (scene.server.written()? - written, scene.crowd.waited());
         scene.crowd.until_delivered(&mut ignore, 0..members)?;
         let deliveries = delivered.said - before.3.said;
         all.push(Saturated {
@@ -116,6 +128,9 @@ pub(crate) fn saturated(
             per_record: ratio(deliveries, delivered.records - before.3.records),
             bytes_each: ratio(delivered.bytes - before.3.bytes, deliveries),
             busy: [cpu, own_cpu].map(|used| used.as_secs_f64() / wall.as_secs_f64()),
+            said_per_second: ratio(waited.len() as u64, 1) / wall.as_secs_f64(),
+            accepted: percentiles(waited, [500, 990])?,
+            written_per_second: ratio(written, 1) / wall.as_secs_f64(),
         });
     }
     scene.end()?;
@@ -126,7 +141,7 @@ pub(crate) fn saturated(
 fn flood(crowd: &mut Crowd, envelope: &[u8], unanswered: u64, how_long: Duration) -> Outcome<()> {
     let end = Instant::now() + how_long;
     while Instant::now() < end {
-        if behind(crowd) * (envelope.len() as u64) < MOST_BEHIND {
+        if behind(&crowd.members) * (envelope.len() as u64) < MOST_BEHIND {
             for sender in &mut crowd.members[..SENDERS] {
                 (sender.unaccepted()..unanswered).for_each(|_| sender.say(envelope));
                 sender.flush()?;
@@ -137,41 +152,48 @@ fn flood(crowd: &mut Crowd, envelope: &[u8], unanswered: u64, how_long: Duration
     Ok(())
 }
 
-/// How many envelopes the slowest reader has yet to get, at most.
-fn behind(crowd: &Crowd) -> u64 {
-    let sent: u64 = crowd.members.iter().map(|member| member.sent).sum();
-    let slowest = crowd.members.iter().map(|member| member.tally.delivered.said + member.sent).min();
+/// How many envelopes the slowest of these readers, among whom are all senders, has yet to get, at most.
+pub(crate) fn behind(members: &[Member]) -> u64 {
+    let sent: u64 = members.iter().map(|member| member.sent).sum();
+    let slowest = members.iter().map(|member| member.tally.delivered.said + member.sent).min();
     sent - slowest.unwrap_or(sent)
 }
 
 /// Says something `rate` times a second, and takes the time until it is there.
-pub(crate) fn light(setup: &Setup, placement: Placement, members: usize, rate: u32) -> Outcome<Light> {
-    let mut scene = Scene::new(setup, placement, members)?;
+pub(crate) fn light(
+    setup: &Setup,
+    placement: Placement,
+    members: usize,
+    rate: u32,
+    options: &[&str],
+) -> Outcome<Light> {
+    let mut scene = Scene::new(setup, placement, members, options)?;
     let count = usize::try_from(setup.listening.as_secs() * u64::from(rate))?;
     let mut sent: Vec<Instant> = Vec::with_capacity(count);
     let (mut took, length) = (Vec::with_capacity(count * members), setup.envelope.len());
-    let (cpu, start) = (scene.server.cpu()?, Instant::now());
+    // Nobody comes or goes: no thread ends.
+    let (cpu, start) = (scene.server.cpu_of_living_threads()?, Instant::now());
     for number in 0..count {
         let due = start + Duration::from_secs(1) * u32::try_from(number)? / rate;
         while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            scene.crowd.turn(left, &mut |envelope| took.push(since_sent(&sent, envelope)))?;
+            scene.crowd.turn(left, &mut |_, envelope| took.push(since_sent(&sent, envelope)))?;
         }
         let sender = &mut scene.crowd.members[number % SENDERS];
         sender.say(format!("{number:0length$}").as_bytes());
         sent.push(Instant::now());
         sender.flush()?;
     }
-    scene.crowd.until_delivered(&mut |envelope| took.push(since_sent(&sent, envelope)), 0..members)?;
-    let cpu = scene.server.cpu()?.saturating_sub(cpu);
+    scene.crowd.until_delivered(&mut |_, envelope| took.push(since_sent(&sent, envelope)), 0..members)?;
+    let cpu = scene.server.cpu_of_living_threads()?.saturating_sub(cpu);
     let delivered = scene.crowd.delivered();
+    let accepted = percentiles(scene.crowd.waited(), [500, 990])?;
     scene.end()?;
-    took.sort_unstable();
-    let percentile = |per_mille: usize| took[(took.len() - 1) * per_mille / 1_000];
     Ok(Light {
         members,
         rate,
         placement,
-        latency: [500, 990, 999].map(percentile),
+        latency: percentiles(took, [500, 990, 999])?,
+        accepted,
         cpu_per_million: per_million(cpu, delivered.said),
         per_record: ratio(delivered.said, delivered.records),
     })
@@ -179,14 +201,21 @@ pub(crate) fn light(setup: &Setup, placement: Placement, members: usize, rate: u
 
 /// An envelope of [`light`] is the number of its Say.
 fn since_sent(sent: &[Instant], envelope: &[u8]) -> Duration {
-    let number = std::str::from_utf8(envelope).ok().and_then(|digits| digits.parse().ok());
-    number.and_then(|number: usize| sent.get(number)).expect("what was said is what was sent").elapsed()
+    sent[number_of(envelope)].elapsed()
+}
+
+/// The number that an envelope is.
+pub(crate) fn number_of(envelope: &[u8]) -> usize {
+    // With more digits none can be.
+    let digits = &envelope[envelope.len().saturating_sub(19)..];
+    let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+    number.expect("what was said is what was sent")
 }
 
 /// Handshake, Join, Leave and goodbye, some at a time, each in an empty room of its own: the load's processor is never
 /// idle, so that no send of the server pays for waking one.
 pub(crate) fn connect(setup: &Setup, connections: usize) -> Outcome<Connect> {
-    let mut server = ServerProcess::start(&setup.keys, &setup.cores, Placement::Pinned)?;
+    let mut server = ServerProcess::start(setup, Placement::Pinned, &[])?;
     let address = server.address();
     let come_and_go = |name: &'static str| {
         let mut crowd = Crowd::new(name)?;
@@ -211,7 +240,7 @@ pub(crate) fn connect(setup: &Setup, connections: usize) -> Outcome<Connect> {
 
 /// What it costs to hold people who say nothing, then as many again in a second room.
 pub(crate) fn idle(setup: &Setup, members: usize) -> Outcome<Idle> {
-    let mut scene = Scene::new(setup, Placement::Pinned, 0)?;
+    let mut scene = Scene::new(setup, Placement::Pinned, 0, &[])?;
     let (address, identity) = (scene.server.address(), &setup.identity);
     let empty = scene.server.resident()?;
     scene.crowd.join(address, identity, LOBBY, members)?;
@@ -237,7 +266,14 @@ pub(crate) fn per_million(cpu: Duration, deliveries: u64) -> f64 {
     cpu.as_secs_f64() * ratio(1_000_000, deliveries)
 }
 
+/// So many of a thousand took no longer than this.
+pub(crate) fn percentiles<const N: usize>(mut took: Vec<Duration>, of: [usize; N]) -> Outcome<[Duration; N]> {
+    took.sort_unstable();
+    let last = took.len().checked_sub(1).ok_or("nothing was measured")?;
+    Ok(of.map(|per_mille| took[last * per_mille / 1_000]))
+}
+
 #[allow(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn ratio(of: u64, to: u64) -> f64 {
+pub(crate) fn ratio(of: u64, to: u64) -> f64 {
     of as f64 / to as f64
 }

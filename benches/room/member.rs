@@ -2,10 +2,11 @@
 //!
 //! Who the other members are is not checked: that costs the members, not the server.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cfb_chat::chat::message::{Numbered, ToServer};
 use cfb_chat::chat::name::RoomName;
@@ -21,18 +22,30 @@ use super::Outcome;
 /// How long any one answer of the server may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A connection that has joined a room.
+/// A session, and its connection, which has joined a room.
 pub(crate) struct Member {
-    socket: TcpStream,
-    deframer: Deframer,
-    opener: Opener,
-    sealer: Sealer,
+    own: OwnCredential,
+    channel: Channel,
     room: RoomName,
     /// Sealed, and not taken by the socket yet.
     outgoing: Vec<u8>,
     /// How many Says have been sent.
     pub(crate) sent: u64,
+    /// When those were sent that are not answered yet.
+    asked: VecDeque<Instant>,
+    /// How long each of the others waited for its Accepted.
+    pub(crate) waited: Vec<Duration>,
+    /// It has told that it has seen everything up to here.
+    told: u64,
     pub(crate) tally: Tally,
+}
+
+/// A connection after the handshake.
+struct Channel {
+    socket: TcpStream,
+    deframer: Deframer,
+    opener: Opener,
+    sealer: Sealer,
 }
 
 /// What was said, as it has come to members.
@@ -56,8 +69,12 @@ pub(crate) struct Tally {
     pub(crate) accepted: u64,
     /// The room's last change.
     pub(crate) change: u64,
-    /// Whether it has been welcomed.
-    pub(crate) welcomed: bool,
+    /// The last event that it has had.
+    pub(crate) cursor: u64,
+    /// How often it has been welcomed: once, and whenever its session goes on.
+    pub(crate) welcomed: u64,
+    /// How many of its pings were answered.
+    pub(crate) pongs: u64,
     /// Whether it has been told goodbye.
     pub(crate) bye: bool,
 }
@@ -72,33 +89,44 @@ pub(crate) enum Line {
 impl Member {
     /// Connects, proves who it is, and asks to join; the answer is yet to come. A session is new each time.
     pub(crate) fn connect(address: SocketAddr, identity: &Identity, name: &str, room: &RoomName) -> Outcome<Self> {
-        let rng = &mut rand::rng();
-        let now = UnixSeconds(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs());
-        let own = OwnCredential::for_user(rng, identity, name, now);
-        let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        let mut deframer = Deframer::new(MAX_HANDSHAKE_FRAME);
-        let (start, hello) = client::Start::new(rng);
-        (&socket).write_all(&hello)?;
-        let keyed = start.agree(next_frame(&socket, &mut deframer)?)?;
-        let checked = keyed.check_server(next_frame(&socket, &mut deframer)?, now)?;
-        let (proved, proof) = checked.prove(&own);
-        (&socket).write_all(&proof)?;
-        let Established { sealer, opener, .. } =
-            proved.establish(rng, next_frame(&socket, &mut deframer)?, identity)?;
-        deframer.set_limit(MAX_FRAME);
-        socket.set_nonblocking(true)?;
-        let (room, outgoing) = (room.clone(), Vec::new());
-        let mut member = Self { socket, deframer, opener, sealer, room, outgoing, sent: 0, tally: Tally::default() };
-        let join = ToServer::Join { room: member.room.clone(), password: String::new(), cursor: 0 };
-        member.send(&join)?;
+        let own = OwnCredential::for_user(&mut rand::rng(), identity, name, now()?);
+        let channel = Channel::open(address, identity, &own)?;
+        let mut member = Self {
+            own,
+            channel,
+            room: room.clone(),
+            outgoing: Vec::new(),
+            sent: 0,
+            asked: VecDeque::new(),
+            waited: Vec::new(),
+            told: 0,
+            tally: Tally::default(),
+        };
+        member.join()?;
         Ok(member)
+    }
+
+    /// Connects again, and asks to go on after the last event that it has had. The Pong comes behind what it has missed.
+    pub(crate) fn resume(&mut self, address: SocketAddr, identity: &Identity) -> Outcome<()> {
+        self.channel = Channel::open(address, identity, &self.own)?;
+        self.outgoing.clear();
+        self.join()?;
+        Ok(self.ping()?)
+    }
+
+    /// Proves once more who it is, on another connection, and goes no further.
+    pub(crate) fn shake_hands(&self, address: SocketAddr, identity: &Identity) -> Outcome<()> {
+        Channel::open(address, identity, &self.own).map(drop)
+    }
+
+    fn join(&mut self) -> io::Result<()> {
+        self.send(&ToServer::Join { room: self.room.clone(), password: String::new(), cursor: self.tally.cursor })
     }
 
     /// Says something to its room, in a record of its own, which goes out with the next [`Member::flush`].
     pub(crate) fn say(&mut self, envelope: &[u8]) {
         self.sent += 1;
+        self.asked.push_back(Instant::now());
         let body = Numbered::Say { room: self.room.clone(), change: self.tally.change, envelope: envelope.to_vec() };
         self.seal(&ToServer::Numbered { n: self.sent, body });
     }
@@ -118,19 +146,28 @@ impl Member {
         self.send(&ToServer::Ping)
     }
 
+    /// Tells what it has seen, if that is more than it has told before.
+    pub(crate) fn tell_seen(&mut self) -> io::Result<()> {
+        if self.tally.cursor == self.told {
+            return Ok(());
+        }
+        self.told = self.tally.cursor;
+        self.send(&ToServer::Seen(self.told))
+    }
+
     fn send(&mut self, message: &ToServer) -> io::Result<()> {
         self.seal(message);
         self.flush()
     }
 
     fn seal(&mut self, message: &ToServer) {
-        self.sealer.seal(&message.encode(), &mut self.outgoing);
+        self.channel.sealer.seal(&message.encode(), &mut self.outgoing);
     }
 
     /// Hands over what the socket takes now.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         while !self.outgoing.is_empty() {
-            match self.socket.write(&self.outgoing) {
+            match self.channel.socket.write(&self.outgoing) {
                 Ok(written) => drop(self.outgoing.drain(..written)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -142,29 +179,53 @@ impl Member {
 
     /// Reads what has come, up to a chunk. `said` gets each envelope of what was said.
     pub(crate) fn read(&mut self, chunk: &mut [u8], said: &mut impl FnMut(&[u8])) -> Outcome<Line> {
-        let read = match self.socket.read(chunk) {
+        let read = match self.channel.socket.read(chunk) {
             Ok(0) => return Ok(Line::Closed),
             Ok(read) => read,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => 0,
             Err(error) => return Err(error.into()),
         };
-        self.deframer.feed(&chunk[..read]);
-        while let Some(record) = self.deframer.next_frame()? {
+        self.channel.deframer.feed(&chunk[..read]);
+        while let Some(record) = self.channel.deframer.next_frame()? {
             let (before, length) = (self.tally.delivered.said, PREFIX + record.len());
-            self.tally.hear(self.opener.open(record)?, said)?;
+            self.tally.hear(self.channel.opener.open(record)?, said)?;
             let delivered = &mut self.tally.delivered;
             if delivered.said > before {
                 delivered.records += 1;
                 delivered.bytes += length as u64;
             }
         }
+        let answered = self.asked.len() as u64 - self.unaccepted();
+        self.waited.extend(self.asked.drain(..usize::try_from(answered)?).map(|asked| asked.elapsed()));
         Ok(Line::Open)
+    }
+}
+
+impl Channel {
+    /// Connects, and proves who it is. Nobody hears of that before there is a Join.
+    fn open(address: SocketAddr, identity: &Identity, own: &OwnCredential) -> Outcome<Self> {
+        let rng = &mut rand::rng();
+        let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        let mut deframer = Deframer::new(MAX_HANDSHAKE_FRAME);
+        let (start, hello) = client::Start::new(rng);
+        (&socket).write_all(&hello)?;
+        let keyed = start.agree(next_frame(&socket, &mut deframer)?)?;
+        let checked = keyed.check_server(next_frame(&socket, &mut deframer)?, now()?)?;
+        let (proved, proof) = checked.prove(own);
+        (&socket).write_all(&proof)?;
+        let Established { sealer, opener, .. } =
+            proved.establish(rng, next_frame(&socket, &mut deframer)?, identity)?;
+        deframer.set_limit(MAX_FRAME);
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, deframer, opener, sealer })
     }
 }
 
 impl AsFd for Member {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.channel.socket.as_fd()
     }
 }
 
@@ -178,8 +239,14 @@ impl Tally {
                 32 => {
                     reader.text()?;
                     reader.value()?;
-                    (self.change, self.welcomed) = (reader.uint()?, true);
-                    4
+                    let (change, resumed, cursor) = (reader.uint()?, reader.uint()?, reader.uint()?);
+                    self.welcomed += 1;
+                    match (self.welcomed, resumed) {
+                        (1, 0) => (self.change, self.cursor) = (change, cursor),
+                        (2.., 1) if cursor == self.cursor => {}
+                        _ => return Err("welcomed to another session, or to another place in it".into()),
+                    }
+                    6
                 }
                 33 => {
                     reader.uint()?;
@@ -187,12 +254,20 @@ impl Tally {
                     2
                 }
                 34 => {
-                    reader.uint()?;
+                    let cursor = reader.uint()?;
+                    if cursor <= self.cursor {
+                        return Err("an event came twice, or out of order".into());
+                    }
+                    self.cursor = cursor;
                     reader.uint()?;
                     self.hear_event(&mut reader, said)?;
                     4
                 }
                 36 => return Err(format!("told off: {} ({})", reader.text()?, reader.text()?).into()),
+                38 => {
+                    self.pongs += 1;
+                    1
+                }
                 39 => {
                     self.bye = true;
                     1
@@ -229,6 +304,11 @@ impl Tally {
         };
         pass_over(reader, fields.saturating_sub(read))
     }
+}
+
+/// The present time, as credentials have it.
+fn now() -> Outcome<UnixSeconds> {
+    Ok(UnixSeconds(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs()))
 }
 
 fn pass_over(reader: &mut Reader<'_>, values: usize) -> Result<(), BadEncoding> {

@@ -1,10 +1,14 @@
 //! The figures as Markdown tables, ready for a README.
 
+mod keeping;
+
 use std::time::Duration;
 
+use self::keeping::Keeping;
 use super::TEXT;
 use super::big_room::{self, BigRoom, Cost};
 use super::cpu::{Cores, Placement};
+use super::disk::{self, Disk};
 use super::floor::Floor;
 use super::measures::{Connect, Idle, Light, SENDERS, Saturated};
 use super::udp::{self, Journey};
@@ -19,6 +23,8 @@ pub(crate) struct Report {
     pub(crate) idle: Vec<Idle>,
     pub(crate) big_room: Vec<BigRoom>,
     pub(crate) journeys: Vec<Journey>,
+    pub(crate) keeping: Keeping,
+    pub(crate) disk: Option<Disk>,
 }
 
 impl Report {
@@ -45,7 +51,13 @@ impl Report {
             self.big_room(cores),
             self.journeys(),
         ];
-        tables.into_iter().flatten().collect::<Vec<_>>().join("\n")
+        tables
+            .into_iter()
+            .chain(self.keeping.tables(cores))
+            .chain([self.disk.as_ref().map(kept_on)])
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     fn journeys(&self) -> Option<String> {
@@ -146,6 +158,16 @@ impl Report {
         let head = ["members", "the client", "its CPU ms", "aim ms", "wall ms", "server CPU ms"];
         table(&title, &head, self.big_room.iter().flat_map(big_room_rows))
     }
+}
+
+fn kept_on(it: &Disk) -> String {
+    let [p50, p99] = it.sync.map(millis);
+    format!(
+        "What is kept is on {}: {} bytes appended and synced take {p50} ms (p50; p99 {p99} ms; {} times).\n",
+        it.file_system,
+        disk::PIECE,
+        disk::PIECES,
+    )
 }
 
 const CPU: &str = "server CPU s per million deliveries";

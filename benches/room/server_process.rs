@@ -1,19 +1,24 @@
-//! The server as users run it: the release binary, in a process of its own, with its limits off.
+//! The server as users run it: the release binary, in a process of its own, with its limits off. What it keeps is on the
+//! disk, unless it is told otherwise.
 
-use std::io::{BufRead, BufReader, Write};
+use std::fs;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Outcome;
-use super::cpu::{self, Cores, Placement};
+use super::cpu::{self, Placement};
+use super::{Outcome, Setup};
 
 /// How long it may take to make its keys, and to end.
 const START: Duration = Duration::from_secs(60);
 const END: Duration = Duration::from_secs(10);
+
+/// Warnings are shown unless this is among the options.
+pub(crate) const LOG_LEVEL: &str = "--log-level";
 
 /// A server that runs. It is ended when this is dropped, whatever has happened.
 pub(crate) struct ServerProcess {
@@ -24,21 +29,33 @@ pub(crate) struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts a server, and moves this thread to where the load belongs.
-    pub(crate) fn start(keys: &Path, cores: &Cores, placement: Placement) -> Outcome<Self> {
+    /// Starts a server that has kept nothing, with these options beside its own, and moves this thread to where the load
+    /// belongs.
+    pub(crate) fn start(setup: &Setup, placement: Placement, options: &[&str]) -> Outcome<Self> {
+        // One that was killed has left something behind.
+        match fs::remove_dir_all(data(setup)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+            _ => Self::start_again(setup, placement, options),
+        }
+    }
+
+    /// The same, with what the last one has left behind.
+    pub(crate) fn start_again(setup: &Setup, placement: Placement, options: &[&str]) -> Outcome<Self> {
         // What is started stays where its parent was.
-        cores.as_server(placement)?;
-        let started = Self::spawn(keys);
-        cores.as_load(placement)?;
+        setup.cores.as_server(placement)?;
+        let started = Self::spawn(setup, options);
+        setup.cores.as_load(placement)?;
         started
     }
 
-    fn spawn(keys: &Path) -> Outcome<Self> {
+    fn spawn(setup: &Setup, options: &[&str]) -> Outcome<Self> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_server"))
-            .args(["-p", "0", "--limits", "off", "--log-level", "warn", "--bits", "3072", "--keys"])
-            .arg(keys)
+            .args(["-p", "0", "--limits", "off", "--bits", "3072", "--keys"])
+            .arg(&setup.keys)
             .arg("--data")
-            .arg(keys.join("data"))
+            .arg(data(setup))
+            .args(if options.contains(&LOG_LEVEL) { &[] } else { &[LOG_LEVEL, "warn"][..] })
+            .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -79,6 +96,18 @@ impl ServerProcess {
         Ok(cpu::resident(self.child.id())?)
     }
 
+    /// What it has had written to the disk, in bytes.
+    pub(crate) fn written(&self) -> Outcome<u64> {
+        Ok(cpu::written(self.child.id())?)
+    }
+
+    /// Ends it without a word.
+    pub(crate) fn kill(mut self) -> Outcome<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Asks it to end.
     pub(crate) fn terminate(&mut self) -> Outcome<()> {
         let mut stdin = self.child.stdin.take().ok_or("it has been asked before")?;
@@ -104,6 +133,11 @@ impl ServerProcess {
             }
         }
     }
+}
+
+/// Where it keeps what it keeps.
+fn data(setup: &Setup) -> PathBuf {
+    setup.keys.join("data")
 }
 
 impl Drop for ServerProcess {
