@@ -401,10 +401,7 @@ impl Hall {
             return;
         };
         self.cursor += 1;
-        if open.by != except {
-            open.last_by_others = open.last;
-        }
-        (open.last, open.by) = (self.cursor, except);
+        open.happens(self.cursor, except);
         let event = ToClient::Event { cursor: self.cursor, at: now.at, event }.encode();
         let bytes = if before.is_empty() { event.into() } else { [before, &event].concat().into() };
         let (id, entry) = (open.id, Entry { cursor: self.cursor, except, bytes });

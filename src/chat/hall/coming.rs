@@ -229,6 +229,14 @@ impl OpenRoom {
     pub(super) fn new(id: RoomId, roster: Room) -> Self {
         Self { id, roster, last: 0, by: None, last_by_others: 0 }
     }
+
+    /// Something happens there, caused by somebody who does not read it, or for all.
+    pub(super) fn happens(&mut self, cursor: Cursor, by: Option<Member>) {
+        if self.by != by {
+            self.last_by_others = self.last;
+        }
+        (self.last, self.by) = (cursor, by);
+    }
 }
 
 pub(super) fn welcome(

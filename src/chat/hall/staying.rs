@@ -89,7 +89,7 @@ impl Hall {
             To::Room(id) => {
                 self.rooms_opened = self.rooms_opened.max(id.0);
                 if let Some(open) = self.rooms.values_mut().find(|open| open.id == id) {
-                    (open.last, open.last_by_others) = (entry.cursor, entry.cursor);
+                    open.happens(entry.cursor, entry.except);
                 }
             }
             To::One(member) => {
