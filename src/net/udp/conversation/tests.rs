@@ -88,7 +88,7 @@ impl Pair {
     /// Gives `to` a datagram now. Whether it counted.
     fn give(&mut self, to: usize, from: SocketAddr, bytes: &[u8]) -> bool {
         let (_, datagram) = parse(bytes).expect("one of ours");
-        self.ends[to].take(&datagram, from, self.now)
+        self.ends[to].take(&datagram, from, self.now, &mut self.rng)
     }
 
     fn flush(&mut self, end: usize) {
@@ -266,12 +266,12 @@ fn a_bent_datagram_does_not_count_whichever_bit_it_is() {
         bent[bit / 8] ^= 1 << (bit % 8);
         // A datagram of another conversation does not come here.
         if let Some((ID, datagram)) = parse(&bent) {
-            assert!(!pair.ends[SERVER].take(&datagram, at(666), pair.now), "bit {bit}");
+            assert!(!pair.ends[SERVER].take(&datagram, at(666), pair.now, &mut pair.rng), "bit {bit}");
         }
     }
     for cut in 0..good.len() {
         if let Some((_, datagram)) = parse(&good[..cut]) {
-            assert!(!pair.ends[SERVER].take(&datagram, at(666), pair.now), "cut at {cut}");
+            assert!(!pair.ends[SERVER].take(&datagram, at(666), pair.now, &mut pair.rng), "cut at {cut}");
         }
     }
     assert_eq!(pair.ends[SERVER].address(), at(1));
@@ -486,4 +486,34 @@ proptest! {
         }
         prop_assert!(read <= 2 * 256, "{}", read);
     }
+}
+
+#[test]
+fn where_nobody_has_shown_that_they_read_is_not_sent_many_times_what_came_from_there() {
+    let mut pair = Pair::authenticated();
+    let victim = ([203, 0, 113, 9], 53).into();
+    let (mut number, mut una, mut came, mut sent) = (pair.ends[CLIENT].number, 1_u32, 0, 0);
+    for _ in 0..500 {
+        // A member who never sees what goes to the victim acknowledges it all the same.
+        let head: [&[u8]; 6] = [&ID, &[84, 0, 0, 1], &[0; 4], &[0; 4], &una.to_le_bytes(), &[0; 4]];
+        number += 1;
+        let mut bytes = untagged(ID, number, &head.concat());
+        let tag = pair.ends[CLIENT].keys.as_ref().unwrap().outgoing.tag(&bytes);
+        bytes.extend_from_slice(&tag);
+        assert!(pair.give(SERVER, victim, &bytes));
+        came += bytes.len();
+        let server = &mut pair.ends[SERVER];
+        assert_eq!(server.address(), victim);
+        while server.has_room() {
+            server.write(&[0; 16 * 1_024]);
+        }
+        server.flush(pair.now, &mut |bytes| {
+            sent += bytes.len();
+            if let Some((_, Datagram::Data { segments, .. })) = parse(bytes) {
+                una = una.max(segments::made(segments).highest + 1);
+            }
+        });
+        pair.now += MS * 10;
+    }
+    assert!(sent <= 10 * came, "{came} bytes brought the victim {sent}, {} times as many", sent / came);
 }
