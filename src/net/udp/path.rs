@@ -90,4 +90,10 @@ impl Path {
         trial.asked = Some(now);
         Some(trial.question)
     }
+
+    /// Whether the other end has shown that it reads there.
+    #[cfg(test)]
+    pub(super) fn is_shown(&self) -> bool {
+        self.trial.is_none()
+    }
 }
