@@ -15,5 +15,10 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!([tagged, &tag].concat(), bytes);
             assert!(tagged.ends_with(segments));
         }
+        Datagram::Path { question, tag, tagged, .. } => {
+            assert_eq!([tagged, &tag].concat(), bytes);
+            assert!(tagged.ends_with(&question));
+            assert_eq!(bytes.len(), 37);
+        }
     }
 });

@@ -9,14 +9,16 @@
 //! (`conversation`, `reception`) has no socket, no clock and no randomness of its own: the threads in [`server`] and
 //! [`client`] give it these.
 //!
-//! Invariant: nothing is kept of who has not shown that they read what is sent to their address, and from the secret on
-//! nothing counts that has no tag.
+//! Invariant: nothing is kept of who has not shown that they read what is sent to their address, from the secret on
+//! nothing counts that has no tag, and nowhere goes much more than came from there before somebody has shown that they
+//! read there (`path`).
 
 mod carrier;
 pub mod client;
 mod conversation;
 pub mod datagram;
 mod numbers;
+mod path;
 mod reception;
 mod segments;
 pub mod server;

@@ -1,5 +1,6 @@
 //! Clients whose address changes.
 
+use std::collections::HashSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,17 @@ fn a_client_whose_port_changes_goes_on_without_coming_in_again() {
         boris.sees("Anna", &format!("Anna after move {number}"));
         anna.sees("Boris", &format!("Boris after move {number}"));
     }
+    // Each was asked, each time, whether they read there, and has said so.
+    let paths = |to| -> HashSet<Vec<u8>> {
+        let kept = relay.kept(to).into_iter().filter(|bytes| bytes[0] == 5);
+        kept.map(|bytes| [&bytes[1..5], &bytes[13..21]].concat()).collect()
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while paths(To::Server).len() < 10 {
+        assert!(Instant::now() < deadline, "they were asked {}", paths(To::Client).len());
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(paths(To::Server), paths(To::Client));
     let log = server.log();
     assert_eq!(log.matches("New connection").count(), 2, "{log}");
     assert!(!log.contains("left the server"), "{log}");

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Instant;
 
+use rand::CryptoRng;
 use rustix::event::PollFlags;
 use rustix::net::{SendFlags, send};
 
@@ -55,10 +56,10 @@ impl Carrier {
     }
 
     /// Takes a datagram of this conversation. What comes of it is carried when it is due: now.
-    pub(super) fn take(&mut self, datagram: &Datagram<'_>, from: SocketAddr, now: Instant) {
+    pub(super) fn take(&mut self, datagram: &Datagram<'_>, from: SocketAddr, now: Instant, rng: &mut impl CryptoRng) {
         self.look_for_keys();
         self.due = now;
-        self.conversation.take(datagram, from, now);
+        self.conversation.take(datagram, from, now, rng);
     }
 
     /// Keys are there before whatever they are for.

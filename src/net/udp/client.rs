@@ -147,7 +147,7 @@ impl Round {
             match self.socket.recv(&mut buffer) {
                 Ok(length) => {
                     if let Some((_, datagram)) = parse(&buffer[..length]).filter(|(id, _)| self.carrier.is_of(*id)) {
-                        self.carrier.take(&datagram, self.server, now);
+                        self.carrier.take(&datagram, self.server, now, &mut rand::rng());
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,

@@ -4,8 +4,11 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::datagram::{Cookie, Datagram, Id, ack, untagged};
+use rand::CryptoRng;
+
+use super::datagram::{AROUND, Cookie, Datagram, Id, QUESTION, ack, untagged, untagged_path};
 use super::numbers::Numbers;
+use super::path::Path;
 use super::segments::{self, Content};
 use super::stream::Stream;
 use super::{FIRST_AGAIN, TIMES_AGAIN};
@@ -50,14 +53,16 @@ pub(super) struct Conversation {
     side: Side,
     id: Id,
     cookie: Cookie,
-    /// Where the other end is.
-    address: SocketAddr,
+    /// Where the other end is. A client's never changes.
+    path: Path,
+    /// What the server has asked, and is to be answered.
+    asked: Option<[u8; QUESTION]>,
     keys: Option<DatagramKeys>,
     stream: Stream,
-    /// The last DATA that was sent.
+    /// The last DATA or PATH that was sent.
     number: u64,
     numbers: Numbers,
-    /// Whether DATA has come.
+    /// Whether DATA or PATH has come.
     heard_data: bool,
     born: Instant,
     last_valid: Instant,
@@ -76,7 +81,8 @@ impl Conversation {
             side,
             id,
             cookie,
-            address,
+            path: Path::new(address),
+            asked: None,
             keys: None,
             stream: Stream::new(id, now),
             number: 0,
@@ -119,19 +125,32 @@ impl Conversation {
 
     /// Where the other end is.
     pub(super) fn address(&self) -> SocketAddr {
-        self.address
+        self.path.address()
     }
 
     /// Takes a datagram of this conversation. Gives whether it counts.
-    pub(super) fn take(&mut self, datagram: &Datagram<'_>, from: SocketAddr, now: Instant) -> bool {
+    pub(super) fn take(
+        &mut self,
+        datagram: &Datagram<'_>,
+        from: SocketAddr,
+        now: Instant,
+        rng: &mut impl CryptoRng,
+    ) -> bool {
         let valid = match *datagram {
-            Datagram::Ack(cookie, segments) => from == self.address && self.take_ack(cookie, segments, now),
+            Datagram::Ack(cookie, segments) => from == self.address() && self.take_ack(cookie, segments, now),
             Datagram::Data { number, segments, tag, tagged } => {
                 let newest = self.take_data(number, segments, tag, tagged, now);
-                if newest == Some(true) {
-                    self.address = from;
-                }
-                newest.is_some()
+                newest.map(|newest| self.followed(from, newest, tagged, rng)).is_some()
+            }
+            Datagram::Path { number, question, tag, tagged } => {
+                let newest = self.is_valid(number, tag, tagged).then(|| self.note(number));
+                newest.map(|newest| self.followed(from, newest, tagged, rng)).is_some_and(|()| {
+                    match self.side {
+                        Side::Client => self.asked = Some(question),
+                        Side::Server => self.path.answered(from, question),
+                    }
+                    true
+                })
             }
             Datagram::Reset(echo) => {
                 self.broken |= self.side == Side::Client && self.believes_reset(echo, now);
@@ -162,21 +181,37 @@ impl Conversation {
 
     /// Gives whether it is the newest, if it counts.
     fn take_data(&mut self, number: u64, segments: &[u8], tag: [u8; TAG], tagged: &[u8], now: Instant) -> Option<bool> {
-        let keys = self.keys.as_ref()?;
-        if !self.numbers.is_new(number) || !keys.incoming.verify(tagged, &tag) {
+        if !self.is_valid(number, tag, tagged) {
             return None;
         }
         let content = match segments {
             [] => None,
             segments => Some(self.stream.look(segments, segments::MOST, now)?),
         };
-        let newest = self.numbers.note(number);
-        self.heard_data = true;
+        let newest = self.note(number);
         match content {
             Some(content) => self.stream.take(segments, content, now),
             None => drop(self.other_ended.get_or_insert(now)),
         }
         Some(newest)
+    }
+
+    /// Whether it has not come before, and is from who has the keys.
+    fn is_valid(&self, number: u64, tag: [u8; TAG], tagged: &[u8]) -> bool {
+        self.numbers.is_new(number) && self.keys.as_ref().is_some_and(|keys| keys.incoming.verify(tagged, &tag))
+    }
+
+    /// Notes one that counts. Gives whether it is the newest.
+    fn note(&mut self, number: u64) -> bool {
+        self.heard_data = true;
+        self.numbers.note(number)
+    }
+
+    /// One that counts has come from there.
+    fn followed(&mut self, from: SocketAddr, newest: bool, tagged: &[u8], rng: &mut impl CryptoRng) {
+        if self.side == Side::Server {
+            self.path.came(from, newest, tagged.len() + TAG, rng);
+        }
     }
 
     /// Anybody who has seen a datagram can answer it so; whoever has the secret has answered before this counts.
@@ -218,13 +253,27 @@ impl Conversation {
 
     /// Gives all datagrams that are due.
     pub(super) fn flush(&mut self, now: Instant, send: &mut dyn FnMut(&[u8])) {
-        self.stream.flush(now);
-        while let Some((packet, content)) = self.stream.packet() {
+        if let Some(question) = self.path.question(now).or(self.asked.take()) {
+            self.send_tagged(send, |id, number| untagged_path(id, number, question));
+        }
+        self.send_packets(now, send);
+        // While packets are held back no more are made: for KCP time stands still, and nothing is lost.
+        if self.stream.next_packet().is_none() {
+            self.stream.flush(now);
+            self.send_packets(now, send);
+        }
+        if self.sends_data() && self.stream.is_delivered() && self.path.allows(AROUND) {
+            self.tell_end(now, send);
+        }
+    }
+
+    /// Sends as many packets as may go where the other end is.
+    fn send_packets(&mut self, now: Instant, send: &mut dyn FnMut(&[u8])) {
+        while self.stream.next_packet().is_some_and(|length| self.path.allows(AROUND + length))
+            && let Some((packet, content)) = self.stream.packet()
+        {
             self.broken |= content.highest >= segments::MOST - 1;
             self.send(&packet, content, now, send);
-        }
-        if self.sends_data() && self.stream.is_delivered() {
-            self.tell_end(now, send);
         }
     }
 
@@ -245,27 +294,34 @@ impl Conversation {
     }
 
     fn send(&mut self, segments: &[u8], content: Content, now: Instant, send: &mut dyn FnMut(&[u8])) {
-        let as_data = self.sends_data();
-        let bytes = match &self.keys {
-            Some(keys) if as_data => {
-                self.number += 1;
-                let mut bytes = untagged(self.id, self.number, segments);
-                let tag = keys.outgoing.tag(&bytes);
-                bytes.extend_from_slice(&tag);
-                bytes
-            }
-            _ => ack(self.id, &self.cookie, segments),
-        };
         if content.asks {
             self.waiting_since.get_or_insert(now);
         }
+        if self.sends_data() {
+            self.send_tagged(send, |id, number| untagged(id, number, segments));
+        } else {
+            self.send_bytes(&ack(self.id, &self.cookie, segments), send);
+        }
+    }
+
+    fn send_tagged(&mut self, send: &mut dyn FnMut(&[u8]), build: impl FnOnce(Id, u64) -> Vec<u8>) {
+        let Some(keys) = &self.keys else { return };
+        self.number += 1;
+        let mut bytes = build(self.id, self.number);
+        let tag = keys.outgoing.tag(&bytes);
+        bytes.extend_from_slice(&tag);
+        self.send_bytes(&bytes, send);
+    }
+
+    fn send_bytes(&mut self, bytes: &[u8], send: &mut dyn FnMut(&[u8])) {
         if let Some(echo) = bytes.last_chunk().filter(|_| self.side == Side::Client) {
             if self.echoes.len() >= ECHOES {
                 self.echoes.pop_front();
             }
             self.echoes.push_back(*echo);
         }
-        send(&bytes);
+        self.path.sent(bytes.len());
+        send(bytes);
     }
 
     /// Whether both have said that they have ended.
@@ -297,7 +353,10 @@ impl Conversation {
             Ending::Told { again, .. } => again,
             Ending::Open | Ending::Since(_) => None,
         };
-        [self.stream.due(now), again].into_iter().flatten().fold(self.over_at(), Instant::min)
+        // What may not go where the other end is waits until something comes from there.
+        let goes = self.stream.next_packet().is_none() && self.path.allows(AROUND);
+        let work = [self.stream.due(now), again].into_iter().flatten().filter(|_| goes);
+        work.chain(self.path.due(now)).fold(self.over_at(), Instant::min)
     }
 }
 

@@ -6,6 +6,10 @@ use crate::secure::datagram::TAG;
 pub const MOST: usize = 1_200;
 /// What stands around the segments of a DATA, which has more of it than an ACK.
 pub(super) const AROUND: usize = 1 + 4 + 8 + TAG;
+/// What a PATH asks, and what answers it, in bytes.
+pub const QUESTION: usize = 8;
+/// The length of a PATH.
+pub(super) const PATH: usize = AROUND + QUESTION;
 /// The length of a SYN: more than that of its answer.
 const SYN: usize = 64;
 /// A RESET answers nothing that is not longer than itself.
@@ -16,6 +20,7 @@ const TYPE_SYN_ACK: u8 = 1;
 const TYPE_ACK: u8 = 2;
 const TYPE_RESET: u8 = 3;
 const TYPE_DATA: u8 = 4;
+const TYPE_PATH: u8 = 5;
 
 /// A conversation: bytes that its client has drawn.
 pub type Id = [u8; 4];
@@ -45,6 +50,17 @@ pub enum Datagram<'a> {
         /// All that is before the tag.
         tagged: &'a [u8],
     },
+    /// The server asks whether somebody reads where the client seems to be; the client answers with the same.
+    Path {
+        /// Counted with a direction's DATA.
+        number: u64,
+        /// What is asked, or answered.
+        question: [u8; QUESTION],
+        /// Over `tagged`.
+        tag: [u8; TAG],
+        /// All that is before the tag.
+        tagged: &'a [u8],
+    },
 }
 
 /// Takes a datagram apart; `None` if it is none of ours.
@@ -67,6 +83,11 @@ pub fn parse(bytes: &[u8]) -> Option<(Id, Datagram<'_>)> {
             let (tagged, &tag) = bytes.split_last_chunk()?;
             let (&number, segments) = tagged.get(5..)?.split_first_chunk()?;
             Datagram::Data { number: u64::from_be_bytes(number), segments, tag, tagged }
+        }
+        TYPE_PATH => {
+            let (tagged, &tag) = bytes.split_last_chunk()?;
+            let (&number, question) = tagged.get(5..)?.split_first_chunk()?;
+            Datagram::Path { number: u64::from_be_bytes(number), question: question.try_into().ok()?, tag, tagged }
         }
         _ => return None,
     };
@@ -106,9 +127,18 @@ pub(super) fn reset(id: Id, answered: &[u8]) -> Option<Vec<u8>> {
 
 /// All of a DATA but its tag.
 pub(super) fn untagged(id: Id, number: u64, segments: &[u8]) -> Vec<u8> {
-    let mut bytes = head(TYPE_DATA, id);
+    numbered(TYPE_DATA, id, number, segments)
+}
+
+/// All of a PATH but its tag.
+pub(super) fn untagged_path(id: Id, number: u64, question: [u8; QUESTION]) -> Vec<u8> {
+    numbered(TYPE_PATH, id, number, &question)
+}
+
+fn numbered(kind: u8, id: Id, number: u64, rest: &[u8]) -> Vec<u8> {
+    let mut bytes = head(kind, id);
     bytes.extend_from_slice(&number.to_be_bytes());
-    bytes.extend_from_slice(segments);
+    bytes.extend_from_slice(rest);
     bytes
 }
 
@@ -138,6 +168,9 @@ mod tests {
         data.extend_from_slice(&[8; TAG]);
         let parsed = Datagram::Data { number: 3, segments: b"segments", tag: [8; TAG], tagged: &tagged };
         assert_eq!(parse(&data), Some((ID, parsed)));
+        let tagged = untagged_path(ID, 3, *b"question");
+        let parsed = Datagram::Path { number: 3, question: *b"question", tag: [8; TAG], tagged: &tagged };
+        assert_eq!(parse(&[&tagged[..], &[8; TAG]].concat()), Some((ID, parsed)));
     }
 
     #[test]
@@ -147,6 +180,7 @@ mod tests {
         assert_eq!(reset(ID, &[0; 1_200]).unwrap().len(), 21);
         assert_eq!(reset(ID, &[0; 21]), None, "nothing is answered with as much as it is");
         assert_eq!(untagged(ID, 1, b"").len() + TAG, 29);
+        assert_eq!((untagged_path(ID, 1, [0; QUESTION]).len() + TAG, PATH), (37, 37));
     }
 
     #[test]
@@ -154,12 +188,15 @@ mod tests {
         for length in 0..29 {
             assert_eq!(parse(&vec![TYPE_DATA; length]), None, "{length}");
         }
+        for length in (0..=MOST).filter(|length| *length != PATH) {
+            assert_eq!(parse(&vec![TYPE_PATH; length]), None, "{length}");
+        }
         assert_eq!(parse(&syn(ID)[..63]), None);
         assert_eq!(parse(&[syn(ID), vec![0]].concat()), None);
         assert_eq!(parse(&[&syn(ID)[..63], &[1]].concat()), None);
         assert_eq!(parse(&vec![TYPE_ACK; MOST + 1]), None);
         assert!(parse(&[TYPE_ACK; MOST]).is_some());
-        for kind in 5..=255 {
+        for kind in 6..=255 {
             assert_eq!(parse(&[kind; 64]), None);
         }
     }

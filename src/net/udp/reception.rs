@@ -65,7 +65,7 @@ impl Reception {
                     unknown()
                 }
             }
-            Datagram::Data { .. } => unknown(),
+            Datagram::Data { .. } | Datagram::Path { .. } => unknown(),
             Datagram::SynAck(_) | Datagram::Reset(_) => Met::Ignored,
         }
     }

@@ -145,7 +145,7 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> Round<A> {
     fn take(&mut self, whole: &[u8], from: SocketAddr, now: Instant) {
         let Some((id, datagram)) = parse(whole) else { return };
         if let Some(carrier) = self.carriers.get_mut(&id).filter(|_| datagram != Datagram::Syn) {
-            return carrier.take(&datagram, from, now);
+            return carrier.take(&datagram, from, now, &mut rand::rng());
         }
         match self.reception.meet(from, (id, &datagram), whole, now, &mut rand::rng()) {
             Met::Answered(answer) => send(&self.socket, &answer, from),
@@ -153,7 +153,7 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> Round<A> {
                 // Without descriptors it is as if the datagram had been lost.
                 let _ = self.begin(id, cookie, from, now);
                 if let Some(carrier) = self.carriers.get_mut(&id) {
-                    carrier.take(&datagram, from, now);
+                    carrier.take(&datagram, from, now, &mut rand::rng());
                 }
             }
             // What there is no room for comes again, and there may be then.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kcp::Kcp;
@@ -25,20 +25,26 @@ const UNACKNOWLEDGED: usize = 128;
 /// While the other end takes nothing it is looked for this often.
 const SHUT: Duration = Duration::from_millis(100);
 
+/// So many packets wait at most. More come only while they are held back, and are as if the network had lost them.
+const PACKETS: usize = 2 * WINDOW as usize;
+
 /// The packets that KCP has made.
 #[derive(Clone, Default)]
 struct Outlet(Arc<Mutex<VecDeque<Vec<u8>>>>);
 
 impl Outlet {
-    fn next(&self) -> Option<Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Write for Outlet {
     /// KCP gives a packet a write.
     fn write(&mut self, packet: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(packet.to_vec());
+        let mut packets = self.lock();
+        if packets.len() < PACKETS {
+            packets.push_back(packet.to_vec());
+        }
         Ok(packet.len())
     }
 
@@ -132,9 +138,14 @@ impl Stream {
         (self.pressing, self.unacknowledged) = (false, 0);
     }
 
+    /// How long the next packet is.
+    pub(super) fn next_packet(&self) -> Option<usize> {
+        self.packets.lock().front().map(Vec::len)
+    }
+
     /// The next packet, and what is in it.
     pub(super) fn packet(&self) -> Option<(Vec<u8>, Content)> {
-        let packet = self.packets.next()?;
+        let packet = self.packets.lock().pop_front()?;
         let content = segments::made(&packet);
         Some((packet, content))
     }

@@ -5,7 +5,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::net::udp::datagram::{MOST, parse};
+use crate::net::udp::datagram::{MOST, PATH, parse};
 
 const ID: Id = *b"talk";
 const COOKIE: Cookie = [5; TAG];
@@ -88,7 +88,7 @@ impl Pair {
     /// Gives `to` a datagram now. Whether it counted.
     fn give(&mut self, to: usize, from: SocketAddr, bytes: &[u8]) -> bool {
         let (_, datagram) = parse(bytes).expect("one of ours");
-        self.ends[to].take(&datagram, from, self.now)
+        self.ends[to].take(&datagram, from, self.now, &mut self.rng)
     }
 
     fn flush(&mut self, end: usize) {
@@ -266,12 +266,12 @@ fn a_bent_datagram_does_not_count_whichever_bit_it_is() {
         bent[bit / 8] ^= 1 << (bit % 8);
         // A datagram of another conversation does not come here.
         if let Some((ID, datagram)) = parse(&bent) {
-            assert!(!pair.ends[SERVER].take(&datagram, at(666), pair.now), "bit {bit}");
+            assert!(!pair.ends[SERVER].take(&datagram, at(666), pair.now, &mut pair.rng), "bit {bit}");
         }
     }
     for cut in 0..good.len() {
         if let Some((_, datagram)) = parse(&good[..cut]) {
-            assert!(!pair.ends[SERVER].take(&datagram, at(666), pair.now), "cut at {cut}");
+            assert!(!pair.ends[SERVER].take(&datagram, at(666), pair.now, &mut pair.rng), "cut at {cut}");
         }
     }
     assert_eq!(pair.ends[SERVER].address(), at(1));
@@ -486,4 +486,194 @@ proptest! {
         }
         prop_assert!(read <= 2 * 256, "{}", read);
     }
+}
+
+#[test]
+fn where_nobody_has_shown_that_they_read_is_not_sent_many_times_what_came_from_there() {
+    let mut pair = Pair::authenticated();
+    let victim = ([203, 0, 113, 9], 53).into();
+    let (mut number, mut una, mut came, mut sent) = (pair.ends[CLIENT].number, 1_u32, 0, 0);
+    for _ in 0..500 {
+        // A member who never sees what goes to the victim acknowledges it all the same.
+        let head: [&[u8]; 6] = [&ID, &[84, 0, 0, 1], &[0; 4], &[0; 4], &una.to_le_bytes(), &[0; 4]];
+        number += 1;
+        let mut bytes = untagged(ID, number, &head.concat());
+        let tag = pair.ends[CLIENT].keys.as_ref().unwrap().outgoing.tag(&bytes);
+        bytes.extend_from_slice(&tag);
+        assert!(pair.give(SERVER, victim, &bytes));
+        came += bytes.len();
+        let server = &mut pair.ends[SERVER];
+        assert_eq!(server.address(), victim);
+        while server.has_room() {
+            server.write(&[0; 16 * 1_024]);
+        }
+        server.flush(pair.now, &mut |bytes| {
+            sent += bytes.len();
+            if let Some((_, Datagram::Data { segments, .. })) = parse(bytes) {
+                una = una.max(segments::made(segments).highest + 1);
+            }
+        });
+        pair.now += MS * 10;
+    }
+    assert!(sent <= 3 * came, "{came} bytes brought the victim {sent}, {} times as many", sent / came);
+    assert!(sent > came, "and not nothing");
+    // What is held back is let go where somebody reads.
+    pair.run(SECOND);
+    assert_eq!(pair.ends[SERVER].address(), victim);
+}
+
+/// A pair whose client has just been seen at port 2, with a lot for the server to send there; and what it has sent there.
+fn moved() -> (Pair, Vec<Vec<u8>>) {
+    let mut pair = Pair::authenticated();
+    pair.client_port = 2;
+    pair.ends[CLIENT].write(b"from the new port");
+    pair.flush(CLIENT);
+    let datagram = pair.last_of(CLIENT);
+    pair.under_way.clear();
+    assert!(pair.give(SERVER, at(2), &datagram));
+    assert_eq!(pair.ends[SERVER].address(), at(2));
+    while pair.ends[SERVER].has_room() {
+        pair.ends[SERVER].write(&[7; 16_384]);
+    }
+    let sent = sends(&mut pair, SERVER);
+    (pair, sent)
+}
+
+/// What an end sends now; none of it is under way.
+fn sends(pair: &mut Pair, end: usize) -> Vec<Vec<u8>> {
+    let before = pair.sent.len();
+    pair.flush(end);
+    pair.under_way.clear();
+    pair.sent[before..].iter().map(|(_, bytes)| bytes.clone()).collect()
+}
+
+fn bytes_of(datagrams: &[Vec<u8>]) -> usize {
+    datagrams.iter().map(Vec::len).sum()
+}
+
+/// A PATH of the client's, with this in it.
+fn answer_of(pair: &mut Pair, question: [u8; QUESTION]) -> Vec<u8> {
+    let client = &mut pair.ends[CLIENT];
+    client.number += 1;
+    let mut bytes = untagged_path(ID, client.number, question);
+    let tag = client.keys.as_ref().unwrap().outgoing.tag(&bytes);
+    bytes.extend_from_slice(&tag);
+    bytes
+}
+
+fn question_of(bytes: &[u8]) -> [u8; QUESTION] {
+    assert_eq!((bytes[0], bytes.len()), (5, PATH));
+    bytes[13..21].try_into().unwrap()
+}
+
+#[test]
+fn who_answers_from_a_new_address_gets_all_of_it_there() {
+    let (mut pair, sent) = moved();
+    assert!(bytes_of(&sent) <= 3 * pair.last_of(CLIENT).len(), "{}", bytes_of(&sent));
+    assert!(pair.give(CLIENT, at(9_443), &sent[0]));
+    let answered = sends(&mut pair, CLIENT);
+    assert_eq!(question_of(&answered[0]), question_of(&sent[0]));
+    assert!(pair.give(SERVER, at(2), &answered[0]));
+    assert!(pair.ends[SERVER].stream.next_packet().is_some(), "something is held back");
+    assert!(bytes_of(&sends(&mut pair, SERVER)) > 3 * answered[0].len() && pair.ends[SERVER].path.is_shown());
+    assert_eq!(pair.ends[SERVER].stream.next_packet(), None, "all of it has gone");
+    assert!(!pair.give(SERVER, at(3), &answered[0]), "each counts once");
+    assert_eq!(pair.ends[SERVER].address(), at(2));
+}
+
+#[test]
+fn no_other_answer_and_none_from_elsewhere_lets_anything_go() {
+    let (mut pair, sent) = moved();
+    let question = question_of(&sent[0]);
+    let wrong = answer_of(&mut pair, [question[0] ^ 1; QUESTION]);
+    assert!(pair.give(SERVER, at(2), &wrong), "the client has sent it, but it shows nothing");
+    assert!(bytes_of(&sends(&mut pair, SERVER)) <= 3 * PATH + 200);
+    // The right one, but that they read there is not that they read here.
+    let elsewhere = answer_of(&mut pair, question);
+    assert!(pair.give(SERVER, at(3), &elsewhere));
+    assert_eq!(pair.ends[SERVER].address(), at(3));
+    let sent = sends(&mut pair, SERVER);
+    assert!(bytes_of(&sent) <= 3 * PATH);
+    assert_ne!(question_of(&sent[0]), question, "another address, another question");
+    let back = answer_of(&mut pair, question);
+    assert!(pair.give(SERVER, at(2), &back), "and none is asked twice");
+    assert!(bytes_of(&sends(&mut pair, SERVER)) <= 3 * PATH);
+}
+
+#[test]
+fn where_it_was_shown_already_nothing_is_asked() {
+    let (mut pair, _) = moved();
+    let back = answer_of(&mut pair, [0; QUESTION]);
+    assert!(pair.give(SERVER, at(1), &back));
+    let sent = sends(&mut pair, SERVER);
+    assert!(bytes_of(&sent) > 2_000);
+    assert!(sent.iter().all(|bytes| bytes[0] == 4));
+}
+
+#[test]
+fn who_does_not_answer_is_asked_again_but_not_for_ever() {
+    let (mut pair, sent) = moved();
+    let (question, mut asked) = (question_of(&sent[0]), vec![]);
+    let start = pair.now;
+    while pair.now < start + SECOND * 20 {
+        let due = pair.ends[SERVER].due(pair.now);
+        assert!(due > pair.now, "there is nothing to do but to wait");
+        pair.now = due;
+        let sent = sends(&mut pair, SERVER);
+        assert!(sent.iter().all(|bytes| question_of(bytes) == question));
+        asked.extend(sent.iter().map(|_| pair.now - start));
+    }
+    assert!(asked.first().is_some_and(|first| *first == MS * 250), "{asked:?}");
+    assert!(asked.len() <= 6, "{asked:?}");
+    let more = answer_of(&mut pair, [0; QUESTION]);
+    assert!(pair.give(SERVER, at(2), &more));
+    assert_eq!(question_of(&sends(&mut pair, SERVER)[0]), question, "something has come from there");
+}
+
+#[test]
+fn a_client_that_moves_while_much_comes_waits_for_one_question_and_answer() {
+    for (lost, most) in [(0, MS * 60), (20, SECOND * 5)] {
+        let mut pair = Pair::authenticated();
+        pair.bad.lost = lost;
+        for port in 2..12 {
+            while pair.ends[SERVER].has_room() {
+                pair.ends[SERVER].write(&[7; 16_384]);
+            }
+            pair.run(MS * 50);
+            pair.client_port = port;
+            pair.ends[CLIENT].write(b"here I am");
+            let start = pair.now;
+            while pair.ends[SERVER].address() != at(port) || !pair.ends[SERVER].path.is_shown() {
+                pair.run(MS * 5);
+                assert!(pair.now - start <= most + MS * 10, "to port {port}, {lost} % lost: {:?}", pair.now - start);
+            }
+            let before = pair.read[CLIENT].len();
+            pair.run(WAY + MS * 20);
+            assert!(lost > 0 || pair.read[CLIENT].len() > before + 1_000, "what was held back goes at once");
+        }
+        let left = pair.read[CLIENT].len();
+        pair.run(SECOND * 60);
+        assert!(pair.read[CLIENT].len() > left && pair.ends[SERVER].stream.is_delivered());
+    }
+}
+
+#[test]
+fn what_is_held_back_does_not_grow_whatever_comes() {
+    let (mut pair, _) = moved();
+    let mut came = 0;
+    for round in 0..2_000_u32 {
+        // Segments that came long ago: each wants to be acknowledged.
+        let mut segment = [&ID[..], &[81, 0, 0, 1], &[0; 16], b"!"].concat();
+        segment[20] = 1;
+        let client = &mut pair.ends[CLIENT];
+        client.number += 1;
+        let mut bytes = untagged(ID, client.number, &segment.repeat(1 + round as usize % 40));
+        let tag = client.keys.as_ref().unwrap().outgoing.tag(&bytes);
+        bytes.extend_from_slice(&tag);
+        assert!(pair.give(SERVER, at(2), &bytes));
+        came += bytes.len();
+        pair.now += MS * 20;
+    }
+    let sent = bytes_of(&sends(&mut pair, SERVER));
+    assert!(sent <= 2 * 256 * MOST && sent <= 3 * (came + 100), "{sent}");
 }
