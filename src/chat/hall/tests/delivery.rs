@@ -5,7 +5,6 @@ use std::collections::{HashMap, VecDeque};
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::journal::Journal;
 
 const NAMES: [&str; 3] = ["Ira", "Boris", "Zoe"];
 
@@ -69,8 +68,6 @@ struct Client {
 struct World {
     test: Test,
     limits: Limits,
-    folder: tempfile::TempDir,
-    journal: Option<Journal>,
     lines: HashMap<Conn, Line>,
     clients: Vec<Client>,
     conns: u64,
@@ -82,14 +79,10 @@ struct World {
 impl World {
     fn new() -> Self {
         let limits = Limits { resume: Duration::from_secs(86_400), ..Limits::off() };
-        let folder = tempfile::tempdir().unwrap();
-        let journal = Some(Journal::fresh(folder.path()).unwrap());
         let clients = NAMES.iter().map(|_| Client::default()).collect();
         let mut world = Self {
             test: Test::waiting(limits),
             limits,
-            folder,
-            journal,
             lines: HashMap::new(),
             clients,
             conns: 0,
@@ -131,12 +124,9 @@ impl World {
 
     /// What the disk and the couriers do.
     fn carry_out(&mut self) {
-        let journal = self.journal.as_mut().unwrap();
-        journal.begin().unwrap();
         for effect in std::mem::take(&mut self.test.effects) {
             match effect {
                 Effect::Keep(kept) => {
-                    journal.keep(&kept).unwrap();
                     if let Kept::Seat { member, room, until, .. } = kept {
                         let members = self.members.entry(room).or_default();
                         members.retain(|other| *other != member);
@@ -144,7 +134,6 @@ impl World {
                     }
                 }
                 Effect::Post(room, entry) => {
-                    journal.event(To::Room(room), &entry).unwrap();
                     for member in self.members.get(&room).into_iter().flatten() {
                         if entry.except != Some(*member) {
                             self.due.entry(*member).or_default().push(entry.cursor);
@@ -157,7 +146,6 @@ impl World {
                     }
                 }
                 Effect::One(conn, member, entry) => {
-                    journal.event(To::One(member), &entry).unwrap();
                     self.due.entry(member).or_default().push(entry.cursor);
                     if let Some(line) = conn.and_then(|conn| self.lines.get_mut(&conn)).filter(|line| !line.behind) {
                         line.put(entry.cursor);
@@ -203,7 +191,6 @@ impl World {
                 Effect::Answer(..) | Effect::Note(_) => {}
             }
         }
-        journal.commit().unwrap();
     }
 
     fn receive(&mut self, who: usize, message: ToServer) {
@@ -317,10 +304,7 @@ impl World {
             Op::Crash if self.clients.iter().all(|client| client.cursor > 0) => {
                 self.lines.clear();
                 self.clients.iter_mut().for_each(|client| client.conn = None);
-                self.journal = None;
-                let (journal, kept) = Journal::open(self.folder.path()).unwrap();
-                self.journal = Some(journal);
-                self.test.hall = Hall::restore(self.limits, kept, self.test.now);
+                self.test.crash(self.limits);
             }
             Op::SayAgain(_) | Op::Lost(_) | Op::Crash => {}
         }

@@ -40,7 +40,7 @@ impl Test {
     }
 
     /// Everything that was to be kept so far, as a disk that was killed has it.
-    fn crash(&mut self, limits: Limits) {
+    pub(super) fn crash(&mut self, limits: Limits) {
         let kept = self.hall.snapshot();
         self.hall = Hall::restore(limits, kept, self.now);
     }
