@@ -33,6 +33,8 @@ pub(crate) struct Paused {
 pub(crate) fn measure(setup: &Setup, members: usize, around: Duration, pause: Duration) -> Outcome<Paused> {
     let mut scene = Scene::new(setup, Placement::Pinned, members, &[])?;
     let crowd = &mut scene.crowd;
+    // Everybody's coming is over.
+    crowd.listen(setup.warm_up)?;
     let (reader, other) = (members - 1, members - 2);
     let rate = u32::try_from(SAID / ENVELOPE)? / u32::try_from(pause.as_secs())?;
     let of = |time: Duration| Ok::<_, std::num::TryFromIntError>(usize::try_from(time.as_secs())? * rate as usize);

@@ -41,6 +41,7 @@ impl Keeping {
             "CPU s per million: memory",
             "disk",
             "ratio",
+            "server busy: memory, disk",
             "Accepted p50, p99 ms: memory",
             "disk",
             "written for a message, bytes",
@@ -54,6 +55,8 @@ impl Keeping {
                     .map(millis)
                     .join(", ")
             };
+            let [busy_memory, busy_disk, _] = compared(&it.rounds, |one| one.busy[0]);
+            let busy = [busy_memory, busy_disk].map(|share| format!("{:.0} %", share.median * 100.0)).join(", ");
             let written = it.rounds.iter().map(|[_, disk]| disk.written_per_second / disk.said_per_second);
             vec![
                 count(it.members),
@@ -65,6 +68,7 @@ impl Keeping {
                 format!("{:.2}", cpu_memory.median),
                 format!("{:.2}", cpu_disk.median),
                 cpu_ratio.words(),
+                busy,
                 accepted(0),
                 accepted(1),
                 format!("{:.0}", Spread::of(written).median),
