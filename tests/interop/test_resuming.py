@@ -65,7 +65,7 @@ class Resuming(AtTheServer):
                 return found
 
     def settle(self, raw: Raw) -> None:
-        """Until all that was sent is answered."""
+        """Until all that was sent is taken in; what is counted may be answered later."""
         self.say(raw.records, [shapes.PING])
         self.read_to(raw, shapes.PONG)
 
@@ -187,6 +187,7 @@ class Resuming(AtTheServer):
     def test_refusals_are_unheard(self) -> None:
         ira, ben = self.two("#refused")
         self.say(ira.records, [shapes.SAY, 1, "#refused", 2, b"one"])
+        self.read_to(ira, shapes.ACCEPTED)
         self.read_to(ben, shapes.EVENT, shapes.SAID)
         self.say(ben.records, [shapes.SEEN, ben.cursor])
         for raw in (ira, ben):
