@@ -177,7 +177,7 @@ impl Courier {
     fn stop(&self) {
         self.send(Command::Stop);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // A courier that has panicked has nothing more to say; the panic has been shown.
+        // None has panicked: that would have been the end of the process.
         thread.map(JoinHandle::join);
     }
 }

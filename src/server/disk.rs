@@ -162,7 +162,7 @@ impl Disk {
     /// Lets it finish what it has, takes the journal away, and waits for that.
     pub fn stop(self) {
         self.send(Item::Stop);
-        // A thread that has panicked has nothing more to do; the panic has been shown.
+        // None has panicked: that would have been the end of the process.
         let _ = self.writing.join();
         let _ = self.syncing.join();
     }
@@ -301,7 +301,7 @@ impl Writing {
                 State::On(journal) if is_kept && is_promised => Some(journal.durable().clone()),
                 _ => None,
             };
-            // An error is a thread that has panicked, which has been shown.
+            // An error would be a thread that has ended, and it ends after this one.
             let _ = self.unsynced.send(Unsynced { answers, journal });
         }
     }

@@ -97,6 +97,12 @@ pub(super) struct Batch {
     except: Vec<Member>,
 }
 
+impl Own {
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64 + OVERHEAD
+    }
+}
+
 impl Line {
     pub(super) fn new(conn: Conn, link: Arc<dyn Link>, sealer: Sealer, latest: Cursor) -> Self {
         Self {
@@ -117,16 +123,19 @@ impl Line {
     }
 
     pub(super) fn tell(&mut self, after: Cursor, bytes: Arc<[u8]>) {
-        self.own_bytes += bytes.len() as u64 + OVERHEAD;
-        self.own.push_back(Own { after, is_event: false, bytes });
+        self.push(Own { after, is_event: false, bytes });
     }
 
     /// Takes an event in; who is behind finds it in the backlog.
     pub(super) fn tell_event(&mut self, cursor: Cursor, bytes: Arc<[u8]>) {
         if self.state == State::Open && !self.is_behind() {
-            self.own_bytes += bytes.len() as u64 + OVERHEAD;
-            self.own.push_back(Own { after: cursor, is_event: true, bytes });
+            self.push(Own { after: cursor, is_event: true, bytes });
         }
+    }
+
+    fn push(&mut self, own: Own) {
+        self.own_bytes += own.size();
+        self.own.push_back(own);
     }
 
     /// Whether its events come from the backlog.
@@ -136,7 +145,7 @@ impl Line {
 
     /// Whether it may be left behind: what waits for it is in the backlog too, but for a little.
     pub(super) fn may_fall_behind(&self, most: u64) -> bool {
-        let answers = self.own.iter().filter(|own| !own.is_event).map(|own| own.bytes.len() as u64 + OVERHEAD);
+        let answers = self.own.iter().filter(|own| !own.is_event).map(Own::size);
         self.reading == Reading::Live && self.member.is_some() && answers.sum::<u64>() <= most / 4
     }
 
@@ -146,7 +155,7 @@ impl Line {
         self.missed.clear();
         self.missed_to = self.cursor;
         self.own.retain(|own| !own.is_event);
-        self.own_bytes = self.own.iter().map(|own| own.bytes.len() as u64 + OVERHEAD).sum();
+        self.own_bytes = self.own.iter().map(Own::size).sum();
         std::mem::take(&mut self.seats).into_iter().map(|seat| seat.room).collect()
     }
 
@@ -325,8 +334,8 @@ impl Line {
             }
             text.extend_from_slice(next);
             if own_is_next {
-                self.own_bytes -= next.len() as u64 + OVERHEAD;
                 if let Some(own) = self.own.pop_front() {
+                    self.own_bytes -= own.size();
                     self.cursor = self.cursor.max(own.after);
                 }
             } else if let Some((cursor, _)) = self.missed.pop_front() {

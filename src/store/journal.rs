@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::{Connection, Row, params};
 
-use super::database::{DatabaseError, log_of, open, remove};
+use super::database::{DatabaseError, log_of, number, open, remove, uint, wrong};
 use super::{read_error, write_error};
 use crate::chat::kept::{Kept, Range};
 use crate::chat::log::Entry;
@@ -261,11 +261,6 @@ impl Journal {
     }
 }
 
-/// As SQLite has numbers: no server gives out so many.
-fn number(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 fn read(connection: &Connection) -> rusqlite::Result<Vec<Kept>> {
     let mut all = Vec::new();
     let mut refused: HashMap<u64, Vec<(u64, ErrorCode)>> = HashMap::new();
@@ -319,16 +314,8 @@ fn session(row: &Row<'_>) -> rusqlite::Result<(u64, User, u64, Range)> {
     Ok((uint(row, 0)?, user, uint(row, 6)?, Range { lowest: uint(row, 7)?, highest: cursor(row, 8)? }))
 }
 
-fn uint(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    u64::try_from(row.get::<_, i64>(column)?).map_err(|_| wrong(column))
-}
-
 fn cursor(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Cursor>> {
     row.get::<_, Option<i64>>(column)?.map(|value| u64::try_from(value).map_err(|_| wrong(column))).transpose()
-}
-
-fn wrong(column: usize) -> rusqlite::Error {
-    rusqlite::Error::IntegralValueOutOfRange(column, 0)
 }
 
 #[cfg(test)]

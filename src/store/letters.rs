@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 
-use super::database::{DatabaseError, open};
+use super::database::{DatabaseError, number, open, uint};
 use super::{read_error, write_error};
 use crate::chat::kept::{Kept, Letter};
 
@@ -56,9 +56,9 @@ impl Letters {
                 match change {
                     Kept::Letter(Letter { id, author, reader, at, bytes }) => transaction.execute(
                         "INSERT OR REPLACE INTO letter VALUES (?1, ?2, ?3, ?4, ?5)",
-                        params![signed(*id), author, reader, signed(*at), &**bytes],
+                        params![number(*id), author, reader, number(*at), &**bytes],
                     )?,
-                    Kept::LetterGone(id) => transaction.execute("DELETE FROM letter WHERE id = ?1", [signed(*id)])?,
+                    Kept::LetterGone(id) => transaction.execute("DELETE FROM letter WHERE id = ?1", [number(*id)])?,
                     _ => 0,
                 };
             }
@@ -72,12 +72,8 @@ fn read(connection: &Connection) -> rusqlite::Result<Vec<Letter>> {
     let mut rows = connection.prepare("SELECT id, author, reader, at, bytes FROM letter ORDER BY id")?;
     let letters = rows.query_map([], |row| {
         let bytes: Vec<u8> = row.get(4)?;
-        let (id, at) = (row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(3)?.cast_unsigned());
+        let (id, at) = (uint(row, 0)?, uint(row, 3)?);
         Ok(Letter { id, author: row.get(1)?, reader: row.get(2)?, at, bytes: bytes.into() })
     })?;
     letters.collect()
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -42,6 +42,16 @@ fn have_read(anna: &Client, boris: &Client, texts: &[String]) {
     }
 }
 
+/// Leaves, and has been told of nothing that was lost, came twice, or is not known.
+fn leaves_with_nothing_amiss(client: Client) {
+    let ended = client.exit();
+    assert_eq!(ended.status, Some(0), "{}", ended.err);
+    let amiss = ["missing", "Dropped", "Not known", "Not delivered", "REFUSED", "new session"]
+        .iter()
+        .any(|word| ended.err.contains(word));
+    assert!(!amiss, "{}", ended.err);
+}
+
 #[test]
 fn whoever_is_cut_off_comes_back_and_nothing_is_lost_or_said_twice() {
     let server = serve("0", "120");
@@ -62,12 +72,7 @@ fn whoever_is_cut_off_comes_back_and_nothing_is_lost_or_said_twice() {
     }
     have_read(&anna, &boris, &texts);
     for client in [anna, boris] {
-        let ended = client.exit();
-        assert_eq!(ended.status, Some(0), "{}", ended.err);
-        let amiss = ["missing", "Dropped", "Not known", "Not delivered", "REFUSED", "new session"]
-            .iter()
-            .any(|word| ended.err.contains(word));
-        assert!(!amiss, "{}", ended.err);
+        leaves_with_nothing_amiss(client);
     }
 }
 
@@ -91,12 +96,7 @@ fn a_server_that_is_killed_and_started_again_has_lost_nothing() {
     boris.sees("Anna", "while nobody is there.");
     for client in [anna, boris] {
         client.process.err.wait_for(BACK);
-        let ended = client.exit();
-        assert_eq!(ended.status, Some(0), "{}", ended.err);
-        let amiss = ["missing", "Dropped", "Not known", "Not delivered", "REFUSED", "new session"]
-            .iter()
-            .any(|word| ended.err.contains(word));
-        assert!(!amiss, "{}", ended.err);
+        leaves_with_nothing_amiss(client);
     }
 }
 

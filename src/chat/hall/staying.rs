@@ -43,7 +43,7 @@ impl Hall {
                     hall.rooms_opened = hall.rooms_opened.max(room.0);
                     seats.push((since, member, room, until));
                 }
-                Kept::Event(to, entry) => hall.find_again(to, entry),
+                Kept::Event(to, entry) => hall.find_again(to, entry, &names),
                 Kept::Forgotten(cursor) => hall.cursor = hall.cursor.max(cursor),
                 Kept::Letter(letter) => hall.mailbox.restore(letter),
                 Kept::SessionGone(_)
@@ -82,13 +82,13 @@ impl Hall {
         hall
     }
 
-    fn find_again(&mut self, to: To, entry: Entry) {
+    fn find_again(&mut self, to: To, entry: Entry, names: &HashMap<RoomId, RoomName>) {
         self.cursor = self.cursor.max(entry.cursor);
         self.members = entry.except.map_or(self.members, |member| self.members.max(member.0));
         match to {
             To::Room(id) => {
                 self.rooms_opened = self.rooms_opened.max(id.0);
-                if let Some(open) = self.rooms.values_mut().find(|open| open.id == id) {
+                if let Some(open) = names.get(&id).and_then(|name| self.rooms.get_mut(name)) {
                     open.happens(entry.cursor, entry.except);
                 }
             }
