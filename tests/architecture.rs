@@ -15,8 +15,9 @@ const ROOMS: [(&str, &[&str]); 7] = [
 ];
 
 /// A third-party crate, and the only rooms that may name it. `bin` is the two programs.
-const HOMES: [(&str, &[&str]); 27] = [
+const HOMES: [(&str, &[&str]); 28] = [
     ("aes", &["secure"]),
+    ("argon2", &["secure"]),
     ("base64ct", &["secure"]),
     ("cfb_mode", &["secure"]),
     ("chrono", &["client", "bin"]),

@@ -138,7 +138,7 @@ fn from_client(case: &Value) -> (ToServer, bool) {
         "Seen" => ToServer::Seen(number(field(case, "cursor"))),
         "Leave" => ToServer::Leave(room(case)),
         "Ping" => ToServer::Ping,
-        "Command" => return (ToServer::Unbuilt, false),
+        "Command" => ToServer::Command(text(field(case, "text")).to_owned()),
         other => panic!("a new message {other}"),
     };
     (message, true)

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use cfb_chat::chat::hall::Access;
 use cfb_chat::server::log_pipe::LogPipe;
 use cfb_chat::server::{Config, JournalPlace, Keeping, Server, StartError, Timing, console};
 use clap::{Parser, ValueEnum};
@@ -115,7 +116,10 @@ fn run(arguments: &Arguments) -> Result<(), StartError> {
             },
             journal_size: arguments.journal_size * 1_024 * 1_024,
             resume: Duration::from_secs(arguments.resume_window),
+            unused_names: Duration::from_secs(180 * 24 * 60 * 60),
         },
+        access: Access::Open,
+        public_address: None,
         limits: arguments.limits == Switch::On,
         timing: Timing::standard(),
     };

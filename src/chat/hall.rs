@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use super::backlog::{Backlog, To};
 use super::claims::{Ended, Names};
 use super::kept::{Kept, Range};
+use super::lasting::Lasting;
 use super::log::Entry;
 use super::mailbox::Mailbox;
 use super::message::{ByeReason, ErrorCode, Event, LeftReason, Numbered, Session, ToClient, ToServer};
@@ -125,6 +126,18 @@ pub enum Note {
     Back(Name),
     /// Somebody's session has ended.
     Left(Name),
+}
+
+/// Who may come in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody.
+    #[default]
+    Open,
+    /// Whoever has registered a name, and whoever has an invitation.
+    Invite,
+    /// Whoever has registered a name.
+    Closed,
 }
 
 /// Bounds; `None` where there is none.
@@ -292,7 +305,7 @@ impl Hall {
             ToServer::Ping => out.push(tell(from, &ToClient::Pong)),
             ToServer::Malformed => out.push(refusal(from, ErrorCode::Malformed, "wrong fields")),
             ToServer::Unsupported => out.push(refusal(from, ErrorCode::Unsupported, NOT_DONE)),
-            ToServer::Unbuilt => {
+            ToServer::Command(_) | ToServer::Password(_) => {
                 let in_time = present.keeps_pace(&limits, now);
                 let code = if in_time { ErrorCode::Unsupported } else { ErrorCode::Wait };
                 out.push(refusal(from, code, NOT_DONE));
@@ -452,6 +465,10 @@ impl Present {
     }
 }
 
+fn lasts(lasting: Lasting) -> Effect {
+    Effect::Keep(Kept::Lasting(lasting))
+}
+
 fn tell(conn: Conn, message: &ToClient) -> Effect {
     Effect::Tell(conn, message.encode().into())
 }
@@ -476,7 +493,8 @@ pub fn answer(n: u64, outcome: Outcome) -> ToClient {
         ErrorCode::Again => "the room has changed, or a message before it is missing",
         ErrorCode::Wait => "too fast",
         ErrorCode::Volatile => "handed out, but the disk could not keep it",
-        ErrorCode::Password => "",
+        ErrorCode::Muted => "you are muted",
+        ErrorCode::Password | ErrorCode::Taken => "",
     };
     ToClient::Error { code, text: text.to_owned(), n }
 }

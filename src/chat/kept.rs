@@ -4,14 +4,13 @@
 //! hall ──Kept, Kept, …──▶ disk ──(crash)──▶ Kept, Kept, … ──▶ Hall::restore
 //! ```
 
-use std::sync::Arc;
-
 use super::backlog::To;
+use super::lasting::Lasting;
 use super::log::Entry;
 use super::message::ErrorCode;
 use super::name::RoomName;
 use super::user::User;
-use super::{Cursor, Member, Owner, RoomId};
+use super::{Cursor, Member, RoomId};
 
 /// Something that is so from now on.
 #[derive(Clone, Debug)]
@@ -68,25 +67,8 @@ pub enum Kept {
     Event(To, Entry),
     /// Everything up to here is forgotten.
     Forgotten(Cursor),
-    /// A letter waits.
-    Letter(Letter),
-    /// A letter waits no more.
-    LetterGone(u64),
-}
-
-/// A letter that waits for its reader.
-#[derive(Clone, Debug)]
-pub struct Letter {
-    /// Its number, by which it is forgotten.
-    pub id: u64,
-    /// Who wrote it.
-    pub author: Owner,
-    /// For whom it is.
-    pub reader: Owner,
-    /// When it came, in milliseconds since 1970.
-    pub at: u64,
-    /// What the server relays.
-    pub bytes: Arc<[u8]>,
+    /// Something that stays when the server stops: it is no part of the journal.
+    Lasting(Lasting),
 }
 
 /// From where a session can be resumed: the last event that it has had.
@@ -99,9 +81,9 @@ pub struct Range {
 }
 
 impl Kept {
-    /// Whether it stays when the server stops: it is no part of the journal.
+    /// What of it stays when the server stops, if it does.
     #[must_use]
-    pub fn stays(&self) -> bool {
-        matches!(self, Self::Letter(_) | Self::LetterGone(_))
+    pub fn lasting(&self) -> Option<&Lasting> {
+        if let Self::Lasting(lasting) = self { Some(lasting) } else { None }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
-use super::kept::{Kept, Letter};
+use super::lasting::{Lasting, Letter};
 use super::message::ErrorCode;
 use super::{Cursor, Member, Owner};
 
@@ -31,7 +31,7 @@ pub(super) struct Mailbox {
     next: u64,
     swept: u64,
     /// What has become of letters, and is yet to be written down.
-    changes: Vec<Kept>,
+    changes: Vec<Lasting>,
 }
 
 /// A letter that waits until its reader has seen it.
@@ -75,7 +75,7 @@ impl Mailbox {
             return Err(ErrorCode::Refused);
         }
         let letter = Letter { id: self.next + 1, author, reader, at: now, bytes: bytes.into() };
-        self.changes.push(Kept::Letter(letter.clone()));
+        self.changes.push(Lasting::Letter(letter.clone()));
         self.restore(letter);
         Ok(())
     }
@@ -117,7 +117,7 @@ impl Mailbox {
     }
 
     /// What is to be written down since the last time.
-    pub(super) fn take_changes(&mut self) -> impl Iterator<Item = Kept> {
+    pub(super) fn take_changes(&mut self) -> impl Iterator<Item = Lasting> {
         self.changes.drain(..)
     }
 
@@ -131,7 +131,7 @@ impl Mailbox {
             if !keep {
                 let Letter { id, author, bytes, .. } = &waiting.letter;
                 self.bytes -= bytes.len() + OVERHEAD;
-                self.changes.push(Kept::LetterGone(*id));
+                self.changes.push(Lasting::LetterGone(*id));
                 if let Entry::Occupied(mut count) = self.authors.entry(*author) {
                     *count.get_mut() -= 1;
                     if *count.get() == 0 {

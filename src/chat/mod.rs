@@ -11,6 +11,7 @@ mod claims;
 pub mod command;
 pub mod hall;
 pub mod kept;
+pub mod lasting;
 pub mod log;
 mod mailbox;
 pub mod message;

@@ -2,6 +2,7 @@
 //!
 //! Nothing that came from a peer reaches a screen or a log but as one of these.
 
+use core::net::IpAddr;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
@@ -29,6 +30,12 @@ pub enum BadName {
     /// It is spelt in a way that RFC 8265 would change.
     #[error("a name is spelt in its normal form")]
     NotNormal,
+    /// It begins with a sign.
+    #[error("a name begins with a letter, a digit or _")]
+    Beginning,
+    /// It could be taken for an address.
+    #[error("a name is no IP address")]
+    Address,
     /// A room's name without `#`.
     #[error("a room's name begins with #")]
     NoRoom,
@@ -61,6 +68,13 @@ impl Name {
             return Err(BadName::TooLong);
         }
         let normal = UsernameCasePreserved::new().enforce(text).map_err(|_| BadName::Characters)?;
+        // `#lab` is a room, `/w` a command, `[+]` a line of the server's.
+        if normal.chars().next().is_some_and(|first| !first.is_alphanumeric() && first != '_') {
+            return Err(BadName::Beginning);
+        }
+        if normal.parse::<IpAddr>().is_ok() {
+            return Err(BadName::Address);
+        }
         match normal.chars().count() {
             0 => Err(BadName::Empty),
             1..=MAX_NAME => Ok(Self(normal.into())),
@@ -230,7 +244,8 @@ mod tests {
 
     #[test]
     fn names_are_letters_digits_and_signs_of_any_script() {
-        for name in ["sahnawaz", "Ira", "x", "jean-luc.2", "Zoë", "Ирина", "李雷", "مريم", &"a".repeat(32)]
+        for name in
+            ["sahnawaz", "Ira", "x", "jean-luc.2", "_ira", "7of9", "Zoë", "Ирина", "李雷", "مريم", &"a".repeat(32)]
         {
             assert_eq!(Name::parse(name).map(|name| name.to_string()).as_deref(), Ok(name));
         }
@@ -252,6 +267,12 @@ mod tests {
             ("😀", BadName::Characters),
             ("Zoe\u{308}", BadName::NotNormal),
             ("ＩＲＡ", BadName::NotNormal),
+            ("#lab", BadName::Beginning),
+            ("/w", BadName::Beginning),
+            ("[+]", BadName::Beginning),
+            ("-x", BadName::Beginning),
+            ("192.0.2.1", BadName::Address),
+            ("2001:db8::1", BadName::Address),
         ];
         for (name, why) in refused {
             assert_eq!(Name::parse(name), Err(why), "{name:?}");

@@ -19,6 +19,7 @@ pub mod e2e;
 pub mod handshake;
 pub mod identity;
 mod keys;
+pub mod password;
 pub mod record;
 mod seal;
 #[cfg(test)]

@@ -227,7 +227,7 @@ impl Writing {
 
     /// Writes down what has become of letters. Gives whether it is.
     fn keep_letters(&mut self, batch: &[Item]) -> bool {
-        let letters = kept(batch).filter(|kept| kept.stays());
+        let letters = kept(batch).filter_map(Kept::lasting);
         if letters.clone().next().is_none() {
             return true;
         }

@@ -34,8 +34,9 @@ use self::connection::Connection;
 use self::gate::{Admission, Gate, GateLimits, GivesWay};
 use self::hub::{Found, Hub, Who};
 use crate::chat::Conn;
-use crate::chat::hall::Limits;
+use crate::chat::hall::{Access, Limits};
 use crate::chat::kept::Kept;
+use crate::chat::lasting::Lasting;
 use crate::chat::pace::Pace;
 use crate::net::channel::now;
 use crate::net::tcp::TcpLink;
@@ -69,6 +70,8 @@ pub struct Config {
     pub host: String,
     /// On which port; 0 for any.
     pub port: u16,
+    /// What invitations name as its address, `host` or `host:port`, if it is another than it listens on.
+    pub public_address: Option<String>,
     /// Whether it listens for UDP too, on the same port.
     pub udp: bool,
     /// The folder with its keys.
@@ -79,6 +82,8 @@ pub struct Config {
     pub passphrase: PassphraseSource,
     /// What is kept, where, and for how long.
     pub keeping: Keeping,
+    /// Who may come in.
+    pub access: Access,
     /// Whether the limits of PROTOCOL.md §9 are kept. Deadlines and bounds of buffers always are.
     pub limits: bool,
     /// Deadlines.
@@ -96,6 +101,8 @@ pub struct Keeping {
     pub journal_size: u64,
     /// For how long a session whose connection is lost is waited for.
     pub resume: Duration,
+    /// A name without a password is free again when it has not been used for so long.
+    pub unused_names: Duration,
 }
 
 /// Where the journal is.
@@ -417,7 +424,7 @@ fn find(keeping: &Keeping) -> Result<Found, DatabaseError> {
     if sessions > 0 {
         info!("[+] The server had not been stopped: {sessions} sessions and {events} events are found again");
     }
-    kept.extend(waiting.into_iter().map(Kept::Letter));
+    kept.extend(waiting.into_iter().map(|letter| Kept::Lasting(Lasting::Letter(letter))));
     Ok(Found { folder, journal, letters, kept })
 }
 

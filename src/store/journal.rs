@@ -205,7 +205,7 @@ impl Journal {
                 Ok(())
             }
             // They stay when the journal goes.
-            Kept::Letter(_) | Kept::LetterGone(_) => Ok(()),
+            Kept::Lasting(_) => Ok(()),
         }
     }
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::database::{DatabaseError, number, open, uint};
 use super::{read_error, write_error};
-use crate::chat::kept::{Kept, Letter};
+use crate::chat::lasting::{Lasting, Letter};
 
 const FILE: &str = "chat.db";
 const VERSION: i32 = 1;
@@ -43,7 +43,7 @@ impl Letters {
     ///
     /// # Errors
     /// [`DatabaseError`] if it could not; a file that was taken away keeps nothing.
-    pub fn keep<'a>(&mut self, changes: impl Iterator<Item = &'a Kept>) -> Result<(), DatabaseError> {
+    pub fn keep<'a>(&mut self, changes: impl Iterator<Item = &'a Lasting>) -> Result<(), DatabaseError> {
         let path = &self.path;
         if std::fs::metadata(path).map_err(read_error(path))?.ino() != self.inode {
             return Err(
@@ -54,11 +54,13 @@ impl Letters {
             let transaction = self.connection.transaction()?;
             for change in changes {
                 match change {
-                    Kept::Letter(Letter { id, author, reader, at, bytes }) => transaction.execute(
+                    Lasting::Letter(Letter { id, author, reader, at, bytes }) => transaction.execute(
                         "INSERT OR REPLACE INTO letter VALUES (?1, ?2, ?3, ?4, ?5)",
                         params![number(*id), author, reader, number(*at), &**bytes],
                     )?,
-                    Kept::LetterGone(id) => transaction.execute("DELETE FROM letter WHERE id = ?1", [number(*id)])?,
+                    Lasting::LetterGone(id) => {
+                        transaction.execute("DELETE FROM letter WHERE id = ?1", [number(*id)])?
+                    }
                     _ => 0,
                 };
             }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use cfb_chat::chat::hall::Access;
 use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, LeftReason, ToClient, ToServer};
 use cfb_chat::chat::name::RoomName;
 use cfb_chat::server::{self, Config, JournalPlace, Keeping, Timing};
@@ -38,6 +39,7 @@ fn a_connection_on_which_nothing_comes_for_too_long_is_lost() {
     let config = Config {
         host: "127.0.0.1".into(),
         port: 0,
+        public_address: None,
         udp: false,
         keys: folder.path().to_owned(),
         bits: 2048,
@@ -47,7 +49,9 @@ fn a_connection_on_which_nothing_comes_for_too_long_is_lost() {
             journal: JournalPlace::Memory,
             journal_size: 1 << 20,
             resume: Duration::ZERO,
+            unused_names: Duration::from_secs(86_400),
         },
+        access: Access::Open,
         limits: true,
         timing: Timing { silence: SILENCE, ..Timing::standard() },
     };

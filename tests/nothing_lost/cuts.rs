@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cfb_chat::chat::hall::Access;
 use cfb_chat::client::{Timing, Transport};
 use cfb_chat::server::{self, JournalPlace, Keeping, Server};
 use cfb_chat::store::passphrase::PassphraseSource;
@@ -115,6 +116,7 @@ fn nothing_is_lost_or_doubled_where_connections_fall_silent() {
     let config = server::Config {
         host: "127.0.0.1".into(),
         port: 0,
+        public_address: None,
         udp: false,
         keys: folder.path().to_owned(),
         bits: 2_048,
@@ -124,7 +126,9 @@ fn nothing_is_lost_or_doubled_where_connections_fall_silent() {
             journal: JournalPlace::Disk,
             journal_size: 64 * 1_024 * 1_024,
             resume: Duration::from_secs(120),
+            unused_names: Duration::from_secs(86_400),
         },
+        access: Access::Open,
         limits: false,
         timing: server::Timing { silence, ..server::Timing::standard() },
     };

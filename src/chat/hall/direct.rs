@@ -1,6 +1,6 @@
 //! What goes to one: whispers, shared keys, letters. PROTOCOL.md §6 "To one".
 
-use super::{Effect, Hall, Note, User, refusal, tell};
+use super::{Effect, Hall, Note, User, lasts, refusal, tell};
 use crate::chat::mailbox::Waiting;
 use crate::chat::message::{ErrorCode, Event, Session, ToClient};
 use crate::chat::name::{MAX_TEXT, Name};
@@ -73,7 +73,7 @@ impl Hall {
             return Err(ErrorCode::Refused);
         }
         let put = self.mailbox.put(author.owner, to, letter, now.at);
-        out.extend(self.mailbox.take_changes().map(Effect::Keep));
+        out.extend(self.mailbox.take_changes().map(lasts));
         put?;
         out.push(Effect::Note(Note::Exchanged));
         let reader = self.present.iter().find(|(_, present)| present.user.owner == to).map(|(member, _)| *member);

@@ -1,8 +1,9 @@
 //! Sessions outlive their connections: who is lost is waited for, and goes on where they were. PROTOCOL.md §8.
 
 use super::coming::welcome;
+use super::lasts;
 use super::{
-    Bucket, ByeReason, Conn, Cursor, Duration, Effect, Entry, ErrorCode, Event, Hall, HashMap, Instant, Kept,
+    Bucket, ByeReason, Conn, Cursor, Duration, Effect, Entry, ErrorCode, Event, Hall, HashMap, Instant, Kept, Lasting,
     LeftReason, Limits, Member, Moment, Note, Numbers, OpenRoom, Piece, Place, Present, Range, Room, RoomId, RoomName,
     Seat, Session, To, ToClient, User,
 };
@@ -45,12 +46,8 @@ impl Hall {
                 }
                 Kept::Event(to, entry) => hall.find_again(to, entry, &names),
                 Kept::Forgotten(cursor) => hall.cursor = hall.cursor.max(cursor),
-                Kept::Letter(letter) => hall.mailbox.restore(letter),
-                Kept::SessionGone(_)
-                | Kept::Number { .. }
-                | Kept::Range(..)
-                | Kept::RoomGone(_)
-                | Kept::LetterGone(_) => {}
+                Kept::Lasting(lasting) => hall.restore_lasting(lasting),
+                Kept::SessionGone(_) | Kept::Number { .. } | Kept::Range(..) | Kept::RoomGone(_) => {}
             }
         }
         // Everybody is in a room in the order of coming.
@@ -80,6 +77,12 @@ impl Hall {
         }
         hall.due_at = (!hall.present.is_empty()).then_some(now.tick);
         hall
+    }
+
+    fn restore_lasting(&mut self, lasting: Lasting) {
+        if let Lasting::Letter(letter) = lasting {
+            self.mailbox.restore(letter);
+        }
     }
 
     fn find_again(&mut self, to: To, entry: Entry, names: &HashMap<RoomId, RoomName>) {
@@ -292,7 +295,7 @@ impl Hall {
         };
         present.has_seen(cursor.min(latest));
         self.mailbox.seen(present.user.owner, member, present.seen);
-        out.extend(self.mailbox.take_changes().map(Effect::Keep));
+        out.extend(self.mailbox.take_changes().map(lasts));
         if !self.backlog.is_empty() {
             self.look_again_at(self.forgot_at.map_or(now.tick, |at| at + FORGET_EVERY));
         }

@@ -57,10 +57,14 @@ words! {
     ErrorCode {
         /// Not in that room, already in it, not allowed, full, or too many joins.
         Refused = "refused",
-        /// The name belongs to another key.
+        /// The name belongs to another key, and has no password.
+        Taken = "taken",
+        /// It has one, or the server is by invitation.
         Password = "password",
         /// Nobody such.
         Absent = "absent",
+        /// An operator has this name say nothing.
+        Muted = "muted",
         /// Larger than it may be.
         Large = "large",
         /// The fields are not what they must be.

@@ -43,6 +43,8 @@ pub enum ToClient {
     Pong,
     /// 39: the session ends.
     Bye(ByeReason),
+    /// 40: what has become of a Command or a Password, in lines.
+    Answer(String),
     /// What a later server may say.
     Unknown,
 }
@@ -184,6 +186,7 @@ impl ToClient {
             37 => fields.read(2, |reader| Ok(Self::Found { name: name(reader)?, spki: reader.bytes()?.to_vec() })),
             38 => Ok(Self::Pong),
             39 => fields.read(1, |reader| ByeReason::from_word(reader.text()?).map(Self::Bye).ok_or(BadEncoding)),
+            40 => fields.read(1, |reader| Ok(Self::Answer(reader.text()?.to_owned()))),
             _ => Ok(Self::Unknown),
         }
     }
@@ -206,6 +209,7 @@ impl ToClient {
             Self::Found { name, spki } => writer.array(3).uint(37).text(name.as_str()).bytes(spki),
             Self::Pong => writer.array(1).uint(38),
             Self::Bye(reason) => writer.array(2).uint(39).text(reason.word()),
+            Self::Answer(text) => writer.array(2).uint(40).text(text),
             Self::Unknown => unreachable!("only what was read from a peer can be unknown"),
         }
         .finish()

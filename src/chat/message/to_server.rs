@@ -12,7 +12,7 @@ pub enum ToServer {
     Join {
         /// Which.
         room: RoomName,
-        /// For a name that belongs to another key, or an invitation; mostly empty.
+        /// For a name that belongs to another key, or the token of an invitation; mostly empty.
         password: String,
         /// The last event it has seen of a session to resume; mostly 0.
         cursor: Cursor,
@@ -32,10 +32,12 @@ pub enum ToServer {
     Leave(RoomName),
     /// 24: is there.
     Ping,
+    /// 25: something for the server to do.
+    Command(String),
+    /// 26: the password of the name one has here; empty for none.
+    Password(String),
     /// A known type with wrong fields.
     Malformed,
-    /// 25 Command, which nobody does yet; it counts against one's pace.
-    Unbuilt,
     /// Another type.
     Unsupported,
 }
@@ -89,7 +91,8 @@ impl ToServer {
             23 => fields.read(1, |reader| Ok(Self::Leave(room(reader)?))),
             24 => Ok(Self::Ping),
             21 => fields.read(1, |reader| Ok(Self::Lookup(name(reader)?))),
-            25 => Ok(Self::Unbuilt),
+            25 => fields.read(1, |reader| Ok(Self::Command(reader.text()?.to_owned()))),
+            26 => fields.read(1, |reader| Ok(Self::Password(reader.text()?.to_owned()))),
             _ => Ok(Self::Unsupported),
         };
         Ok(parsed.unwrap_or(Self::Malformed))
@@ -134,7 +137,9 @@ impl ToServer {
             Self::Seen(cursor) => writer.array(2).uint(22).uint(*cursor),
             Self::Leave(room) => writer.array(2).uint(23).text(room.as_str()),
             Self::Ping => writer.array(1).uint(24),
-            Self::Malformed | Self::Unbuilt | Self::Unsupported => {
+            Self::Command(line) => writer.array(2).uint(25).text(line),
+            Self::Password(password) => writer.array(2).uint(26).text(password),
+            Self::Malformed | Self::Unsupported => {
                 unreachable!("only what was read from a peer can be unreadable")
             }
         }

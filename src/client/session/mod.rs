@@ -323,6 +323,7 @@ impl Session {
                 return Ok(Progress::Pong);
             }
             ToClient::Bye(reason) => return Ok(Progress::Bye(reason)),
+            ToClient::Answer(_) => return Err(Broken::Unasked("an Answer")),
             ToClient::Unknown => {}
         }
         Ok(Progress::Goes)

@@ -396,7 +396,8 @@ fn why(code: ErrorCode) -> &'static str {
         ErrorCode::Refused => "you are not in that room",
         ErrorCode::Large => "it is too long for this server",
         ErrorCode::Volatile => "the server handed it out, but could not keep it",
-        ErrorCode::Password | ErrorCode::Absent => "there is nobody such",
+        ErrorCode::Muted => "an operator has muted you",
+        ErrorCode::Password | ErrorCode::Taken | ErrorCode::Absent => "there is nobody such",
         ErrorCode::Malformed | ErrorCode::Unsupported => "the server does not understand it",
         ErrorCode::Again | ErrorCode::Wait => "too fast",
     }

@@ -227,7 +227,7 @@ fn a_letter_on_its_way_is_neither_lost_nor_doubled_by_a_crash() {
         .filter_map(|e| if let Effect::Keep(kept) = e { Some(kept.clone()) } else { None })
         .collect();
     let mut found = test.hall.snapshot();
-    found.extend(kept.into_iter().filter(Kept::stays));
+    found.extend(kept.into_iter().filter(|kept| kept.lasting().is_some()));
     test.hall = Hall::restore(limits, found, test.now);
     test.resume(3, 2);
     assert_eq!(test.cursors(3), [3]);
@@ -235,7 +235,7 @@ fn a_letter_on_its_way_is_neither_lost_nor_doubled_by_a_crash() {
     test.receive(4, letter(2, ("Boris", 2), 1, 100));
     assert_eq!(test.cursors(3), [4], "the first is on its way already");
     test.receive(3, ToServer::Seen(4));
-    let gone = test.effects.iter().filter(|e| matches!(e, Effect::Keep(Kept::LetterGone(_)))).count();
+    let gone = test.effects.iter().filter(|e| matches!(e, Effect::Keep(Kept::Lasting(Lasting::LetterGone(_))))).count();
     assert_eq!(gone, 2);
 }
 
