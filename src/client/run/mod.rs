@@ -182,7 +182,10 @@ impl Talk<'_> {
             if self.mode == Mode::Over {
                 return self.gone();
             }
-            let takes_lines = self.mode == Mode::Talking && self.session.has_room();
+            let takes_lines = self.mode == Mode::Talking && self.session.has_room() && !self.session.is_joining();
+            if takes_lines {
+                self.screen.speaks_in(self.session.focus().ok(), self.session.is_in_several());
+            }
             let lines = if takes_lines { self.input.clone() } else { never() };
             select! {
                 recv(self.way.arrived()) -> arrived => self.take(arrived.unwrap_or(Err(Silenced::Ended(Ended::Closed))))?,
@@ -207,7 +210,7 @@ impl Talk<'_> {
         match self.mode {
             Mode::Leaving(deadline) if now >= deadline => self.mode = Mode::Over,
             Mode::Finishing if self.answer_due() <= now => return Err(self.lost("the server does not answer")),
-            Mode::Finishing if self.session.undelivered() == 0 => self.leave(),
+            Mode::Finishing if self.session.is_settled() => self.leave(),
             _ => {}
         }
         match self.way {
@@ -264,8 +267,9 @@ impl Talk<'_> {
                 self.is_in_again();
                 self.absence = None;
                 self.screen.set_away(false);
-                let (room, people) = self.session.list();
-                if let Some(here) = notices::here(room, &people).filter(|_| self.screen.is_watched()) {
+                let room = RoomName::lobby();
+                let people = self.session.list(&room);
+                if let Some(here) = notices::here(&room, &people).filter(|_| self.screen.is_watched()) {
                     self.answer(here)?;
                 }
                 self.input = self.screen.start_input()?;
@@ -275,6 +279,9 @@ impl Talk<'_> {
                 self.is_in_again();
                 self.is_back()?;
             }
+            // Who has typed on may have meant that room, and no other.
+            Progress::NotInThere if !self.screen.is_watched() || !self.input.is_empty() => self.session.look_nowhere(),
+            Progress::NotInThere => {}
             Progress::Refused(code, text) if self.mode == Mode::Joining => return Err(self.refused(code, &text)),
             Progress::Refused(code, text) => self.is_not_let_in(code, &text)?,
             Progress::Bye(ByeReason::Left) if matches!(self.mode, Mode::Leaving(_)) => self.mode = Mode::Over,
@@ -353,10 +360,15 @@ impl Talk<'_> {
             return;
         }
         if self.renewing.take().is_none() {
-            let leave = self.session.leave();
-            self.send(&leave);
+            self.leave_all();
         }
         self.mode = Mode::Leaving(Instant::now() + self.config.timing.leave);
+    }
+
+    pub(self) fn leave_all(&mut self) {
+        for leave in self.session.leave() {
+            self.send(&leave);
+        }
     }
 
     /// Says what leaving waits for, to somebody who looks.
@@ -388,7 +400,7 @@ impl Talk<'_> {
 
     fn refused(&self, code: ErrorCode, text: &str) -> ClientError {
         let (why, hint) = match code {
-            ErrorCode::Password => (
+            ErrorCode::Password | ErrorCode::Taken => (
                 "the name, or one that looks like it, belongs to another key".into(),
                 Some("choose another with -u, or use the key that it was first used with"),
             ),
@@ -403,7 +415,10 @@ impl Talk<'_> {
 fn is_answer(message: &ToClient) -> bool {
     match message {
         ToClient::Error { code, .. } => !matches!(code, ErrorCode::Again | ErrorCode::Wait),
-        message => matches!(message, ToClient::Accepted(_) | ToClient::Found { .. }),
+        message => matches!(
+            message,
+            ToClient::Accepted(_) | ToClient::Found { .. } | ToClient::Answer(_) | ToClient::Welcome(_)
+        ),
     }
 }
 
