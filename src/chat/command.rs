@@ -237,7 +237,8 @@ pub fn for_server(parts: &[&str]) -> Result<String, String> {
 /// The room that stands alone there, if there is one. Who types it may leave out the `#`.
 fn room(rest: &str) -> Option<Result<RoomName, String>> {
     let room = rest.trim();
-    let named = Name::normalize(room.strip_prefix('#').unwrap_or(room)).map(|name| RoomName::parse(&format!("#{name}")));
+    let named =
+        Name::normalize(room.strip_prefix('#').unwrap_or(room)).map(|name| RoomName::parse(&format!("#{name}")));
     let parsed = named.and_then(|room| room).map_err(|why| format!("{} is no room: {why}", shortened(room)));
     (!room.is_empty()).then_some(parsed)
 }

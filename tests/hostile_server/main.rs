@@ -21,3 +21,4 @@ mod outsiders;
 mod real_server;
 mod renewal;
 mod resuming;
+mod rooms;

@@ -78,7 +78,12 @@ impl Session {
             {
                 if self.unopened.len() < MOST_UNOPENED {
                     let is_whisper = matches!(event, Event::Whispered { .. });
-                    self.unopened.push(Unopened { session: *session, boxed: boxed.clone(), at: self.latest, is_whisper });
+                    self.unopened.push(Unopened {
+                        session: *session,
+                        boxed: boxed.clone(),
+                        at: self.latest,
+                        is_whisper,
+                    });
                 }
                 true
             }
@@ -186,15 +191,7 @@ impl Session {
         }
     }
 
-    fn said(
-        &mut self,
-        room: &RoomName,
-        session: Id,
-        change: u64,
-        envelope: &[u8],
-        at: u64,
-        shown: &mut Vec<Shown>,
-    ) {
+    fn said(&mut self, room: &RoomName, session: Id, change: u64, envelope: &[u8], at: u64, shown: &mut Vec<Shown>) {
         let told = self.rooms.told(room);
         let Some(inside) = self.rooms.get_mut(room) else {
             return;

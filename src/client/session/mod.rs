@@ -318,7 +318,8 @@ impl Session {
                 self.happened(at, event, now, files, shown)?;
             }
             ToClient::Person(person) => {
-                let people = if let Standing::Joining(_, people) = &mut self.standing { people } else { &mut self.people };
+                let people =
+                    if let Standing::Joining(_, people) = &mut self.standing { people } else { &mut self.people };
                 people.meet(&person, UnixSeconds(now.at / 1_000))?;
             }
             ToClient::Error { code, text, n: 0 } => return self.refused(code, text, now, shown),
@@ -351,9 +352,9 @@ impl Session {
             Standing::Resuming(room) if room == welcome.room && self.is_resumed_by(welcome) => Ok(self.goes_on(now)),
             Standing::Inside if !welcome.resumed => {
                 let is_this = |room: &RoomName, limbo: bool| *room == welcome.room && !limbo;
-                let asked = self.requests.answered(
-                    |request| matches!(request, Request::Join { room, limbo, .. } if is_this(room, *limbo)),
-                );
+                let asked = self
+                    .requests
+                    .answered(|request| matches!(request, Request::Join { room, limbo, .. } if is_this(room, *limbo)));
                 let Some(Request::Join { why, .. }) = asked else { return Err(Broken::Unasked("a Welcome")) };
                 self.grow(welcome.cursor)?;
                 let roster = Roster::new(welcome, self.id, self.own.server, &self.people)?;

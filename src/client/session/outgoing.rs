@@ -165,9 +165,7 @@ impl Session {
         if self.seen.take_due(now.tick) {
             return Some(ToServer::Seen(self.cursor));
         }
-        if !self.catching_up
-            && let Some(asks) = self.asks(now.tick)
-        {
+        if let Some(asks) = self.asks(now.tick) {
             return Some(asks);
         }
         if self.leaving {
@@ -195,7 +193,7 @@ impl Session {
 
     fn asks(&mut self, now: Instant) -> Option<ToServer> {
         let next = self.requests.next()?;
-        let may_go = self.may_ask(next);
+        let may_go = self.may_ask(next) && !(self.catching_up && next.may_be_done());
         if may_go { self.requests.take_due(now) } else { None }
     }
 

@@ -237,6 +237,11 @@ impl Request {
         }
     }
 
+    /// Whether it was asked on a connection that is lost, and what it led to may be among what was missed.
+    pub(super) fn may_be_done(&self) -> bool {
+        matches!(self, Self::Join { limbo: true, .. } | Self::Leave { again: true, .. })
+    }
+
     /// Whether it is something that the user has said.
     pub(super) fn is_said(&self) -> bool {
         matches!(self, Self::Lookup(_) | Self::Command(_) | Self::Password(_))

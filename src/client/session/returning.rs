@@ -108,7 +108,7 @@ impl Session {
         let numbered = self.outbox.sent_again().map(|(n, body)| ToServer::Numbered { n, body });
         self.sent_again = numbered.collect();
         // What was asked before may have been done, and what that led to is among what was missed.
-        if self.pings == 0 && self.requests.all().next().is_some() {
+        if self.pings == 0 && self.requests.all().any(Request::may_be_done) {
             let ping = self.ping();
             self.sent_again.push_back(ping);
         }

@@ -279,8 +279,8 @@ impl World {
             // A room of which they have not heard they leave, and are in anew: what was said there is not for them.
             let Here { joined, welcomed, due, wanders, .. } = here;
             for (room, (_, before)) in joined.extract_if(|room, _| !welcomed.contains(room)) {
-                let mut place = 0;
-                due.retain(|(other, _)| std::mem::replace(&mut place, place + 1) < before || *other != room);
+                let after = due.split_off(before);
+                due.extend(after.into_iter().filter(|(other, _)| *other != room));
                 *wanders = true;
             }
             here.up.push_back(here.session.resume());
@@ -466,7 +466,9 @@ impl World {
                 ToClient::Welcome(Welcome { room, change, resumed: false, .. }) => {
                     here.joined.insert(room.clone(), (*change, here.due.len()));
                 }
-                ToClient::Event { event: Event::Left { room, session, .. }, .. } if session.0 == here.user.session.0 => {
+                ToClient::Event { event: Event::Left { room, session, .. }, .. }
+                    if session.0 == here.user.session.0 =>
+                {
                     here.joined.remove(room);
                 }
                 _ => {}

@@ -102,7 +102,7 @@ impl Session {
         let Request::Leave { room, .. } = request else {
             return !self.leaving;
         };
-        !self.outbox.unanswered().any(|item| item.is_said_in(room))
+        self.leaving || !self.outbox.unanswered().any(|item| item.is_said_in(room))
     }
 
     /// How many requests there is room for.
@@ -189,7 +189,7 @@ impl Session {
     pub(super) fn is_out(&mut self, room: &RoomName, reason: LeftReason, shown: &mut Vec<Shown>) -> Result<(), Broken> {
         let was_asked = reason == LeftReason::Left && self.requests.has_left(room);
         if reason == LeftReason::Left && !was_asked {
-            return Err(Broken::Unasked("that one has left"));
+            return Err(Broken::Unasked("one's own leaving"));
         }
         // Where one was last is known to the end; and from where one comes back.
         if self.leaving {
