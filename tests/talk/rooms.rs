@@ -95,3 +95,37 @@ fn whoever_is_cut_off_in_several_rooms_has_missed_nothing_in_any() {
     leaves(anna);
     leaves(boris);
 }
+
+#[test]
+fn whoever_opens_a_room_keeps_order_there() {
+    let server = serve();
+    let (_path, mut anna, mut boris) = two_in_two(&server);
+    anna.says("/topic what we do");
+    for client in [&anna, &boris] {
+        client.process.err.wait_for("#lab is about: what we do");
+    }
+    anna.says("/rooms");
+    anna.process.err.wait_for("[+] You are in #lab, #lobby; you speak in the first");
+    boris.says("/topic what I do");
+    boris.process.err.wait_for("[!] Not done: TOPIC #lab what I do. The server says: ");
+    anna.says("/lock");
+    anna.says("/kick Boris too loud");
+    boris.process.err.wait_for("[!] You are no longer in #lab (kicked).");
+    assert!(boris.process.err.so_far().contains("too loud"), "{}", boris.process.err.so_far());
+    anna.process.out.wait_for("[+] Boris left #lab.");
+    // What Boris says goes to the lobby now, and nowhere else if he cannot have what he asks for.
+    boris.says("as before");
+    anna.process.out.wait_for(" #lobby Boris: as before");
+    boris.says("/join lab");
+    boris.says("only for the lab");
+    boris.process.err.wait_for("[!] You are not in #lab. The server says: ");
+    boris.process.err.wait_for("[!] Not sent: no room is in focus");
+    anna.says("/invite Boris");
+    anna.process.err.wait_for("Boris");
+    boris.says("/join lab");
+    boris.process.err.wait_for_times("[+] You are in #lab now.", 2);
+    boris.says("a guest");
+    anna.process.out.wait_for(" #lab Boris: a guest");
+    assert!(!anna.process.out.so_far().contains("only for the lab"));
+    assert_eq!([anna.exit().status, boris.exit().status], [Some(0), Some(0)]);
+}
