@@ -184,7 +184,7 @@ impl Talk<'_> {
             }
             let takes_lines = self.mode == Mode::Talking && self.session.has_room() && !self.session.is_joining();
             if takes_lines {
-                self.screen.speaks_in(self.session.focus().ok(), self.session.is_in_several());
+                self.screen.speaks_in(self.session.focus().ok(), self.session.has_a_choice());
             }
             let lines = if takes_lines { self.input.clone() } else { never() };
             select! {

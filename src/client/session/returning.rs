@@ -56,7 +56,7 @@ impl Session {
         self.seen = Seen::default();
         self.unopened.clear();
         let unknown = self.outbox.begin_anew(Item::goes_on);
-        let are_several = self.is_in_several();
+        let are_several = self.rooms.are_several();
         shown.extend(unknown.iter().filter_map(|item| item.not_known(are_several)));
         if !self.leaving {
             // Where one has been put out, or was on one's way out, one does not come back.

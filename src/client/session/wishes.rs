@@ -26,10 +26,10 @@ impl Session {
         self.rooms.names()
     }
 
-    /// Whether one is in several rooms: then each is named.
+    /// Whether there are rooms to choose from: one that is being left is none.
     #[must_use]
-    pub fn is_in_several(&self) -> bool {
-        self.rooms.are_several()
+    pub fn has_a_choice(&self) -> bool {
+        self.rooms().filter(|room| !self.is_leaving(room)).count() > 1
     }
 
     /// Whether the server is yet to say whether one is in a room that the user has asked for. What is typed meanwhile may be
@@ -71,7 +71,7 @@ impl Session {
         if self.is_leaving(room) || self.rooms.get(room).is_none() {
             return Err(NotSaid::NotThere(room.clone()));
         }
-        if self.rooms().filter(|room| !self.is_leaving(room)).count() < 2 {
+        if !self.has_a_choice() {
             return Err(NotSaid::LastRoom);
         }
         self.requests.push(Request::Leave { room: room.clone(), again: false });
@@ -88,6 +88,7 @@ impl Session {
     }
 
     /// Gives one's name this password; none if it is empty.
+    #[allow(dead_code, reason = "for whoever lets it be typed")]
     pub fn set_password(&mut self, password: Zeroizing<String>) {
         self.requests.push(Request::Password(password));
     }
