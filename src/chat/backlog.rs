@@ -32,6 +32,11 @@ impl Backlog {
         Self { events: VecDeque::new(), bytes: 0, most }
     }
 
+    /// Holds at most so many bytes from now on.
+    pub(super) fn bound(&mut self, most: u64) {
+        self.most = most;
+    }
+
     pub(super) fn push(&mut self, to: To, entry: Entry) {
         self.bytes += size(&entry);
         self.events.push_back((to, entry));

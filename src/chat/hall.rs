@@ -11,12 +11,14 @@
 
 mod coming;
 mod direct;
+mod policy;
 mod staying;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use self::policy::{Access, Policy};
 use super::backlog::{Backlog, To};
 use super::claims::{Ended, Names};
 use super::kept::{Kept, Range};
@@ -128,18 +130,6 @@ pub enum Note {
     Left(Name),
 }
 
-/// Who may come in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Access {
-    /// Everybody.
-    #[default]
-    Open,
-    /// Whoever has registered a name, and whoever has an invitation.
-    Invite,
-    /// Whoever has registered a name.
-    Closed,
-}
-
 /// Bounds; `None` where there is none.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -185,6 +175,7 @@ impl Limits {
 #[derive(Debug)]
 pub struct Hall {
     limits: Limits,
+    policy: Policy,
     present: HashMap<Member, Present>,
     conns: HashMap<Conn, Member>,
     sessions: HashMap<Session, Member>,
@@ -256,6 +247,7 @@ impl Hall {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            policy: Policy::default(),
             present: HashMap::new(),
             conns: HashMap::new(),
             sessions: HashMap::new(),

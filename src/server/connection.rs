@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 
 use super::gate::{Failure, Source, Ticket};
-use super::{Shared, named_thread};
+use super::{Shared, Timing, named_thread};
 use crate::chat::Conn;
 use crate::chat::hall::{Asks, Newcomer, Verdict};
 use crate::chat::message::{NoMessages, Person, Session, ToClient, ToServer};
@@ -24,6 +24,8 @@ pub(super) struct Connection {
     pub(super) link: Arc<dyn Link>,
     pub(super) from: SocketAddr,
     pub(super) ticket: Ticket,
+    /// As it was settled when it came.
+    pub(super) timing: Timing,
 }
 
 /// Somebody is in, until this is dropped: however their thread ends.
@@ -70,7 +72,7 @@ impl Connection {
 
     /// Handshake and Join. Gives what was said after the Join in the same record.
     fn come_in(&self, shared: &Shared) -> Result<(Incoming, Vec<ToServer>), Turned> {
-        let deadline = Instant::now() + shared.timing.join;
+        let deadline = Instant::now() + self.timing.join;
         let own = shared.credential();
         let name_holds = |name: &str| Name::parse(name).is_ok();
         let channel =
@@ -111,7 +113,7 @@ impl Connection {
                 Verdict::OnceMore => {
                     // It has a minute for that, once, but not at the cost of somebody new.
                     shared.gate().waits(self.ticket);
-                    let deadline = *deadline.get_or_insert(Instant::now() + shared.timing.once_more);
+                    let deadline = *deadline.get_or_insert(Instant::now() + self.timing.once_more);
                     if messages.is_empty() {
                         let named = |turned: Turned| {
                             let why = format!("the name {} belongs to another key ({})", who.user.name, turned.why);
@@ -122,11 +124,11 @@ impl Connection {
                     asks = Asks::OnceMore(messages.remove(0));
                 }
                 Verdict::Closed(why) => {
-                    self.hear_out(incoming, shared.timing.farewell);
+                    self.hear_out(incoming, self.timing.farewell);
                     return Err(Turned::refused(why));
                 }
                 Verdict::Stale(why) => {
-                    self.hear_out(incoming, shared.timing.farewell);
+                    self.hear_out(incoming, self.timing.farewell);
                     return Err(Turned { why: why.into(), failure: Failure::Stale });
                 }
             }
@@ -139,13 +141,13 @@ impl Connection {
         let mut messages = Ok(rest);
         while let Ok(said) = messages {
             for message in said {
-                if shared.timing.messages.is_some_and(|limit| !pace.take(limit, Instant::now())) {
+                if self.timing.messages.is_some_and(|limit| !pace.take(limit, Instant::now())) {
                     // What else it has sent is not looked at.
                     return self.link.close(Shutdown::Both);
                 }
                 shared.hub.receive(self.conn, message);
             }
-            messages = next_messages(&mut incoming, shared.timing.silence);
+            messages = next_messages(&mut incoming, self.timing.silence);
         }
     }
 

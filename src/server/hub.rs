@@ -23,8 +23,9 @@ use log::{info, warn};
 use super::courier::{Command, Couriers};
 use super::disk::{Disk, Item};
 use super::report::Report;
-use super::vital_thread;
-use crate::chat::hall::{Asks, Effect, Hall, Limits, Newcomer, Note, Verdict};
+use super::settings::Settings;
+use super::{Config, vital_thread};
+use crate::chat::hall::{Asks, Effect, Hall, Newcomer, Note, Verdict};
 use crate::chat::kept::Kept;
 use crate::chat::message::ToServer;
 use crate::chat::name::{Name, RoomName};
@@ -62,6 +63,7 @@ pub struct Found {
 /// Everybody who is here, for all threads.
 pub struct Hub {
     state: Mutex<State>,
+    settings: Settings,
     /// Somebody has gone, something is due, or the server is to stop.
     changed: Condvar,
 }
@@ -82,14 +84,16 @@ impl Hub {
     ///
     /// # Errors
     /// Whatever the system says when it has no more threads or descriptors.
-    pub fn start(limits: Limits, found: Found, accepting: UnixStream) -> io::Result<Arc<Self>> {
+    pub fn start(settings: Settings, found: Found, accepting: UnixStream) -> io::Result<Arc<Self>> {
         let (report, reports) = channel::bounded(QUEUE);
         let couriers = Arc::new(Couriers::start(&report)?);
         let Found { folder, journal, letters, kept } = found;
-        let hall = Hall::restore(limits, kept, now());
+        let config = settings.now();
+        let mut hall = Hall::restore(config.hall_limits(), kept, now());
+        hall.govern(config.hall_limits(), config.policy(), now());
         let disk = Disk::start(folder, journal, letters, couriers.clone(), &report)?;
         let state = State { hall, disk: Some(disk), couriers, attached: 0, accepting: Some(accepting) };
-        let hub = Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() });
+        let hub = Arc::new(Self { state: Mutex::new(state), settings, changed: Condvar::new() });
         let told = hub.clone();
         // Ends with those who report. They cannot tell the hub themselves: whoever has its lock may be waiting for them.
         vital_thread("reports", move || reports.iter().for_each(|report| told.hear(report)))?;
@@ -174,6 +178,26 @@ impl Hub {
     #[must_use]
     pub fn who(&self) -> Who {
         self.lock().hall.who()
+    }
+
+    /// The settings in effect.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Config> {
+        self.settings.now()
+    }
+
+    /// Reads the settings again. Gives what has changed, in lines. Not for who has the lock: it is taken once the disk
+    /// has been read.
+    ///
+    /// # Errors
+    /// What is wrong with them; then nothing has changed.
+    pub fn reload(&self) -> Result<String, String> {
+        self.settings.reload(|config| {
+            let mut state = self.lock();
+            state.hall.govern(config.hall_limits(), config.policy(), now());
+            log::set_max_level(config.log_level);
+            self.changed.notify_all();
+        })
     }
 
     /// The server is to stop: everybody is told.
