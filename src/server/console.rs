@@ -77,12 +77,13 @@ pub fn watch_signals(server: Stopper) -> io::Result<()> {
         let mut ends = false;
         for signal in signals.forever() {
             let server = server.clone();
-            // A terminal that has hung up is none any more.
-            if signal == SIGHUP && !(had_terminal && !io::stdin().is_terminal()) {
+            let has_hung_up = had_terminal && !io::stdin().is_terminal();
+            if signal == SIGHUP && !has_hung_up {
                 thread::spawn(move || log_reload(server.reload()));
                 continue;
             }
-            if std::mem::replace(&mut ends, true) {
+            // A shell passes on what the system has told already: that a terminal is gone is no impatience.
+            if signal != SIGHUP && std::mem::replace(&mut ends, true) {
                 std::process::exit(128 + signal);
             }
             // The hub may be long in coming to it: a second signal must not wait for that.

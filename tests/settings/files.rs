@@ -56,7 +56,7 @@ fn what_check_prints_is_a_file_that_settles_the_same() {
     let again = checked(folder.path(), &["--config", "chat.toml"], &[]);
     assert_eq!(again.status, Some(0), "{}", again.err);
     assert_eq!(bare(&again.out), bare(&printed.out));
-    is_from(&again, "public-address", "\"[2001:db8::1]\"", "chat.toml:3");
+    is_from(&again, "public-address", "\"2001:db8::1\"", "chat.toml:3");
 }
 
 #[test]

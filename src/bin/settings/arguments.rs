@@ -28,9 +28,10 @@ A file of settings is TOML; each long flag above is a key of it, but for --confi
   udp = true
   access = \"invite\"
   data = \"/srv/chat/data\"
-A relative path in it begins at the file's folder. What is on the command line comes before what is in the
-environment, and that before the file. SIGHUP has the file read again: access, journal-size, limits, log-level,
-public-address, resume-window and unused-names change at once, and nobody has to go; the rest waits for a restart.
+A relative path in it begins at the file's folder. The command line comes before the environment,
+and that before the file. SIGHUP has the file read again: access, journal-size, limits, log-level,
+public-address, resume-window and unused-names change at once, and everybody who is in stays; the
+rest waits for a restart.
 
 Console:
   TERMINATE  ends all sessions and stops the server (as do Ctrl+C and SIGTERM)

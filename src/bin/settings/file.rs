@@ -116,7 +116,7 @@ impl Source<'_> {
     /// A file and a line.
     fn place(&self, at: usize) -> String {
         let before = &self.text.as_bytes()[..at.min(self.text.len())];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = before.split(|byte| *byte == b'\n').count();
         format!("{}:{line}", self.path.display())
     }
 

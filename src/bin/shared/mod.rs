@@ -16,7 +16,7 @@ pub struct KeyArguments {
     #[arg(long, value_name = "DIR", default_value = "keys", env = "CFB_CHAT_KEYS")]
     pub keys: PathBuf,
     /// Size of a new RSA key, in bits
-    #[arg(long, default_value = "3072", value_parser = PossibleValuesParser::new(BITS).map(in_bits))]
+    #[arg(long, default_value = "3072", value_parser = PossibleValuesParser::new(BITS).map(|bits| number(&bits)))]
     bits: usize,
     /// File whose first line is the passphrase of your private key
     #[arg(long, value_name = "FILE")]
@@ -35,8 +35,8 @@ impl KeyArguments {
     }
 }
 
-fn in_bits(text: String) -> usize {
-    text.parse().expect("one of those that are taken")
+fn number(bits: &str) -> usize {
+    bits.parse().expect("one of those that are taken")
 }
 
 /// A host's name or address; an IPv6 address may stand in brackets, as it does before a port.
