@@ -32,11 +32,6 @@ impl Backlog {
         Self { events: VecDeque::new(), bytes: 0, most }
     }
 
-    /// Holds at most so many bytes from now on.
-    pub(super) fn bound(&mut self, most: u64) {
-        self.most = most;
-    }
-
     pub(super) fn push(&mut self, to: To, entry: Entry) {
         self.bytes += size(&entry);
         self.events.push_back((to, entry));
@@ -67,6 +62,16 @@ impl Backlog {
             self.events = VecDeque::new();
         }
         self.events.len() < before
+    }
+
+    /// What it holds, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Holds at most so many bytes from now on.
+    pub(super) fn set_bound(&mut self, most: u64) {
+        self.most = most;
     }
 
     pub(super) fn is_empty(&self) -> bool {

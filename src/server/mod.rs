@@ -18,6 +18,7 @@ mod line;
 pub mod log_pipe;
 mod report;
 mod settings;
+mod status;
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
@@ -28,11 +29,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use log::{info, warn};
+use rand::RngExt;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use self::connection::Connection;
 use self::gate::{Admission, Gate, GivesWay};
-use self::hub::{Found, Hub, Who};
+use self::hub::{About, Found, Hub};
 use self::settings::Settings;
 pub use self::settings::{Config, JournalPlace, Keeping, Reread, Timing};
 use crate::chat::Conn;
@@ -46,6 +48,7 @@ use crate::secure::credential::{LIFETIME, OwnCredential, UnixSeconds};
 use crate::secure::handshake::RefusalCode;
 use crate::secure::handshake::server::refused_bare;
 use crate::secure::identity::{Fingerprint, Identity};
+use crate::secure::password;
 use crate::store::database::DatabaseError;
 use crate::store::journal::Journal;
 use crate::store::key_files::{self, KeyError, Owner};
@@ -131,10 +134,10 @@ impl Stopper {
         self.hub.terminate();
     }
 
-    /// Who is here.
+    /// Does what a line at the console says; gives what there is to say about it.
     #[must_use]
-    pub fn who(&self) -> Who {
-        self.hub.who()
+    pub fn command(&self, line: &str) -> Option<String> {
+        self.hub.console(line)
     }
 
     /// Reads the settings again. Gives what has changed, in lines, and what will only after a restart.
@@ -153,6 +156,8 @@ struct Shared {
     credential: Mutex<Arc<OwnCredential>>,
     /// The last connection's number.
     last: AtomicU64,
+    /// Passwords are looked at one at a time: each takes much memory.
+    passwords: Mutex<()>,
 }
 
 impl Shared {
@@ -163,6 +168,18 @@ impl Shared {
 
     fn credential(&self) -> Arc<OwnCredential> {
         self.credential.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether this is the password of which that is kept.
+    fn fits(&self, password: &str, kept: &str) -> bool {
+        let _one_at_a_time = self.passwords.lock().unwrap_or_else(PoisonError::into_inner);
+        password::verify(password, kept)
+    }
+
+    /// What is kept of a password.
+    fn hash(&self, password: &str) -> Result<String, password::BadLength> {
+        let _one_at_a_time = self.passwords.lock().unwrap_or_else(PoisonError::into_inner);
+        password::hash(password, rand::rng().random())
     }
 
     /// A new connection, of whatever kind, goes through the gate and gets a thread.
@@ -233,13 +250,16 @@ impl Server {
         listener.set_nonblocking(true)?;
         let found = find(&config.keeping)?;
         let (stop, stopped) = UnixStream::pair()?;
-        let hub = Hub::start(Settings::new(config, reread), found, stop)?;
+        let about =
+            About { fingerprint, address: public_address(config, address), listens: address, started: Instant::now() };
+        let hub = Hub::start(Settings::new(config, reread), about, found, stop)?;
         let credential = OwnCredential::for_server(&mut rng, &identity, now());
         let shared = Arc::new(Shared {
             hub: hub.clone(),
             gate: Mutex::new(Gate::new(config.gate_limits())),
             credential: Mutex::new(Arc::new(credential)),
             last: AtomicU64::new(0),
+            passwords: Mutex::new(()),
         });
         let by_udp = shared.clone();
         let admit = move |link, from| {
@@ -336,6 +356,25 @@ impl Accept {
             }
         }
     }
+}
+
+/// What invitations name as this server's address.
+fn public_address(config: &Config, listens: SocketAddr) -> String {
+    match &config.public_address {
+        Some(address) if names_port(address) => address.clone(),
+        Some(host) => format!("{host}:{}", listens.port()),
+        // Everybody's address is nobody's.
+        None if listens.ip().is_unspecified() => {
+            let host = rustix::system::uname();
+            format!("{}:{}", host.nodename().to_string_lossy(), listens.port())
+        }
+        None => listens.to_string(),
+    }
+}
+
+/// Whether a port comes after the host; an IPv6 address stands in brackets.
+fn names_port(address: &str) -> bool {
+    address.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'))
 }
 
 /// Opens what the last server has left behind.

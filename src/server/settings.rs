@@ -14,7 +14,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::gate::GateLimits;
-use crate::chat::hall::{Access, Limits, Policy};
+use crate::chat::hall::{Access, JournalKind, Limits, Policy};
 use crate::chat::name::Visible;
 use crate::chat::pace::Pace;
 use crate::store::passphrase::PassphraseSource;
@@ -150,8 +150,10 @@ impl Config {
         Policy {
             access: self.access,
             unused_names: self.keeping.unused_names,
-            journal_on_disk: self.keeping.journal == JournalPlace::Disk,
-            limits: self.limits,
+            journal: match self.keeping.journal {
+                JournalPlace::Disk => JournalKind::Disk,
+                JournalPlace::Memory => JournalKind::Memory,
+            },
         }
     }
 

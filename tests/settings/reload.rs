@@ -1,6 +1,6 @@
 //! SIGHUP: what is read again, what changes at once, and what does not.
 
-use cfb_chat::chat::message::{ErrorCode, ToClient};
+use cfb_chat::chat::message::{ErrorCode, ToClient, ToServer};
 use rustix::process::Signal;
 
 use crate::support::folder::{Folder, SERVER};
@@ -102,4 +102,41 @@ fn a_broken_file_changes_nothing() {
     anna.hears_until_pong();
     server.process.type_line("TERMINATE");
     assert_eq!(server.process.wait().status, Some(0));
+}
+
+#[test]
+fn an_operator_and_the_console_have_them_read_again_too() {
+    let mut server = server("access = \"invite\"\n", &["--udp=false", "--access", "open"]);
+    let mut anna = Peer::join(server.port, &ANNA, "Anna");
+    server.process.type_line("OP Anna");
+    server.process.type_line("INVITE");
+    server.process.out.wait_for("cfb-chat://127.0.0.1:");
+    server.folder.write("chat.toml", "access = \"closed\"\npublic-address = \"chat.example.org\"\n", 0o600);
+    server.process.type_line("RELOAD");
+    server.process.out.wait_for("public-address: none → chat.example.org");
+    assert!(!server.process.out.so_far().contains("access: "), "the line says otherwise");
+    server.process.type_line("INVITE");
+    server.process.out.wait_for(&format!("cfb-chat://chat.example.org:{}/#SHA256:", server.port));
+
+    server.folder.write("chat.toml", "port = 99999\n", 0o600);
+    anna.send(&ToServer::Command("RELOAD".into()));
+    let answer = |message: &ToClient| if let ToClient::Answer(text) = message { Some(text.clone()) } else { None };
+    let text = anna.wait_for(answer);
+    assert!(text.contains("chat.toml:1: port: 99999") && text.ends_with("the settings are as they were"), "{text}");
+    server.folder.write("chat.toml", "", 0o600);
+    anna.send(&ToServer::Command("RELOAD".into()));
+    assert!(anna.wait_for(answer).contains("public-address: chat.example.org → none"));
+}
+
+#[test]
+fn who_is_new_does_not_come_in_once_it_is_closed() {
+    let server = server("access = \"open\"\n", &[]);
+    let mut anna = Peer::join(server.port, &ANNA, "Anna");
+    settles(&server, "access = \"closed\"\n", "access: open → closed", 1);
+    let mut boris = Peer::enter(server.port, &BORIS, "Boris");
+    boris.ask_to_join("#lobby");
+    boris.wait_for(|message| matches!(message, ToClient::Error { code: ErrorCode::Refused, .. }).then_some(()));
+    anna.hears_until_pong();
+    settles(&server, "access = \"open\"\n", "access: closed → open", 1);
+    Peer::join(server.port, &BORIS, "Boris");
 }

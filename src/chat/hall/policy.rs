@@ -17,36 +17,43 @@ pub enum Access {
     Closed,
 }
 
-/// What the operator has settled beside the bounds: who may come in, and what is kept.
+/// How a server is set, beside its limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Who may come in.
     pub access: Access,
     /// A name without a password is free again when it has not been used for so long.
     pub unused_names: Duration,
-    /// Whether what was accepted is found again after a crash.
-    pub journal_on_disk: bool,
-    /// Whether limits on rates and sizes are kept.
-    pub limits: bool,
+    /// Where what is yet to be read is kept.
+    pub journal: JournalKind,
 }
 
 impl Default for Policy {
     fn default() -> Self {
         let unused_names = Duration::from_secs(180 * 24 * 60 * 60);
-        Self { access: Access::default(), unused_names, journal_on_disk: true, limits: true }
+        Self { access: Access::Open, unused_names, journal: JournalKind::Disk }
     }
 }
 
+/// Where what is yet to be read is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalKind {
+    /// On disk.
+    Disk,
+    /// In memory.
+    Memory,
+}
+
 impl Hall {
-    /// This is settled from now on. Whoever is here stays, whatever it is.
+    /// How the server is set from now on. Whoever is here stays, however that is.
     pub fn govern(&mut self, limits: Limits, policy: Policy, now: Moment) {
         (self.limits, self.policy) = (limits, policy);
-        self.backlog.bound(limits.backlog);
+        self.backlog.set_bound(limits.backlog);
         // Who is waited for may have been waited for long enough.
         self.look_again_at(now.tick);
     }
 
-    /// What is settled.
+    /// How the server is set.
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy
