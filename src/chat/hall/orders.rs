@@ -152,7 +152,9 @@ impl Hall {
         if command.rank() == Rank::Operator && !by.is_operator() {
             return Some(Reply::Refused(ErrorCode::Refused, "only operators may do that".into()));
         }
-        let act = command.is_act().then(|| command.to_string());
+        // Its own end tells of itself, where it is told.
+        let is_told = command == Command::Terminate && matches!(by, By::Console);
+        let act = (command.is_act() && !is_told).then(|| command.to_string());
         Some(match self.carry_out(by, command, now, out) {
             Ok(done) => {
                 out.extend(act.map(|what| Effect::Note(Note::Act { by: by.label(), what })));

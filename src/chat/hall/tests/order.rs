@@ -183,7 +183,7 @@ fn five_wrong_passwords_are_looked_at_and_then_one_in_half_a_minute() {
 fn by_invitation_a_new_name_needs_a_token_that_is_used_up() {
     let mut test = Test::new(Limits { joins: None, ..Limits::standard() });
     test.arrive(1, "Ira", 1, 1);
-    test.hall.govern(test.hall.limits, Policy { access: Access::Invite, ..Policy::default() });
+    test.hall.govern(test.hall.limits, Policy { access: Access::Invite, ..Policy::default() }, test.now);
     assert_eq!(test.arrive(2, "Ira", 1, 2), Verdict::Admitted, "who has a name comes in as ever");
     assert_eq!(test.arrive(3, "Boris", 3, 3), Verdict::OnceMore);
     let hour = Duration::from_secs(3_600);
@@ -209,7 +209,7 @@ fn by_invitation_a_new_name_needs_a_token_that_is_used_up() {
 fn a_closed_server_takes_names_that_are_registered() {
     let mut test = Test::new(Limits { joins: None, ..Limits::standard() });
     test.arrive(1, "Ira", 1, 1);
-    test.hall.govern(test.hall.limits, Policy { access: Access::Closed, ..Policy::default() });
+    test.hall.govern(test.hall.limits, Policy { access: Access::Closed, ..Policy::default() }, test.now);
     assert_eq!(test.arrive(2, "Ira", 1, 2), Verdict::Admitted);
     assert!(matches!(test.arrive(3, "Boris", 3, 3), Verdict::Closed(_, Fault::Plain)));
     assert!(matches!(test.arrive(4, "Ira2", 1, 4), Verdict::Closed(_, Fault::Plain)), "another name is a new one");
@@ -412,7 +412,7 @@ fn one_line_says_what_the_server_keeps_and_who_its_operators_are() {
     test.console("MOTD -");
     let unused_names = Duration::from_secs(24 * 60 * 60);
     let policy = Policy { unused_names, journal: JournalKind::Memory, ..Policy::default() };
-    test.hall.govern(test.hall.limits, policy);
+    test.hall.govern(test.hall.limits, policy, test.now);
     test.arrive(4, "Mia", 4, 4);
     let told = test.told(4);
     let Some(ToClient::Welcome(welcome)) = told.iter().find(|m| matches!(m, ToClient::Welcome(_))) else { panic!() };
@@ -465,7 +465,7 @@ fn all_that_was_settled_is_there_after_a_restart() {
     let kept = disk.0.into_iter().map(Kept::Lasting).collect();
     let limits = Limits { resume: Duration::ZERO, ..test.hall.limits };
     let mut test = Test { hall: Hall::restore(limits, kept, test.now), ..test };
-    test.hall.govern(limits, Policy { access: Access::Invite, ..Policy::default() });
+    test.hall.govern(limits, Policy { access: Access::Invite, ..Policy::default() }, test.now);
     assert!(matches!(test.arrive(11, "Mallory", 3, 13), Verdict::Closed(..)));
     assert!(test.refusal_text().contains("spam"));
     assert_eq!(test.arrive(12, "Ira", 1, 12), Verdict::Admitted);
