@@ -75,6 +75,10 @@ impl Hall {
                 hall.mailbox.is_on_its_way(present.user.owner, letter, *member, entry.cursor);
             }
         }
+        let Self { mailbox, sessions, present, .. } = &mut hall;
+        mailbox.remember_untold(|session, n| {
+            sessions.get(&session).and_then(|member| present.get(member)).is_some_and(|there| there.numbers.next() <= n)
+        });
         hall.due_at = (!hall.present.is_empty()).then_some(now.tick);
         hall
     }
@@ -216,7 +220,7 @@ impl Hall {
     ) -> Result<(), &'static str> {
         let member = *self.sessions.get(&session).ok_or("no such session: begin a new one")?;
         let latest = self.cursor;
-        let present = self.present.get_mut(&member).ok_or("no such session: begin a new one")?;
+        let present = self.present.get(&member).ok_or("no such session: begin a new one")?;
         let Range { lowest, highest } = present.range;
         if !present.is_in(room) {
             return Err("that session is not in that room: begin a new one");
@@ -224,6 +228,9 @@ impl Hall {
         if cursor < present.seen || cursor < lowest || cursor > highest.unwrap_or(latest) {
             return Err("that session cannot go on from there: begin a new one");
         }
+        // A letter may have been taken for it, and not been handed to it before a crash.
+        self.hand_over_letters(present.user.owner, member, now, out);
+        let present = self.present.get_mut(&member).ok_or("no such session: begin a new one")?;
         let before = std::mem::replace(&mut present.place, Place::Here(conn));
         let name = present.user.name.clone();
         if highest.is_some() {
