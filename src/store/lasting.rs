@@ -31,8 +31,6 @@ const STEPS: [&str; 2] = [
     CREATE TABLE account_key (
         account INTEGER REFERENCES account ON DELETE CASCADE, place INTEGER, owner BLOB NOT NULL, spki BLOB NOT NULL,
         added_at INTEGER NOT NULL, used_at INTEGER NOT NULL, PRIMARY KEY (account, place)) WITHOUT ROWID;
-    CREATE TABLE last_account (id INTEGER NOT NULL);
-    INSERT INTO last_account VALUES (0);
     CREATE TABLE operator (owner BLOB PRIMARY KEY) WITHOUT ROWID;
     CREATE TABLE ban (
         id INTEGER PRIMARY KEY, account INTEGER, name TEXT, owner BLOB, network TEXT, until INTEGER,
@@ -63,8 +61,7 @@ pub struct Registry {
 
 impl Registry {
     /// Opens it, and gives what it holds: names before what is said of them, each kind in the order of its numbers, the
-    /// oldest letter first. If the last name of all has been given up, that comes first, for its number is not to be
-    /// used again.
+    /// oldest letter first.
     ///
     /// # Errors
     /// [`DatabaseError`] if it cannot be used, or a row of it cannot be read.
@@ -120,7 +117,7 @@ impl Writing<'_> {
             Lasting::Letter(letter) => self.letter(letter),
             Lasting::LetterGone(id) => self.run("DELETE FROM letter WHERE id = ?1", [number(*id)]),
             Lasting::Account(account) => self.account(account),
-            Lasting::AccountGone(id) => self.account_gone(id.0),
+            Lasting::AccountGone(id) => self.run("DELETE FROM account WHERE id = ?1", [number(id.0)]),
             Lasting::Operator(owner) => self.run("INSERT OR REPLACE INTO operator VALUES (?1)", [owner]),
             Lasting::OperatorGone(owner) => self.run("DELETE FROM operator WHERE owner = ?1", [owner]),
             Lasting::Ban(ban) => self.ban(ban),
@@ -155,8 +152,8 @@ impl Writing<'_> {
 
     fn account(&mut self, account: &Account) -> rusqlite::Result<()> {
         let Account { id, name, looks, keys, password, used_at } = account;
-        self.account_gone(id.0)?;
         let id = number(id.0);
+        self.run("DELETE FROM account WHERE id = ?1", [id])?;
         self.run(
             "INSERT INTO account VALUES (?1, ?2, ?3, ?4)",
             params![id, name.as_str(), password, number(*used_at)],
@@ -171,11 +168,6 @@ impl Writing<'_> {
             )?;
         }
         Ok(())
-    }
-
-    fn account_gone(&mut self, id: u64) -> rusqlite::Result<()> {
-        self.run("DELETE FROM account WHERE id = ?1", [number(id)])?;
-        self.run("UPDATE last_account SET id = max(id, ?1)", [number(id)])
     }
 
     fn ban(&mut self, ban: &Ban) -> rusqlite::Result<()> {

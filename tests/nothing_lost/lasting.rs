@@ -23,6 +23,8 @@ const LOGGED_AGAIN: &str = "[+] The disk keeps names, bans, rooms and letters ag
 const LOST: &str = " changes of names, bans, rooms and letters are lost: ";
 /// Who is away, and is written to.
 const CLARA: usize = 2;
+/// Who comes for the first time while it fails.
+const DMITRI: usize = 3;
 
 /// A server, two who talk there, and one who is away.
 struct Evening {
@@ -135,11 +137,22 @@ fn what_a_database_that_is_away_cannot_keep_it_keeps_when_it_is_back() {
     assert!(!evening.writes(), "and as long as it is away");
     settle(&mut evening.people[..CLARA], &mut evening.account);
     assert!(!evening.house.log().contains("does not survive the server"), "the journal goes on");
+    evening.people.push(Person::new(DMITRI));
+    evening.people[DMITRI].comes(evening.house.port);
+    evening.people[0].sees("[+] Dmitri joined the room.");
+    evening.people[DMITRI].leaves();
+    evening.people[0].sees("[+] Dmitri left the room.");
     fs::rename(&away, &file).unwrap();
     evening.keeps_again();
     let told = evening.people[..CLARA].iter().map(|person| person.read().told).collect::<String>();
     assert!(!told.contains(": word "), "what was said was kept all the time: {told}");
     evening.is_killed();
+    // The name is known, and whose it is: whoever has it can be written to.
+    evening.account.whispers(&mut evening.people[0], DMITRI);
+    evening.people[0].sees("secret 4.");
+    evening.people[DMITRI].comes(evening.house.port);
+    evening.people[DMITRI].leaves();
+    assert_eq!(evening.people[DMITRI].read().secrets, [4]);
     evening.clara_reads("A database that was away, a kill", 0..4);
 }
 

@@ -23,11 +23,7 @@ struct Reading<'a> {
 pub(super) fn read_all(path: &Path, connection: &Connection) -> Result<Vec<Lasting>, DatabaseError> {
     let reading = Reading { path, connection };
     reading.refuse_orphans()?;
-    let accounts = reading.accounts()?;
-    let mut all = Vec::new();
-    let last = reading.rows("last_account", "SELECT id FROM last_account", |row| uint(row, 0))?;
-    all.extend(last.into_iter().filter(|last| *last > accounts.last().map_or(0, |account| account.id.0)).map(gone));
-    all.extend(accounts.into_iter().map(Lasting::Account));
+    let mut all: Vec<Lasting> = reading.accounts()?.into_iter().map(Lasting::Account).collect();
     all.extend(reading.rows("operator", "SELECT owner FROM operator", |row| Ok(Lasting::Operator(row.get(0)?)))?);
     all.extend(reading.bans()?);
     all.extend(reading.rows("mute", "SELECT account, until, said_by FROM mute ORDER BY account", |row| {
@@ -154,10 +150,6 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<Letter> {
     };
     let bytes = row.get::<_, Vec<u8>>(4)?.into();
     Ok(Letter { id: uint(row, 0)?, author: row.get(1)?, reader: row.get(2)?, at: uint(row, 3)?, bytes, from })
-}
-
-fn gone(last: u64) -> Lasting {
-    Lasting::AccountGone(AccountId(last))
 }
 
 fn name(row: &Row<'_>, column: usize) -> rusqlite::Result<Name> {
