@@ -37,7 +37,7 @@ use crate::secure::identity::Fingerprint;
 use crate::secure::record::Sealer;
 use crate::secure::token;
 use crate::store::journal::Journal;
-use crate::store::letters::Letters;
+use crate::store::lasting::Registry;
 
 /// Reports that may wait.
 const QUEUE: usize = 1_024;
@@ -47,6 +47,9 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const NOT_KEPT: &str = "The server's disk cannot keep what is said: it is delivered to who is here, and lost if the \
                         server fails before they have it.";
 const KEPT_AGAIN: &str = "The server's disk keeps what is said again.";
+const LASTING_NOT_KEPT: &str = "The server's disk cannot keep names, bans, rooms and letters: those of now are lost if \
+                                the server stops before it can.";
+const LASTING_KEPT_AGAIN: &str = "The server's disk keeps names, bans, rooms and letters again.";
 
 /// What a server begins with.
 pub struct Found {
@@ -54,9 +57,9 @@ pub struct Found {
     pub folder: PathBuf,
     /// The journal; without one, events are kept in memory alone.
     pub journal: Option<Journal>,
-    /// The letters' place.
-    pub letters: Letters,
-    /// What journal and letters hold.
+    /// The place of what stays when the server stops.
+    pub registry: Registry,
+    /// What both of them hold.
     pub kept: Vec<Kept>,
 }
 
@@ -102,11 +105,11 @@ impl Hub {
     pub fn start(settings: Settings, about: About, found: Found, accepting: UnixStream) -> io::Result<Arc<Self>> {
         let (report, reports) = channel::bounded(QUEUE);
         let couriers = Arc::new(Couriers::start(&report)?);
-        let Found { folder, journal, letters, kept } = found;
+        let Found { folder, journal, registry, kept } = found;
         let config = settings.now();
         let mut hall = Hall::restore(config.hall_limits(), kept, now());
         hall.govern(config.hall_limits(), config.policy(), now());
-        let disk = Disk::start(folder, journal, letters, couriers.clone(), &report)?;
+        let disk = Disk::start(folder, journal, registry, couriers.clone(), &report)?;
         let (disk, accepting, reloads) = (Some(disk), Some(accepting), Vec::new());
         let state = State { hall, disk, couriers, attached: 0, about, reloads, accepting };
         let hub = Arc::new(Self { state: Mutex::new(state), settings, changed: Condvar::new() });
@@ -177,6 +180,14 @@ impl Hub {
             Report::Disk(Err(why)) => {
                 warn!("[!] What is said from now on does not survive the server: {why}");
                 state.change(|hall, effects| hall.notice(NOT_KEPT, now(), effects));
+            }
+            Report::Lasting(Ok(())) => {
+                info!("[+] The disk keeps names, bans, rooms and letters again");
+                state.change(|hall, effects| hall.notice(LASTING_KEPT_AGAIN, now(), effects));
+            }
+            Report::Lasting(Err(why)) => {
+                warn!("[!] Names, bans, rooms and letters of now are lost if the server stops: {why}");
+                state.change(|hall, effects| hall.notice(LASTING_NOT_KEPT, now(), effects));
             }
         }
     }

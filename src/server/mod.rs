@@ -14,6 +14,7 @@ mod courier;
 mod disk;
 mod gate;
 mod hub;
+mod keeper;
 mod line;
 pub mod log_pipe;
 mod report;
@@ -39,7 +40,6 @@ use self::settings::Settings;
 pub use self::settings::{Config, JournalPlace, Keeping, Reread, Timing};
 use crate::chat::Conn;
 use crate::chat::kept::Kept;
-use crate::chat::lasting::Lasting;
 use crate::net::channel::now;
 use crate::net::tcp::TcpLink;
 use crate::net::udp::server::Listening;
@@ -52,7 +52,7 @@ use crate::secure::password;
 use crate::store::database::DatabaseError;
 use crate::store::journal::Journal;
 use crate::store::key_files::{self, KeyError, Owner};
-use crate::store::letters::Letters;
+use crate::store::lasting::Registry;
 
 /// A connection's thread has this much stack, in bytes; what it does not touch costs nothing.
 const STACK: usize = 256 * 1_024;
@@ -380,13 +380,13 @@ fn names_port(address: &str) -> bool {
 /// Opens what the last server has left behind.
 fn find(keeping: &Keeping) -> Result<Found, DatabaseError> {
     let folder = keeping.data.clone();
-    let (letters, waiting) = Letters::open(&folder)?;
-    let (journal, mut kept) = match keeping.journal {
+    let (registry, lasting) = Registry::open(&folder)?;
+    let (journal, happened) = match keeping.journal {
         JournalPlace::Disk => Journal::open(&folder).map(|(journal, kept)| (Some(journal), kept))?,
         JournalPlace::Memory => (None, Vec::new()),
     };
     let (mut sessions, mut events) = (0, 0);
-    for kept in &kept {
+    for kept in &happened {
         match kept {
             Kept::Session { .. } => sessions += 1,
             Kept::Event(..) => events += 1,
@@ -396,8 +396,9 @@ fn find(keeping: &Keeping) -> Result<Found, DatabaseError> {
     if sessions > 0 {
         info!("[+] The server had not been stopped: {sessions} sessions and {events} events are found again");
     }
-    kept.extend(waiting.into_iter().map(|letter| Kept::Lasting(Lasting::Letter(letter))));
-    Ok(Found { folder, journal, letters, kept })
+    // Whose the names are comes before who is here by them.
+    let kept = lasting.into_iter().map(Kept::Lasting).chain(happened).collect();
+    Ok(Found { folder, journal, registry, kept })
 }
 
 /// Starts a thread without which nobody is served. If it panics the process ends at once: better that it is started

@@ -7,7 +7,7 @@ pub mod journal;
 pub mod key_files;
 pub mod known_servers;
 pub mod known_users;
-pub mod letters;
+pub mod lasting;
 pub mod letters_seen;
 pub mod lines;
 pub mod passphrase;

@@ -35,7 +35,7 @@ impl Hall {
             Numbered::Say { room, change, envelope } => self.say(member, room, change, envelope, now, out),
             Numbered::Whisper { to, boxed } => self.whisper(member, to, boxed, now, out),
             Numbered::Share(boxes) => self.share(member, boxes, now, out),
-            Numbered::Letter { to, letter } => self.letter(member, to, &letter, now, out),
+            Numbered::Letter { to, letter } => self.letter(member, n, to, &letter, now, out),
             Numbered::Malformed => Err(ErrorCode::Malformed),
         };
         let Some(Present { numbers, .. }) = self.present.get_mut(&member) else {

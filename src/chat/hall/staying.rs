@@ -85,6 +85,10 @@ impl Hall {
                 hall.mailbox.is_on_its_way(present.user.owner, letter, *member, entry.cursor);
             }
         }
+        let Self { mailbox, sessions, present, .. } = &mut hall;
+        mailbox.remember_untold(|session, n| {
+            sessions.get(&session).and_then(|member| present.get(member)).is_some_and(|there| there.numbers.next() <= n)
+        });
         let gone: Vec<RoomName> = hall.rules.keys().filter(|room| !hall.rooms.contains_key(room)).cloned().collect();
         for room in &gone {
             hall.empties(room);
@@ -233,7 +237,7 @@ impl Hall {
         let Newcomer { conn, address, .. } = *who;
         let member = *self.sessions.get(&who.user.session).ok_or("no such session: begin a new one")?;
         let latest = self.cursor;
-        let present = self.present.get_mut(&member).ok_or("no such session: begin a new one")?;
+        let present = self.present.get(&member).ok_or("no such session: begin a new one")?;
         let Range { lowest, highest } = present.range;
         // Or was in, and has yet to hear that it is not any more.
         let reads = |seat: &Seat| seat.name == *room && seat.until.is_none_or(|until| until > cursor);
@@ -243,6 +247,9 @@ impl Hall {
         if cursor < present.seen || cursor < lowest || cursor > highest.unwrap_or(latest) {
             return Err("that session cannot go on from there: begin a new one");
         }
+        // A letter may have been taken for it, and not been handed to it before a crash.
+        self.hand_over_letters(present.user.owner, member, now, out);
+        let present = self.present.get_mut(&member).ok_or("no such session: begin a new one")?;
         let before = std::mem::replace(&mut present.place, Place::Here(conn));
         present.address = address.or(present.address);
         let name = present.user.name.clone();

@@ -266,6 +266,31 @@ fn a_letter_on_its_way_is_neither_lost_nor_doubled_by_a_crash() {
 }
 
 #[test]
+fn a_letter_is_not_taken_twice_when_a_crash_comes_between_it_and_its_number() {
+    let limits = Limits::off();
+    let mut test = two(limits);
+    let mut found = test.hall.snapshot();
+    test.receive(2, whisper(1, 1, 5));
+    assert_eq!(test.receive(2, letter(2, ("Boris", 2), 1, 100)), [ToClient::Accepted(2)]);
+    let effects = std::mem::take(&mut test.effects).into_iter();
+    let kept = effects.filter_map(|effect| if let Effect::Keep(kept) = effect { Some(kept) } else { None });
+    found.extend(kept.filter(|kept| kept.lasting().is_some()));
+    // The journal has neither of them.
+    test.hall = Hall::restore(limits, found, test.now);
+    test.resume(3, 2);
+    assert_eq!(test.cursors(3), [3], "the letter, which nobody has handed over before");
+    assert_eq!(test.ask(4, "Boris", 2, 2, resume(2)), Verdict::Admitted);
+    // What is sent again may stand under another number, and is the same.
+    test.receive(4, whisper(1, 1, 5));
+    assert_eq!(test.cursors(3), [4]);
+    test.receive(4, whisper(2, 1, 5));
+    assert_eq!(test.receive(4, letter(3, ("Boris", 2), 1, 100)), [ToClient::Accepted(3)]);
+    assert_eq!(test.cursors(3), [0; 0], "it is not taken again");
+    assert_eq!(test.receive(4, letter(4, ("Boris", 2), 1, 100)), [ToClient::Accepted(4)]);
+    assert_eq!(test.cursors(3).len(), 1, "once is enough: this is another");
+}
+
+#[test]
 fn what_the_disk_could_not_keep_is_answered_so_ever_after() {
     let mut test = two(Limits::off());
     test.receive(1, say(1, 2, 5));
