@@ -94,6 +94,8 @@ TOLD: dict[str, Put] = {
     ),
     "verify": _verify,
     "notice": lambda line: f"The server says: {line['notice']}",
+    "answer": lambda line: f"[{line['of']}] {line['answer']}",
+    "asked_for": lambda line: f"The server asks for a password: {line['text']}",
     "bye": lambda line: f"Bye: {line['bye']}",
     "server": lambda line: f"The server's fingerprint: {line['server']}",
     "self": lambda line: f"{line['self']}, this is your fingerprint: {line['fingerprint']}",

@@ -157,7 +157,7 @@ class BothHere(Running):
         ira = self.start_client(port, "Ira")
         ira.await_json(welcome=None)
         other = self.start(python_client(port, "Ira", self.folder / "other"))
-        other.await_json(error="password")
+        other.await_json(error="taken")
         self.assertNotEqual(other.await_exit(), 0)
         again = self.start_client(port, "Ira")
         again.await_json(welcome=None)
@@ -360,7 +360,7 @@ class BothImplementations(Running):
         for number in range(30):
             ira.await_said("Ben", str(number))
         other = self.start(python_client(port, "Ira", self.folder / "other"))
-        other.await_json(error="password")
+        other.await_json(error="taken")
         ira.write("enough")
         ben.await_said("Ira", "enough")
         self.assert_ends_well(ben)
