@@ -63,7 +63,6 @@ class Errands:
                 self.unsure.add(due.about)
             elif due.kind == shapes.LEAVE and due.about not in self.unsure:
                 self.left_before.add(due.about)
-                self.to_part.add(due.about)
         self.due.clear()
         self.catching_up = bool(self.unsure or self.left_before)
         return doubtful
