@@ -199,10 +199,8 @@ class EveryMomentInRooms(InRooms):
         self.table.passed = 0
         self.table.cuts, self.table.left = ira, cut_at
         self.table.more_cuts = iter(() if then is None else (then,))
-        for step in (
-            lambda: (ira.talk.enter(LAB), ira.talk.part(ROOM)),
-            lambda: ira.talk.say("one", LAB),
-        ):
+        ira.talk.enter(LAB)
+        for step in (lambda: ira.talk.part(ROOM), lambda: ira.talk.say("one", LAB)):
             step()
             self.table.run()
             self.table.pass_time(6)
@@ -411,9 +409,10 @@ class Asked(FromTheServer):
         self.talk.outgoing.clear()
         self.talk.handle(self.welcome(change=0, cursor=5, resumed=1))
         stranger = bytes(32)
-        for cursor, event in enumerate(
-            ([4, LAB, stranger, 9], [1, LAB, stranger, 9, b"x"], [3, stranger, b"x"], [8, stranger, 1]), 6
-        ):
+        missed: list[list[cbor.Value]] = [
+            [4, LAB, stranger, 9], [1, LAB, stranger, 9, b"x"], [3, stranger, b"x"], [8, stranger, 1],
+        ]
+        for cursor, event in enumerate(missed, 6):
             self.talk.handle(self.event(cursor, *event))
         self.talk.outgoing.clear()
         self.talk.handle([shapes.PONG])

@@ -30,6 +30,8 @@ HELP = {
     "INVITE": "INVITE #room NAME: a guest; INVITE [hours] [uses]: a token",
     "KICK": "KICK #room NAME [reason]: out of a room; KICK NAME [reason]: out of all",
     "KEEPER": "KEEPER #room NAME: hands a room on",
+    "REGISTER": "REGISTER #room: it stays when nobody is in it",
+    "UNREGISTER": "UNREGISTER #room: it goes with the last who does",
     "SAY": "SAY text: to everybody",
     "MUTE": "MUTE NAME [duration]: says nothing for now",
     "UNMUTE": "UNMUTE NAME: speaks again",
@@ -170,6 +172,17 @@ class Commands:
             return f"Nobody called {to} is known."
         room.keeper = to.lower()
         return f"{to} keeps {name}."
+
+    def _register(self, member: Member | None, rest: str) -> str:
+        self._kept_by(member, rest).registered = True
+        return f"{rest} stays."
+
+    def _unregister(self, member: Member | None, rest: str) -> str:
+        room = self._kept_by(member, rest)
+        room.registered = False
+        if not room.members:
+            del self.hall.rooms[rest]
+        return f"{rest} goes with the last who does."
 
     # --- Operators
 

@@ -185,6 +185,7 @@ class Room:
     keeper: str | None = None
     topic: str = ""
     locked: bool = False
+    registered: bool = False
     guests: set[str] = field(default_factory=set)
     change: int = 0
     replaced: OrderedDict[int, float] = field(default_factory=OrderedDict)
@@ -197,10 +198,15 @@ class Room:
         return not self.locked or member.name == self.keeper or member.name in self.guests
 
     def has_gone(self, member: Member) -> None:
-        """Whoever has been there longest keeps it, if its keeper goes."""
+        """Whoever has been there longest keeps it, if its keeper goes, unless it is registered."""
         self.members.remove(member)
-        if self.keeper == member.name and self.members:
+        if self.keeper == member.name and self.members and not self.registered:
             self.keeper = self.members[0].name
+
+    def begin_anew(self) -> None:
+        """It has emptied, and stays: its changes count from 1 again."""
+        self.change = 0
+        self.replaced.clear()
 
     def next_change(self) -> int:
         if self.change:

@@ -193,9 +193,9 @@ class Hall(Relay):
         enters = not member.joined
         if enters:
             self._enter(guest, secret)
-        room = self.rooms.setdefault(name, Room())
-        if not room.members and name != LOBBY:
-            room.keeper = member.name
+        if name not in self.rooms:
+            self.rooms[name] = Room(keeper=None if name == LOBBY else member.name)
+        room = self.rooms[name]
         change = room.next_change()
         room.members.append(member)
         others = room.others(member)
@@ -346,7 +346,9 @@ class Hall(Relay):
         event = [shapes.LEFT, name, member.session, room.next_change(), reason]
         cursor, _ = self._hand_out(event, room.members + [member] * tell_leaver)
         member.left_room(name, cursor)
-        if not room.members:
+        if not room.members and room.registered:
+            room.begin_anew()
+        elif not room.members:
             del self.rooms[name]
         self.report({"left": member.person.name, "room": name, "reason": reason})
 
