@@ -119,9 +119,9 @@ class Conversation(Events):
 
     def has_left(self) -> bool:
         """Left as wanted; the answer to a Leave may have been lost with the connection."""
-        left_before = self.errands.left_before
-        gone = self.refused == "refused" and self.cursor != 0 and bool(left_before)
-        return self.leaving and (self.bye == "left" or gone)
+        gone = self.refused == "refused" and self.cursor != 0
+        parted = self.errands.left_before >= set(self.company.rooms)
+        return self.bye == "left" or bool(gone and parted and self.company.rooms)
 
     def hand_over(self) -> Legacy:
         """For a new session; what was sent and not answered is shown, to be sent by hand."""
@@ -149,13 +149,11 @@ class Conversation(Events):
 
     def part(self, room: str) -> None:
         """Leaves one room once what was said in it is answered; the last is the end."""
-        if room not in self.company.rooms:
+        if room in self.company.rooms or self.errands.expects(room):
+            self.errands.to_part.add(room)
+            self.pump()
+        else:
             self.show({"error": f"this client is not in {room}"})
-            return
-        self.errands.to_part.add(room)
-        if self.errands.is_idle() and self.errands.to_part >= set(self.company.rooms):
-            self.leaving = True
-        self.pump()
 
     def command(self, line: str) -> None:
         """Something for the server to do."""

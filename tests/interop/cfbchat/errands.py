@@ -78,8 +78,8 @@ class Errands:
             self.join(self.to_join.popleft(), "", 0)
         if self.is_due(shapes.JOIN) or self.unsure:
             return
-        self.to_part &= set(rooms)
-        for room in sorted(rooms if leaving else self.to_part):
+        self.to_part = {room for room in self.to_part if room in rooms or self.expects(room)}
+        for room in sorted(rooms if leaving else self.to_part & set(rooms)):
             if not speaks_in(room) and not self.is_due(shapes.LEAVE, room):
                 self.ask(shapes.LEAVE, room, room)
 
