@@ -160,8 +160,7 @@ def other_server(keys: Path, *more: str, window: float | None = None) -> Child:
     return Child(str(Path(OTHER) / "server"), "-p", "0", "--keys", str(keys), "--data", str(keys / "data"), *more)
 
 
-def other_client(port: int, name: str, keys: Path, *more: str) -> Child:
-    program = str(Path(OTHER) / "client")
-    return Child(
-        program, "-s", "127.0.0.1", "-p", str(port), "-u", name, "--keys", str(keys), *more
-    )
+def other_client(port: int | None, name: str, keys: Path, *more: str) -> Child:
+    """Without a port if an invitation says where to."""
+    where = () if port is None else ("-s", "127.0.0.1", "-p", str(port))
+    return Child(str(Path(OTHER) / "client"), *where, "-u", name, "--keys", str(keys), *more)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import unittest
 
-from processes import OTHER, Child, other_server, python_client, python_server
+from processes import OTHER, Child, other_client, other_server, python_client, python_server
 from test_interop import Running
 
 PASSWORD = "Correct horse, battery staple"
 
 
-class ComingIn(Running):
-    """This implementation's client, at either server."""
+class AtOurServer(Running):
+    """This implementation's server, and the files that clients are given."""
 
     def serve(self, access: str = "open") -> tuple[Child, int, str]:
         server = self.start(python_server(self.folder / "server", access=access))
@@ -26,6 +26,10 @@ class ComingIn(Running):
         path = self.folder / name
         path.write_text(content + "\n", encoding="utf-8")
         return str(path)
+
+
+class ComingIn(AtOurServer):
+    """This implementation's client, at either server."""
 
     def client(self, port: int, name: str, keys: str, *more: str) -> Child:
         return self.start(python_client(port, name, self.folder / keys, *more))
@@ -151,6 +155,107 @@ class ComingInAtTheOther(ComingIn):
         server.write("INVITE 1 1")
         line = server.await_line(lambda line: "cfb-chat://" in line, "an invitation")
         return line[line.index("cfb-chat://") :].split()[0]
+
+
+@unittest.skipUnless(OTHER, "CFB_CHAT_BIN is not set")
+class TheirClientComingIn(AtOurServer):
+    """The other implementation's client at this one's server."""
+
+    def theirs(self, port: int | None, name: str, keys: str, *more: str) -> Child:
+        return self.start(other_client(port, name, self.folder / keys, *more))
+
+    def await_end(self, child: Child, end: str) -> None:
+        """A line that ends so; what stands before it is the time, and perhaps the room."""
+        child.await_line(lambda line: line.rstrip().endswith(end), end)
+
+    def test_a_second_key(self) -> None:
+        server, port, fingerprint = self.serve()
+        first = self.start_client(port, "Ira")
+        first.await_json(welcome=None)
+        first.write(f"/password {PASSWORD}")
+        first.await_json(answer=None, of="password")
+        password = self.file("password", PASSWORD)
+        none = self.theirs(port, "Ira", "none", "--fingerprint", fingerprint)
+        none.close_input()
+        server.await_json(join_refused="Ira", code="password")
+        self.assertNotEqual(none.await_exit(), 0)
+        second = self.theirs(port, "Ira", "other", "--fingerprint", fingerprint, "--password-file", password)
+        server.await_json(joined="Ira")
+        first.await_json(bye="replaced")
+        ben = self.start_client(port, "Ben")
+        ben.await_json(welcome=None)
+        ben.write("Hi")
+        self.await_end(second, "Ben: Hi")
+        second.write("EXIT")
+        self.assert_ends_well(second)
+        again = self.theirs(port, "Ira", "other")
+        server.await_json(joined="Ira")
+        again.write("EXIT")
+        self.assert_ends_well(again)
+
+    def test_a_password_is_for_a_server_that_is_known(self) -> None:
+        server, port, _ = self.serve()
+        first = self.start_client(port, "Ira")
+        first.await_json(welcome=None)
+        first.write(f"/password {PASSWORD}")
+        first.await_json(answer=None, of="password")
+        password = self.file("password", PASSWORD)
+        stranger = self.theirs(port, "Ira", "other", "--password-file", password)
+        server.await_json(join_refused="Ira", code="password")
+        self.assertNotEqual(stranger.await_exit(), 0)
+        joins = [line for line in server.seen if "joined" in line]
+        self.assertEqual(len(joins), 1)
+
+    def test_by_invitation(self) -> None:
+        server, port, _ = self.serve("invitation")
+        line = self.invite(server)
+        invited = self.theirs(None, "Ira", "Ira", "--join-file", self.file("invitation", line))
+        server.await_json(joined="Ira")
+        invited.write("EXIT")
+        self.assert_ends_well(invited)
+        other = self.theirs(None, "Ben", "Ben", "--join-file", self.file("invitation", line))
+        for _ in range(2):  # without the token, and with one that is used up
+            server.await_json(join_refused="Ben", code="password")
+        self.assertNotEqual(other.await_exit(), 0)
+
+    def test_rooms_and_commands(self) -> None:
+        server, port, _ = self.serve()
+        ben = self.start_client(port, "Ben")
+        ben.await_json(welcome=None)
+        ben.write("/join #lab")
+        ben.await_json(welcome=None)
+        ben.write("/server TOPIC #lab of ciphers")
+        ben.await_json(answer=None)
+        ira = self.theirs(port, "Ira", "Ira")
+        ben.await_json(joined="Ira", room="#lobby")
+        ira.write("/join #lab")
+        ben.await_json(joined="Ira", room="#lab")
+        ira.write("in the lab")
+        said = ben.await_json(said=None)["said"]
+        self.assertEqual((said["text"], said["room"]), ("in the lab", "#lab"))
+        ira.write("/focus #lobby")
+        ira.write("in the lobby")
+        said = ben.await_json(said=None)["said"]
+        self.assertEqual((said["text"], said["room"]), ("in the lobby", "#lobby"))
+        for room in ("#lab", "#lobby"):
+            ben.write(f"/in {room} Hi {room}")
+            self.await_end(ira, f"Ben: Hi {room}")
+        ira.write("/server ROOMS")
+        server.await_json(command="ROOMS")
+        ira.write("/server LOCK #lab")
+        server.await_json(command="LOCK #lab")
+        ira.write("/part #lab")
+        ben.await_json(left="Ira", reason="left", room="#lab")
+        ben.write("/in #lab not for her")
+        ben.write("/in #lobby for her")
+        self.await_end(ira, "Ben: for her")
+        self.assertNotIn("not for her", ira.story())
+        ben.write("/in #lobby enough")
+        ira.write("EXIT")
+        self.assert_ends_well(ira)
+        ben.await_json(left="Ira", reason="left", room="#lobby")
+        for key in ("missing", "unreadable", "message_refused"):
+            self.assertNotIn(f'"{key}"', ben.story())
 
 
 if __name__ == "__main__":

@@ -131,13 +131,13 @@ class Cuts(OnTheWay):
         expected: list[str] = []
         for way in (TO_SERVER, TO_CLIENT):
             for record in (-1, 0, 1, 2):  # the handshake's last, the Join or its Welcome, what follows
-                for half in (False, True):
+                for half in (False, True) if self.our_client else (record % 2 == 0,):
                     # Their client pauses ever longer if no connection lasts a second.
                     time.sleep(0 if self.our_client else 1.1)
                     self.cutter.cut_at(way, record, half)
                     self.cutter.cut()
                     self.talk_until_cut(ira, ben, expected)
-        self.assertEqual(self.cutter.cuts, 16)
+        self.assertEqual(self.cutter.cuts, 16 if self.our_client else 8)
         self.assertEqual(ben.said(), [f"Ira: {text}" for text in expected])
         self.assertEqual(ira.said(), [f"Ben: {text}" for text in expected])
         self.end_well(ira, ben)

@@ -211,7 +211,7 @@ class EveryMomentInRooms(InRooms):
         count, _, _ = self.move(None, None)
         self.assertGreater(count, 12)
         for cut_at in range(count):
-            for then in (None, 1, 4):
+            for then in (None, 1, 2, 4):
                 _, ira, ben = self.move(cut_at, then)
                 with self.subTest((cut_at, then)):
                     self.assertIsNone(ira.talk.bye)
@@ -236,7 +236,7 @@ class EveryMomentInRooms(InRooms):
         self.check(ira, ben, "uncut")
         self.assertGreater(count, 40)
         for cut_at in range(count):
-            for then in (None, 1, 4):
+            for then in (None, 1 + cut_at % 5):
                 _, ira, ben = self.play(cut_at, then)
                 self.check(ira, ben, (cut_at, then))
 
