@@ -103,6 +103,8 @@ class BothHere(Running):
         ben.await_line(lambda line: line == "[letter from Ira] Hi", "the letter")
         ben.write("/whisper Ira yes")
         ben.await_line(lambda line: line == "[whisper to Ira] yes", "that it was sent")
+        ben.write("/server HELP")
+        ben.await_error(lambda told: "\nROOMS: " in told and "\nTOPIC " in told, "the lines of the answer")
         ben.write("enough")
         self.assert_ends_well(ira)
         ben.await_line(lambda line: line == "[-] Ira left the room (left).", "that she left")
