@@ -22,5 +22,6 @@ mod keys;
 pub mod password;
 pub mod record;
 mod seal;
+pub mod token;
 #[cfg(test)]
 mod vectors;
