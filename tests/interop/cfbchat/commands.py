@@ -17,7 +17,11 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 class Refused(Exception):
-    """The command is not for who gave it."""
+    """The command is not for who gave it, or about nothing that is there."""
+
+    def __init__(self, why: str, code: str = "refused") -> None:
+        super().__init__(why)
+        self.code = code
 
 
 HELP = {
@@ -67,7 +71,7 @@ class Commands:
     def _room(self, name: str) -> Room:
         room = self.hall.rooms.get(name)
         if room is None:
-            raise Refused(f"there is no room {name}")
+            raise Refused(f"there is no room {name}", "absent")
         return room
 
     def _kept_by(self, member: Member | None, name: str) -> Room:

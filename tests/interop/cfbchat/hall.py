@@ -162,7 +162,7 @@ class Hall(Relay):
             try:
                 guest.send([shapes.ANSWER, self.commands.answer(guest.member, line)])
             except Refused as refused:
-                guest.error("refused", text=str(refused))
+                guest.error(refused.code, text=str(refused))
 
     def _password(self, guest: Guest, password: str) -> None:
         try:

@@ -26,7 +26,7 @@ class Access(str, Enum):
     """Who may come in that has registered no name."""
 
     OPEN = "open"
-    INVITATION = "invitation"
+    INVITE = "invite"
     CLOSED = "closed"
 
 
