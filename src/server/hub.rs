@@ -211,7 +211,9 @@ impl Hub {
             reply => reply,
         };
         if state.accepting.is_none() {
+            // The server's own end tells of itself.
             self.changed.notify_all();
+            return None;
         }
         match reply {
             Reply::Done(text) | Reply::Refused(_, text) => Some(text),
