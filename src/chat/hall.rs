@@ -14,6 +14,7 @@ mod bans;
 mod coming;
 mod direct;
 mod orders;
+mod policy;
 mod rooms;
 mod saying;
 mod staying;
@@ -23,6 +24,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use self::policy::{Access, JournalKind, Policy};
 use super::accounts::Accounts;
 use super::backlog::{Backlog, To};
 use super::command::server::LONGEST as LONGEST_LINE;
@@ -117,45 +119,6 @@ pub enum Note {
         /// What, without what was said by it.
         what: String,
     },
-}
-
-/// How a server is set, beside its limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// Who may come in.
-    pub access: Access,
-    /// A name without a password is free again when it has not been used for so long.
-    pub unused_names: Duration,
-    /// Where what is yet to be read is kept.
-    pub journal: JournalKind,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        let unused_names = Duration::from_secs(180 * 24 * 60 * 60);
-        Self { access: Access::Open, unused_names, journal: JournalKind::Disk }
-    }
-}
-
-/// Where what is yet to be read is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JournalKind {
-    /// On disk.
-    Disk,
-    /// In memory.
-    Memory,
-}
-
-/// Who may come in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Access {
-    /// Everybody.
-    #[default]
-    Open,
-    /// Whoever has registered a name, and whoever has an invitation.
-    Invite,
-    /// Whoever has registered a name.
-    Closed,
 }
 
 /// Bounds; `None` where there is none.
@@ -321,12 +284,6 @@ impl Hall {
             due_at: None,
             forgot_at: None,
         }
-    }
-
-    /// How the server is set from now on.
-    pub fn govern(&mut self, limits: Limits, policy: Policy) {
-        (self.limits, self.policy) = (limits, policy);
-        self.backlog.set_bound(limits.backlog);
     }
 
     /// A message from somebody who is here; from anybody else it is passed over.

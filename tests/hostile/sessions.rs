@@ -53,6 +53,7 @@ fn a_connection_on_which_nothing_comes_for_too_long_is_lost() {
         },
         access: Access::Open,
         limits: true,
+        log_level: log::LevelFilter::Info,
         timing: Timing { silence: SILENCE, ..Timing::standard() },
     };
     let server = server::Server::start(&config).expect("it starts");

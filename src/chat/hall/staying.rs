@@ -369,7 +369,7 @@ impl Hall {
         }
     }
 
-    fn look_again_at(&mut self, when: Instant) {
+    pub(super) fn look_again_at(&mut self, when: Instant) {
         self.due_at = Some(self.due_at.map_or(when, |due| due.min(when)));
     }
 }
