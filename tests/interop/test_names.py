@@ -104,11 +104,6 @@ class Names(Coming):
         for room in ("##", "#/w", "#-", "#192.0.2.1"):
             self.assertEqual(here.ask(shapes.JOIN, room, "", 0)[:2], [shapes.ERROR, "malformed"])
 
-    def test_eight_names_for_a_key(self) -> None:
-        for number in range(8):
-            self.enter(f"many{number}", "of many names").records.link.sock.close()
-        self.assert_refused(self.come("many8", "of many names"), "refused")
-
     def test_a_password_lets_another_key_in(self) -> None:
         first = self.enter("Pia")
         self.assertEqual(first.ask(shapes.PASSWORD, PASSWORD)[0], shapes.ANSWER)
@@ -174,6 +169,15 @@ class Names(Coming):
         self.assert_refused(guess, "wait")
         self.enter("Guessed")
         self.assertEqual(first.next(shapes.BYE), [shapes.BYE, "replaced"])
+
+
+class Limits(Coming):
+    """What the other server, told to have no limits, has not either."""
+
+    def test_eight_names_for_a_key(self) -> None:
+        for number in range(8):
+            self.enter(f"many{number}", "of many names").records.link.sock.close()
+        self.assert_refused(self.come("many8", "of many names"), "refused")
 
 
 class Prepared(Coming):
@@ -321,6 +325,14 @@ class CommandsAtTheOther(Commands):
     @classmethod
     def start_server(cls, keys: Path) -> None:
         cls.server = other_server(keys, "--limits", "off")
+        cls.port = cls.server.await_port()
+
+
+@unittest.skipUnless(OTHER, "CFB_CHAT_BIN is not set")
+class LimitsAtTheOther(Limits):
+    @classmethod
+    def start_server(cls, keys: Path) -> None:
+        cls.server = other_server(keys)
         cls.port = cls.server.await_port()
 
 
