@@ -10,6 +10,7 @@ use core::net::IpAddr;
 use std::sync::Arc;
 
 use super::Owner;
+use super::message::Session;
 use super::name::{Name, RoomName};
 
 /// Something that is so from now on, whether the server runs or not. Times are in milliseconds since 1970.
@@ -64,6 +65,9 @@ pub struct Letter {
     pub at: u64,
     /// What the server relays.
     pub bytes: Arc<[u8]>,
+    /// The session that wrote it, and under which number: it is not to be taken again when a crash has taken back what
+    /// the session was told of it. None is known of letters of former versions.
+    pub from: Option<(Session, u64)>,
 }
 
 /// A name that belongs to somebody, by all the keys they use it with.

@@ -2,9 +2,10 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::lasting::{Lasting, Letter};
-use super::message::ErrorCode;
+use super::message::{ErrorCode, Session};
 use super::{Cursor, Member, Owner};
 
 /// How many may wait from one to another, for one, and from one.
@@ -30,9 +31,14 @@ pub(super) struct Mailbox {
     bytes: usize,
     next: u64,
     swept: u64,
+    /// What sessions have written that a crash has kept from being told that it was taken.
+    untold: HashMap<Session, Vec<Written>>,
     /// What has become of letters, and is yet to be written down.
     changes: Vec<Lasting>,
 }
+
+/// A letter, by whom it is for and what it is.
+type Written = (Owner, Arc<[u8]>);
 
 /// A letter that waits until its reader has seen it.
 #[derive(Debug)]
@@ -57,8 +63,16 @@ impl Waiting {
 }
 
 impl Mailbox {
-    /// Takes a letter in. `now` is in milliseconds since 1970, as with all that follows.
-    pub(super) fn put(&mut self, author: Owner, reader: Owner, bytes: &[u8], now: u64) -> Result<(), ErrorCode> {
+    /// Takes a letter in that an author's session has sent under this number. `now` is in milliseconds since 1970, as with
+    /// all that follows.
+    pub(super) fn put(
+        &mut self,
+        author: Owner,
+        from: (Session, u64),
+        reader: Owner,
+        bytes: &[u8],
+        now: u64,
+    ) -> Result<(), ErrorCode> {
         let size = bytes.len() + OVERHEAD;
         self.keep(reader, |waiting| waiting.is_fresh(now));
         if self.bytes + size > IN_ALL && now.abs_diff(self.swept) >= SWEEP {
@@ -74,7 +88,7 @@ impl Mailbox {
         if is_full || self.bytes + size > IN_ALL {
             return Err(ErrorCode::Refused);
         }
-        let letter = Letter { id: self.next + 1, author, reader, at: now, bytes: bytes.into() };
+        let letter = Letter { id: self.next + 1, author, reader, at: now, bytes: bytes.into(), from: Some(from) };
         self.changes.push(Lasting::Letter(letter.clone()));
         self.restore(letter);
         Ok(())
@@ -86,6 +100,33 @@ impl Mailbox {
         self.bytes += letter.bytes.len() + OVERHEAD;
         *self.authors.entry(letter.author).or_default() += 1;
         self.waiting.entry(letter.reader).or_default().push_back(Waiting { letter, handed_over: None });
+    }
+
+    /// Of the letters that wait, remembers those that their authors do not know to have been taken.
+    pub(super) fn remember_untold(&mut self, is_untold: impl Fn(Session, u64) -> bool) {
+        for Waiting { letter, .. } in self.waiting.values().flatten() {
+            if let Some((session, n)) = letter.from
+                && is_untold(session, n)
+            {
+                self.untold.entry(session).or_default().push((letter.reader, letter.bytes.clone()));
+            }
+        }
+    }
+
+    /// Whether this letter was taken before, and its author is yet to know: then they do now.
+    pub(super) fn tell(&mut self, session: Session, reader: Owner, bytes: &[u8]) -> bool {
+        let Entry::Occupied(mut untold) = self.untold.entry(session) else {
+            return false;
+        };
+        let letters = untold.get_mut();
+        let Some(at) = letters.iter().position(|(other, letter)| *other == reader && **letter == *bytes) else {
+            return false;
+        };
+        letters.swap_remove(at);
+        if letters.is_empty() {
+            untold.remove();
+        }
+        true
     }
 
     /// A letter is on its way to somebody, as it was before.

@@ -7,9 +7,10 @@
 //! ```
 //!
 //! While one batch is written, or synced, the next gathers. A disk that takes nothing holds nobody up: what happens is
-//! handed out all the same, and answered "volatile", until a new journal can be begun.
+//! handed out all the same, and answered "volatile", until a new journal can be begun. What stays when the server stops
+//! is on the disk before the journal says what it was answered.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,15 +21,17 @@ use crossbeam::channel::{self, Receiver, RecvError, Sender};
 use log::warn;
 
 use super::courier::{Command, Couriers};
+use super::keeper::{Keeper, Turn};
 use super::report::Report;
 use super::vital_thread;
 use crate::chat::hall::{Effect, Outcome};
 use crate::chat::kept::Kept;
+use crate::chat::lasting::Lasting;
 use crate::chat::message::ErrorCode;
 use crate::chat::{Conn, Member, To};
 use crate::store::database::DatabaseError;
 use crate::store::journal::{Durable, Journal};
-use crate::store::letters::Letters;
+use crate::store::lasting::Registry;
 
 /// What may wait for the disk.
 const QUEUE: usize = 4_096;
@@ -76,6 +79,9 @@ struct Unsynced {
     journal: Option<Arc<Durable>>,
 }
 
+/// A message, by whose it is and its number.
+type Counted = (Member, u64);
+
 /// Where the journal is.
 enum State {
     /// In memory alone.
@@ -94,7 +100,7 @@ struct Writing {
     reports: Reports,
     folder: PathBuf,
     journal: State,
-    letters: Letters,
+    keeper: Keeper,
 }
 
 struct Syncing {
@@ -128,14 +134,14 @@ impl Reports {
 }
 
 impl Disk {
-    /// Starts the threads. Without a journal, events are kept in memory alone; letters are kept in any case.
+    /// Starts the threads. Without a journal, events are kept in memory alone; what stays is kept in any case.
     ///
     /// # Errors
     /// Whatever the system says when it has no more threads.
     pub fn start(
         folder: PathBuf,
         journal: Option<Journal>,
-        letters: Letters,
+        registry: Registry,
         couriers: Arc<Couriers>,
         reports: &Sender<Report>,
     ) -> io::Result<Self> {
@@ -145,7 +151,8 @@ impl Disk {
         let syncing = Syncing { unsynced: to_sync, couriers: couriers.clone(), reports: reports() };
         let journal = journal.map_or(State::Off, State::On);
         let reports = reports();
-        let writing = Writing { items: inbox, couriers, unsynced, reports, folder, journal, letters };
+        let keeper = Keeper::new(registry);
+        let writing = Writing { items: inbox, couriers, unsynced, reports, folder, journal, keeper };
         Ok(Self {
             items,
             writing: vital_thread("disk", move || writing.run())?,
@@ -185,10 +192,12 @@ impl Writing {
                 batch.truncate(at);
                 stops = true;
             }
-            let is_kept = self.write(&batch);
-            self.hand_out(batch.drain(..), is_kept);
+            let lost = self.keep_lasting(&batch);
+            let is_kept = self.write(&batch, &lost);
+            self.hand_out(batch.drain(..), is_kept, &lost);
             self.reports.send();
         }
+        self.keeper.stop();
         if let State::On(journal) = self.journal
             && let Err(error) = journal.delete()
         {
@@ -196,9 +205,19 @@ impl Writing {
         }
     }
 
-    /// Writes down all of a batch that is to be kept. Gives whether it is.
-    fn write(&mut self, batch: &[Item]) -> bool {
-        let are_letters_kept = self.keep_letters(batch);
+    /// Writes down what stays when the server stops. Gives the messages of which something was to stay, and does not.
+    fn keep_lasting(&mut self, batch: &[Item]) -> HashSet<Counted> {
+        let (are_kept, turn) = self.keeper.keep(kept(batch).filter_map(Kept::lasting));
+        match turn {
+            Some(Turn::Failed(why)) => self.reports.push(Report::Lasting(Err(why))),
+            Some(Turn::KeepsAgain) => self.reports.push(Report::Lasting(Ok(()))),
+            None => {}
+        }
+        if are_kept { HashSet::new() } else { with_letters(batch) }
+    }
+
+    /// Writes down the rest of a batch that is to be found again. Gives whether it is.
+    fn write(&mut self, batch: &[Item], lost: &HashSet<Counted>) -> bool {
         if let State::On(journal) = &self.journal
             && journal.durable().has_failed()
         {
@@ -209,12 +228,12 @@ impl Writing {
             _ => None,
         }) {
             // What follows it in this batch is written with it; what came before is part of it.
-            return self.begin_anew(all, batch, are_letters_kept) && are_letters_kept;
+            return self.begin_anew(all, batch, lost);
         }
         match &mut self.journal {
-            State::Off => are_letters_kept,
-            State::On(journal) => match write(journal, batch, are_letters_kept) {
-                Ok(()) => are_letters_kept,
+            State::Off => true,
+            State::On(journal) => match write(journal, batch, lost) {
+                Ok(()) => true,
                 Err(error) => {
                     self.fail(&error.to_string());
                     false
@@ -230,24 +249,14 @@ impl Writing {
         }
     }
 
-    /// Writes down what has become of letters. Gives whether it is.
-    fn keep_letters(&mut self, batch: &[Item]) -> bool {
-        let letters = kept(batch).filter_map(Kept::lasting);
-        if letters.clone().next().is_none() {
-            return true;
-        }
-        let outcome = self.letters.keep(letters);
-        outcome.inspect_err(|error| warn!("[!] Letters cannot be kept: {error}")).is_ok()
-    }
-
-    fn begin_anew(&mut self, all: &[Kept], batch: &[Item], are_letters_kept: bool) -> bool {
+    fn begin_anew(&mut self, all: &[Kept], batch: &[Item], lost: &HashSet<Counted>) -> bool {
         let begin = || {
             let mut journal = Journal::fresh(&self.folder)?;
             journal.begin()?;
             all.iter().try_for_each(|kept| journal.keep(kept))?;
             journal.commit()?;
             let after = batch.iter().rposition(|item| matches!(item, Item::Snapshot(_))).map_or(0, |at| at + 1);
-            write(&mut journal, &batch[after..], are_letters_kept)?;
+            write(&mut journal, &batch[after..], lost)?;
             Ok::<_, DatabaseError>(journal)
         };
         match begin() {
@@ -277,12 +286,12 @@ impl Writing {
     }
 
     /// Hands out what is written, or cannot be.
-    fn hand_out(&mut self, batch: impl Iterator<Item = Item>, is_kept: bool) {
+    fn hand_out(&mut self, batch: impl Iterator<Item = Item>, is_kept: bool, lost: &HashSet<Counted>) {
         let mut answers = Vec::new();
         for item in batch {
             match item {
                 Item::Effect(Effect::Answer(conn, member, n, outcome)) => {
-                    let is_lost = !is_kept && outcome.is_ok();
+                    let is_lost = outcome.is_ok() && (!is_kept || lost.contains(&(member, n)));
                     if is_lost {
                         self.reports.push(Report::Volatile(member, n));
                     }
@@ -380,8 +389,24 @@ fn kept(batch: &[Item]) -> impl Iterator<Item = &Kept> + Clone {
     })
 }
 
-/// Writes a batch down. Where letters of it are not kept, none of its messages will ever be known as accepted.
-fn write(journal: &mut Journal, batch: &[Item], are_letters_kept: bool) -> Result<(), DatabaseError> {
+/// The messages of a batch that have left something that stays: letters. Each is followed by the number of its message.
+fn with_letters(batch: &[Item]) -> HashSet<Counted> {
+    let mut found = HashSet::new();
+    let mut is_letter = false;
+    for kept in kept(batch) {
+        match kept {
+            Kept::Lasting(Lasting::Letter(_)) => is_letter = true,
+            Kept::Number { member, last, .. } if std::mem::take(&mut is_letter) => {
+                found.insert((*member, *last));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Writes a batch down, but those messages as lost: they will never be known as accepted.
+fn write(journal: &mut Journal, batch: &[Item], lost: &HashSet<Counted>) -> Result<(), DatabaseError> {
     let is_written = |item: &Item| matches!(item, Item::Effect(Effect::Keep(_) | Effect::Post(..) | Effect::One(..)));
     if !batch.iter().any(is_written) {
         return Ok(());
@@ -389,7 +414,9 @@ fn write(journal: &mut Journal, batch: &[Item], are_letters_kept: bool) -> Resul
     journal.begin()?;
     for item in batch {
         match item {
-            Item::Effect(Effect::Keep(Kept::Number { member, last, refused: None })) if !are_letters_kept => {
+            Item::Effect(Effect::Keep(Kept::Number { member, last, refused: None }))
+                if lost.contains(&(*member, *last)) =>
+            {
                 let refused = Some(ErrorCode::Volatile);
                 journal.keep(&Kept::Number { member: *member, last: *last, refused })?;
             }

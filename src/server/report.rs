@@ -10,6 +10,8 @@ pub enum Report {
     Behind(Conn, Cursor),
     /// The disk keeps what happens again; or does not any more, and why.
     Disk(Result<(), String>),
+    /// The disk keeps what stays when the server stops again; or does not any more, and why.
+    Lasting(Result<(), String>),
     /// The disk wants all there is.
     WantsSnapshot,
     /// The disk could not keep this message.

@@ -6,8 +6,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use rustix::fs::{Access, access};
 
-use super::{DiskError, make_private_folder, quoted, refuse_exposed, sync_folder_of, write_error};
+use super::{DiskError, look_at_folder, make_private_folder, quoted, refuse_exposed, sync_folder_of, write_error};
 
 const NOT_WRITTEN: &str =
     "is there room on that disk, and may this user write there? Another folder can be given with --data";
@@ -98,8 +99,9 @@ impl DatabaseError {
     }
 }
 
-/// Opens a database, or makes it, with `schema` as its version `version`. From now on nobody else can.
-pub(super) fn open(path: &Path, version: i32, schema: &str) -> Result<Connection, DatabaseError> {
+/// Opens a database, or makes it. Its version is how many `steps` have made it; one that is older is brought up to the
+/// latest, all at once. From now on nobody else can open it.
+pub(super) fn open(path: &Path, steps: &[&str]) -> Result<Connection, DatabaseError> {
     make_private_folder(super::folder_of(path))?;
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match made {
@@ -108,7 +110,11 @@ pub(super) fn open(path: &Path, version: i32, schema: &str) -> Result<Connection
             drop(file);
             sync_folder_of(path)?;
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refuse_exposed(path)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            refuse_exposed(path)?;
+            // SQLite would read it all the same, and say little more than that something failed.
+            access(path, Access::WRITE_OK).map_err(|error| write_error(path)(error.into()))?;
+        }
         Err(error) => return Err(write_error(path)(error).into()),
     }
     let failed = DatabaseError::of(path);
@@ -120,13 +126,14 @@ pub(super) fn open(path: &Path, version: i32, schema: &str) -> Result<Connection
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(&failed);
     let (application, found) = (pragma("application_id")?, pragma("user_version")?);
     let is_empty = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0));
+    let version = i32::try_from(steps.len()).unwrap_or(i32::MAX);
     // Whatever is not ours stays as it is.
-    let is_new = match (application, found) {
-        (0, 0) if is_empty.map_err(&failed)? == 0 => true,
-        (APPLICATION, found) if found == version => false,
-        (APPLICATION, found) if found > version => {
+    let done = match (application, found) {
+        (0, 0) if is_empty.map_err(&failed)? == 0 => 0,
+        (APPLICATION, 1..) if found > version => {
             return Err(DatabaseError::Newer { path: path.to_owned(), found, known: version });
         }
+        (APPLICATION, 1..) => usize::try_from(found).unwrap_or_default(),
         _ => return Err(DatabaseError::Foreign { path: path.to_owned() }),
     };
     let mode: String =
@@ -134,13 +141,7 @@ pub(super) fn open(path: &Path, version: i32, schema: &str) -> Result<Connection
     if mode != "wal" {
         return Err(DatabaseError::Damaged { path: path.to_owned(), why: format!("journal mode {mode}") });
     }
-    if is_new {
-        let transaction = connection.transaction().map_err(&failed)?;
-        transaction.execute_batch(schema).map_err(&failed)?;
-        transaction.pragma_update(None, "application_id", APPLICATION).map_err(&failed)?;
-        transaction.pragma_update(None, "user_version", version).map_err(&failed)?;
-        transaction.commit().map_err(&failed)?;
-    } else {
+    if done > 0 {
         // A write, so that a second server does not get as far as believing that it has it.
         connection.execute_batch("BEGIN IMMEDIATE; COMMIT").map_err(&failed)?;
         let why: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(&failed)?;
@@ -148,7 +149,32 @@ pub(super) fn open(path: &Path, version: i32, schema: &str) -> Result<Connection
             return Err(DatabaseError::Damaged { path: path.to_owned(), why });
         }
     }
+    if done < steps.len() {
+        let transaction = connection.transaction().map_err(&failed)?;
+        steps[done..].iter().try_for_each(|step| transaction.execute_batch(step)).map_err(&failed)?;
+        transaction.pragma_update(None, "application_id", APPLICATION).map_err(&failed)?;
+        transaction.pragma_update(None, "user_version", version).map_err(&failed)?;
+        transaction.commit().map_err(&failed)?;
+    }
     Ok(connection)
+}
+
+/// Looks whether the databases of a folder could be used, as far as they are there. Nothing is made, opened or changed.
+///
+/// # Errors
+/// [`DatabaseError`] as it would be said then.
+pub fn look(folder: &Path) -> Result<(), DatabaseError> {
+    look_at_folder(folder)?;
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(());
+    };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.extension().is_some_and(|extension| extension == "db") {
+            refuse_exposed(&path)?;
+            access(&path, Access::READ_OK | Access::WRITE_OK).map_err(|error| write_error(&path)(error.into()))?;
+        }
+    }
+    Ok(())
 }
 
 /// A database's file that what is written goes to first.

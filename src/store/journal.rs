@@ -26,8 +26,8 @@ use crate::chat::{Cursor, Member, RoomId, To};
 const FILE: &str = "journal.db";
 /// What a large transaction has needed of the log is given back, down to this, in bytes.
 const LOG_KEPT: i64 = 16 * 1_024 * 1_024;
-const VERSION: i32 = 1;
-const SCHEMA: &str = "
+/// What makes each version of it, from the one before.
+const STEPS: [&str; 1] = ["
     CREATE TABLE session (
         member INTEGER PRIMARY KEY, name TEXT NOT NULL, owner BLOB NOT NULL, session BLOB NOT NULL, person BLOB NOT NULL,
         spki BLOB NOT NULL, last INTEGER NOT NULL, lowest INTEGER NOT NULL, highest INTEGER);
@@ -37,7 +37,7 @@ const SCHEMA: &str = "
         WITHOUT ROWID;
     CREATE TABLE event (cursor INTEGER PRIMARY KEY, room INTEGER, member INTEGER, except_for INTEGER, bytes BLOB NOT NULL);
     CREATE TABLE forgotten (cursor INTEGER NOT NULL);
-    INSERT INTO forgotten VALUES (0);";
+    INSERT INTO forgotten VALUES (0);"];
 
 /// A journal that is open: nobody else can open it.
 pub struct Journal {
@@ -89,7 +89,7 @@ impl Journal {
     /// [`DatabaseError`] if it cannot be used, or what it holds cannot be read.
     pub fn open(folder: &Path) -> Result<(Self, Vec<Kept>), DatabaseError> {
         let path = folder.join(FILE);
-        let connection = open(&path, VERSION, SCHEMA)?;
+        let connection = open(&path, &STEPS)?;
         let failed = DatabaseError::of(&path);
         // Whoever has not come back yet cannot have had more than what is found now.
         let highest = "UPDATE session SET highest = max((SELECT cursor FROM forgotten), \
@@ -106,7 +106,7 @@ impl Journal {
     pub fn fresh(folder: &Path) -> Result<Self, DatabaseError> {
         let path = folder.join(FILE);
         remove(&path).map_err(write_error(&path))?;
-        let connection = open(&path, VERSION, SCHEMA)?;
+        let connection = open(&path, &STEPS)?;
         Self::over(path, connection)
     }
 

@@ -1,7 +1,9 @@
 """A client for PROTOCOL.md that shows what it sees in words, or as JSON lines on stdout.
 
-Each line on stdin is said, but for `/whisper NAME text` (a letter if NAME is not here),
-`/letter NAME text`, `/verify NAME`, `/verify NAME yes` and `/leave`. The end of stdin leaves, too.
+Each line on stdin is said in the room that was joined last, but for `/in #room text`, which is said
+there, `/whisper NAME text` (a letter if NAME is not here), `/letter NAME text`, `/verify NAME`,
+`/verify NAME yes`, `/join #room`, `/part #room`, `/server LINE`, a command for the server,
+`/password NEW`, for one's name (none takes it away), and `/leave`. The end of stdin leaves, too.
 A connection that is lost is made again, and what was under way is sent again (§8).
 With `--expect N` it leaves by itself after N messages of others, and the end of stdin waits for
 them.
@@ -25,6 +27,7 @@ from cfbchat.conversation import Conversation
 from cfbchat.credential import Identity
 from cfbchat.crypto import fingerprint_from_text, fingerprint_text
 from cfbchat.handshake import ClientHandshake, HandshakeFailed, PeerRefused
+from cfbchat.passwords import Invitation, NoPassword, prepared
 from cfbchat.violation import Violation
 from cfbchat.who_is_who import KnownServers
 from screen import as_json, in_words
@@ -73,14 +76,28 @@ def connect_once(
         raise
 
 
-def connect(options: argparse.Namespace, own: credential.OwnCredential) -> RecordLink:
-    """Tries again after "busy", or after a cut before message 2, five times (§4)."""
+def pinned_server(options: argparse.Namespace) -> bytes | None:
+    """The fingerprint that is expected, from the command line, an invitation or the last time."""
     servers = KnownServers(options.keys / "known_servers")
     address = f"{options.host}:{options.port}"
     known = servers.fingerprint_of(address)
     pinned = options.fingerprint or known
     if known not in (None, pinned):
         raise Ended(f"{address} has another fingerprint in {servers.path}")
+    return pinned
+
+
+def secret_for(options: argparse.Namespace, pinned: bytes | None) -> str:
+    """What may be told this server if it asks; nothing if it was never seen, nor invited to (§6)."""
+    return options.secret if pinned is not None else ""
+
+
+def connect(
+    options: argparse.Namespace, own: credential.OwnCredential, pinned: bytes | None
+) -> RecordLink:
+    """Tries again after "busy", or after a cut before message 2, five times (§4)."""
+    servers = KnownServers(options.keys / "known_servers")
+    address = f"{options.host}:{options.port}"
     for left in range(TRIES, -1, -1):
         try:
             records = connect_once(options, own, pinned)
@@ -123,6 +140,16 @@ def obey(line: str, talk: Conversation, show: Callable[[dict], None]) -> None:
         talk.whisper(name, text)
     elif command == "/letter" and text:
         talk.write_letter(name, text)
+    elif command == "/in" and text:
+        talk.say(text, name)
+    elif command == "/join" and name:
+        talk.enter(name)
+    elif command == "/part" and name:
+        talk.part(name)
+    elif command == "/server" and rest:
+        talk.command(rest)
+    elif command == "/password":
+        talk.set_password(prepared(rest) if rest else "")
     elif command == "/verify" and name:
         talk.verify(name, compared=text == "yes")
     elif line.startswith("/"):
@@ -167,7 +194,10 @@ def converse(
         ready = [] if records.link.has_frame() else [fd for fd, _ in poller.poll(timeout * 1000)]
         if STDIN in ready:
             for line in lines.lines():
-                obey(line, talk, show)
+                try:
+                    obey(line, talk, show)
+                except NoPassword as error:
+                    show({"error": str(error)})
         if records.link.has_frame() or records.link.fileno() in ready:
             for message in records.read(after(SILENCE_SECONDS)):
                 talk.handle(message)
@@ -246,12 +276,14 @@ def run(options: argparse.Namespace) -> int:
     show({"self": options.name, "fingerprint": fingerprint_text(identity.fingerprint)})
     lines, pauses, in_doubt = Input(), Pauses(options.patience), False
     try:
-        records = connect(options, own)
+        pinned = pinned_server(options)
+        secret = secret_for(options, pinned)
+        records = connect(options, own, pinned)
         server = records.peer.fingerprint
         show({"server": fingerprint_text(server)})
         talk = Conversation(
             own, options.name, options.room, server, options.keys, show,
-            verified_only=options.verified_only,
+            verified_only=options.verified_only, secret=secret,
         )  # fmt: skip
         for text in options.say:
             talk.say(text)
@@ -263,8 +295,8 @@ def run(options: argparse.Namespace) -> int:
             in_doubt = in_doubt or bool(talk.numbers.in_flight)
             own = credential.make(identity, "user", options.name)
             talk = Conversation(
-                own, options.name, options.room, server, options.keys, show,
-                verified_only=options.verified_only, legacy=talk.hand_over(),
+                own, options.name, talk.room, server, options.keys, show,
+                verified_only=options.verified_only, secret=secret, legacy=talk.hand_over(),
             )  # fmt: skip
             records = connect_again(options, own, server, pauses, show)
     except PeerRefused as refusal:
@@ -277,10 +309,15 @@ def run(options: argparse.Namespace) -> int:
     return 0 if clean and talk.is_idle() and not in_doubt else 1
 
 
+def first_line(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return lines[0] if lines else ""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-s", dest="host", required=True)
-    parser.add_argument("-p", dest="port", type=int, required=True)
+    parser.add_argument("-s", dest="host")
+    parser.add_argument("-p", dest="port", type=int)
     parser.add_argument("-u", dest="name", required=True)
     parser.add_argument("--keys", type=Path, required=True)
     parser.add_argument("--fingerprint", type=parse_fingerprint)
@@ -294,7 +331,21 @@ def main() -> int:
         "--patience", type=float, default=PATIENCE_SECONDS, metavar="SECONDS",
         help="how long to try to come back before giving up",
     )  # fmt: skip
-    return run(parser.parse_args())
+    parser.add_argument("--password-file", type=Path, help="its first line, if the server asks")
+    parser.add_argument("--join-file", type=Path, help="an invitation: address, fingerprint, token")
+    options = parser.parse_args()
+    options.secret = ""
+    if options.join_file:
+        invited = Invitation.from_line(first_line(options.join_file))
+        options.host, options.port, options.secret = invited.host, invited.port, invited.token
+        if options.fingerprint not in (None, invited.fingerprint):
+            parser.error("--fingerprint is not the invitation's")
+        options.fingerprint = invited.fingerprint
+    if options.password_file:
+        options.secret = prepared(first_line(options.password_file))
+    if options.host is None or options.port is None:
+        parser.error("-s and -p, or --join-file")
+    return run(options)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from vector_end_to_end import (
     text_section,
 )
 from vector_people import AT, SECOND, Cast, frozen_credential
+from vector_names import names_section
 from vector_refusals import credential_for_tests, refused_credentials, refused_ed25519
 from vector_rsa import pss_salt
 from vector_unopened import (
@@ -151,7 +152,7 @@ def handshake_vector(server_own: OwnCredential, client_own: OwnCredential) -> di
     }
 
 
-def examples(client_own: OwnCredential) -> dict[str, object]:
+def examples(client_own: OwnCredential) -> dict[str, Any]:
     """Every message and event once; `box` and `letter` are opaque bytes."""
     other, spki = fixed("another session"), client_own.identity.spki
     event_fields: dict[int, list[cbor.Value]] = {
@@ -175,6 +176,7 @@ def examples(client_own: OwnCredential) -> dict[str, object]:
         23: ["#lobby"],
         24: [],
         25: ["kick Ira"],
+        26: ["Correct horse, battery staple"],
         32: ["#lobby", [other, client_own.session], 2, 0, 5, AT, "welcome", 4096],
         33: [1],
         34: [6, AT + 1, [shapes.SAID, *event_fields[1]]],
@@ -183,6 +185,7 @@ def examples(client_own: OwnCredential) -> dict[str, object]:
         37: ["Ira", spki],
         38: [],
         39: ["terminated"],
+        40: ["Ira is out.\nShe may come back."],
     }
 
     def vector(kind: int, name: str, fields: shapes.Fields, given: list[cbor.Value]) -> object:
@@ -256,6 +259,13 @@ def end_to_end_sections(cast: Cast) -> dict[str, object]:
     }
 
 
+def add_messages(vectors: dict[str, Any], made: list[Any]) -> None:
+    """Adds the messages of types that are not there yet."""
+    known = {case["type"] for case in vectors["messages"]}
+    vectors["messages"] += [case for case in made if case["type"] not in known]
+    vectors["messages"].sort(key=lambda case: case["type"])
+
+
 def main() -> None:
     """Adds what is not in the file yet; what is there stays as it is."""
     vectors = json.loads(FROZEN.read_text()) if FROZEN.exists() else first_sections()
@@ -264,6 +274,8 @@ def main() -> None:
     cast = Cast(*(frozen_credential(vectors, who) for who in ("server", "Ira", SECOND)))
     for name, section in end_to_end_sections(cast).items():
         vectors.setdefault(name, section)
+    add_messages(vectors, examples(cast.ira)["messages"])
+    vectors.setdefault("names", names_section())
     vectors.setdefault("datagrams", datagrams_section(vectors["handshake"]))
     FROZEN.parent.mkdir(parents=True, exist_ok=True)
     FROZEN.write_text(json.dumps(vectors, indent=2, ensure_ascii=True) + "\n")

@@ -135,17 +135,21 @@ class Child:
                 pass
 
 
-def python_server(keys: Path, window: float = 120.0) -> Child:
+def python_server(keys: Path, window: float = 120.0, access: str = "open") -> Child:
     return Child(
         sys.executable, str(HERE / "server.py"), "-p", "0", "--keys", str(keys), "--bits", "2048",
-        "--resume-window", str(window),
+        "--resume-window", str(window), "--access", access,
     )  # fmt: skip
 
 
-def python_client(port: int, name: str, keys: Path, *more: str, as_json: bool = True) -> Child:
+def python_client(
+    port: int | None, name: str, keys: Path, *more: str, as_json: bool = True
+) -> Child:
+    """Without a port if an invitation says where to."""
+    where = () if port is None else ("-s", "127.0.0.1", "-p", str(port))
     return Child(
-        sys.executable, str(HERE / "client.py"), "-s", "127.0.0.1", "-p", str(port), "-u", name,
-        "--keys", str(keys), "--bits", "2048", *["--json"] * as_json, *more,
+        sys.executable, str(HERE / "client.py"), *where, "-u", name, "--keys", str(keys),
+        "--bits", "2048", *["--json"] * as_json, *more,
     )  # fmt: skip
 
 
@@ -156,8 +160,7 @@ def other_server(keys: Path, *more: str, window: float | None = None) -> Child:
     return Child(str(Path(OTHER) / "server"), "-p", "0", "--keys", str(keys), "--data", str(keys / "data"), *more)
 
 
-def other_client(port: int, name: str, keys: Path, *more: str) -> Child:
-    program = str(Path(OTHER) / "client")
-    return Child(
-        program, "-s", "127.0.0.1", "-p", str(port), "-u", name, "--keys", str(keys), *more
-    )
+def other_client(port: int | None, name: str, keys: Path, *more: str) -> Child:
+    """Without a port if an invitation says where to."""
+    where = () if port is None else ("-s", "127.0.0.1", "-p", str(port))
+    return Child(str(Path(OTHER) / "client"), *where, "-u", name, "--keys", str(keys), *more)

@@ -23,7 +23,8 @@ def in_words(line: dict) -> None:
             return
     for key, put in TOLD.items():
         if key in line:
-            print(visible(put(line)), file=sys.stderr, flush=True)
+            for part in put(line).split("\n"):  # notices and Answers have lines (§6, Rooms)
+                print(visible(part), file=sys.stderr, flush=True)
             return
 
 
@@ -42,6 +43,11 @@ def _said(line: dict) -> str:
     if said["kind"] == 1:
         return _spoken(f"* {said['from']} ", said)
     return _spoken(f"{said['from']}: ", said)
+
+
+def _welcome(told: dict) -> str:
+    members = f"In {told['room']}: {', '.join(told['members'])}"
+    return f"{members}\n{told['notice']}" if told["notice"] else members
 
 
 def _missing(line: dict) -> str:
@@ -75,9 +81,7 @@ SPOKEN: dict[str, Put] = {
 }
 
 TOLD: dict[str, Put] = {
-    "welcome": lambda line: (
-        f"In {line['welcome']['room']}: {', '.join(line['welcome']['members'])}"
-    ),
+    "welcome": lambda line: _welcome(line["welcome"]),
     "new": lambda line: f"{line['new']} is new: {line['fingerprint']}",
     "missing": _missing,
     "unreadable": lambda line: (
@@ -94,6 +98,8 @@ TOLD: dict[str, Put] = {
     ),
     "verify": _verify,
     "notice": lambda line: f"The server says: {line['notice']}",
+    "answer": lambda line: f"[{line['of']}] {line['answer']}",
+    "asked_for": lambda line: f"The server asks for a password: {line['text']}",
     "bye": lambda line: f"Bye: {line['bye']}",
     "server": lambda line: f"The server's fingerprint: {line['server']}",
     "self": lambda line: f"{line['self']}, this is your fingerprint: {line['fingerprint']}",

@@ -1,6 +1,7 @@
 """A server for PROTOCOL.md that shows what happens as JSON lines on stdout.
 
-The line TERMINATE on stdin ends it: everybody is told, and it exits with 0.
+The line TERMINATE on stdin ends it: everybody is told, and it exits with 0. Any other line there is
+a command of §6, given with an operator's rights; INVITE answers with the whole line of an invitation.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from cfbchat.crypto import fingerprint_text
 from cfbchat.guests import Guest
 from cfbchat.hall import RESUME_SECONDS, Cut, Hall
 from cfbchat.handshake import HandshakeFailed, ServerHandshake
+from cfbchat.passwords import Invitation, is_token
+from cfbchat.registry import Access, Registry
 
 HANDSHAKE_SECONDS = 10.0
 PASSWORD_SECONDS = 60.0
@@ -151,9 +154,11 @@ def main() -> None:
     parser.add_argument("--keys", type=Path, required=True)
     parser.add_argument("--bits", type=int, choices=(2048, 3072, 4096), default=3072)
     parser.add_argument("--resume-window", type=float, default=RESUME_SECONDS, metavar="SECONDS")
+    parser.add_argument("--access", type=Access, choices=list(Access), default=Access.OPEN)
     options = parser.parse_args()
     identity = Identity.load_or_make(options.keys / "identity.pem", options.bits)
-    server = Server(credential.make(identity, "server"), show, Hall(show, options.resume_window))
+    hall = Hall(show, options.resume_window, registry=Registry(options.access))
+    server = Server(credential.make(identity, "server"), show, hall)
     listener = socket.create_server(("127.0.0.1", options.port))
     port = listener.getsockname()[1]
     show({"listening": port, "fingerprint": fingerprint_text(identity.fingerprint)})
@@ -165,6 +170,10 @@ def main() -> None:
             server.end()
             sys.stdout.flush()
             os._exit(0)  # threads that still wait for a stranger do not matter
+        answer = hall.command(line.strip())
+        if line.split()[:1] == ["INVITE"] and is_token(answer):
+            answer = Invitation("127.0.0.1", port, identity.fingerprint, answer).to_line()
+        show({"answer": answer})
     threading.Event().wait()
 
 

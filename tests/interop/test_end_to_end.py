@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
 
-from cfbchat import crypto, hall, shapes
+from cfbchat import crypto, relay, shapes
 from cfbchat.mailbox import Mailbox
 from cfbchat.opening import CannotOpen, PassedOver, fields_of
 from cfbchat.rooms import Room, Voice
@@ -200,7 +200,7 @@ class InARoom(AtATable):
     def test_after_a_refusal_comes_a_new_key(self) -> None:
         ira, ben = self.table.sit("Ira"), self.table.sit("Ben")
         self.say(ira, "one")
-        with mock.patch.object(hall, "LONGEST_ENVELOPE", 10):
+        with mock.patch.object(relay, "LONGEST_ENVELOPE", 10):
             self.say(ira, "two")
         self.say(ira, "three")
         self.assertEqual(ira.lines("error"), ["large"])

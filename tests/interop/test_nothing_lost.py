@@ -429,7 +429,7 @@ class Refused(AtATable):
         with mock.patch.object(CuttingTable, "run"):
             ira = self.table.sit("Ira")
         self.assert_refused(ira, cursor=7)
-        self.assertEqual((self.table.hall.owners, self.table.hall.ended), ({}, {}))
+        self.assertEqual((self.table.hall.registry.names, self.table.hall.ended), ({}, {}))
         self.assertEqual(self.resume(ira, cursor=0)[0][0], shapes.WELCOME)
 
     def test_an_old_connection_is_closed_without_a_word(self) -> None:

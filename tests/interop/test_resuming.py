@@ -126,6 +126,26 @@ class Resuming(AtTheServer):
         self.settle(ben)
         self.assertEqual([m for m in ben.came if m[0] == shapes.EVENT], again)
 
+    def test_in_a_room_it_was_in_at_that_cursor(self) -> None:
+        """The last room its client knows of may be one it has left since; not one it left before."""
+        ira, ben = self.two("#was")
+        self.say(ben.records, [shapes.JOIN, "#is", "", 0])
+        ben.cursor = self.read_to(ben, shapes.WELCOME)[5]
+        before = ben.cursor
+        self.say(ben.records, [shapes.LEAVE, "#was"])
+        self.read_to(ira, shapes.EVENT, shapes.LEFT)
+        self.cut(ben)
+        self.assert_refused(ben, before, "#never")
+        ben.room, ben.cursor = "#was", before
+        self.resume(ben)
+        self.settle(ben)
+        (left,) = ben.events(shapes.LEFT)
+        self.assertEqual(left[3][1:3] + left[3][4:], ["#was", ben.own.session, "left"])
+        self.cut(ben)
+        self.assert_refused(ben, None, "#was")
+        ben.room = "#is"
+        self.resume(ben)
+
     def test_answers_are_those_of_the_first_time(self) -> None:
         ira, ben = self.two("#answers")
         error, room = shapes.ERROR, "#answers"

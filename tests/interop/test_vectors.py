@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cfbchat import cbor, credential, crypto, handshake, shapes
 from cfbchat.credential import Identity, OwnCredential
 from vector_datagrams import datagrams_section
+from vector_names import names_section
 from vector_people import frozen_credential
 
 FROZEN = Path(__file__).resolve().parent.parent / "vectors" / "frozen.json"
@@ -134,6 +135,9 @@ class FrozenValues(Frozen):
                 self.assertEqual([given["name"] for given in case["fields"]], [f for f, _ in fields])
                 self.assertTrue(cbor.has_fields(value, shapes.shape(fields)))
                 self.assertEqual(cbor.encode(value).hex(), case["encoding"])
+
+    def test_names(self) -> None:
+        self.assertEqual(self.vectors["names"], names_section())
 
     def test_refusals(self) -> None:
         codes = [case["code"] for case in self.vectors["refusals"]]

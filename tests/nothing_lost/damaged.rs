@@ -95,6 +95,8 @@ fn what_cannot_be_used_is_told_with_what_to_do_and_stays_as_it_is() {
             assert!(ended.err.contains("hint: "), "{}", ended.err);
         }
     }
+    let mangled = |path: &Path| pragma(path, "UPDATE letter SET author = x'01'");
+    is_refused("chat.db", tried(&house, "chat.db", mangled), "is damaged: table letter: ");
     let all: Vec<&str> = vec!["text", "newer", "somebody else's", "random", "cut short"];
     println!("Refused with status 5 and a hint, {FILES:?}: {}", all.join(", "));
 }

@@ -13,6 +13,7 @@ mod damaged;
 mod disk;
 mod house;
 mod inside;
+mod lasting;
 mod leaving;
 mod people;
 mod rounds;

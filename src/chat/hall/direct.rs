@@ -60,6 +60,7 @@ impl Hall {
     pub(super) fn letter(
         &mut self,
         from: Member,
+        n: u64,
         to: Owner,
         letter: &[u8],
         now: Moment,
@@ -70,19 +71,22 @@ impl Hall {
             return Err(ErrorCode::Large);
         }
         let author = &self.present.get(&from).ok_or(ErrorCode::Refused)?.user;
-        if self.accounts.of(to).next().is_none() {
-            return Err(ErrorCode::Absent);
+        // That it is taken, and that its author is told, come to the disk one after the other, and a crash between them.
+        if !self.mailbox.tell(author.session, to, letter) {
+            if self.accounts.of(to).next().is_none() {
+                return Err(ErrorCode::Absent);
+            }
+            // A reader who is yet to meet the author has nothing but this to tell whose the name is.
+            if !is_written_by(letter, author).unwrap_or(false) {
+                return Err(ErrorCode::Refused);
+            }
+            let put = self.mailbox.put(author.owner, (author.session, n), to, letter, now.at);
+            out.extend(self.mailbox.take_changes().map(lasts));
+            put?;
+            self.counts.messages += 1;
+            self.counts.deliveries += 1;
+            out.push(Effect::Note(Note::Exchanged));
         }
-        // A reader who is yet to meet the author has nothing but this to tell whose the name is.
-        if !is_written_by(letter, author).unwrap_or(false) {
-            return Err(ErrorCode::Refused);
-        }
-        let put = self.mailbox.put(author.owner, to, letter, now.at);
-        out.extend(self.mailbox.take_changes().map(lasts));
-        put?;
-        self.counts.messages += 1;
-        self.counts.deliveries += 1;
-        out.push(Effect::Note(Note::Exchanged));
         let reader = self.present.iter().find(|(_, present)| present.user.owner == to).map(|(member, _)| *member);
         if let Some(reader) = reader {
             self.hand_over_letters(to, reader, now, out);

@@ -40,7 +40,7 @@ impl Hall {
                     // It was written down before they were let in, unless the disk took nothing.
                     let account = match hall.accounts.standing(&user.name, user.owner, |_| false) {
                         Standing::Taken(_) => AccountId::default(),
-                        own => hall.accounts.claim(&user, own.own(), now.at, |_| false).unwrap_or_default(),
+                        own => hall.accounts.claim(&user, own.own(), None, now.at, |_| false).unwrap_or_default(),
                     };
                     let numbers = Numbers::restore(last, refused);
                     hall.present.insert(member, Present::new(user, account, None, place, numbers, range));
@@ -85,6 +85,10 @@ impl Hall {
                 hall.mailbox.is_on_its_way(present.user.owner, letter, *member, entry.cursor);
             }
         }
+        let Self { mailbox, sessions, present, .. } = &mut hall;
+        mailbox.remember_untold(|session, n| {
+            sessions.get(&session).and_then(|member| present.get(member)).is_some_and(|there| there.numbers.next() <= n)
+        });
         let gone: Vec<RoomName> = hall.rules.keys().filter(|room| !hall.rooms.contains_key(room)).cloned().collect();
         for room in &gone {
             hall.empties(room);
@@ -233,7 +237,7 @@ impl Hall {
         let Newcomer { conn, address, .. } = *who;
         let member = *self.sessions.get(&who.user.session).ok_or("no such session: begin a new one")?;
         let latest = self.cursor;
-        let present = self.present.get_mut(&member).ok_or("no such session: begin a new one")?;
+        let present = self.present.get(&member).ok_or("no such session: begin a new one")?;
         let Range { lowest, highest } = present.range;
         // Or was in, and has yet to hear that it is not any more.
         let reads = |seat: &Seat| seat.name == *room && seat.until.is_none_or(|until| until > cursor);
@@ -243,6 +247,9 @@ impl Hall {
         if cursor < present.seen || cursor < lowest || cursor > highest.unwrap_or(latest) {
             return Err("that session cannot go on from there: begin a new one");
         }
+        // A letter may have been taken for it, and not been handed to it before a crash.
+        self.hand_over_letters(present.user.owner, member, now, out);
+        let present = self.present.get_mut(&member).ok_or("no such session: begin a new one")?;
         let before = std::mem::replace(&mut present.place, Place::Here(conn));
         present.address = address.or(present.address);
         let name = present.user.name.clone();
@@ -369,7 +376,7 @@ impl Hall {
         }
     }
 
-    fn look_again_at(&mut self, when: Instant) {
+    pub(super) fn look_again_at(&mut self, when: Instant) {
         self.due_at = Some(self.due_at.map_or(when, |due| due.min(when)));
     }
 }

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from . import cbor, shapes, texts
 from .company import Company
-from .credential import CredentialRefused, OwnCredential
+from .credential import CredentialRefused, OwnCredential, is_room
 from .crypto import RefusedKey, load_spki, sha256
+from .errands import Errands
+from .events import Events
 from .hearing import Hearing
 from .legacy import Draft, Legacy, addressed_anew, anew, words
 from .numbered import Delay, Item, Letter, Numbers, Say, Share, Whisper
@@ -27,10 +29,7 @@ def milliseconds() -> int:
     return time.time_ns() // 1_000_000
 
 
-SEEN_SECONDS = 0.5  # at the latest 1 s after an event
-
-
-class Conversation:
+class Conversation(Events):
     """One session on all its connections: messages in, shown lines and messages out."""
 
     def __init__(
@@ -43,13 +42,15 @@ class Conversation:
         show: Callable[[dict], None],
         *,
         verified_only: bool = False,
+        secret: str = "",
         legacy: Legacy | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], int] = milliseconds,
     ) -> None:
         self.own = own
         self.name = name
-        self.room = room
+        self.room = room  # where what is said without a room goes
+        self.secret = secret  # a password, or a token, for a server that may be told
         self.server = server
         self.show = show
         self.verified_only = verified_only
@@ -73,11 +74,11 @@ class Conversation:
         self.numbers.queue.extend(legacy.unsent)
         self.drafts = deque(legacy.drafts)
         self.draft_delay = Delay()
-        self.due: deque[int] = deque()  # Join, Lookup or Leave, in order
+        self.errands = Errands(self._send, legacy.rooms)
+        self.floors: dict[str, dict[bytes, int]] = {}  # of rooms this session has left
         self.pongs_due = 0
         self.longest = texts.LONGEST
         self.leaving = False
-        self.leaves_again = False  # a Leave was not answered, and is sent again
         self.refused: str | None = None  # the code a Join was answered with
         self.bye: str | None = None
 
@@ -87,11 +88,14 @@ class Conversation:
         """A connection begins: the session's first, or one that goes on with it (§8, Resuming)."""
         self.lost()
         self.outgoing.clear()
-        self.leaves_again = self.leaves_again or shapes.LEAVE in self.due
-        self.due.clear()  # what was asked is asked again after the Welcome
+        for doubtful in self.errands.lost():
+            self.show({"in_doubt": doubtful.about, "of": "command", "to": None})
         self.pongs_due = 0
-        self.due.append(shapes.JOIN)
-        self._send([shapes.JOIN, self.room, "", self.cursor])
+        if self.cursor and self.room not in self.company.rooms:
+            self.room = next(iter(self.company.rooms), self.room)
+        self.errands.join(self.room, "", self.cursor, opens=True)
+        if self.errands.catching_up:
+            self.ping()
 
     def lost(self) -> None:
         """The connection has ended: what is said from now on waits for the next."""
@@ -115,8 +119,9 @@ class Conversation:
 
     def has_left(self) -> bool:
         """Left as wanted; the answer to a Leave may have been lost with the connection."""
-        gone = self.refused == "refused" and self.cursor != 0 and self.leaves_again
-        return self.leaving and (self.bye == "left" or gone)
+        gone = self.refused == "refused" and self.cursor != 0
+        parted = self.errands.left_before >= set(self.company.rooms)
+        return self.bye == "left" or bool(gone and parted and self.company.rooms)
 
     def hand_over(self) -> Legacy:
         """For a new session; what was sent and not answered is shown, to be sent by hand."""
@@ -127,11 +132,49 @@ class Conversation:
         counters = self.counters
         for name, room in self.company.rooms.items():
             counters = {**counters, name: room.counters()}
-        return Legacy(deque(unsent), self.drafts, counters, self.hearing.heard)
+        for doubtful in self.errands.lost():
+            self.show({"in_doubt": doubtful.about, "of": "command", "to": None})
+        rooms = {*self.company.rooms, *self.errands.to_join, *self.errands.unsure} - self.errands.to_part
+        return Legacy(
+            deque(unsent), self.drafts, counters, self.hearing.heard, sorted(rooms - {self.room})
+        )
 
-    def say(self, text: str) -> None:
-        if (made := self._text(text)) is not None:
-            self._queue(Say(self.room, made))
+    def enter(self, room: str) -> None:
+        """Joins one more room."""
+        if not is_room(room) or room in self.company.rooms or self.errands.expects(room):
+            self.show({"error": f"{room} cannot be joined"})
+            return
+        self.errands.to_join.append(room)
+        self.pump()
+
+    def part(self, room: str) -> None:
+        """Leaves one room once what was said in it is answered; the last is the end."""
+        if room in self.company.rooms or self.errands.expects(room):
+            self.errands.to_part.add(room)
+            self.pump()
+        else:
+            self.show({"error": f"this client is not in {room}"})
+
+    def command(self, line: str) -> None:
+        """Something for the server to do."""
+        self._ask(shapes.COMMAND, line, line)
+
+    def set_password(self, password: str) -> None:
+        """A password for the name one has here; none takes it away."""
+        self._ask(shapes.PASSWORD, "password", password)
+
+    def _ask(self, kind: int, about: str, field: str) -> None:
+        if self.online:
+            self.errands.ask(kind, about, field)
+        else:
+            self.show({"error": "not connected", "of": about})
+
+    def say(self, text: str, room: str | None = None) -> None:
+        room = room or self.room
+        if room not in self.company.rooms and self.online and not self.errands.expects(room):
+            self.show({"error": f"this client is not in {room}"})
+        elif (made := self._text(text)) is not None:
+            self._queue(Say(room, made))
 
     def whisper(self, name: str, text: str) -> None:
         """To somebody who is here; to anybody else it goes as a letter."""
@@ -163,7 +206,7 @@ class Conversation:
         )
 
     def leave(self) -> None:
-        """Leaves the room once everything said is answered."""
+        """Leaves all rooms once everything said is answered."""
         self.leaving = True
         self.pump()
 
@@ -172,8 +215,8 @@ class Conversation:
         self._send([shapes.PING])
 
     def is_idle(self) -> bool:
-        """Whether all that was said, whispered and written has been answered."""
-        return not self.numbers.queue and not self.drafts
+        """Whether all that was said, whispered, written and asked has been answered."""
+        return not self.numbers.queue and not self.drafts and self.errands.is_idle()
 
     def patience(self) -> float:
         """The seconds after which there may be something to send, without anything coming."""
@@ -200,26 +243,37 @@ class Conversation:
             return
         if self.seen_by is not None and self.clock() >= self.seen_by:
             self._send_seen()
-        room = self.company.rooms.get(self.room)
-        if room is None:
-            return
         while (item := self.numbers.next_to_send()) is not None:
+            if isinstance(item, (Say, Share)) and item.room not in self.company.rooms:
+                if self.errands.expects(item.room):
+                    break
+                self._give_up(item)
+                continue
             if isinstance(item, Say):
-                shares = self._shares_before(room)
+                shares = self._shares_before(self.company.rooms[item.room])
                 if shares is None:
                     break
                 if shares:
                     self.numbers.put_first([*shares])
                     continue
-            fields = self._fields(item, room)
+            fields = self._fields(item)
             n = self.numbers.following()
             message = cbor.encode([fields[0], n, *fields[1:]])
             self.numbers.sent(n, message)
             self.outgoing.append(message)
         self._look_up()
-        if self.leaving and self.is_idle() and shapes.LEAVE not in self.due:
-            self.due.append(shapes.LEAVE)
-            self._send([shapes.LEAVE, self.room])
+        leaving = self.leaving and self.is_idle()
+        self.errands.move(self.company.rooms, self._speaks_in, leaving)
+
+    def _speaks_in(self, room: str) -> bool:
+        """Whether something is still to be said in a room, or to be answered."""
+        return any(isinstance(item, (Say, Share)) and item.room == room for item in self.numbers.queue)
+
+    def _give_up(self, item: Say | Share) -> None:
+        """What was to be said in a room that this session is not in any more."""
+        self.numbers.queue.remove(item)
+        if isinstance(item, Say):
+            self.show({"error": f"this client is not in {item.room}", "text": item.text.text, "of": "say"})
 
     def _shares_before(self, room: Room) -> list[Share] | None:
         readers = self.company.readers_in(room)
@@ -227,9 +281,10 @@ class Conversation:
             readers = [person for person in readers if self.company.known.is_verified(person.name)]
         return self.speaker.shares_before(room, readers, self.numbers.says_in_flight(room.name))
 
-    def _fields(self, item: Item, room: Room) -> list[cbor.Value]:
+    def _fields(self, item: Item) -> list[cbor.Value]:
         """The message an item stands for, without its n."""
         if isinstance(item, Say):
+            room = self.company.rooms[item.room]
             self._tell_who_reads_too(item, room)
             unanswered = self.numbers.says_in_flight(room.name)
             envelope = self.speaker.envelope(item, room, unanswered)
@@ -252,9 +307,8 @@ class Conversation:
     def _look_up(self) -> None:
         """Asks for the key the first letter needs."""
         waits = self.clock() < self.draft_delay.until
-        if self.drafts and not waits and shapes.LOOKUP not in self.due:
-            self.due.append(shapes.LOOKUP)
-            self._send([shapes.LOOKUP, self.drafts[0].name])
+        if self.drafts and not waits and not self.errands.is_due(shapes.LOOKUP):
+            self.errands.ask(shapes.LOOKUP, self.drafts[0].name, self.drafts[0].name)
 
     def _send_seen(self) -> None:
         self.seen_by = None
@@ -299,13 +353,12 @@ class Conversation:
         notice: str,
         longest: int,
     ) -> None:
-        self._take_due(shapes.JOIN, "Welcome")
-        if self.cursor:
+        asked = self.errands.answered("Welcome", shapes.JOIN)
+        if asked.opens and self.cursor:
             self._go_on(room, sessions, change, resumed, cursor)
-            self.longest = self.reader.longest = longest
-            self.show({"resumed": room, "cursor": cursor, "notice": notice})
+            self.show({"resumed": room, "cursor": cursor})
             return
-        if room != self.room or resumed != 0:
+        if room != asked.about or resumed != 0:
             raise Violation("Welcome is for another room, or resumes what was not to be resumed")
         self._grow(cursor)
         if self.own.session not in sessions or len(set(sessions)) != len(sessions):
@@ -315,15 +368,19 @@ class Conversation:
         if change < len(sessions):
             raise Violation("Welcome has a change no such roster can have")
         counters = self.counters.get(room, {})
-        self.company.rooms[room] = Room.entered(room, sessions, change, at, counters)
-        self.last_at = at
+        floors = self.floors.pop(room, {})
+        self.company.rooms[room] = Room.entered(room, sessions, change, at, counters, floors)
+        self.counters.pop(room, None)
+        self.room = room
+        at = self.last_at = max(self.last_at, at)
         self.speaker.entered(room)
         self.longest = self.reader.longest = longest
         self.online = True
-        readers = self.company.readers_in(self.company.rooms[room])
-        self.drafts += addressed_anew(
-            self.numbers.queue, {person.name: person for person in readers}
-        )
+        if asked.opens:
+            readers = self.company.readers_in(self.company.rooms[room])
+            self.drafts += addressed_anew(
+                self.numbers.queue, {person.name: person for person in readers}
+            )
         members = [self.company.called(session) for session in sessions]
         self.show(
             {"welcome": {"room": room, "members": members, "change": change, "cursor": cursor,
@@ -358,7 +415,8 @@ class Conversation:
             self._answered_with(code, text)
             return
         if code in ("again", "wait"):
-            room = self.company.rooms.get(self.room)
+            first = self.numbers.queue[0] if self.numbers.queue else None
+            room = self.company.rooms.get(first.room) if isinstance(first, Say) else None
             self.numbers.not_now(code, n, room.change if room else 0)
             self.show({"told": code, "n": n})
             return
@@ -370,26 +428,33 @@ class Conversation:
 
     def _answered_with(self, code: str, text: str) -> None:
         """An Error to the first of what is due."""
-        if self.leaves_again and code == "refused" and not self.company.rooms:
-            self.leaves_again = False  # the first Leave was heard, and its left event has come
-            self.due.clear()
+        request = self.errands.refused(code, self.company.rooms)
+        if request is None:
             return
-        if not self.due or self.due[0] == shapes.LEAVE:
-            raise Violation(f'Error "{code}" was not due')
-        kind = self.due.popleft()
-        if kind == shapes.JOIN:
-            self.refused = code
-        if kind == shapes.LOOKUP and code == "wait":
+        if request.kind == shapes.LOOKUP and code == "wait":
             self.draft_delay.lengthen(self.clock())
             return
         line = {"error": code, "text": text, "n": 0}
-        if kind == shapes.LOOKUP:
+        if request.opens:
+            if code == "password" and self.secret and not self.cursor:
+                secret, self.secret = self.secret, ""
+                self.errands.join(request.about, secret, 0, opens=True)
+                self.show({"asked_for": "password", "text": text})
+                return
+            self.refused = code
+        elif request.kind == shapes.LOOKUP:
             line["of"] = f"letter to {self.drafts.popleft().name}"
             self.draft_delay = Delay()
+        else:
+            line["of"] = request.about
         self.show(line)
 
+    def _on_answer(self, text: str) -> None:
+        asked = self.errands.answered("Answer", shapes.COMMAND, shapes.PASSWORD)
+        self.show({"answer": text, "of": asked.about})
+
     def _on_found(self, name: str, spki: bytes) -> None:
-        self._take_due(shapes.LOOKUP, "Found")
+        self.errands.answered("Found", shapes.LOOKUP)
         draft = self.drafts.popleft()
         self.draft_delay = Delay()
         if name != draft.name:
@@ -407,74 +472,8 @@ class Conversation:
         if self.pongs_due == 0:
             raise Violation("Pong was not due")
         self.pongs_due -= 1
+        self.errands.catching_up = False  # it comes behind all that was missed
 
     def _on_bye(self, reason: str) -> None:
         self.bye = reason
         self.show({"bye": reason})
-
-    # --- Events
-
-    def _on_event(self, cursor: int, at: int, event: list) -> None:
-        self._grow(cursor)
-        if not cbor.is_message(event):
-            raise Violation("an event has no type")
-        self._see_within(SEEN_SECONDS)
-        at = self.last_at = max(self.last_at, at)
-        if event[0] not in shapes.EVENTS:
-            return
-        name, fields = shapes.EVENTS[event[0]]
-        if not cbor.has_fields(event, shapes.shape(fields), exactly=False):
-            raise Violation(f"the event {name} has wrong fields")
-        given = event[1 : 1 + len(fields)]
-        for (field_name, _), value in zip(fields, given):
-            if field_name == "session":
-                self.company.must_know(value)
-        if event[0] == shapes.SAID:
-            self.hearing.said(at, *given)
-        elif event[0] == shapes.WHISPERED:
-            self.hearing.whispered(at, *given)
-        elif event[0] == shapes.SHARED:
-            self.hearing.shared(*given)
-        elif event[0] == shapes.JOINED:
-            self._joined(at, *given)
-        elif event[0] == shapes.LEFT:
-            self._left(at, *given)
-        elif event[0] == shapes.NOTICE:
-            self.show({"notice": given[0]})
-        elif event[0] == shapes.LETTER_CAME:
-            if self.hearing.letter_came(given[0], self.now()):
-                self._see_within(0)
-            else:
-                self.sees_no_more = True
-        elif event[0] == shapes.ABSENCE:
-            self.show({"absent" if given[1] else "back": self.company.called(given[0])})
-
-    def _room_of(self, name: str) -> Room:
-        if name not in self.company.rooms:
-            raise Violation(f"a change of {name}, which this client is not in")
-        return self.company.rooms[name]
-
-    def _joined(self, at: int, room: str, session: bytes, change: int) -> None:
-        self._room_of(room).joined(session, change, at)
-        self.show({"joined": self.company.called(session)})
-
-    def _left(self, at: int, room: str, session: bytes, change: int, reason: str) -> None:
-        self._room_of(room).left(session, change, at)
-        self.speaker.member_left(room, session)
-        if session == self.own.session:
-            if reason == "left":
-                self._take_due(shapes.LEAVE, "the own left event")
-            del self.company.rooms[room]
-        self.show({"left": self.company.called(session), "reason": reason})
-
-    # --- Checks
-
-    def _grow(self, cursor: int) -> None:
-        if cursor <= self.cursor:
-            raise Violation(f"cursor {cursor} after {self.cursor}")
-        self.cursor = cursor
-
-    def _take_due(self, kind: int, what: str) -> None:
-        if not self.due or self.due[0] != kind:
-            raise Violation(f"{what} was not due")
-        self.due.popleft()

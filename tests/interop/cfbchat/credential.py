@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 import unicodedata
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from . import cbor, crypto
 DAY = 24 * 60 * 60
 LIFETIME = 7 * DAY
 CREDENTIAL = crypto.PROTOCOL + " credential"
+FIRST = {"Lu", "Ll", "Lt", "Lm", "Lo", "Nd", "Nl", "No"}
 LETTER_OR_DIGIT = {"Ll", "Lu", "Lo", "Nd", "Lm", "Mn", "Mc"}
 MAX_NAME = 32
 
@@ -184,7 +186,23 @@ def is_name(name: str) -> bool:
 
     The contextual and bidirectional rules of PRECIS are not looked at.
     """
-    return 1 <= len(name) <= MAX_NAME and all(map(_in_name, name)) and _is_stable(name)
+    if not (1 <= len(name) <= MAX_NAME and all(map(_in_name, name)) and _is_stable(name)):
+        return False
+    return _begins_well(name) and not _is_address(name)
+
+
+def _begins_well(name: str) -> bool:
+    """With a letter, a digit or `_`; marks that Unicode calls Alphabetic too are not taken here."""
+    return name[0] == "_" or unicodedata.category(name[0]) in FIRST
+
+
+def _is_address(name: str) -> bool:
+    """Whether it is an IP address as RFC 4291 and dotted quads have it, without a zone."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return "%" not in name
 
 
 def _is_stable(name: str) -> bool:

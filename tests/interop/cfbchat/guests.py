@@ -27,11 +27,14 @@ class Bucket:
         self.per_second = per_second
         self.at = time.monotonic()
 
-    def take(self) -> bool:
+    def has_some(self) -> bool:
         now = time.monotonic()
         self.left = min(self.size, self.left + (now - self.at) * self.per_second)
         self.at = now
-        if self.left < 1:
+        return self.left >= 1
+
+    def take(self) -> bool:
+        if not self.has_some():
             return False
         self.left -= 1
         return True
@@ -111,10 +114,32 @@ class Member:
     forgotten: int = 0  # the last that was for it, was not Seen, and is not in the journal any more
     away_since: float | None = None
     told_away: bool = False
+    notice: str = ""  # of its first Welcome
+    left_at: dict[str, tuple[int, int]] = field(default_factory=dict)  # rooms it was in, from and to which cursor
+    joined_at: dict[str, int] = field(default_factory=dict)  # rooms it is in, from which cursor
 
     @property
     def session(self) -> bytes:
         return self.person.session
+
+    @property
+    def name(self) -> str:
+        """What its name is told apart by."""
+        return self.person.name.lower()
+
+    def entered_room(self, name: str, cursor: int) -> None:
+        self.rooms.add(name)
+        self.joined_at[name] = cursor
+
+    def left_room(self, name: str, cursor: int) -> None:
+        self.rooms.discard(name)
+        self.left_at = {room: stay for room, stay in self.left_at.items() if stay[1] > self.seen}
+        self.left_at[name] = (self.joined_at.pop(name), cursor)
+
+    def was_in(self, name: str, cursor: int) -> bool:
+        """Whether it is in this room, or was at this cursor (§8, Resuming)."""
+        since, until = self.left_at.get(name, (0, 0))
+        return name in self.rooms or since <= cursor < until
 
 
 class Guest:
@@ -127,7 +152,7 @@ class Guest:
         self.records = Bucket(100, 100)
         self.spoken_at_all = False
         self.asked_to_join = False
-        self.told_password = False
+        self.told_password = 0  # how often a Join was answered so
         self.gone = False
         self.hang_up: Callable[[], None] = lambda: None  # cuts the connection at once
 
@@ -154,14 +179,34 @@ class Guest:
 
 @dataclass
 class Room:
-    """A room's members in the order they came, and its changes with when each was replaced."""
+    """A room's members in the order they came, its changes with when each was replaced, and who keeps it."""
 
     members: list[Member] = field(default_factory=list)
+    keeper: str | None = None
+    topic: str = ""
+    locked: bool = False
+    registered: bool = False
+    guests: set[str] = field(default_factory=set)
     change: int = 0
     replaced: OrderedDict[int, float] = field(default_factory=OrderedDict)
 
     def others(self, member: Member) -> list[Member]:
         return [other for other in self.members if other is not member]
+
+    def admits(self, member: Member) -> bool:
+        """Whether who is no operator may come in."""
+        return not self.locked or member.name == self.keeper or member.name in self.guests
+
+    def has_gone(self, member: Member) -> None:
+        """Whoever has been there longest keeps it, if its keeper goes, unless it is registered."""
+        self.members.remove(member)
+        if self.keeper == member.name and self.members and not self.registered:
+            self.keeper = self.members[0].name
+
+    def begin_anew(self) -> None:
+        """It has emptied, and stays: its changes count from 1 again."""
+        self.change = 0
+        self.replaced.clear()
 
     def next_change(self) -> int:
         if self.change:

@@ -6,17 +6,17 @@ import threading
 import time
 from collections.abc import Callable
 
-from . import cbor, letters, shapes
+from . import cbor, shapes
+from .commands import LONGEST as LONGEST_COMMAND
+from .commands import Commands, Refused
 from .credential import Person
-from .guests import KEPT_REFUSALS, Bucket, Guest, Member, Room
+from .guests import Bucket, Guest, Member, Room
 from .journal import Journal, milliseconds, person_message
-from .mailbox import Mailbox, Waiting
+from .mailbox import Mailbox
+from .passwords import NoPassword
+from .registry import Registry
+from .relay import LONGEST_TEXT, Cut, Relay
 
-LONGEST_TEXT = 4096
-LONGEST_ENVELOPE = LONGEST_WHISPER = LONGEST_TEXT + 512
-LONGEST_LETTER = LONGEST_TEXT + 2048
-LONGEST_SHARED_BOX = 1024
-MOST_BOXES = 128
 ROOM_MEMBERS = 1000
 ROOMS_OF_A_SESSION = 32
 SESSIONS = 4096
@@ -25,11 +25,10 @@ TOLD_SECONDS = 2.0
 EXPIRED_SECONDS = 24 * 60 * 60  # how long after its end a credential is still taken (§2)
 
 
-class Cut(Exception):
-    """The guest's connection is to be ended without a word."""
+LOBBY = "#lobby"  # has no keeper
 
 
-class Hall:
+class Hall(Relay):
     """All rooms; every method that is not private takes the one lock."""
 
     def __init__(
@@ -37,13 +36,15 @@ class Hall:
         report: Callable[[dict], None],
         window: float = RESUME_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        registry: Registry | None = None,
     ) -> None:
         self.lock = threading.Lock()
         self.report = report
         self.window = window
         self.clock = clock
         self.rooms: dict[str, Room] = {}
-        self.owners: dict[str, Person] = {}  # of each name who first used it
+        self.registry = registry or Registry()
+        self.commands = Commands(self)
         self.present: dict[str, Member] = {}  # by name, those who are away too
         self.sessions: dict[bytes, Member] = {}  # the same by session
         self.ended: dict[bytes, int] = {}  # sessions that do not come back, and when they expire
@@ -100,6 +101,14 @@ class Hall:
                     member.guest.end(bye="terminated")
             self.present.clear()
 
+    def command(self, line: str) -> str:
+        """A command of whoever runs the server."""
+        with self.lock:
+            try:
+                return self.commands.answer(None, line)
+            except Refused as refused:
+                return str(refused)
+
     # --- Messages
 
     def _handle(self, guest: Guest, message: list) -> None:
@@ -107,146 +116,59 @@ class Hall:
         if not guest.spoken_at_all and (kind != shapes.JOIN or not self._well_formed(message)):
             raise Cut("the first message is no Join")
         guest.spoken_at_all = True
+        if not guest.member.joined and guest.asked_to_join and kind not in (shapes.JOIN, shapes.PING):
+            raise Cut("it was asked for a password, and does something else")
         if shapes.SAY <= kind <= shapes.LETTER:
             self._numbered(guest, message)
             return
         if kind not in shapes.CLIENT_MESSAGES:
             guest.error("unsupported")
             return
-        if kind in (shapes.LOOKUP, shapes.COMMAND) and not guest.member.messages.take():
+        paced = (shapes.LOOKUP, shapes.COMMAND, shapes.PASSWORD)
+        if kind in paced and not guest.member.messages.take():
             guest.error("wait")
         elif not self._well_formed(message):
             guest.error("malformed")
         elif kind == shapes.COMMAND:
-            guest.error("unsupported")
+            self._command(guest, message[1])
+        elif kind == shapes.PASSWORD:
+            self._password(guest, message[1])
         elif kind == shapes.LOOKUP:
             self._look_up(guest, message[1])
         elif kind == shapes.SEEN:
             self._seen(guest, message[1])
         elif kind == shapes.JOIN:
-            self._join(guest, message[1], message[3])
+            self._join(guest, *message[1:4])
         elif kind == shapes.LEAVE:
             self._leave(guest, message[1])
         elif kind == shapes.PING:
             guest.send([shapes.PONG])
 
-    def _well_formed(self, message: list) -> bool:
-        _, fields = shapes.CLIENT_MESSAGES[message[0]]
-        return cbor.has_fields(message, shapes.shape(fields), exactly=False)
-
-    def _numbered(self, guest: Guest, message: list) -> None:
-        """Messages 17 to 20: n is looked at first (§6, Numbers)."""
-        n = message[1] if len(message) > 1 else None
-        if not isinstance(n, int) or n == 0:
-            raise Cut("no n")
-        member = guest.member
-        following = member.last_n + 1
-        if n > following:
-            guest.error("again", following)
-            return
-        if n <= member.last_n:
-            self._answer(guest, n, member.not_taken.get(n))
-            return
-        if not member.messages.take():
-            guest.error("wait", following)
-            return
-        refusal: str | None = "malformed"
-        if self._well_formed(message):
-            answer = {shapes.SAY: self._say, shapes.WHISPER: self._whisper,
-                      shapes.SHARE: self._share, shapes.LETTER: self._letter}  # fmt: skip
-            refusal = answer[message[0]](member, message)
-        if refusal == "again":
-            guest.error("again", following)
-            return
-        member.last_n = n
-        if refusal is not None:
-            member.not_taken[n] = refusal
-            while len(member.not_taken) > KEPT_REFUSALS:
-                member.not_taken.popitem(last=False)
-        self._answer(guest, n, refusal)
-
-    def _answer(self, guest: Guest, n: int, refusal: str | None) -> None:
-        if refusal is None:
-            guest.send([shapes.ACCEPTED, n])
-        else:
-            guest.error(refusal, n)
-
-    def _say(self, member: Member, message: list) -> str | None:
-        """Hands a Say out; the code of its refusal otherwise."""
-        _, n, name, change, envelope = message[:5]
-        room = self.rooms.get(name)
-        if room is None or member not in room.members:
-            return "refused"
-        if len(envelope) > LONGEST_ENVELOPE:
-            return "large"
-        if not room.is_fresh(change):
-            return "again"
-        event = [shapes.SAID, name, member.session, change, envelope]
-        self._hand_out(event, room.others(member))
-        self.report({"said": {"from": member.person.name, "room": name, "n": n}})
-        return None
-
-    def _whisper(self, member: Member, message: list) -> str | None:
-        """To one session that shares a room with the sender's."""
-        _, n, session, box = message[:4]
-        if len(box) > LONGEST_WHISPER:
-            return "large"
-        to = self._reached_by(member, session)
-        if to is None:
-            return "absent"
-        self._hand_out([shapes.WHISPERED, member.session, box], [to])
-        self.report({"whispered": {"from": member.person.name, "to": to.person.name, "n": n}})
-        return None
-
-    def _share(self, member: Member, message: list) -> str | None:
-        """Each box to its session; one that cannot go is passed over."""
-        _, n, boxes = message[:3]
-        if len(boxes) > MOST_BOXES or any(len(box) > LONGEST_SHARED_BOX for _, box in boxes):
-            return "large"
-        names = []
-        for session, box in boxes:
-            to = self._reached_by(member, session)
-            if to is not None:
-                self._hand_out([shapes.SHARED, member.session, box], [to])
-                names.append(to.person.name)
-        self.report({"shared": {"from": member.person.name, "to": names, "n": n}})
-        return None
-
-    def _reached_by(self, member: Member, session: bytes) -> Member | None:
-        """The session of this hash, if it shares a room with `member` and is another."""
-        to = self.sessions.get(session)
-        if to is None or to is member or member.rooms.isdisjoint(to.rooms):
-            return None
-        return to
-
-    def _letter(self, member: Member, message: list) -> str | None:
-        """To whoever has registered a name; it waits until it is seen."""
-        _, n, to, content = message[:4]
-        if len(content) > LONGEST_LETTER:
-            return "large"
-        if all(person.fingerprint != to for person in self.owners.values()):
-            return "absent"
-        if not letters.names_author(content, member.person.spki, member.person.name):
-            return "refused"
-        letter = self.mailbox.take(member.person.fingerprint, to, content)
-        if letter is None:
-            return "refused"
-        for reader in self.present.values():
-            if reader.person.fingerprint == to:
-                self._deliver(reader, letter)
-        self.report({"letter": {"from": member.person.name, "n": n}})
-        return None
-
-    def _deliver(self, reader: Member, letter: Waiting) -> None:
-        """Hands a letter out under a new cursor: its first may be older than the reader's."""
-        cursor, _ = self._hand_out([shapes.LETTER_CAME, letter.content], [reader])
-        self.mailbox.handed_out(letter, reader, cursor)
-
     def _look_up(self, guest: Guest, name: str) -> None:
-        if name in self.owners:
-            guest.send([shapes.FOUND, name, self.owners[name].spki])
+        """The key of that name that was used last."""
+        known = self.registry.find(name)
+        if known is not None and known.spkis:
+            guest.send([shapes.FOUND, name, next(reversed(known.spkis.values()))])
         else:
             guest.error("absent")
+
+    def _command(self, guest: Guest, line: str) -> None:
+        if len(line.encode()) > LONGEST_COMMAND:
+            guest.error("large")
+        elif "\n" in line:
+            guest.error("malformed", text="a command is one line")
+        else:
+            self.report({"command": line, "from": guest.member.person.name})
+            try:
+                guest.send([shapes.ANSWER, self.commands.answer(guest.member, line)])
+            except Refused as refused:
+                guest.error(refused.code, text=str(refused))
+
+    def _password(self, guest: Guest, password: str) -> None:
+        try:
+            guest.send([shapes.ANSWER, self.registry.set_password(guest.member.name, password)])
+        except NoPassword as error:
+            guest.error("refused", text=str(error))
 
     def _seen(self, guest: Guest, cursor: int) -> None:
         """Nobody has seen what was not handed to them yet."""
@@ -258,75 +180,96 @@ class Hall:
 
     # --- Joining, resuming, leaving
 
-    def _join(self, guest: Guest, name: str, cursor: int) -> None:
+    def _join(self, guest: Guest, name: str, secret: str, cursor: int) -> None:
         member = guest.member
         is_first, guest.asked_to_join = not guest.asked_to_join, True
         if is_first and (cursor != 0 or self._is_known(member.session)):
             self._resume(guest, name, cursor)
             return
-        refusal = self._refuses_join(member, name)
+        refusal = self._refuses_join(member, name, secret)
         if refusal is not None:
-            guest.error(refusal)
-            self.report({"join_refused": guest.person.name, "code": refusal})
-            if not member.joined and refusal == "refused":
-                guest.end()
-            guest.told_password = guest.told_password or refusal == "password"
+            self._send_refusal(guest, *refusal)
             return
         enters = not member.joined
         if enters:
-            self._enter(guest)
-        room = self.rooms.setdefault(name, Room())
+            self._enter(guest, secret)
+        if name not in self.rooms:
+            self.rooms[name] = Room(keeper=None if name == LOBBY else member.name)
+        room = self.rooms[name]
         change = room.next_change()
         room.members.append(member)
-        member.rooms.add(name)
         others = room.others(member)
         event = [shapes.JOINED, name, member.session, change]
         cursor, at = self._hand_out(event, others, member.person)
+        member.entered_room(name, cursor)
         for other in others:
             guest.outbox.put(person_message(other.person))
         sessions: cbor.Value = [other.session for other in room.members]
-        guest.send([shapes.WELCOME, name, sessions, change, 0, cursor, at, "", LONGEST_TEXT])
+        notice = self._notice(member, name, room, enters)
+        guest.send([shapes.WELCOME, name, sessions, change, 0, cursor, at, notice, LONGEST_TEXT])
         self.report({"joined": guest.person.name, "room": name})
         if enters:
             guest.outbox.taken = cursor
             for letter in self.mailbox.waiting_for(guest.person.fingerprint):
                 self._deliver(member, letter)
 
+    def _notice(self, member: Member, name: str, room: Room, first: bool) -> str:
+        lines = [self.registry.notice()] if first else []
+        lines += [f"Topic of {name}: {room.topic}"] if room.topic else []
+        notice = "\n".join(lines)
+        member.notice = notice if first else member.notice
+        return notice
+
+    def _send_refusal(self, guest: Guest, code: str, why: str) -> None:
+        """A Join that gets nowhere: who was asked for a password once may try once more."""
+        guest.error(code, text=why)
+        self.report({"join_refused": guest.person.name, "code": code})
+        guest.told_password += code == "password"
+        if not guest.member.joined and (code != "password" or guest.told_password > 1):
+            guest.end()
+
     def _is_known(self, session: bytes) -> bool:
         return session in self.sessions or session in self.ended
 
-    def _refuses_join(self, member: Member, name: str) -> str | None:
-        person = member.person
-        if self._is_known(member.session) and not member.joined:
-            return "refused"  # it asked for a password meanwhile, and is here already
-        if self.owners.get(person.name, person).fingerprint != person.fingerprint:
-            return "password"
+    def _refuses_join(self, member: Member, name: str, secret: str) -> tuple[str, str] | None:
+        """The code and the text of why not."""
+        room = self.rooms.get(name)
+        refused: str | None = None
+        if not member.joined:
+            if self._is_known(member.session):
+                refused = "you are here already"  # asked for a password, and came in elsewhere meanwhile
+            elif (unknown := self.registry.refuses(member.person, secret)) is not None:
+                return unknown
+            elif len(self.present) >= SESSIONS and not self._away():
+                refused = "the server is full"
+        if refused is not None:
+            return "refused", refused
         if name in member.rooms:
-            return "refused"
-        if len(member.rooms) >= ROOMS_OF_A_SESSION:
-            return "refused"
-        if not member.joined and len(self.present) >= SESSIONS and not self._away():
-            return "refused"
-        if name in self.rooms and len(self.rooms[name].members) >= ROOM_MEMBERS:
-            return "refused"
-        if not self._moves_of(member).take():
-            return "refused"
-        return None
+            refused = f"you are in {name} already"
+        elif len(member.rooms) >= ROOMS_OF_A_SESSION:
+            refused = "you are in too many rooms"
+        elif room and len(room.members) >= ROOM_MEMBERS:
+            refused = f"{name} is full"
+        elif room and not room.admits(member) and not self.registry.is_operator(member.person):
+            refused = f"{name} is locked"
+        elif not self._moves_of(member).take():
+            refused = "too many joins"
+        return None if refused is None else ("refused", refused)
 
     def _away(self) -> list[Member]:
         """Those whose connection is lost, who has been away longest first."""
         away = [member for member in self.present.values() if member.away_since is not None]
         return sorted(away, key=lambda member: member.away_since or 0.0)
 
-    def _enter(self, guest: Guest) -> None:
+    def _enter(self, guest: Guest, secret: str) -> None:
         """A session begins; one of the same name is replaced (§6, Names)."""
         member = guest.member
-        old = self.present.get(guest.person.name)
+        old = self.here(guest.person.name)
         if old is not None:
             self._end(old, "replaced", bye="replaced")
         elif len(self.present) >= SESSIONS:
             self._end(self._away()[0], "lost")
-        self.owners.setdefault(guest.person.name, guest.person)
+        self.registry.enter(guest.person, secret)
         self.present[guest.person.name] = member
         self.sessions[member.session] = member
         member.guest = guest
@@ -345,7 +288,7 @@ class Hall:
         guest.member, member.guest, member.away_since = member, guest, None
         guest.outbox.taken = cursor
         at = milliseconds()
-        guest.send([shapes.WELCOME, name, [], 0, 1, cursor, at, "", LONGEST_TEXT])
+        guest.send([shapes.WELCOME, name, [], 0, 1, cursor, at, member.notice, LONGEST_TEXT])
         for entry in member.kept:
             if entry.cursor > cursor:
                 guest.outbox.put(entry)
@@ -356,7 +299,7 @@ class Hall:
 
     def _can_resume(self, member: Member, name: str, cursor: int) -> bool:
         earliest = max(member.seen, member.forgotten, 1)
-        return name in member.rooms and earliest <= cursor <= self.journal.cursor
+        return member.was_in(name, cursor) and earliest <= cursor <= self.journal.cursor
 
     def _leave(self, guest: Guest, name: str) -> None:
         member = guest.member
@@ -367,6 +310,24 @@ class Hall:
         self._go(member, name, "left", tell_leaver=True)
         if not member.rooms:
             self._end(member, "left", bye="left")
+
+    # --- What commands do
+
+    def here(self, name: str) -> Member | None:
+        """Who has this name here, or one that could be taken for it."""
+        matching = (member for member in self.present.values() if member.name == name.lower())
+        return next(matching, None)
+
+    def tell(self, member: Member, text: str) -> None:
+        """A notice."""
+        self._hand_out([shapes.NOTICE, text], [member])
+
+    def put_out(self, member: Member, room: str | None = None) -> None:
+        """Out of a room; out of the last of them, or of all, is the end of the session."""
+        for name in [room] if room else sorted(member.rooms):
+            self._go(member, name, "kicked", tell_leaver=True)
+        if not member.rooms:
+            self._end(member, "kicked", bye="kicked")
 
     # --- What messages bring about
 
@@ -381,11 +342,13 @@ class Hall:
     def _go(self, member: Member, name: str, reason: str, tell_leaver: bool = False) -> None:
         """A session leaves a room; an empty room is forgotten, and counts from 1 again."""
         room = self.rooms[name]
-        room.members.remove(member)
-        member.rooms.discard(name)
+        room.has_gone(member)
         event = [shapes.LEFT, name, member.session, room.next_change(), reason]
-        self._hand_out(event, room.members + [member] * tell_leaver)
-        if not room.members:
+        cursor, _ = self._hand_out(event, room.members + [member] * tell_leaver)
+        member.left_room(name, cursor)
+        if not room.members and room.registered:
+            room.begin_anew()
+        elif not room.members:
             del self.rooms[name]
         self.report({"left": member.person.name, "room": name, "reason": reason})
 

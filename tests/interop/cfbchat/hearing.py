@@ -29,7 +29,7 @@ class Hearing:
             self._refuse(session, "not in the room")
         elif (person := self._sender(session)) is not None:
             self._show_text(
-                "said", person, at, lambda: self.reader.said(room, person, change, at, envelope)
+                "said", person, at, lambda: self.reader.said(room, person, change, at, envelope), name
             )
 
     def whispered(self, at: int, session: bytes, box: bytes) -> None:
@@ -89,7 +89,9 @@ class Hearing:
         if count:
             self.show({"missing": count, "from": person.name, "of": of})
 
-    def _show_text(self, what: str, person: Person, at: int, read: Callable[[], Opened]) -> None:
+    def _show_text(
+        self, what: str, person: Person, at: int, read: Callable[[], Opened], room: str | None = None
+    ) -> None:
         try:
             opened = read()
             self._show_missing(what, person, opened.missing)
@@ -106,4 +108,4 @@ class Hearing:
                                    "sent_at": text.sent_at, "at": at}  # fmt: skip
         if abs(text.sent_at - at) > CLOCKS_APART:
             line["clocks_apart"] = True
-        self.show({what: line})
+        self.show({what: line if room is None else {**line, "room": room}})

@@ -26,6 +26,7 @@ class Legacy:
     drafts: deque[Draft] = field(default_factory=deque)
     counters: dict[str, dict[bytes, int]] = field(default_factory=dict)
     heard: int = 0
+    rooms: list[str] = field(default_factory=list)  # beside the one it begins with
 
 
 def anew(item: Item) -> Item | None:

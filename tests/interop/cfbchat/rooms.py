@@ -22,12 +22,13 @@ class Voice:
     expected: int | None  # the next counter; None until the first key of one who was there before
     key: SenderKey | None = None
     was_there: bool = False  # before this session came
+    floor: int = 0  # what was expected when this session left the room the last time
 
     def take(self, key: SenderKey) -> int:
         """Takes a key that was shared; how many messages it shows to be missing."""
         if self.key and self.key.key_id == key.key_id and key.counter < (self.expected or 0):
             raise PassedOver("a key for what has been read already")
-        expected = key.counter if self.expected is None else self.expected
+        expected = max(key.counter, self.floor) if self.expected is None else self.expected
         self.key = key
         self.expected = max(expected, key.counter)
         return self.expected - expected
@@ -60,12 +61,23 @@ class Room:
 
     @staticmethod
     def entered(
-        name: str, members: list[bytes], change: int, at: int, counters: dict[bytes, int] | None = None
+        name: str,
+        members: list[bytes],
+        change: int,
+        at: int,
+        counters: dict[bytes, int] | None = None,
+        floors: dict[bytes, int] | None = None,
     ) -> Room:
-        """A room as its Welcome tells it; `counters` are those that a session before this expected."""
+        """A room as its Welcome tells it.
+
+        `counters` are those that a session before this expected; `floors` those of this session, when
+        it was here before: what was said while it was not is not missing.
+        """
         voices = {session: Voice(expected) for session, expected in (counters or {}).items()}
         for session in members:
             voices.setdefault(session, Voice(expected=None)).was_there = True
+        for session, floor in (floors or {}).items():
+            voices.setdefault(session, Voice(expected=None)).floor = floor
         return Room(name, list(members), change, change, at, voices=voices)
 
     def _next_change(self, change: int, at: int) -> None:
@@ -83,7 +95,9 @@ class Room:
         self._next_change(change, at)
         self.members.append(session)
         # Counters go on when a session comes back, so what is known of it stays.
-        self.voices.setdefault(session, Voice(expected=0))
+        voice = self.voices.setdefault(session, Voice(expected=0))
+        if voice.expected is None and not voice.was_there:
+            voice.expected = voice.floor
 
     def left(self, session: bytes, change: int, at: int) -> None:
         if session not in self.members:

@@ -22,6 +22,7 @@ CLIENT_MESSAGES: dict[int, tuple[str, Fields]] = {
     23: ("Leave", [("room", ROOM)]),
     24: ("Ping", []),
     25: ("Command", [("text", str)]),
+    26: ("Password", [("password", str)]),
 }
 
 SERVER_MESSAGES: dict[int, tuple[str, Fields]] = {
@@ -45,6 +46,7 @@ SERVER_MESSAGES: dict[int, tuple[str, Fields]] = {
     37: ("Found", [("name", str), ("SPKI", bytes)]),
     38: ("Pong", []),
     39: ("Bye", [("reason", str)]),
+    40: ("Answer", [("text", str)]),
 }
 
 EVENTS: dict[int, tuple[str, Fields]] = {
@@ -60,8 +62,8 @@ EVENTS: dict[int, tuple[str, Fields]] = {
 
 REFUSALS = ("version", "malformed", "credential", "clock", "name", "refused", "busy")
 
-JOIN, SAY, WHISPER, SHARE, LETTER, LOOKUP, SEEN, LEAVE, PING, COMMAND = range(16, 26)
-WELCOME, ACCEPTED, EVENT, PERSON, ERROR, FOUND, PONG, BYE = range(32, 40)
+JOIN, SAY, WHISPER, SHARE, LETTER, LOOKUP, SEEN, LEAVE, PING, COMMAND, PASSWORD = range(16, 27)
+WELCOME, ACCEPTED, EVENT, PERSON, ERROR, FOUND, PONG, BYE, ANSWER = range(32, 41)
 SAID, WHISPERED, SHARED, JOINED, LEFT, NOTICE, LETTER_CAME, ABSENCE = range(1, 9)
 
 

@@ -62,6 +62,32 @@ fn who_is_lost_goes_on_after_the_last_event_they_had_and_nobody_hears_of_it() {
 }
 
 #[test]
+fn what_is_settled_anew_counts_for_who_is_here_and_who_is_waited_for() {
+    let mut test = two(Limits::off());
+    let govern = |test: &mut Test, limits| {
+        let policy = Policy { access: Access::Closed, ..Policy::default() };
+        test.hall.govern(limits, policy, test.now);
+        assert_eq!(test.hall.policy(), &policy);
+    };
+    test.lost(1);
+    test.after(Duration::from_secs(100));
+    govern(&mut test, Limits { resume: Duration::from_secs(200), ..Limits::off() });
+    assert_eq!(test.after(Duration::from_secs(99)), [], "they are waited for longer");
+    let pace = Pace::per_minute(1);
+    govern(&mut test, Limits { resume: Duration::from_secs(30), messages: Some(pace), ..Limits::off() });
+    assert_eq!(test.hall.due_at(), Some(test.now.tick));
+    assert!(matches!(test.after(Duration::ZERO)[..], [Event::Left { reason: LeftReason::Lost, .. }]));
+    let answers: Vec<_> = (1..=2).flat_map(|n| test.receive(2, say(n, 3, 5))).collect();
+    assert_eq!((&answers[0], Test::codes(&answers)), (&ToClient::Accepted(1), vec![(ErrorCode::Wait, 2)]));
+    govern(&mut test, Limits { backlog: 1, ..Limits::off() });
+    test.receive(2, say(2, 3, 5));
+    assert!(
+        test.effects.iter().any(|effect| matches!(effect, Effect::Keep(Kept::Forgotten(_)))),
+        "the journal is smaller"
+    );
+}
+
+#[test]
 fn an_old_connection_gives_way_to_the_same_session_without_a_word() {
     let mut test = two(Limits::off());
     assert_eq!(test.resume(3, 2), Verdict::Admitted);
@@ -237,6 +263,31 @@ fn a_letter_on_its_way_is_neither_lost_nor_doubled_by_a_crash() {
     test.receive(3, ToServer::Seen(4));
     let gone = test.effects.iter().filter(|e| matches!(e, Effect::Keep(Kept::Lasting(Lasting::LetterGone(_))))).count();
     assert_eq!(gone, 2);
+}
+
+#[test]
+fn a_letter_is_not_taken_twice_when_a_crash_comes_between_it_and_its_number() {
+    let limits = Limits::off();
+    let mut test = two(limits);
+    let mut found = test.hall.snapshot();
+    test.receive(2, whisper(1, 1, 5));
+    assert_eq!(test.receive(2, letter(2, ("Boris", 2), 1, 100)), [ToClient::Accepted(2)]);
+    let effects = std::mem::take(&mut test.effects).into_iter();
+    let kept = effects.filter_map(|effect| if let Effect::Keep(kept) = effect { Some(kept) } else { None });
+    found.extend(kept.filter(|kept| kept.lasting().is_some()));
+    // The journal has neither of them.
+    test.hall = Hall::restore(limits, found, test.now);
+    test.resume(3, 2);
+    assert_eq!(test.cursors(3), [3], "the letter, which nobody has handed over before");
+    assert_eq!(test.ask(4, "Boris", 2, 2, resume(2)), Verdict::Admitted);
+    // What is sent again may stand under another number, and is the same.
+    test.receive(4, whisper(1, 1, 5));
+    assert_eq!(test.cursors(3), [4]);
+    test.receive(4, whisper(2, 1, 5));
+    assert_eq!(test.receive(4, letter(3, ("Boris", 2), 1, 100)), [ToClient::Accepted(3)]);
+    assert_eq!(test.cursors(3), [0; 0], "it is not taken again");
+    assert_eq!(test.receive(4, letter(4, ("Boris", 2), 1, 100)), [ToClient::Accepted(4)]);
+    assert_eq!(test.cursors(3).len(), 1, "once is enough: this is another");
 }
 
 #[test]
