@@ -261,7 +261,6 @@ impl Talk<'_> {
     fn goes_on(&mut self, progress: Progress) -> Result<(), ClientError> {
         match progress {
             Progress::Pong if self.is_in() => self.is_back()?,
-            Progress::Goes | Progress::Pong => {}
             Progress::Resumed => self.is_in_again(),
             Progress::Welcomed if self.mode == Mode::Joining => {
                 self.is_in_again();
@@ -281,7 +280,7 @@ impl Talk<'_> {
             }
             // Who has typed on may have meant that room, and no other.
             Progress::NotInThere if !self.screen.is_watched() || !self.input.is_empty() => self.session.look_nowhere(),
-            Progress::NotInThere => {}
+            Progress::Goes | Progress::Pong | Progress::NotInThere => {}
             Progress::Refused(code, text) if self.mode == Mode::Joining => return Err(self.refused(code, &text)),
             Progress::Refused(code, text) => self.is_not_let_in(code, &text)?,
             Progress::Bye(ByeReason::Left) if matches!(self.mode, Mode::Leaving(_)) => self.mode = Mode::Over,

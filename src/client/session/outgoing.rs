@@ -317,7 +317,9 @@ impl Session {
     pub(super) fn accepted(&mut self, n: u64, now: Moment, shown: &mut Vec<Shown>) -> Result<(), NotDue> {
         let (manner, name, text, sent_at) = match self.outbox.accepted(n)? {
             Item::Say { room, sealed, .. } => {
-                sealed.iter().for_each(|sealed| self.rooms.settle(&room, sealed));
+                if let Some(sealed) = sealed {
+                    self.rooms.settle(&room, &sealed);
+                }
                 return Ok(());
             }
             Item::Share { .. } => return Ok(()),
@@ -356,7 +358,9 @@ impl Session {
     fn is_lost(&mut self, item: Item, code: ErrorCode) -> Option<(String, Text)> {
         match item {
             Item::Say { room, text, sealed, .. } => {
-                sealed.iter().for_each(|sealed| self.rooms.refuse(&room, sealed));
+                if let Some(sealed) = sealed {
+                    self.rooms.refuse(&room, &sealed);
+                }
                 Some((why(code).to_owned(), text))
             }
             Item::Share { room, .. } => {

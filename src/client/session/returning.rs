@@ -60,8 +60,9 @@ impl Session {
         shown.extend(unknown.iter().filter_map(|item| item.not_known(are_several)));
         if !self.leaving {
             // Where one has been put out, or was on one's way out, one does not come back.
-            let left: Vec<RoomName> = self.requests.left_again().cloned().collect();
-            left.iter().for_each(|room| self.rooms.forget(room));
+            for room in self.requests.left_again() {
+                self.rooms.forget(room);
+            }
         }
         self.requests.begin_anew();
         self.leaving = false;
