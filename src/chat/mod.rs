@@ -18,6 +18,7 @@ pub mod message;
 pub mod name;
 pub mod numbers;
 pub mod pace;
+pub mod password;
 pub mod room;
 pub mod user;
 
