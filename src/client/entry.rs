@@ -1,6 +1,6 @@
 //! What lets one in where one is not known: an invitation, or a password. Neither ever stands on a command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -79,7 +79,7 @@ pub fn as_password(text: &str) -> Result<Zeroizing<String>, NoPassword> {
 }
 
 /// The password that is a file's first line.
-pub(super) fn password_in(file: &PathBuf) -> Result<Zeroizing<String>, DiskError> {
+pub(super) fn password_in(file: &Path) -> Result<Zeroizing<String>, DiskError> {
     as_password(&secret_line(file)?)
-        .map_err(|why| DiskError::Read { path: file.clone(), source: std::io::Error::other(why) })
+        .map_err(|why| DiskError::Read { path: file.to_owned(), source: std::io::Error::other(why) })
 }

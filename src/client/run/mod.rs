@@ -45,7 +45,7 @@ const SILENT_WAIT: Duration = Duration::from_secs(1);
 /// [`ClientError`]: why it did not begin, or did not end by the user's wish.
 pub fn run(config: &Config, screen: &mut dyn Screen) -> Result<(), ClientError> {
     let mut rng = rand::rng();
-    let password = config.password_file.as_ref().map(password_in).transpose().map_err(LinesError::from)?;
+    let password = config.password_file.as_deref().map(password_in).transpose().map_err(LinesError::from)?;
     let owner = Owner::Client(config.name.as_str());
     let loaded = load_or_make(&config.keys, owner, config.bits, &mut rng, &config.passphrase)?;
     if loaded.made {

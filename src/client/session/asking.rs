@@ -47,11 +47,11 @@ impl Asking {
 
     /// An answer to this has come; nothing if another one is due.
     pub(super) fn answers(&mut self, asked: Asked) -> Option<Asked> {
-        let due = self.unanswered.pop_front_if(|due| *due == asked)?;
-        if due == Asked::Password {
+        self.unanswered.front().filter(|due| **due == asked)?;
+        if asked == Asked::Password {
             self.sent.pop_front();
         }
-        Some(due)
+        self.unanswered.pop_front()
     }
 
     pub(super) fn len(&self) -> usize {
