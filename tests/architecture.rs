@@ -18,9 +18,9 @@ const ROOMS: [(&str, &[&str]); 7] = [
 const HOMES: [(&str, &[&str]); 28] = [
     ("aes", &["secure"]),
     ("argon2", &["secure"]),
-    ("base64ct", &["secure"]),
+    ("base64ct", &["secure", "chat"]),
     ("cfb_mode", &["secure"]),
-    ("chrono", &["client", "bin"]),
+    ("chrono", &["chat", "client", "bin"]),
     ("clap", &["bin"]),
     ("crossbeam", &["server", "client"]),
     ("ed25519_dalek", &["secure"]),

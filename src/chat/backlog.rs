@@ -64,6 +64,16 @@ impl Backlog {
         self.events.len() < before
     }
 
+    /// What it holds, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Holds at most so many bytes from now on.
+    pub(super) fn set_bound(&mut self, most: u64) {
+        self.most = most;
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.events.is_empty()
     }

@@ -1,42 +1,8 @@
-//! What people type: at the server's console, and in a client.
+//! What people type in a client; and what a server is told to do.
+
+pub mod server;
 
 use super::name::{Name, Visible};
-
-/// A line at the server's console.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConsoleCommand {
-    /// Ends everything.
-    Terminate,
-    /// Lists who is here.
-    Who,
-    /// Lists the commands.
-    Help,
-}
-
-/// What the console can do.
-pub const CONSOLE_HELP: &str = "\
-TERMINATE  ends all sessions and stops the server
-WHO        lists who is here, and in which rooms
-HELP       shows this";
-
-impl ConsoleCommand {
-    /// Parses a line; `None` if there is nothing in it.
-    ///
-    /// # Errors
-    /// A hint, for a line that is no command: it changes nothing.
-    #[must_use]
-    pub fn parse(line: &str) -> Option<Result<Self, String>> {
-        let word = line.trim();
-        Some(match word {
-            "" => return None,
-            "TERMINATE" => Ok(Self::Terminate),
-            _ if word.eq_ignore_ascii_case("WHO") => Ok(Self::Who),
-            _ if word.eq_ignore_ascii_case("HELP") => Ok(Self::Help),
-            _ if word.eq_ignore_ascii_case("TERMINATE") => Err("to stop the server type TERMINATE, in capitals".into()),
-            _ => Err(format!("no such command: {}; HELP lists them", shortened(word))),
-        })
-    }
-}
 
 /// Whether somebody's digits have been compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +149,12 @@ fn split_name(rest: &str) -> Option<(Result<Name, String>, &str)> {
     (!name.is_empty()).then_some((parsed, text.trim_start()))
 }
 
+/// The word that stands first, and what comes after it.
+fn split_word(text: &str) -> (&str, &str) {
+    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    (word, rest.trim_start())
+}
+
 fn shortened(word: &str) -> String {
     let start: String = word.chars().take(32).collect();
     let more = if start.len() < word.len() { "…" } else { "" };
@@ -195,18 +167,6 @@ mod tests {
 
     fn ira() -> Name {
         Name::parse("Ira").unwrap()
-    }
-
-    #[test]
-    fn the_console_does_only_what_it_is_told_exactly() {
-        assert_eq!(ConsoleCommand::parse("TERMINATE"), Some(Ok(ConsoleCommand::Terminate)));
-        assert_eq!(ConsoleCommand::parse(" WHO\r"), Some(Ok(ConsoleCommand::Who)));
-        assert_eq!(ConsoleCommand::parse("help"), Some(Ok(ConsoleCommand::Help)));
-        assert_eq!(ConsoleCommand::parse("  "), None);
-        for line in ["terminate", "TERMINATE now", "TERMINATED", "hello", "\u{1b}[2J", "/help"] {
-            assert!(matches!(ConsoleCommand::parse(line), Some(Err(_))), "{line:?}");
-        }
-        assert!(!ConsoleCommand::parse("\u{1b}[2J").unwrap().unwrap_err().contains('\u{1b}'));
     }
 
     #[test]

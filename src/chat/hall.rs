@@ -9,64 +9,45 @@
 //!
 //! Invariant: whoever is here arrived as a [`Newcomer`], which the server makes of a verified peer only.
 
+mod access;
 mod coming;
 mod direct;
+mod orders;
+mod rooms;
 mod staying;
 
+use core::net::IpAddr;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::accounts::Accounts;
 use super::backlog::{Backlog, To};
-use super::claims::{Ended, Names};
+use super::command::server::LONGEST as LONGEST_LINE;
+use super::ended::Ended;
 use super::kept::{Kept, Range};
-use super::lasting::Lasting;
+use super::lasting::{AccountId, Lasting, Network, RoomRules};
 use super::log::Entry;
 use super::mailbox::Mailbox;
 use super::message::{ByeReason, ErrorCode, Event, LeftReason, Numbered, Session, ToClient, ToServer};
 use super::name::{MAX_TEXT, Name, RoomName};
 use super::numbers::{Numbers, Standing};
+use super::order::Order;
 use super::pace::{Bucket, Pace};
 use super::room::Room;
 use super::user::User;
 use super::{Conn, Cursor, Member, Moment, Owner, RoomId};
 
+pub use access::{Asks, Fault, Newcomer, Verdict};
+pub use orders::{Counts, Reply, Wish, replied};
+
 /// How much larger than its text an envelope may be, in bytes.
 const ENVELOPE_OVER_TEXT: usize = 512;
+/// Passwords that somebody sets.
+const PASSWORDS: Pace = Pace { burst: 3, interval: Duration::from_secs(10) };
 const NOT_DONE: &str = "this server does not do that";
 /// So many members fit into a Welcome, which is one record; the bound that stays when limits are off.
 const MOST_MEMBERS: usize = 1_900;
-
-/// Somebody who has proved who they are, and wants to come in.
-#[derive(Clone, Debug)]
-pub struct Newcomer {
-    /// Their connection.
-    pub conn: Conn,
-    /// Who they are.
-    pub user: User,
-}
-
-/// What somebody says who is not in yet.
-#[derive(Clone, Debug)]
-pub enum Asks {
-    /// Their first message.
-    First(ToServer),
-    /// Another try, with a password.
-    OnceMore(ToServer),
-}
-
-/// What becomes of somebody's first message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// They are in.
-    Admitted,
-    /// Another try, with a password, is allowed.
-    OnceMore,
-    /// The connection ends, after what there is to say, for this reason; its [`Effect::End`] is among the effects.
-    Closed(&'static str),
-    /// The same, for a session that cannot go on: that is nobody's fault.
-    Stale(&'static str),
-}
 
 /// What is to be done, in this order.
 #[derive(Clone, Debug)]
@@ -95,6 +76,8 @@ pub enum Effect {
     Cut(Conn),
     /// Something for the operator's log.
     Note(Note),
+    /// Something to be done by others, who tell this connection what has become of it.
+    Wish(Conn, Wish),
 }
 
 /// A piece of what a connection has missed.
@@ -126,6 +109,40 @@ pub enum Note {
     Back(Name),
     /// Somebody's session has ended.
     Left(Name),
+    /// Somebody has told the server to do something.
+    Act {
+        /// Who.
+        by: String,
+        /// What, without what was said by it.
+        what: String,
+    },
+}
+
+/// How a server is set, beside its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Who may come in.
+    pub access: Access,
+    /// A name without a password is free again when it has not been used for so long.
+    pub unused_names: Duration,
+    /// Where what is yet to be read is kept.
+    pub journal: JournalKind,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let unused_names = Duration::from_secs(180 * 24 * 60 * 60);
+        Self { access: Access::Open, unused_names, journal: JournalKind::Disk }
+    }
+}
+
+/// Where what is yet to be read is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalKind {
+    /// On disk.
+    Disk,
+    /// In memory.
+    Memory,
 }
 
 /// Who may come in.
@@ -185,11 +202,21 @@ impl Limits {
 #[derive(Debug)]
 pub struct Hall {
     limits: Limits,
+    policy: Policy,
     present: HashMap<Member, Present>,
     conns: HashMap<Conn, Member>,
     sessions: HashMap<Session, Member>,
     rooms: HashMap<RoomName, OpenRoom>,
-    names: Names,
+    accounts: Accounts,
+    order: Order,
+    rules: HashMap<RoomName, RoomRules>,
+    /// Wrong passwords of a name.
+    tries: HashMap<AccountId, Bucket>,
+    /// Addresses from which new names are not taken until then, and for whose sake.
+    wary: HashMap<Network, (Instant, AccountId)>,
+    /// What lasts, and is yet to be written down.
+    changes: Vec<Lasting>,
+    counts: Counts,
     mailbox: Mailbox,
     ended: Ended,
     joins: HashMap<Owner, Bucket>,
@@ -207,10 +234,15 @@ pub struct Hall {
 #[derive(Debug)]
 struct Present {
     user: User,
+    /// The name that they go by.
+    account: AccountId,
+    /// Where they come from, if that is known.
+    address: Option<IpAddr>,
     place: Place,
     seats: Vec<Seat>,
     numbers: Numbers,
     messages: Bucket,
+    passwords: Bucket,
     /// It has told that it has had everything up to here.
     seen: Cursor,
     /// The last event that was for it alone.
@@ -256,11 +288,18 @@ impl Hall {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            policy: Policy::default(),
             present: HashMap::new(),
             conns: HashMap::new(),
             sessions: HashMap::new(),
             rooms: HashMap::new(),
-            names: Names::default(),
+            accounts: Accounts::default(),
+            order: Order::default(),
+            rules: HashMap::new(),
+            tries: HashMap::new(),
+            wary: HashMap::new(),
+            changes: Vec::new(),
+            counts: Counts::default(),
             mailbox: Mailbox::default(),
             ended: Ended::default(),
             joins: HashMap::new(),
@@ -273,8 +312,19 @@ impl Hall {
         }
     }
 
+    /// How the server is set from now on.
+    pub fn govern(&mut self, limits: Limits, policy: Policy) {
+        (self.limits, self.policy) = (limits, policy);
+        self.backlog.set_bound(limits.backlog);
+    }
+
     /// A message from somebody who is here; from anybody else it is passed over.
     pub fn receive(&mut self, from: Conn, message: ToServer, now: Moment, out: &mut Vec<Effect>) {
+        self.heard(from, message, now, out);
+        self.write_down(out);
+    }
+
+    fn heard(&mut self, from: Conn, message: ToServer, now: Moment, out: &mut Vec<Effect>) {
         let limits = self.limits;
         let Some((member, present)) = self.at(from) else {
             return;
@@ -282,17 +332,17 @@ impl Hall {
         match message {
             ToServer::Numbered { n, body } => self.numbered(from, member, n, body, now, out),
             ToServer::Join { room, cursor: 0, .. } => {
-                let owner = present.user.owner;
+                let (owner, account) = (present.user.owner, Some(present.account));
                 let may = if present.is_in(&room) {
-                    Err("already in that room")
+                    Err("already in that room".into())
                 } else if present.rooms().count() >= limits.rooms {
-                    Err("in too many rooms")
+                    Err("in too many rooms".into())
                 } else {
-                    self.may_join(owner, &room, None, now)
+                    self.may_join(owner, account, &room, None, now)
                 };
                 match may {
                     Ok(()) => self.join(member, &room, now, out),
-                    Err(why) => out.push(refusal(from, ErrorCode::Refused, why)),
+                    Err(why) => out.push(refusal(from, ErrorCode::Refused, &why)),
                 }
             }
             ToServer::Join { .. } => {
@@ -304,13 +354,46 @@ impl Hall {
             ToServer::Lookup(name) => self.look_up(from, member, name, now, out),
             ToServer::Ping => out.push(tell(from, &ToClient::Pong)),
             ToServer::Malformed => out.push(refusal(from, ErrorCode::Malformed, "wrong fields")),
-            ToServer::Unsupported => out.push(refusal(from, ErrorCode::Unsupported, NOT_DONE)),
-            ToServer::Command(_) | ToServer::Password(_) => {
-                let in_time = present.keeps_pace(&limits, now);
-                let code = if in_time { ErrorCode::Unsupported } else { ErrorCode::Wait };
-                out.push(refusal(from, code, NOT_DONE));
+            ToServer::Command(_) if !present.keeps_pace(&limits, now) => {
+                out.push(refusal(from, ErrorCode::Wait, "too fast"));
             }
+            ToServer::Command(line) if line.len() > LONGEST_LINE => {
+                out.push(refusal(from, ErrorCode::Large, "that line is too long"));
+            }
+            ToServer::Command(line) => self.ordered(from, member, &line, now, out),
+            // A password is hashed before it gets here.
+            ToServer::Unsupported | ToServer::Password(_) => out.push(refusal(from, ErrorCode::Unsupported, NOT_DONE)),
         }
+    }
+
+    /// Whether somebody may set a password now, which takes time; if not they are told.
+    pub fn may_set_password(&mut self, from: Conn, now: Moment, out: &mut Vec<Effect>) -> bool {
+        let limits = self.limits;
+        let Some((_, present)) = self.at(from) else {
+            return false;
+        };
+        let may = present.keeps_pace(&limits, now) && present.passwords.take(PASSWORDS, now.tick);
+        if !may {
+            out.push(refusal(from, ErrorCode::Wait, "too fast: wait a little"));
+        }
+        may
+    }
+
+    /// Somebody sets the password of their name, as it is kept; or takes it away.
+    pub fn set_password(&mut self, from: Conn, kept: Option<String>, out: &mut Vec<Effect>) {
+        let Some((_, present)) = self.at(from) else {
+            return;
+        };
+        let (account, name) = (present.account, present.user.name.clone());
+        let (done, what) = if kept.is_some() {
+            ("another key can use your name with that password from now on", "set a password")
+        } else {
+            ("no other key can be added to your name any more", "took the password away")
+        };
+        self.accounts.set_password(account, kept);
+        out.push(Effect::Note(Note::Act { by: name.to_string(), what: what.into() }));
+        out.push(tell(from, &ToClient::Answer(done.into())));
+        self.write_down(out);
     }
 
     /// Everybody's session ends.
@@ -320,8 +403,11 @@ impl Hall {
         self.present.clear();
         self.conns.clear();
         self.sessions.clear();
-        self.rooms.clear();
+        for room in std::mem::take(&mut self.rooms).into_keys() {
+            self.empties(&room);
+        }
         self.due_at = None;
+        self.write_down(out);
     }
 
     /// Something for everybody who is in a room, from the operator.
@@ -330,17 +416,6 @@ impl Hall {
         for room in rooms {
             self.post(&room, None, &[], Event::Notice(text.to_owned()), now, out);
         }
-    }
-
-    /// Who is here, in which rooms, and whether their connection is lost, by name.
-    #[must_use]
-    pub fn who(&self) -> Vec<(Name, Vec<RoomName>, bool)> {
-        let one = |present: &Present| {
-            (present.user.name.clone(), present.rooms().cloned().collect(), present.conn().is_none())
-        };
-        let mut all: Vec<_> = self.present.values().map(one).collect();
-        all.sort();
-        all
     }
 
     fn numbered(&mut self, from: Conn, member: Member, n: u64, body: Numbered, now: Moment, out: &mut Vec<Effect>) {
@@ -389,15 +464,37 @@ impl Hall {
         let present = self.present.get(&from).ok_or(ErrorCode::Refused)?;
         let session = present.user.session;
         let open = self.rooms.get(&room).filter(|_| present.is_in(&room)).ok_or(ErrorCode::Refused)?;
+        self.may_speak(from, now)?;
         if envelope.len() > MAX_TEXT + ENVELOPE_OVER_TEXT {
             return Err(ErrorCode::Large);
         }
         if !open.roster.takes(change, now.tick) {
             return Err(ErrorCode::Again);
         }
+        self.counts.messages += 1;
+        self.counts.deliveries += open.roster.members().len() as u64 - 1;
         self.post(&room.clone(), Some(from), &[], Event::Said { room, session, change, envelope }, now, out);
         out.push(Effect::Note(Note::Exchanged));
         Ok(())
+    }
+
+    /// Whether somebody is not muted.
+    fn may_speak(&self, member: Member, now: Moment) -> Result<(), ErrorCode> {
+        let muted = self.present.get(&member).and_then(|present| self.order.muted(present.account, now.at));
+        if muted.is_some() { Err(ErrorCode::Muted) } else { Ok(()) }
+    }
+
+    /// Has all written down that lasts.
+    fn write_down(&mut self, out: &mut Vec<Effect>) {
+        let names: Vec<Lasting> = self.accounts.take_changes().collect();
+        for change in &names {
+            if let Lasting::AccountGone(account) = change {
+                self.give_up_rooms_of(*account);
+                self.order.unmute(*account);
+            }
+        }
+        let all = names.into_iter().chain(self.order.take_changes()).chain(std::mem::take(&mut self.changes));
+        out.extend(all.map(lasts));
     }
 
     /// Something happens in a room. `before` goes in front of it, to the same people.

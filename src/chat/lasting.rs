@@ -48,7 +48,7 @@ pub enum Lasting {
 }
 
 /// A name's number, never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountId(pub u64);
 
 /// A letter that waits for its reader.

@@ -6,9 +6,11 @@
 //!
 //! Invariant: nothing here knows a socket, a key, a file, a thread or a clock. Time is an argument.
 
+mod accounts;
 mod backlog;
-mod claims;
 pub mod command;
+mod ended;
+mod fingerprint;
 pub mod hall;
 pub mod kept;
 pub mod lasting;
@@ -17,12 +19,15 @@ mod mailbox;
 pub mod message;
 pub mod name;
 pub mod numbers;
+mod order;
 pub mod pace;
 pub mod password;
 pub mod room;
 pub mod user;
 
 use std::time::Instant;
+
+use chrono::DateTime;
 
 pub use backlog::To;
 
@@ -43,6 +48,12 @@ pub type Owner = [u8; 32];
 
 /// An event's number: 1, 2, 3 …, all rooms of a server together.
 pub type Cursor = u64;
+
+/// A time, in milliseconds since 1970, as people are told it.
+fn when(at: u64) -> String {
+    let time = i64::try_from(at).ok().and_then(DateTime::from_timestamp_millis);
+    time.map_or("some day".into(), |time| time.format("%Y-%m-%d %H:%M UTC").to_string())
+}
 
 /// Now, as the caller's clocks have it.
 #[derive(Clone, Copy, Debug)]

@@ -24,5 +24,6 @@ mod keys;
 pub mod password;
 pub mod record;
 mod seal;
+pub mod token;
 #[cfg(test)]
 mod vectors;

@@ -9,7 +9,7 @@ use log::{info, warn};
 use super::gate::{Failure, Source, Ticket};
 use super::{Shared, named_thread};
 use crate::chat::Conn;
-use crate::chat::hall::{Asks, Newcomer, Verdict};
+use crate::chat::hall::{Asks, Fault, Newcomer, Verdict};
 use crate::chat::message::{NoMessages, Person, Session, ToClient, ToServer};
 use crate::chat::name::Name;
 use crate::chat::pace::Bucket;
@@ -17,6 +17,7 @@ use crate::chat::user::User;
 use crate::net::Link;
 use crate::net::channel::{Channel, Ended, Incoming, NotAccepted, ServerStep, accept, now};
 use crate::secure::handshake::VerifiedPeer;
+use crate::secure::token;
 
 /// A connection that has been given a place at the gate.
 pub(super) struct Connection {
@@ -103,31 +104,37 @@ impl Connection {
         incoming: &mut Incoming,
         messages: &mut Vec<ToServer>,
     ) -> Result<(), Turned> {
-        let mut asks = Asks::First(messages.remove(0));
+        let mut asks = asks(messages.remove(0), false);
         let mut deadline = None;
         loop {
             match shared.hub.arrive(who.clone(), &asks) {
                 Verdict::Admitted => return Ok(()),
+                Verdict::Check(kept) => {
+                    let fits = shared.fits(password_of(&asks.message), &kept);
+                    asks.checked = Some((kept, fits));
+                }
                 Verdict::OnceMore => {
                     // It has a minute for that, once, but not at the cost of somebody new.
                     shared.gate().waits(self.ticket);
                     let deadline = *deadline.get_or_insert(Instant::now() + shared.timing.once_more);
                     if messages.is_empty() {
                         let named = |turned: Turned| {
-                            let why = format!("the name {} belongs to another key ({})", who.user.name, turned.why);
+                            let why = format!("{} was asked for a password ({})", who.user.name, turned.why);
                             Turned { why, ..turned }
                         };
                         *messages = first_messages(incoming, deadline).map_err(named)?;
                     }
-                    asks = Asks::OnceMore(messages.remove(0));
+                    asks = self::asks(messages.remove(0), true);
                 }
-                Verdict::Closed(why) => {
+                Verdict::Closed(why, fault) => {
                     self.hear_out(incoming, shared.timing.farewell);
-                    return Err(Turned::refused(why));
-                }
-                Verdict::Stale(why) => {
-                    self.hear_out(incoming, shared.timing.farewell);
-                    return Err(Turned { why: why.into(), failure: Failure::Stale });
+                    let failure = match fault {
+                        Fault::None => Failure::Stale,
+                        Fault::Slight => Failure::Slight,
+                        Fault::Wrong => Failure::Wrong,
+                        Fault::Plain => Failure::Refused,
+                    };
+                    return Err(Turned { why: format!("{}: {why}", who.user.name), failure });
                 }
             }
         }
@@ -143,10 +150,22 @@ impl Connection {
                     // What else it has sent is not looked at.
                     return self.link.close(Shutdown::Both);
                 }
-                shared.hub.receive(self.conn, message);
+                match message {
+                    ToServer::Password(password) => self.set_password(shared, &password),
+                    message => shared.hub.receive(self.conn, message),
+                }
             }
             messages = next_messages(&mut incoming, shared.timing.silence);
         }
+    }
+
+    /// Sets the password of somebody's name. Hashing it takes time, which nobody else is to wait for.
+    fn set_password(&self, shared: &Shared, password: &str) {
+        if !shared.hub.may_set_password(self.conn) {
+            return;
+        }
+        let kept = if password.is_empty() { Ok(None) } else { shared.hash(password).map(Some) };
+        shared.hub.set_password(self.conn, kept.map_err(|why| why.to_string()));
     }
 
     /// Lets the other end close first, so that what it was told last is not lost with the connection.
@@ -174,7 +193,7 @@ impl Connection {
             person: person.encode().into(),
             spki: presented.spki.into(),
         };
-        Some(Newcomer { conn: self.conn, user })
+        Some(Newcomer { conn: self.conn, user, address: Some(self.from.ip().to_canonical()) })
     }
 }
 
@@ -210,6 +229,16 @@ impl From<Ended> for Turned {
 fn first_messages(incoming: &mut Incoming, deadline: Instant) -> Result<Vec<ToServer>, Turned> {
     let text = incoming.next_text(deadline.saturating_duration_since(Instant::now()))?;
     ToServer::parse_all(text).map_err(|NoMessages| Turned::refused("its first record holds no messages"))
+}
+
+/// What somebody says who is not in yet.
+fn asks(message: ToServer, once_more: bool) -> Asks {
+    let token = token::hash(password_of(&message));
+    Asks { once_more, token, ..Asks::first(message) }
+}
+
+fn password_of(message: &ToServer) -> &str {
+    if let ToServer::Join { password, .. } = message { password } else { "" }
 }
 
 fn next_messages(incoming: &mut Incoming, patience: Duration) -> Result<Vec<ToServer>, Ended> {

@@ -12,8 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::Stopper;
-use crate::chat::command::{CONSOLE_HELP, ConsoleCommand};
-use crate::chat::name::RoomName;
+use crate::chat::name::Visible;
 
 /// Takes commands from `input` until it ends, or the server does. What cannot be answered is done all the same.
 pub fn run(mut input: impl BufRead, mut output: impl Write, server: &Stopper) {
@@ -22,13 +21,9 @@ pub fn run(mut input: impl BufRead, mut output: impl Write, server: &Stopper) {
         line.clear();
         input.read_until(b'\n', &mut line).is_ok_and(|read| read > 0)
     } {
-        let answer = match ConsoleCommand::parse(&String::from_utf8_lossy(&line)) {
-            None => continue,
-            Some(Ok(ConsoleCommand::Terminate)) => return server.terminate(),
-            Some(Ok(ConsoleCommand::Help)) => CONSOLE_HELP.to_owned(),
-            Some(Ok(ConsoleCommand::Who)) => who_text(&server.who()),
-            Some(Err(hint)) => hint,
-        };
+        let Some(answer) = server.command(&String::from_utf8_lossy(&line)) else { continue };
+        let lines: Vec<String> = answer.lines().map(|line| Visible(line).to_string()).collect();
+        let answer = lines.join("\n");
         let _ = writeln!(output, "{answer}").and_then(|()| output.flush());
     }
 }
@@ -81,16 +76,4 @@ pub fn watch_signals(server: Stopper) -> io::Result<()> {
         }
     })?;
     Ok(())
-}
-
-fn who_text(who: &super::Who) -> String {
-    if who.is_empty() {
-        return "nobody is here".into();
-    }
-    let line = |(name, rooms, is_away): &(_, Vec<RoomName>, bool)| {
-        let rooms: Vec<&str> = rooms.iter().map(RoomName::as_str).collect();
-        format!("{name}  {}{}", rooms.join(" "), if *is_away { "  (reconnecting)" } else { "" })
-    };
-    let lines: Vec<String> = who.iter().map(line).collect();
-    format!("{} here\n{}", who.len(), lines.join("\n"))
 }

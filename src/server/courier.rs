@@ -113,7 +113,7 @@ impl Couriers {
             Effect::Bye(conn, reason) => self.send(conn, Command::Bye(conn, ToClient::Bye(reason).encode().into())),
             Effect::End(conn) => self.send(conn, Command::End(conn)),
             Effect::Cut(conn) => self.send(conn, Command::Cut(conn)),
-            Effect::One(None, ..) | Effect::Keep(_) | Effect::Note(_) => {}
+            Effect::One(None, ..) | Effect::Keep(_) | Effect::Note(_) | Effect::Wish(..) => {}
         }
     }
 

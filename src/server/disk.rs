@@ -153,6 +153,11 @@ impl Disk {
         })
     }
 
+    /// How much waits for it.
+    pub fn waiting(&self) -> usize {
+        self.items.len()
+    }
+
     /// Gives it something. Waits while it has its hands full.
     pub fn send(&self, item: Item) {
         // An error is a thread that has stopped: then nobody is left to be told.

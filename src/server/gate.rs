@@ -26,7 +26,7 @@ impl GateLimits {
     /// The protocol's (§9).
     #[must_use]
     pub const fn standard() -> Self {
-        Self { places: 64, places_each: 16, penalties: true }
+        Self { places: 64, places_each: 32, penalties: true }
     }
 
     /// For benchmarks and trusted rooms: handshakes still have their deadline.
@@ -50,6 +50,10 @@ pub enum Failure {
     WentAway,
     /// It was refused: what it said does not hold.
     Refused,
+    /// It came with a wrong password, or a token that is not good.
+    Wrong,
+    /// It asked for a name that somebody else has.
+    Slight,
     /// It held its place until the deadline.
     Silent,
     /// It wanted to go on with a session that has ended, as everybody does after the server has stopped.
@@ -60,7 +64,9 @@ impl Failure {
     fn penalty(self) -> Duration {
         Duration::from_secs(match self {
             Self::Stale => 0,
-            Self::WentAway => 1,
+            Self::WentAway | Self::Slight => 1,
+            // Five of them are enforced.
+            Self::Wrong => 3,
             Self::Refused => 5,
             Self::Silent => 10,
         })

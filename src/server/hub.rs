@@ -19,19 +19,22 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel;
 use log::{info, warn};
+use rand::RngExt;
 
 use super::courier::{Command, Couriers};
 use super::disk::{Disk, Item};
 use super::report::Report;
+use super::status;
 use super::vital_thread;
-use crate::chat::hall::{Asks, Effect, Hall, Limits, Newcomer, Note, Verdict};
+use crate::chat::hall::{Asks, Effect, Fault, Hall, Limits, Newcomer, Note, Policy, Reply, Verdict, Wish, replied};
 use crate::chat::kept::Kept;
-use crate::chat::message::ToServer;
-use crate::chat::name::{Name, RoomName};
+use crate::chat::message::{ErrorCode, ToServer};
 use crate::chat::{Conn, Moment};
 use crate::net::Link;
 use crate::net::channel::now_in_millis;
+use crate::secure::identity::Fingerprint;
 use crate::secure::record::Sealer;
+use crate::secure::token;
 use crate::store::journal::Journal;
 use crate::store::letters::Letters;
 
@@ -39,9 +42,6 @@ use crate::store::letters::Letters;
 const QUEUE: usize = 1_024;
 /// How long everybody may take to hear that the server stops.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// Everybody who is here: name, rooms, and whether their connection is lost.
-pub type Who = Vec<(Name, Vec<RoomName>, bool)>;
 
 const NOT_KEPT: &str = "The server's disk cannot keep what is said: it is delivered to who is here, and lost if the \
                         server fails before they have it.";
@@ -59,6 +59,16 @@ pub struct Found {
     pub kept: Vec<Kept>,
 }
 
+/// What a server tells of itself.
+pub struct About {
+    /// Who it is.
+    pub fingerprint: Fingerprint,
+    /// What invitations name as its address.
+    pub address: String,
+    /// Since when it runs.
+    pub started: Instant,
+}
+
 /// Everybody who is here, for all threads.
 pub struct Hub {
     state: Mutex<State>,
@@ -72,6 +82,7 @@ struct State {
     disk: Option<Disk>,
     couriers: Arc<Couriers>,
     attached: usize,
+    about: About,
     /// Dropped as soon as the server is to stop.
     accepting: Option<UnixStream>,
 }
@@ -82,13 +93,21 @@ impl Hub {
     ///
     /// # Errors
     /// Whatever the system says when it has no more threads or descriptors.
-    pub fn start(limits: Limits, found: Found, accepting: UnixStream) -> io::Result<Arc<Self>> {
+    pub fn start(
+        limits: Limits,
+        policy: Policy,
+        about: About,
+        found: Found,
+        accepting: UnixStream,
+    ) -> io::Result<Arc<Self>> {
         let (report, reports) = channel::bounded(QUEUE);
         let couriers = Arc::new(Couriers::start(&report)?);
         let Found { folder, journal, letters, kept } = found;
-        let hall = Hall::restore(limits, kept, now());
+        let mut hall = Hall::restore(limits, kept, now());
+        hall.govern(limits, policy);
         let disk = Disk::start(folder, journal, letters, couriers.clone(), &report)?;
-        let state = State { hall, disk: Some(disk), couriers, attached: 0, accepting: Some(accepting) };
+        let (disk, accepting) = (Some(disk), Some(accepting));
+        let state = State { hall, disk, couriers, attached: 0, about, accepting };
         let hub = Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() });
         let told = hub.clone();
         // Ends with those who report. They cannot tell the hub themselves: whoever has its lock may be waiting for them.
@@ -110,7 +129,7 @@ impl Hub {
         let mut state = self.lock();
         if state.accepting.is_none() {
             state.command(who.conn, Command::End(who.conn));
-            return Verdict::Closed("the server stops");
+            return Verdict::Closed("the server stops".into(), Fault::None);
         }
         state.change(|hall, effects| hall.arrive(who, asks, now(), effects))
     }
@@ -120,7 +139,7 @@ impl Hub {
         let mut state = self.lock();
         let due = state.hall.due_at();
         state.change(|hall, effects| hall.receive(from, message, now(), effects));
-        if state.hall.due_at() != due {
+        if state.hall.due_at() != due || state.accepting.is_none() {
             self.changed.notify_all();
         }
     }
@@ -170,17 +189,39 @@ impl Hub {
         }
     }
 
-    /// Who is here.
-    #[must_use]
-    pub fn who(&self) -> Who {
-        self.lock().hall.who()
+    /// Whether somebody may set a password now.
+    pub fn may_set_password(&self, from: Conn) -> bool {
+        self.lock().change(|hall, effects| hall.may_set_password(from, now(), effects))
+    }
+
+    /// Somebody sets the password of their name, or takes it away; or tries to, and is told what is wrong with it.
+    pub fn set_password(&self, from: Conn, kept: Result<Option<String>, String>) {
+        let mut state = self.lock();
+        match kept {
+            Ok(kept) => state.change(|hall, effects| hall.set_password(from, kept, effects)),
+            Err(why) => state.send(Item::Effect(replied(from, &Reply::Refused(ErrorCode::Refused, why)))),
+        }
+    }
+
+    /// Does what a line at the console says; gives what there is to say about it.
+    pub fn console(&self, line: &str) -> Option<String> {
+        let mut state = self.lock();
+        let reply = match state.change(|hall, effects| hall.console(line, now(), effects))? {
+            Reply::Wish(wish) => state.grant(wish),
+            reply => reply,
+        };
+        if state.accepting.is_none() {
+            self.changed.notify_all();
+        }
+        match reply {
+            Reply::Done(text) | Reply::Refused(_, text) => Some(text),
+            Reply::Wish(_) => None,
+        }
     }
 
     /// The server is to stop: everybody is told.
     pub fn terminate(&self) {
-        let mut state = self.lock();
-        state.accepting = None;
-        state.change(Hall::terminate);
+        self.lock().terminate();
         self.changed.notify_all();
     }
 
@@ -209,10 +250,50 @@ impl State {
         let mut effects = Vec::new();
         let result = change(&mut self.hall, &mut effects);
         effects.retain(|effect| !is_logged(effect));
+        let is_wish = |effect: &mut Effect| matches!(effect, Effect::Wish(..));
+        let wishes: Vec<Effect> = effects.extract_if(.., is_wish).collect();
         if !effects.is_empty() {
             self.send(Item::Together(effects));
         }
+        for wish in wishes {
+            let Effect::Wish(conn, wish) = wish else { continue };
+            let reply = self.grant(wish);
+            self.send(Item::Effect(replied(conn, &reply)));
+        }
         result
+    }
+
+    /// Does what takes more than knowing who is here.
+    fn grant(&mut self, wish: Wish) -> Reply {
+        match wish {
+            Wish::Terminate => {
+                self.terminate();
+                Reply::Done("the server stops".into())
+            }
+            Wish::Status => {
+                let waiting = self.disk.as_ref().map_or(0, Disk::waiting);
+                Reply::Done(status::text(&self.hall.counts(), self.about.started.elapsed(), waiting))
+            }
+            Wish::Reload => Reply::Refused(ErrorCode::Unsupported, "there is nothing to read again".into()),
+            Wish::Invite { lasts, uses, by } => {
+                let token = token::text(rand::rng().random());
+                let Some(hash) = token::hash(&token) else {
+                    return Reply::Refused(ErrorCode::Refused, "no token could be made".into());
+                };
+                match self.change(|hall, effects| hall.invite(hash, lasts, uses, &by, now(), effects)) {
+                    Ok(_) => {
+                        let About { address, fingerprint, .. } = &self.about;
+                        Reply::Done(format!("cfb-chat://{address}/#{fingerprint}/{token}"))
+                    }
+                    Err(why) => Reply::Refused(ErrorCode::Refused, why),
+                }
+            }
+        }
+    }
+
+    fn terminate(&mut self) {
+        self.accepting = None;
+        self.change(Hall::terminate);
     }
 
     fn command(&self, conn: Conn, command: Command) {
@@ -238,6 +319,7 @@ fn is_logged(effect: &Effect) -> bool {
         Note::Lost(name) => info!("[-] {name}: connection lost"),
         Note::Back(name) => info!("[+] {name} is back."),
         Note::Left(name) => info!("[+] {name} left the server."),
+        Note::Act { by, what } => info!("[*] {by}: {what}"),
     }
     true
 }

@@ -17,6 +17,7 @@ mod hub;
 mod line;
 pub mod log_pipe;
 mod report;
+mod status;
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
@@ -28,13 +29,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use log::{info, warn};
+use rand::RngExt;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use self::connection::Connection;
 use self::gate::{Admission, Gate, GateLimits, GivesWay};
-use self::hub::{Found, Hub, Who};
+use self::hub::{About, Found, Hub};
 use crate::chat::Conn;
-use crate::chat::hall::{Access, Limits};
+use crate::chat::hall::{Access, JournalKind, Limits, Policy};
 use crate::chat::kept::Kept;
 use crate::chat::lasting::Lasting;
 use crate::chat::pace::Pace;
@@ -46,6 +48,7 @@ use crate::secure::credential::{LIFETIME, OwnCredential, UnixSeconds};
 use crate::secure::handshake::RefusalCode;
 use crate::secure::handshake::server::refused_bare;
 use crate::secure::identity::{Fingerprint, Identity};
+use crate::secure::password;
 use crate::store::database::DatabaseError;
 use crate::store::journal::Journal;
 use crate::store::key_files::{self, KeyError, Owner};
@@ -212,10 +215,10 @@ impl Stopper {
         self.hub.terminate();
     }
 
-    /// Who is here.
+    /// Does what a line at the console says; gives what there is to say about it.
     #[must_use]
-    pub fn who(&self) -> Who {
-        self.hub.who()
+    pub fn command(&self, line: &str) -> Option<String> {
+        self.hub.console(line)
     }
 }
 
@@ -227,6 +230,8 @@ struct Shared {
     timing: Timing,
     /// The last connection's number.
     last: AtomicU64,
+    /// Passwords are looked at one at a time: each takes much memory.
+    passwords: Mutex<()>,
 }
 
 impl Shared {
@@ -237,6 +242,18 @@ impl Shared {
 
     fn credential(&self) -> Arc<OwnCredential> {
         self.credential.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether this is the password of which that is kept.
+    fn fits(&self, password: &str, kept: &str) -> bool {
+        let _one_at_a_time = self.passwords.lock().unwrap_or_else(PoisonError::into_inner);
+        password::verify(password, kept)
+    }
+
+    /// What is kept of a password.
+    fn hash(&self, password: &str) -> Result<String, password::BadLength> {
+        let _one_at_a_time = self.passwords.lock().unwrap_or_else(PoisonError::into_inner);
+        password::hash(password, rand::rng().random())
     }
 
     /// A new connection, of whatever kind, goes through the gate and gets a thread.
@@ -299,7 +316,16 @@ impl Server {
         let limits = Limits { resume: config.keeping.resume, backlog: config.keeping.journal_size, ..limits };
         let found = find(&config.keeping)?;
         let (stop, stopped) = UnixStream::pair()?;
-        let hub = Hub::start(limits, found, stop)?;
+        let policy = Policy {
+            access: config.access,
+            unused_names: config.keeping.unused_names,
+            journal: match config.keeping.journal {
+                JournalPlace::Disk => JournalKind::Disk,
+                JournalPlace::Memory => JournalKind::Memory,
+            },
+        };
+        let about = About { fingerprint, address: public_address(config, address), started: Instant::now() };
+        let hub = Hub::start(limits, policy, about, found, stop)?;
         let credential = OwnCredential::for_server(&mut rng, &identity, now());
         let shared = Arc::new(Shared {
             hub: hub.clone(),
@@ -307,6 +333,7 @@ impl Server {
             credential: Mutex::new(Arc::new(credential)),
             timing,
             last: AtomicU64::new(0),
+            passwords: Mutex::new(()),
         });
         let by_udp = shared.clone();
         let admit = move |link, from| {
@@ -402,6 +429,19 @@ impl Accept {
                 }
             }
         }
+    }
+}
+
+/// What invitations name as this server's address.
+fn public_address(config: &Config, listens: SocketAddr) -> String {
+    match &config.public_address {
+        Some(address) => address.clone(),
+        // Everybody's address is nobody's.
+        None if listens.ip().is_unspecified() => {
+            let host = rustix::system::uname();
+            format!("{}:{}", host.nodename().to_string_lossy(), listens.port())
+        }
+        None => listens.to_string(),
     }
 }
 

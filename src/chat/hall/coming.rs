@@ -1,110 +1,33 @@
 //! Who comes in, and who goes: sessions begin and end, rooms open and empty. PROTOCOL.md §6 "Joining", "Leaving".
 
 use super::{
-    Asks, ByeReason, Conn, Cursor, Effect, ErrorCode, Event, Hall, Kept, LeftReason, MAX_TEXT, Member, Moment,
-    Newcomer, Note, Numbers, OpenRoom, Owner, Place, Present, Range, Room, RoomId, RoomName, Seat, Session, ToClient,
-    ToServer, User, Verdict, refusal, tell,
+    ByeReason, Cursor, Effect, Event, Hall, Kept, LeftReason, MAX_TEXT, Member, Moment, Note, OpenRoom, Owner, Room,
+    RoomId, RoomName, Seat, Session, ToClient, User, tell,
 };
+use crate::chat::lasting::AccountId;
 use crate::chat::message::Welcome;
 
 impl Hall {
-    /// Somebody's first message, or their second after [`Verdict::OnceMore`], which is the last.
-    pub fn arrive(&mut self, who: Newcomer, asks: &Asks, now: Moment, out: &mut Vec<Effect>) -> Verdict {
-        let conn = who.conn;
-        let verdict = self.decide(who, asks, now, out);
-        if let Verdict::Closed(_) | Verdict::Stale(_) = verdict {
-            out.push(Effect::End(conn));
-        }
-        verdict
-    }
-
-    fn decide(&mut self, who: Newcomer, asks: &Asks, now: Moment, out: &mut Vec<Effect>) -> Verdict {
-        let Newcomer { conn, user } = who;
-        let (room, cursor) = match asks {
-            Asks::First(ToServer::Join { room, cursor, .. }) | Asks::OnceMore(ToServer::Join { room, cursor, .. }) => {
-                (room, *cursor)
-            }
-            // Whoever is asked for a password may take longer than it takes to be lost.
-            Asks::OnceMore(ToServer::Ping) => {
-                out.push(tell(conn, &ToClient::Pong));
-                return Verdict::OnceMore;
-            }
-            _ => return Verdict::Closed("its first message is no Join"),
-        };
-        let mut refuse = |code, why| {
-            out.push(refusal(conn, code, why));
-            Verdict::Closed(why)
-        };
-        if cursor > 0 {
-            return match self.resume(conn, user.session, room, cursor, now, out) {
-                Ok(()) => Verdict::Admitted,
-                Err(why) => {
-                    out.push(refusal(conn, ErrorCode::Refused, why));
-                    Verdict::Stale(why)
-                }
-            };
-        }
-        if self.ended.has(user.session) || self.sessions.contains_key(&user.session) {
-            return refuse(ErrorCode::Refused, "that session has been here before: begin a new one");
-        }
-        if !self.names.may_have(&user.name, user.owner) {
-            let closed = refuse(ErrorCode::Password, "that name, or one that looks like it, belongs to another key");
-            return if matches!(asks, Asks::First(_)) { Verdict::OnceMore } else { closed };
-        }
-        let is_earlier = |other: &User| other.owner == user.owner && other.name.looks_like(&user.name);
-        let earlier = self.present.iter().find(|(_, present)| is_earlier(&present.user)).map(|(member, _)| *member);
-        let is_full = self.limits.sessions.is_some_and(|most| self.present.len() >= most);
-        // Who is lost makes way.
-        let makes_way = if is_full && earlier.is_none() { self.longest_away() } else { None };
-        if is_full && earlier.or(makes_way).is_none() {
-            return refuse(ErrorCode::Refused, "the server is full");
-        }
-        // Nothing is changed for somebody who is then refused: no name is taken, nobody replaced.
-        if let Err(why) = self.may_join(user.owner, room, earlier, now) {
-            return refuse(ErrorCode::Refused, why);
-        }
-        if let Some(member) = makes_way {
-            self.end(member, LeftReason::Lost, None, now, out);
-        }
-        if let Some(earlier) = earlier {
-            self.end(earlier, LeftReason::Replaced, Some(ByeReason::Replaced), now, out);
-        }
-        let (owner, member) = (user.owner, self.begin(conn, user, out));
-        self.join(member, room, now, out);
-        self.hand_over_letters(owner, member, now, out);
-        Verdict::Admitted
-    }
-
-    /// A session begins.
-    fn begin(&mut self, conn: Conn, user: User, out: &mut Vec<Effect>) -> Member {
-        self.members += 1;
-        let (member, range) = (Member(self.members), Range::default());
-        self.names.register(&user.name, user.owner, &user.spki, member, |other| self.present.contains_key(&other));
-        self.conns.insert(conn, member);
-        self.sessions.insert(user.session, member);
-        out.push(Effect::Keep(Kept::Session { member, user: user.clone(), last: 0, refused: Vec::new(), range }));
-        self.present.insert(member, Present::new(user, Place::Here(conn), Numbers::default(), range));
-        member
-    }
-
     /// Whether there is room, and it is not one join too many; if so it counts.
     pub(super) fn may_join(
         &mut self,
         owner: Owner,
+        account: Option<AccountId>,
         name: &RoomName,
         replaced: Option<Member>,
         now: Moment,
-    ) -> Result<(), &'static str> {
+    ) -> Result<(), String> {
+        self.is_open_to(name, account, self.order.is_operator(owner))?;
         if let (Some(most), Some(room)) = (self.limits.members, self.rooms.get(name)) {
             let others = room.roster.members().iter().filter(|member| Some(**member) != replaced).count();
             if others >= most {
-                return Err("the room is full");
+                return Err("the room is full".into());
             }
         }
         if let Some(pace) = self.limits.joins {
             self.joins.retain(|_, bucket| !bucket.is_full(now.tick));
             if !self.joins.entry(owner).or_default().take(pace, now.tick) {
-                return Err("too many joins: wait a minute");
+                return Err("too many joins: wait a minute".into());
             }
         }
         Ok(())
@@ -115,7 +38,9 @@ impl Hall {
         let Some(present) = self.present.get(&member) else {
             return;
         };
-        let (user, conn) = (present.user.clone(), present.conn());
+        let (user, conn, account) = (present.user.clone(), present.conn(), present.account);
+        let is_first = present.seats.is_empty();
+        self.opens(name, account);
         let rooms_opened = &mut self.rooms_opened;
         let open = self.rooms.entry(name.clone()).or_insert_with(|| {
             *rooms_opened += 1;
@@ -134,7 +59,8 @@ impl Hall {
         if let Some(conn) = conn {
             out.extend(others.iter().map(|other| Effect::Tell(conn, other.person.clone())));
             let sessions = others.iter().map(|other| other.session).chain([user.session]).collect();
-            out.push(tell(conn, &welcome(name, sessions, change, false, since, now)));
+            let notice = self.told_at_the_door(name, is_first);
+            out.push(tell(conn, &welcome(name, sessions, change, notice, since, now)));
             out.push(Effect::Enter(conn, member, room, since));
         }
         if !others.is_empty() {
@@ -147,6 +73,13 @@ impl Hall {
             }
             present.seats.push(Seat { name: name.clone(), room, since, until: None });
         }
+    }
+
+    /// What somebody is told who comes into a room: of the server too, if it is their first.
+    fn told_at_the_door(&self, room: &RoomName, is_first: bool) -> String {
+        let rules = is_first.then(|| self.house_rules());
+        let all: Vec<String> = rules.into_iter().chain(self.topic_text(room)).collect();
+        all.join("\n")
     }
 
     /// Leaves a room they are in; of the last one, that is the end of the session.
@@ -183,6 +116,7 @@ impl Hall {
         };
         self.sessions.remove(&present.user.session);
         self.mailbox.take_back(present.user.owner, member);
+        self.accounts.is_used(present.account, now.at);
         self.ended.add(present.user.session);
         if let Some(conn) = present.conn() {
             self.conns.remove(&conn);
@@ -193,7 +127,14 @@ impl Hall {
     }
 
     /// Tells a room that somebody is gone; them too, if they have asked for it or were put out.
-    fn take_out(&mut self, member: Member, name: &RoomName, reason: LeftReason, now: Moment, out: &mut Vec<Effect>) {
+    pub(super) fn take_out(
+        &mut self,
+        member: Member,
+        name: &RoomName,
+        reason: LeftReason,
+        now: Moment,
+        out: &mut Vec<Effect>,
+    ) {
         let (Some(open), Some(present)) = (self.rooms.get_mut(name), self.present.get(&member)) else {
             return;
         };
@@ -218,6 +159,7 @@ impl Hall {
         }
         if is_empty {
             self.rooms.remove(name);
+            self.empties(name);
             out.push(Effect::Keep(Kept::RoomGone(room)));
         } else {
             out.push(Effect::Keep(Kept::Room { room, name: name.clone(), change }));
@@ -239,22 +181,30 @@ impl OpenRoom {
     }
 }
 
-pub(super) fn welcome(
+/// What a new session, or a session in a new room, is told.
+fn welcome(
     room: &RoomName,
     sessions: Vec<Session>,
     change: u64,
-    resumed: bool,
+    notice: String,
     cursor: Cursor,
     now: Moment,
 ) -> ToClient {
+    let (room, longest_text) = (room.clone(), MAX_TEXT as u64);
+    ToClient::Welcome(Welcome { room, sessions, change, resumed: false, cursor, at: now.at, notice, longest_text })
+}
+
+/// What a session is told that goes on.
+pub(super) fn welcome_back(room: &RoomName, cursor: Cursor, now: Moment) -> ToClient {
+    let (room, longest_text) = (room.clone(), MAX_TEXT as u64);
     ToClient::Welcome(Welcome {
-        room: room.clone(),
-        sessions,
-        change,
-        resumed,
+        room,
+        sessions: Vec::new(),
+        change: 0,
+        resumed: true,
         cursor,
         at: now.at,
         notice: String::new(),
-        longest_text: MAX_TEXT as u64,
+        longest_text,
     })
 }

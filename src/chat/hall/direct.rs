@@ -1,6 +1,7 @@
 //! What goes to one: whispers, shared keys, letters. PROTOCOL.md §6 "To one".
 
 use super::{Effect, Hall, Note, User, lasts, refusal, tell};
+use crate::chat::lasting::Account;
 use crate::chat::mailbox::Waiting;
 use crate::chat::message::{ErrorCode, Event, Session, ToClient};
 use crate::chat::name::{MAX_TEXT, Name};
@@ -24,10 +25,13 @@ impl Hall {
         now: Moment,
         out: &mut Vec<Effect>,
     ) -> Result<(), ErrorCode> {
+        self.may_speak(from, now)?;
         if boxed.len() > MAX_TEXT + BOX_OVER_TEXT {
             return Err(ErrorCode::Large);
         }
         let (session, to) = self.reach(from, to).ok_or(ErrorCode::Absent)?;
+        self.counts.messages += 1;
+        self.counts.deliveries += 1;
         self.post_to(to, Event::Whispered { session, boxed }, now, out);
         out.push(Effect::Note(Note::Exchanged));
         Ok(())
@@ -61,11 +65,12 @@ impl Hall {
         now: Moment,
         out: &mut Vec<Effect>,
     ) -> Result<(), ErrorCode> {
+        self.may_speak(from, now)?;
         if letter.len() > MAX_TEXT + LETTER_OVER_TEXT {
             return Err(ErrorCode::Large);
         }
         let author = &self.present.get(&from).ok_or(ErrorCode::Refused)?.user;
-        if !self.names.knows(to) {
+        if self.accounts.of(to).next().is_none() {
             return Err(ErrorCode::Absent);
         }
         // A reader who is yet to meet the author has nothing but this to tell whose the name is.
@@ -75,6 +80,8 @@ impl Hall {
         let put = self.mailbox.put(author.owner, to, letter, now.at);
         out.extend(self.mailbox.take_changes().map(lasts));
         put?;
+        self.counts.messages += 1;
+        self.counts.deliveries += 1;
         out.push(Effect::Note(Note::Exchanged));
         let reader = self.present.iter().find(|(_, present)| present.user.owner == to).map(|(member, _)| *member);
         if let Some(reader) = reader {
@@ -106,7 +113,7 @@ impl Hall {
         if !present.keeps_pace(&limits, now) {
             return out.push(refusal(from, ErrorCode::Wait, "too fast"));
         }
-        out.push(match self.names.find(&name) {
+        out.push(match self.accounts.find(&name).and_then(Account::latest_key) {
             Some(spki) => tell(from, &ToClient::Found { name, spki: spki.to_vec() }),
             None => refusal(from, ErrorCode::Absent, "nobody has that name here"),
         });

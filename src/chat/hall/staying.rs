@@ -1,12 +1,15 @@
 //! Sessions outlive their connections: who is lost is waited for, and goes on where they were. PROTOCOL.md §8.
 
-use super::coming::welcome;
+use core::net::IpAddr;
+
+use super::coming::welcome_back;
 use super::lasts;
 use super::{
-    Bucket, ByeReason, Conn, Cursor, Duration, Effect, Entry, ErrorCode, Event, Hall, HashMap, Instant, Kept, Lasting,
-    LeftReason, Limits, Member, Moment, Note, Numbers, OpenRoom, Piece, Place, Present, Range, Room, RoomId, RoomName,
-    Seat, Session, To, ToClient, User,
+    AccountId, Bucket, ByeReason, Conn, Cursor, Duration, Effect, Entry, ErrorCode, Event, Hall, HashMap, Instant,
+    Kept, Lasting, LeftReason, Limits, Member, Moment, Newcomer, Note, Numbers, OpenRoom, Piece, Place, Present, Range,
+    Room, RoomId, RoomName, Seat, To, ToClient, User,
 };
+use crate::chat::accounts::Standing;
 
 /// Others are told of somebody who has been away for so long.
 const TOLD_AFTER: Duration = Duration::from_secs(2);
@@ -26,14 +29,21 @@ impl Hall {
         let mut hall = Self::new(limits);
         let mut names: HashMap<RoomId, RoomName> = HashMap::new();
         let mut seats = Vec::new();
-        for kept in kept {
+        // Whose a name is has to be known before somebody goes by it.
+        let (lasting, kept): (Vec<Kept>, Vec<Kept>) = kept.into_iter().partition(|kept| kept.lasting().is_some());
+        for kept in lasting.into_iter().chain(kept) {
             match kept {
                 Kept::Session { member, user, last, refused, range } => {
                     hall.members = hall.members.max(member.0);
                     hall.sessions.insert(user.session, member);
-                    hall.names.register(&user.name, user.owner, &user.spki, member, |_| true);
                     let place = Place::Away { since: now.tick, tell_at: now.tick + TOLD_AFTER_CRASH, told: false };
-                    hall.present.insert(member, Present::new(user, place, Numbers::restore(last, refused), range));
+                    // It was written down before they were let in, unless the disk took nothing.
+                    let account = match hall.accounts.standing(&user.name, user.owner, |_| false) {
+                        Standing::Taken(_) => AccountId::default(),
+                        own => hall.accounts.claim(&user, own.own(), now.at, |_| false).unwrap_or_default(),
+                    };
+                    let numbers = Numbers::restore(last, refused);
+                    hall.present.insert(member, Present::new(user, account, None, place, numbers, range));
                 }
                 Kept::Room { room, name, change } => {
                     hall.rooms_opened = hall.rooms_opened.max(room.0);
@@ -75,13 +85,20 @@ impl Hall {
                 hall.mailbox.is_on_its_way(present.user.owner, letter, *member, entry.cursor);
             }
         }
+        let gone: Vec<RoomName> = hall.rules.keys().filter(|room| !hall.rooms.contains_key(room)).cloned().collect();
+        for room in &gone {
+            hall.empties(room);
+        }
         hall.due_at = (!hall.present.is_empty()).then_some(now.tick);
         hall
     }
 
     fn restore_lasting(&mut self, lasting: Lasting) {
-        if let Lasting::Letter(letter) = lasting {
-            self.mailbox.restore(letter);
+        match lasting {
+            Lasting::Letter(letter) => self.mailbox.restore(letter),
+            Lasting::Account(account) => self.accounts.restore(account),
+            Lasting::Room(rules) => drop(self.rules.insert(rules.room.clone(), rules)),
+            lasting => self.order.restore(lasting),
         }
     }
 
@@ -207,24 +224,27 @@ impl Hall {
     /// A session goes on, on a new connection, after the last event it has had.
     pub(super) fn resume(
         &mut self,
-        conn: Conn,
-        session: Session,
+        who: &Newcomer,
         room: &RoomName,
         cursor: Cursor,
         now: Moment,
         out: &mut Vec<Effect>,
     ) -> Result<(), &'static str> {
-        let member = *self.sessions.get(&session).ok_or("no such session: begin a new one")?;
+        let Newcomer { conn, address, .. } = *who;
+        let member = *self.sessions.get(&who.user.session).ok_or("no such session: begin a new one")?;
         let latest = self.cursor;
         let present = self.present.get_mut(&member).ok_or("no such session: begin a new one")?;
         let Range { lowest, highest } = present.range;
-        if !present.is_in(room) {
+        // Or was in, and has yet to hear that it is not any more.
+        let reads = |seat: &Seat| seat.name == *room && seat.until.is_none_or(|until| until > cursor);
+        if !present.seats.iter().any(reads) {
             return Err("that session is not in that room: begin a new one");
         }
         if cursor < present.seen || cursor < lowest || cursor > highest.unwrap_or(latest) {
             return Err("that session cannot go on from there: begin a new one");
         }
         let before = std::mem::replace(&mut present.place, Place::Here(conn));
+        present.address = address.or(present.address);
         let name = present.user.name.clone();
         if highest.is_some() {
             present.range.highest = None;
@@ -245,7 +265,7 @@ impl Hall {
                 }
             }
         }
-        let welcome = welcome(room, Vec::new(), 0, true, cursor, now).encode().into();
+        let welcome = welcome_back(room, cursor, now).encode().into();
         self.hand_on(conn, member, cursor, Some(Entry { cursor, except: None, bytes: welcome }), out);
         Ok(())
     }
@@ -355,8 +375,17 @@ impl Hall {
 }
 
 impl Present {
-    pub(super) fn new(user: User, place: Place, numbers: Numbers, range: Range) -> Self {
-        Self { user, place, seats: Vec::new(), numbers, messages: Bucket::default(), seen: 0, last: 0, range }
+    pub(super) fn new(
+        user: User,
+        account: AccountId,
+        address: Option<IpAddr>,
+        place: Place,
+        numbers: Numbers,
+        range: Range,
+    ) -> Self {
+        let (messages, passwords) = (Bucket::default(), Bucket::default());
+        let seats = Vec::new();
+        Self { user, account, address, place, seats, numbers, messages, passwords, seen: 0, last: 0, range }
     }
 
     /// It has had everything up to here.

@@ -41,7 +41,12 @@ impl Test {
             spki: [owner].into(),
         };
         self.effects.clear();
-        self.hall.arrive(Newcomer { conn: Conn(conn), user }, &Asks::First(join), self.now, &mut self.effects)
+        self.hall.arrive(
+            Newcomer { conn: Conn(conn), user, address: None },
+            &Asks::first(join),
+            self.now,
+            &mut self.effects,
+        )
     }
 
     fn receive(&mut self, conn: u64, message: ToServer) -> Vec<ToClient> {
@@ -170,23 +175,25 @@ fn the_same_user_replaces_and_another_key_is_refused() {
     let mut test = Test::new(Limits::standard());
     test.arrive(1, "Ira", 1, 1);
     for look_alike in ["Ira", "ira", "lra", "Іra"] {
-        assert_eq!(test.arrive(2, look_alike, 9, 9), Verdict::OnceMore, "{look_alike}");
-        assert_eq!(Test::codes(&test.told(2)), [(ErrorCode::Password, 0)]);
+        let verdict = test.arrive(2, look_alike, 9, 9);
+        assert!(matches!(verdict, Verdict::Closed(_, Fault::Slight)), "{look_alike}");
+        assert_eq!(Test::codes(&test.told(2)), [(ErrorCode::Taken, 0)]);
     }
     assert_eq!(test.arrive(3, "Ira", 1, 3), Verdict::Admitted);
     assert_eq!(test.told(1), [ToClient::Bye(ByeReason::Replaced)]);
     assert_eq!(test.posted().len(), 2, "left, then joined");
     test.hall.lost(Conn(3), test.now, &mut Vec::new());
-    assert_eq!(test.arrive(4, "Ira", 9, 10), Verdict::OnceMore, "a name stays its owner's who is away");
+    let verdict = test.arrive(4, "Ira", 9, 10);
+    assert!(matches!(verdict, Verdict::Closed(_, Fault::Slight)), "a name stays its owner's who is away");
 }
 
 #[test]
 fn a_session_that_was_here_is_not_taken_again() {
     let mut test = Test::new(Limits::standard());
     test.arrive(1, "Ira", 1, 1);
-    assert_eq!(test.arrive(2, "Ira", 1, 1), Verdict::Closed(USED), "present");
+    assert_eq!(test.arrive(2, "Ira", 1, 1), Verdict::Closed(USED.into(), Fault::Plain), "present");
     test.hall.lost(Conn(1), test.now, &mut Vec::new());
-    assert_eq!(test.arrive(3, "Ira", 1, 1), Verdict::Closed(USED), "ended");
+    assert_eq!(test.arrive(3, "Ira", 1, 1), Verdict::Closed(USED.into(), Fault::Plain), "ended");
 }
 
 #[test]
@@ -224,16 +231,16 @@ fn joins_are_bounded_and_leaves_count_but_are_never_refused() {
 fn full_rooms_and_full_servers_refuse() {
     let mut test = Test::new(Limits { members: Some(1), sessions: Some(2), ..Limits::standard() });
     test.arrive(1, "Ira", 1, 1);
-    assert_eq!(test.arrive(2, "sahnawaz", 2, 2), Verdict::Closed("the room is full"));
+    assert_eq!(test.arrive(2, "sahnawaz", 2, 2), Verdict::Closed("the room is full".into(), Fault::Plain));
     assert_eq!(Test::codes(&test.told(2)), [(ErrorCode::Refused, 0)]);
-    assert_eq!(test.hall.who().len(), 1);
+    assert_eq!(test.hall.counts().sessions, 1);
 }
 
 #[test]
 fn a_first_message_other_than_join_is_the_end() {
     let mut test = Test::new(Limits::standard());
     let verdict = test.ask(1, "Ira", 1, 1, ToServer::Ping);
-    assert!(matches!((verdict, &test.effects[..]), (Verdict::Closed(_), [Effect::End(Conn(1))])));
+    assert!(matches!((verdict, &test.effects[..]), (Verdict::Closed(..), [Effect::End(Conn(1))])));
 }
 
 #[test]

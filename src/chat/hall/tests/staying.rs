@@ -67,7 +67,7 @@ fn an_old_connection_gives_way_to_the_same_session_without_a_word() {
     assert_eq!(test.resume(3, 2), Verdict::Admitted);
     assert!(test.effects.iter().any(|e| matches!(e, Effect::Cut(Conn(1)))));
     test.lost(1);
-    assert_eq!(test.hall.who().len(), 2);
+    assert_eq!(test.hall.counts().sessions, 2);
     assert_eq!(test.receive(1, say(1, 2, 5)), [], "the old one is nobody's");
     assert_eq!(test.receive(3, ToServer::Ping), [ToClient::Pong]);
 }
@@ -77,7 +77,7 @@ fn others_are_told_of_who_is_away_for_long_and_of_their_end() {
     let mut test = two(Limits::off());
     let session = Session([1; 32]);
     test.lost(1);
-    assert!(test.hall.who()[1].2);
+    assert_eq!(test.hall.counts().away, 1);
     assert_eq!(test.after(Duration::from_secs(2)), [Event::Presence { session, lost: true }]);
     assert_eq!(test.after(Duration::from_secs(100)), []);
     test.resume(3, 2);
@@ -86,7 +86,7 @@ fn others_are_told_of_who_is_away_for_long_and_of_their_end() {
     let all: Vec<_> = (0..4).flat_map(|_| test.after(Duration::from_secs(60))).collect();
     let left = Event::Left { room: RoomName::lobby(), session, change: 3, reason: LeftReason::Lost };
     assert_eq!(all, [Event::Presence { session, lost: true }, left]);
-    assert!(matches!(test.resume(4, 2), Verdict::Stale(_)));
+    assert!(matches!(test.resume(4, 2), Verdict::Closed(_, Fault::None)));
     assert_eq!(test.hall.due_at(), None);
 }
 
@@ -101,9 +101,9 @@ fn what_cannot_be_gone_on_from_is_refused_and_nobody_hears_of_it() {
     let elsewhere = ToServer::Join { room: RoomName::parse("#other").unwrap(), password: String::new(), cursor: 5 };
     for (session, join) in [(1, resume(3)), (1, resume(6)), (1, elsewhere), (9, resume(1)), (1, resume(0))] {
         let verdict = test.ask(3, "Ira", 1, session, join.clone());
-        assert!(matches!(verdict, Verdict::Stale(_) | Verdict::Closed(_)), "{join:?}");
+        assert!(matches!(verdict, Verdict::Closed(..)), "{join:?}");
         assert_eq!(Test::codes(&test.told(3)), [(ErrorCode::Refused, 0)]);
-        assert_eq!((test.posted(), test.hall.who().len()), (vec![], 2));
+        assert_eq!((test.posted(), test.hall.counts().sessions), (vec![], 2));
     }
     assert_eq!(test.resume(4, 5), Verdict::Admitted);
 }
@@ -116,16 +116,16 @@ fn the_same_person_with_another_session_replaces_who_is_lost() {
     let left =
         Event::Left { room: RoomName::lobby(), session: Session([1; 32]), change: 3, reason: LeftReason::Replaced };
     assert_eq!(test.posted()[0], left);
-    assert!(matches!(test.resume(4, 2), Verdict::Stale(_)));
+    assert!(matches!(test.resume(4, 2), Verdict::Closed(_, Fault::None)));
 }
 
 #[test]
 fn who_is_lost_makes_way_where_all_places_are_taken() {
     let mut test = two(Limits { sessions: Some(2), ..Limits::off() });
-    assert_eq!(test.arrive(3, "Zoe", 3, 3), Verdict::Closed("the server is full"));
+    assert_eq!(test.arrive(3, "Zoe", 3, 3), Verdict::Closed("the server is full".into(), Fault::Plain));
     test.lost(2);
     assert_eq!(test.arrive(4, "Zoe", 3, 3), Verdict::Admitted);
-    assert_eq!(test.hall.who().len(), 2);
+    assert_eq!(test.hall.counts().sessions, 2);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn who_lags_behind_all_that_is_held_is_told_slow() {
         test.receive(2, say(n, 2, 400));
     }
     test.lost(1);
-    assert!(matches!(test.resume(3, 2), Verdict::Stale(_)));
+    assert!(matches!(test.resume(3, 2), Verdict::Closed(_, Fault::None)));
     assert_eq!(test.resume(4, 42), Verdict::Admitted, "but not who has had all of it");
 }
 
@@ -200,7 +200,7 @@ fn after_a_crash_everybody_goes_on_where_they_were() {
     test.receive(2, say(2, 1, 100_000));
     test.receive(2, whisper(3, 1, 5));
     test.crash(limits);
-    assert!(test.hall.who().iter().all(|(.., is_away)| *is_away));
+    assert_eq!(test.hall.counts().away, test.hall.counts().sessions);
     assert_eq!(test.resume(3, 2), Verdict::Admitted);
     assert_eq!(test.cursors(3), [3, 4]);
     assert_eq!(test.ask(4, "Boris", 2, 2, resume(2)), Verdict::Admitted);

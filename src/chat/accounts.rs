@@ -1,0 +1,293 @@
+//! Whose each name is: the first identity to use it has it, and all names that could be taken for it. PROTOCOL.md §6
+//! "Names", §9.
+//!
+//! A name is used with one identity or more; one identity has few names. Everything here is bounded, and lasts.
+//!
+//! Invariant: each look of a name ([`Name::skeletons`]) is one account's.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Owner;
+use super::lasting::{Account, AccountId, Key, Lasting};
+use super::name::Name;
+use super::user::User;
+
+/// Names in all; beyond that those without a password give way, who was here least lately first.
+const MOST: usize = 32_768;
+/// Names of one identity.
+const MOST_EACH: usize = 8;
+/// Identities of one name.
+pub(super) const MOST_KEYS: usize = 16;
+/// Ways of writing one name, two looks each.
+const MOST_LOOKS: usize = 16;
+/// That a name is used is written down again after this, in milliseconds.
+const NOTED_EVERY: u64 = 24 * 60 * 60 * 1_000;
+
+/// What a name is to an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nobody's.
+    Free,
+    /// Its own.
+    Own(AccountId),
+    /// Somebody else's.
+    Taken(AccountId),
+}
+
+impl Standing {
+    /// The name, if it is its own.
+    pub(super) fn own(self) -> Option<AccountId> {
+        if let Self::Own(account) = self { Some(account) } else { None }
+    }
+}
+
+/// Why a name is not given to somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoName {
+    /// The identity has enough.
+    #[error("that key has {MOST_EACH} names already: an operator can forget one")]
+    TooMany,
+    /// So has the name.
+    #[error("that name has {MOST_KEYS} keys already: remove one with /devices")]
+    TooManyKeys,
+    /// It looks in too many ways.
+    #[error("that name has been written in too many ways: write it as before")]
+    TooManyLooks,
+    /// None is free.
+    #[error("this server has no more names to give")]
+    Full,
+}
+
+/// All names.
+#[derive(Debug, Default)]
+pub(super) struct Accounts {
+    all: BTreeMap<AccountId, Account>,
+    looks: HashMap<String, AccountId>,
+    owners: HashMap<Owner, Vec<AccountId>>,
+    changes: Vec<Lasting>,
+}
+
+impl Accounts {
+    pub(super) fn restore(&mut self, account: Account) {
+        self.index(&account);
+        self.all.insert(account.id, account);
+    }
+
+    /// What has to be written down.
+    pub(super) fn take_changes(&mut self) -> impl Iterator<Item = Lasting> {
+        self.changes.drain(..)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn get(&self, id: AccountId) -> Option<&Account> {
+        self.all.get(&id)
+    }
+
+    /// Whose the name is, or one that could be taken for it.
+    pub(super) fn find(&self, name: &Name) -> Option<&Account> {
+        self.claimants(name).next()
+    }
+
+    /// Every name that an identity is one of.
+    pub(super) fn of(&self, owner: Owner) -> impl Iterator<Item = &Account> {
+        self.owners.get(&owner).into_iter().flatten().filter_map(|id| self.all.get(id))
+    }
+
+    /// What the name is to an identity. One that has run out of time is nobody's, unless `is_kept`.
+    pub(super) fn standing(&self, name: &Name, owner: Owner, free: impl Fn(&Account) -> bool) -> Standing {
+        let mut own = None;
+        for account in self.claimants(name) {
+            if account.has(owner) {
+                own = own.or(Some(account.id));
+            } else if !free(account) {
+                return Standing::Taken(account.id);
+            }
+        }
+        own.map_or(Standing::Free, Standing::Own)
+    }
+
+    /// The name is used by this identity, whose it is from now on if it was nobody's, or one of whose keys it becomes.
+    /// Nothing has changed if it cannot.
+    pub(super) fn claim(
+        &mut self,
+        user: &User,
+        before: Option<AccountId>,
+        now: u64,
+        free: impl Fn(&Account) -> bool,
+    ) -> Result<AccountId, NoName> {
+        let User { name, owner, spki, .. } = user;
+        self.may_claim(name, *owner, before, &free)?;
+        // What has run out of time gives the name up.
+        let expired: Vec<AccountId> = self
+            .claimants(name)
+            .filter(|it| !it.has(*owner) && Some(it.id) != before && free(it))
+            .map(|it| it.id)
+            .collect();
+        for id in expired {
+            self.forget(id);
+        }
+        let id = before.unwrap_or_else(|| self.begin(name, now, &free));
+        let Some(account) = self.all.get_mut(&id) else { return Err(NoName::Full) };
+        let mut is_news = account.name != *name || now.saturating_sub(account.used_at) >= NOTED_EVERY;
+        account.name = name.clone();
+        for look in name.skeletons() {
+            if !account.looks.contains(&look) {
+                account.looks.push(look);
+                is_news = true;
+            }
+        }
+        if let Some(key) = account.keys.iter_mut().find(|key| key.owner == *owner) {
+            is_news |= now.saturating_sub(key.used_at) >= NOTED_EVERY;
+            key.used_at = now;
+        } else {
+            account.keys.push(Key { owner: *owner, spki: spki.clone(), added_at: now, used_at: now });
+            is_news = true;
+        }
+        account.used_at = now;
+        let account = account.clone();
+        self.index(&account);
+        if is_news {
+            self.changes.push(Lasting::Account(account));
+        }
+        Ok(id)
+    }
+
+    fn may_claim(
+        &self,
+        name: &Name,
+        owner: Owner,
+        before: Option<AccountId>,
+        free: &impl Fn(&Account) -> bool,
+    ) -> Result<(), NoName> {
+        match before.and_then(|id| self.all.get(&id)) {
+            Some(account) => {
+                let new = name.skeletons().iter().filter(|look| !account.looks.contains(look)).count();
+                if account.looks.len() + new > MOST_LOOKS {
+                    Err(NoName::TooManyLooks)
+                } else if !account.has(owner) && account.keys.len() >= MOST_KEYS {
+                    Err(NoName::TooManyKeys)
+                } else if !account.has(owner) && self.of(owner).count() >= MOST_EACH {
+                    Err(NoName::TooMany)
+                } else {
+                    Ok(())
+                }
+            }
+            None if self.of(owner).count() >= MOST_EACH => Err(NoName::TooMany),
+            None if self.all.len() >= MOST && !self.all.values().any(|it| it.password.is_none() && free(it)) => {
+                Err(NoName::Full)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, name: &Name, now: u64, gives_way: impl Fn(&Account) -> bool) -> AccountId {
+        if self.all.len() >= MOST {
+            let unprotected = self.all.values().filter(|it| it.password.is_none() && gives_way(it));
+            let oldest = unprotected.min_by_key(|account| account.used_at).map(|account| account.id);
+            if let Some(id) = oldest {
+                self.forget(id);
+            }
+        }
+        // Never one that was there before, whatever the clock did.
+        let last = self.all.last_key_value().map_or(0, |(id, _)| id.0);
+        let id = AccountId(now.max(last + 1));
+        let (name, looks) = (name.clone(), Vec::new());
+        self.all.insert(id, Account { id, name, looks, keys: Vec::new(), password: None, used_at: now });
+        id
+    }
+
+    /// The name is in use until now.
+    pub(super) fn is_used(&mut self, id: AccountId, now: u64) {
+        if let Some(account) = self.all.get_mut(&id) {
+            let is_news = now.saturating_sub(account.used_at) >= NOTED_EVERY;
+            account.used_at = now;
+            if is_news {
+                self.changes.push(Lasting::Account(account.clone()));
+            }
+        }
+    }
+
+    pub(super) fn set_password(&mut self, id: AccountId, password: Option<String>) {
+        if let Some(account) = self.all.get_mut(&id) {
+            account.password = password;
+            self.changes.push(Lasting::Account(account.clone()));
+        }
+    }
+
+    /// Takes an identity away from a name. Gives whether it was one of its keys.
+    pub(super) fn remove_key(&mut self, id: AccountId, owner: Owner) -> bool {
+        let Some(account) = self.all.get_mut(&id).filter(|account| account.has(owner)) else {
+            return false;
+        };
+        account.keys.retain(|key| key.owner != owner);
+        self.changes.push(Lasting::Account(account.clone()));
+        self.disown(owner, id);
+        true
+    }
+
+    /// A name is nobody's any more.
+    pub(super) fn forget(&mut self, id: AccountId) {
+        if let Some(account) = self.all.remove(&id) {
+            for look in &account.looks {
+                self.looks.remove(look);
+            }
+            for key in &account.keys {
+                self.disown(key.owner, id);
+            }
+            self.changes.push(Lasting::AccountGone(id));
+        }
+    }
+
+    fn claimants(&self, name: &Name) -> impl Iterator<Item = &Account> {
+        let ids = name.skeletons().into_iter().filter_map(|look| self.looks.get(&look));
+        let mut ids: Vec<AccountId> = ids.copied().collect();
+        ids.dedup();
+        ids.into_iter().filter_map(|id| self.all.get(&id))
+    }
+
+    fn index(&mut self, account: &Account) {
+        for look in &account.looks {
+            self.looks.insert(look.clone(), account.id);
+        }
+        for key in &account.keys {
+            let ids = self.owners.entry(key.owner).or_default();
+            if !ids.contains(&account.id) {
+                ids.push(account.id);
+            }
+        }
+    }
+
+    fn disown(&mut self, owner: Owner, id: AccountId) {
+        if let Some(ids) = self.owners.get_mut(&owner) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.owners.remove(&owner);
+            }
+        }
+    }
+}
+
+impl Account {
+    /// Whether it is this identity's.
+    #[must_use]
+    pub fn has(&self, owner: Owner) -> bool {
+        self.keys.iter().any(|key| key.owner == owner)
+    }
+
+    /// Whether it has run out of time: nothing protects it, and it has not been used for so long.
+    #[must_use]
+    pub fn is_unused(&self, after: Duration, now: u64) -> bool {
+        self.password.is_none() && u128::from(now.saturating_sub(self.used_at)) >= after.as_millis()
+    }
+
+    /// The identity, as SPKI, that it was used with last.
+    #[must_use]
+    pub fn latest_key(&self) -> Option<&Arc<[u8]>> {
+        self.keys.iter().max_by_key(|key| key.used_at).map(|key| &key.spki)
+    }
+}

@@ -1,0 +1,495 @@
+//! What a server is told to do, by whoever runs it at its console, by operators and by people in rooms: one language.
+//! PROTOCOL.md §6 "Commands".
+
+use core::net::IpAddr;
+use std::fmt;
+use std::time::Duration;
+
+use super::{shortened, split_word};
+use crate::chat::lasting::Network;
+use crate::chat::name::{Name, RoomName, Visible};
+use crate::chat::{Owner, fingerprint};
+
+/// The longest line, in bytes.
+pub const LONGEST: usize = 4_096;
+/// The longest topic, reason, or words of the day, in bytes.
+const LONGEST_WORDS: usize = 512;
+/// For how long somebody is muted, and somebody may come in by an invitation, unless it is said.
+const MUTED: Duration = Duration::from_secs(60 * 60);
+const INVITED_HOURS: u64 = 24;
+const MOST_HOURS: u64 = 8_760;
+const MOST_USES: u32 = 1_000;
+/// Longer than anybody waits.
+const LONGEST_SPAN: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// Something for a server to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Tells what there is, or of one.
+    Help(Option<String>),
+    /// Lists rooms.
+    Rooms,
+    /// Tells a room's topic.
+    Topic(RoomName),
+    /// Lists the keys of one's name.
+    Devices,
+    /// Takes one of them away.
+    RemoveDevice(Owner),
+    /// Something about a room, for its keeper.
+    Room(RoomName, InRoom),
+    /// Lists who is here.
+    Who,
+    /// Says something to everybody.
+    Say(String),
+    /// Puts somebody out; they may come back.
+    Kick(Name, String),
+    /// Keeps somebody out; for so long, or until it is lifted.
+    Ban(Whom, Option<Duration>, String),
+    /// Lifts a ban.
+    Unban(Whom),
+    /// Lists bans.
+    Bans,
+    /// Has somebody say nothing; for so long, or until it is lifted.
+    Mute(Name, Option<Duration>),
+    /// Lets them.
+    Unmute(Name),
+    /// Makes somebody an operator.
+    Op(Name),
+    /// Makes them none.
+    Deop(Name),
+    /// Makes an invitation, good for so long and so many.
+    Invite(Duration, u32),
+    /// Lists invitations.
+    Invites,
+    /// Takes one back.
+    Revoke(u64),
+    /// Sets a name free.
+    Forget(Name),
+    /// Tells how it goes.
+    Status,
+    /// Reads the settings again.
+    Reload,
+    /// Tells the words of the day.
+    WordsOfTheDay,
+    /// Sets them; empty for none.
+    SetWordsOfTheDay(String),
+    /// Ends everything.
+    Terminate,
+}
+
+/// What a room's keeper may settle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InRoom {
+    /// What it is about; empty for nothing.
+    SetTopic(String),
+    /// Only guests come in.
+    Lock,
+    /// Everybody does.
+    Unlock,
+    /// Makes somebody a guest.
+    Invite(Name),
+    /// Puts somebody out of it.
+    Kick(Name, String),
+    /// Hands it on.
+    Keeper(Name),
+    /// It stays when nobody is in it.
+    Register,
+    /// It does not.
+    Unregister,
+}
+
+/// Whom a ban is on, as it was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// Whoever has this name.
+    Name(Name),
+    /// Whoever has this key.
+    Key(Owner),
+    /// Whoever comes from there.
+    Network(Network),
+    /// Whomever the ban with this number is on, for lifting it; or whoever has that for a name.
+    Number(u64, Option<Name>),
+}
+
+/// Who may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// Everybody.
+    Anybody,
+    /// A room's keeper, in it.
+    Keeper,
+    /// Operators, and whoever is at the console.
+    Operator,
+}
+
+/// A command, for those who ask what there is.
+struct Entry {
+    word: &'static str,
+    usage: &'static str,
+    does: &'static str,
+    rank: Rank,
+}
+
+const fn entry(word: &'static str, usage: &'static str, does: &'static str, rank: Rank) -> Entry {
+    Entry { word, usage, does, rank }
+}
+
+use Rank::{Anybody, Keeper, Operator};
+
+/// All there is, in the order in which it is told.
+const ALL: [Entry; 37] = [
+    entry("HELP", "HELP [COMMAND]", "lists commands, or tells of one", Anybody),
+    entry("ROOMS", "ROOMS", "lists rooms, how many are in them, and what they are about", Anybody),
+    entry("TOPIC", "TOPIC #room", "tells what a room is about", Anybody),
+    entry("DEVICES", "DEVICES", "lists the keys of your name", Anybody),
+    entry("DEVICES", "DEVICES SHA256:…", "takes one of them away", Anybody),
+    entry("TOPIC", "TOPIC #room TEXT", "says what a room is about; - for nothing", Keeper),
+    entry("LOCK", "LOCK #room", "lets only its keeper, guests and operators come in", Keeper),
+    entry("UNLOCK", "UNLOCK #room", "lets everybody come in", Keeper),
+    entry("INVITE", "INVITE #room NAME", "makes NAME a guest of a room", Keeper),
+    entry("KICK", "KICK #room NAME [REASON]", "puts NAME out of a room", Keeper),
+    entry("KEEPER", "KEEPER #room NAME", "makes NAME the keeper of a room", Keeper),
+    entry("REGISTER", "REGISTER #room", "keeps a room when nobody is in it", Keeper),
+    entry("UNREGISTER", "UNREGISTER #room", "lets it go when nobody is in it", Keeper),
+    entry("WHO", "WHO", "lists who is here, in which rooms, and from where", Operator),
+    entry("SAY", "SAY TEXT", "says TEXT to everybody, as the server's notice", Operator),
+    entry("KICK", "KICK NAME [REASON]", "puts NAME out; they may come back", Operator),
+    entry("BAN", "BAN NAME [DURATION] [REASON]", "keeps NAME out, with all keys they have", Operator),
+    entry("BAN", "BAN SHA256:… [DURATION] [REASON]", "keeps a key out, whatever its name", Operator),
+    entry(
+        "BAN",
+        "BAN ADDRESS[/PREFIX] [DURATION] [REASON]",
+        "keeps addresses out: for an hour, at most a day",
+        Operator,
+    ),
+    entry("UNBAN", "UNBAN NUMBER|NAME|SHA256:…|ADDRESS", "lifts a ban", Operator),
+    entry("BANS", "BANS", "lists bans", Operator),
+    entry("MUTE", "MUTE NAME [DURATION]", "has NAME say nothing: for an hour, unless told otherwise", Operator),
+    entry("UNMUTE", "UNMUTE NAME", "lets them speak", Operator),
+    entry("OP", "OP NAME", "makes NAME an operator, with the keys they have now", Operator),
+    entry("DEOP", "DEOP NAME", "makes them none", Operator),
+    entry("INVITE", "INVITE [HOURS] [USES]", "makes an invitation: for 24 hours and one person", Operator),
+    entry("INVITES", "INVITES", "lists invitations", Operator),
+    entry("REVOKE", "REVOKE NUMBER", "takes an invitation back", Operator),
+    entry("FORGET", "FORGET NAME", "sets a name free, with its keys and password", Operator),
+    entry("STATUS", "STATUS", "tells for how long, for how many and with what the server runs", Operator),
+    entry("RELOAD", "RELOAD", "reads the configuration file again", Operator),
+    entry("MOTD", "MOTD", "tells the words of the day", Operator),
+    entry("MOTD", "MOTD TEXT", "sets them; - for none. Whoever comes in reads them", Operator),
+    entry("TERMINATE", "TERMINATE", "ends all sessions and stops the server", Operator),
+    entry("DURATION", "DURATION", "30s, 10m, 2h, 7d, 4w, or forever", Operator),
+    entry("NAME", "NAME", "somebody's name, whether they are here or not", Keeper),
+    entry("#ROOM", "#room", "a room's name, with its #", Anybody),
+];
+
+impl Command {
+    /// Parses a line; `None` if there is nothing in it. Words are taken in capitals or not, but for TERMINATE.
+    ///
+    /// # Errors
+    /// A hint, for a line that is no command: it changes nothing.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Result<Self, String>> {
+        if line.len() > LONGEST {
+            return Some(Err(format!("a line has at most {LONGEST} bytes")));
+        }
+        let line = line.trim();
+        // Others are shown what is in it, as the server's own lines.
+        if line.chars().any(char::is_control) {
+            return Some(Err("a line has no control characters in it".into()));
+        }
+        let (word, rest) = split_word(line);
+        if word.is_empty() {
+            return None;
+        }
+        let capitals = word.to_uppercase();
+        if !ALL.iter().any(|entry| entry.word == capitals) || matches!(&*capitals, "DURATION" | "NAME" | "#ROOM") {
+            return Some(Err(format!("no such command: {}; HELP lists them", shortened(word))));
+        }
+        if capitals == "TERMINATE" && line != "TERMINATE" {
+            return Some(Err("to stop the server type TERMINATE, in capitals and alone".into()));
+        }
+        Some(Self::parse_words(&capitals, rest).map_err(|wrong| {
+            let wrong = wrong.map_or_else(String::new, |why| format!("{why}; "));
+            format!("{wrong}usage: {}", usage(&capitals))
+        }))
+    }
+
+    fn parse_words(word: &str, rest: &str) -> Result<Self, Option<String>> {
+        let alone = |command| if rest.is_empty() { Ok(command) } else { Err(Some(format!("{word} stands alone"))) };
+        match word {
+            "HELP" => Ok(Self::Help((!rest.is_empty()).then(|| rest.to_uppercase()))),
+            "ROOMS" => alone(Self::Rooms),
+            "WHO" => alone(Self::Who),
+            "BANS" => alone(Self::Bans),
+            "INVITES" => alone(Self::Invites),
+            "STATUS" => alone(Self::Status),
+            "RELOAD" => alone(Self::Reload),
+            "TERMINATE" => alone(Self::Terminate),
+            "DEVICES" if rest.is_empty() => Ok(Self::Devices),
+            "DEVICES" => fingerprint::parse(rest).map(Self::RemoveDevice).ok_or(Some("that is no fingerprint".into())),
+            "SAY" => Ok(Self::Say(words(rest)?)),
+            "MOTD" if rest.is_empty() => Ok(Self::WordsOfTheDay),
+            "MOTD" => Ok(Self::SetWordsOfTheDay(if rest == "-" { String::new() } else { words(rest)? })),
+            "BAN" => parse_ban(rest),
+            "UNBAN" => whom_to_unban(rest).map(Self::Unban),
+            "MUTE" => {
+                let (who, rest) = named(rest)?;
+                let span =
+                    if rest.is_empty() { Some(MUTED) } else { span(rest).map_err(|NoSpan| Some(NO_SPAN.into()))? };
+                Ok(Self::Mute(who, span))
+            }
+            "UNMUTE" => only_name(rest).map(Self::Unmute),
+            "OP" => only_name(rest).map(Self::Op),
+            "DEOP" => only_name(rest).map(Self::Deop),
+            "FORGET" => only_name(rest).map(Self::Forget),
+            "REVOKE" => rest.parse().map(Self::Revoke).map_err(|_| None),
+            "INVITE" if !rest.starts_with('#') => parse_invite(rest),
+            "KICK" if !rest.starts_with('#') => {
+                let (who, reason) = named(rest)?;
+                Ok(Self::Kick(who, reason_of(reason)?))
+            }
+            _ => parse_in_room(word, rest),
+        }
+    }
+
+    /// Who may. What is a keeper's is a keeper's of that room.
+    #[must_use]
+    pub fn rank(&self) -> Rank {
+        match self {
+            Self::Help(_) | Self::Rooms | Self::Topic(_) | Self::Devices | Self::RemoveDevice(_) => Anybody,
+            Self::Room(..) => Keeper,
+            _ => Operator,
+        }
+    }
+
+    /// Whether it changes anything that the log is to tell of.
+    #[must_use]
+    pub fn is_act(&self) -> bool {
+        !matches!(
+            self,
+            Self::Help(_)
+                | Self::Rooms
+                | Self::Topic(_)
+                | Self::Devices
+                | Self::Who
+                | Self::Bans
+                | Self::Invites
+                | Self::Status
+                | Self::WordsOfTheDay
+        )
+    }
+}
+
+/// What there is for those of this rank; or of one command.
+#[must_use]
+pub fn help(about: Option<&str>, rank: Rank) -> String {
+    let is_asked = |entry: &&Entry| about.is_none_or(|word| entry.word == word) && entry.rank <= rank;
+    let asked: Vec<&Entry> = ALL.iter().filter(is_asked).collect();
+    if asked.is_empty() {
+        return format!("no such command: {}; HELP lists them", shortened(about.unwrap_or_default()));
+    }
+    let widest = asked.iter().map(|entry| entry.usage.chars().count()).max().unwrap_or_default();
+    let lines = asked.iter().map(|Entry { usage, does, .. }| format!("{usage:<widest$}  {does}"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn usage(word: &str) -> String {
+    let of_word = ALL.iter().filter(|entry| entry.word == word);
+    of_word.map(|entry| entry.usage).collect::<Vec<_>>().join("  or  ")
+}
+
+/// As the log tells it: whom it is about, and never what anybody has said to others.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let because = |reason: &str| if reason.is_empty() { String::new() } else { format!(" ({})", Visible(reason)) };
+        let lasts = |span: &Option<Duration>| span.map_or("forever".into(), shown_span);
+        match self {
+            Self::Room(room, in_room) => match in_room {
+                InRoom::SetTopic(_) => write!(f, "TOPIC {room}"),
+                InRoom::Lock => write!(f, "LOCK {room}"),
+                InRoom::Unlock => write!(f, "UNLOCK {room}"),
+                InRoom::Invite(name) => write!(f, "INVITE {room} {name}"),
+                InRoom::Kick(name, reason) => write!(f, "KICK {room} {name}{}", because(reason)),
+                InRoom::Keeper(name) => write!(f, "KEEPER {room} {name}"),
+                InRoom::Register => write!(f, "REGISTER {room}"),
+                InRoom::Unregister => write!(f, "UNREGISTER {room}"),
+            },
+            Self::RemoveDevice(owner) => write!(f, "DEVICES {}", fingerprint::Shown(*owner)),
+            Self::Say(_) => f.write_str("SAY"),
+            Self::Kick(name, reason) => write!(f, "KICK {name}{}", because(reason)),
+            Self::Ban(whom, span, reason) => write!(f, "BAN {whom} {}{}", lasts(span), because(reason)),
+            Self::Unban(whom) => write!(f, "UNBAN {whom}"),
+            Self::Mute(name, span) => write!(f, "MUTE {name} {}", lasts(span)),
+            Self::Unmute(name) => write!(f, "UNMUTE {name}"),
+            Self::Op(name) => write!(f, "OP {name}"),
+            Self::Deop(name) => write!(f, "DEOP {name}"),
+            Self::Invite(span, uses) => write!(f, "INVITE for {}, {uses} times", shown_span(*span)),
+            Self::Revoke(number) => write!(f, "REVOKE {number}"),
+            Self::Forget(name) => write!(f, "FORGET {name}"),
+            Self::SetWordsOfTheDay(_) | Self::WordsOfTheDay => f.write_str("MOTD"),
+            Self::Reload => f.write_str("RELOAD"),
+            Self::Terminate => f.write_str("TERMINATE"),
+            Self::Help(_) => f.write_str("HELP"),
+            Self::Rooms => f.write_str("ROOMS"),
+            Self::Topic(room) => write!(f, "TOPIC {room}"),
+            Self::Devices => f.write_str("DEVICES"),
+            Self::Who => f.write_str("WHO"),
+            Self::Bans => f.write_str("BANS"),
+            Self::Invites => f.write_str("INVITES"),
+            Self::Status => f.write_str("STATUS"),
+        }
+    }
+}
+
+impl fmt::Display for Whom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(f),
+            Self::Key(owner) => fingerprint::Shown(*owner).fmt(f),
+            Self::Network(network) => network.fmt(f),
+            Self::Number(number, _) => number.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = if self.first.is_ipv4() { 32 } else { 128 };
+        if self.prefix == whole { self.first.fmt(f) } else { write!(f, "{}/{}", self.first, self.prefix) }
+    }
+}
+
+const NO_SPAN: &str = "that is no duration: 30s, 10m, 2h, 7d, 4w, or forever";
+
+fn parse_ban(rest: &str) -> Result<Command, Option<String>> {
+    let (first, rest) = split_word(rest);
+    let whom = whom(first)?;
+    let (second, after) = split_word(rest);
+    let (lasts, reason) = match span(second) {
+        Ok(lasts) => (lasts, after),
+        // What begins as one was meant as one.
+        Err(NoSpan) if second.starts_with(|first: char| first.is_ascii_digit()) => return Err(Some(NO_SPAN.into())),
+        Err(NoSpan) => (None, rest),
+    };
+    Ok(Command::Ban(whom, lasts, reason_of(reason)?))
+}
+
+fn whom(text: &str) -> Result<Whom, Option<String>> {
+    if text.is_empty() {
+        return Err(None);
+    }
+    if let Some(owner) = fingerprint::parse(text) {
+        return Ok(Whom::Key(owner));
+    }
+    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+    if let Ok(address) = address.parse::<IpAddr>() {
+        let prefix = prefix.map(str::parse).transpose().map_err(|_| Some("that prefix is no number".into()))?;
+        return Network::new(address, prefix).map(Whom::Network).map_err(|why| Some(why.into()));
+    }
+    name(text).map(Whom::Name)
+}
+
+fn whom_to_unban(text: &str) -> Result<Whom, Option<String>> {
+    match text.parse() {
+        Ok(number) => Ok(Whom::Number(number, Name::normalize(text).ok())),
+        Err(_) => whom(text),
+    }
+}
+
+fn parse_invite(rest: &str) -> Result<Command, Option<String>> {
+    let (hours, uses) = split_word(rest);
+    let hours = if hours.is_empty() { INVITED_HOURS } else { hours.parse().map_err(|_| None)? };
+    let uses = if uses.is_empty() { 1 } else { uses.parse().map_err(|_| None)? };
+    if !(1..=MOST_HOURS).contains(&hours) || !(1..=MOST_USES).contains(&uses) {
+        return Err(Some(format!("1 to {MOST_HOURS} hours, 1 to {MOST_USES} uses")));
+    }
+    Ok(Command::Invite(Duration::from_secs(hours * 60 * 60), uses))
+}
+
+fn parse_in_room(word: &str, rest: &str) -> Result<Command, Option<String>> {
+    let (room, rest) = split_word(rest);
+    if room.is_empty() {
+        return Err(None);
+    }
+    let room = RoomName::parse(room).map_err(|why| Some(format!("{} is no room: {why}", shortened(room))))?;
+    let alone = |command| if rest.is_empty() { Ok(command) } else { Err(None) };
+    let command = match word {
+        "TOPIC" if rest.is_empty() => return Ok(Command::Topic(room)),
+        "TOPIC" => InRoom::SetTopic(if rest == "-" { String::new() } else { words(rest)? }),
+        "LOCK" => alone(InRoom::Lock)?,
+        "UNLOCK" => alone(InRoom::Unlock)?,
+        "REGISTER" => alone(InRoom::Register)?,
+        "UNREGISTER" => alone(InRoom::Unregister)?,
+        "INVITE" => InRoom::Invite(only_name(rest)?),
+        "KEEPER" => InRoom::Keeper(only_name(rest)?),
+        "KICK" => {
+            let (who, reason) = named(rest)?;
+            InRoom::Kick(who, reason_of(reason)?)
+        }
+        _ => return Err(None),
+    };
+    Ok(Command::Room(room, command))
+}
+
+fn name(text: &str) -> Result<Name, Option<String>> {
+    Name::normalize(text).map_err(|why| Some(format!("{} is no name: {why}", shortened(text))))
+}
+
+/// The name that stands first, and what comes after it.
+fn named(rest: &str) -> Result<(Name, &str), Option<String>> {
+    let (first, rest) = split_word(rest);
+    if first.is_empty() { Err(None) } else { Ok((name(first)?, rest)) }
+}
+
+fn only_name(rest: &str) -> Result<Name, Option<String>> {
+    match named(rest)? {
+        (name, "") => Ok(name),
+        _ => Err(None),
+    }
+}
+
+fn words(text: &str) -> Result<String, Option<String>> {
+    match text.len() {
+        0 => Err(None),
+        1..=LONGEST_WORDS => Ok(text.to_owned()),
+        length => Err(Some(format!("{length} bytes are more than {LONGEST_WORDS}"))),
+    }
+}
+
+fn reason_of(text: &str) -> Result<String, Option<String>> {
+    if text.is_empty() { Ok(String::new()) } else { words(text) }
+}
+
+struct NoSpan;
+
+/// How long something lasts; `None` for what has no end.
+fn span(text: &str) -> Result<Option<Duration>, NoSpan> {
+    if text.eq_ignore_ascii_case("forever") {
+        return Ok(None);
+    }
+    let at = text.len().checked_sub(1).ok_or(NoSpan)?;
+    let (number, unit) = text.split_at_checked(at).ok_or(NoSpan)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        "w" => 7 * 24 * 60 * 60,
+        _ => return Err(NoSpan),
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds)).ok_or(NoSpan)?;
+    let span = Duration::from_secs(seconds);
+    if span.is_zero() || span > LONGEST_SPAN { Err(NoSpan) } else { Ok(Some(span)) }
+}
+
+/// A duration as it would be written.
+#[must_use]
+pub fn shown_span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let units = [(7 * 24 * 60 * 60, 'w'), (24 * 60 * 60, 'd'), (60 * 60, 'h'), (60, 'm')];
+    let whole = units.into_iter().find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit));
+    whole.map_or_else(|| format!("{seconds}s"), |(unit, letter)| format!("{}{letter}", seconds / unit))
+}
+
+#[cfg(test)]
+mod tests;

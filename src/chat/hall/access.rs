@@ -1,0 +1,325 @@
+//! Who may come in, and by what name: bans, names that are taken, passwords, invitations. PROTOCOL.md §6.
+
+use core::net::IpAddr;
+
+use super::{
+    Access, ByeReason, Conn, Duration, Effect, ErrorCode, Hall, HashMap, LeftReason, Member, Moment, Numbers, Order,
+    Pace, Place, Policy, Present, Range, RoomName, Session, ToClient, ToServer, User, refusal, tell,
+};
+use crate::chat::accounts::Standing;
+use crate::chat::kept::Kept;
+use crate::chat::lasting::{Account, AccountId, Ban};
+use crate::chat::when;
+
+/// Wrong passwords of one name: five at once, then one in half a minute.
+const TRIES: Pace = Pace { burst: 5, interval: Duration::from_secs(30) };
+/// So many names have wrong passwords counted at once.
+const MOST_TRIED: usize = 4_096;
+
+/// Somebody who has proved who they are, and wants to come in.
+#[derive(Clone, Debug)]
+pub struct Newcomer {
+    /// Their connection.
+    pub conn: Conn,
+    /// Who they are.
+    pub user: User,
+    /// Where they come from.
+    pub address: Option<IpAddr>,
+}
+
+/// What somebody says who is not in yet.
+#[derive(Clone, Debug)]
+pub struct Asks {
+    /// A Join, if all is well.
+    pub message: ToServer,
+    /// Whether they have been asked for a password before.
+    pub once_more: bool,
+    /// SHA-256 of what could be an invitation's token, in the place of the password.
+    pub token: Option<[u8; 32]>,
+    /// What their password was compared with, and whether it fits.
+    pub checked: Option<(String, bool)>,
+}
+
+impl Asks {
+    /// A first message, before anything was asked or checked.
+    #[must_use]
+    pub fn first(message: ToServer) -> Self {
+        Self { message, once_more: false, token: None, checked: None }
+    }
+}
+
+/// What becomes of somebody's first message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// They are in.
+    Admitted,
+    /// Another try, with a password, is allowed.
+    OnceMore,
+    /// Their password is to be compared with this, which takes time, and they ask again then.
+    Check(String),
+    /// The connection ends, after what there is to say, for this reason; its [`Effect::End`] is among the effects.
+    Closed(String, Fault),
+}
+
+/// How bad it is not to be let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It happens to everybody: their session has ended.
+    None,
+    /// A name that somebody else has.
+    Slight,
+    /// A wrong password or token.
+    Wrong,
+    /// Anything else.
+    Plain,
+}
+
+/// Under what somebody comes in.
+struct Entitled {
+    /// The name that is theirs already, or becomes it.
+    account: Option<AccountId>,
+    /// The invitation that is used up.
+    invite: Option<u64>,
+}
+
+impl Hall {
+    /// Somebody's first message, or their second after [`Verdict::OnceMore`], which is the last.
+    pub fn arrive(&mut self, who: Newcomer, asks: &Asks, now: Moment, out: &mut Vec<Effect>) -> Verdict {
+        let conn = who.conn;
+        let verdict = self.decide(who, asks, now, out);
+        if let Verdict::Closed(..) = verdict {
+            out.push(Effect::End(conn));
+        }
+        self.write_down(out);
+        verdict
+    }
+
+    fn decide(&mut self, who: Newcomer, asks: &Asks, now: Moment, out: &mut Vec<Effect>) -> Verdict {
+        let conn = who.conn;
+        let (room, password, cursor) = match &asks.message {
+            ToServer::Join { room, password, cursor } => (room, password, *cursor),
+            // Whoever is asked for a password may take longer than it takes to be lost.
+            ToServer::Ping if asks.once_more => {
+                out.push(tell(conn, &ToClient::Pong));
+                return Verdict::OnceMore;
+            }
+            _ => return Verdict::Closed("its first message is no Join".into(), Fault::Plain),
+        };
+        if cursor > 0 {
+            return match self.resume(&who, room, cursor, now, out) {
+                Ok(()) => Verdict::Admitted,
+                Err(why) => {
+                    out.push(refusal(conn, ErrorCode::Refused, why));
+                    Verdict::Closed(why.into(), Fault::None)
+                }
+            };
+        }
+        let entitled = match self.is_entitled(&who.user, who.address, password, asks, now) {
+            Ok(entitled) => entitled,
+            Err(Denied::Check(kept)) => return Verdict::Check(kept),
+            Err(Denied::OnceMore(text)) => {
+                out.push(refusal(conn, ErrorCode::Password, text));
+                return Verdict::OnceMore;
+            }
+            Err(Denied::Closed(code, why, fault)) => {
+                out.push(refusal(conn, code, &why));
+                return Verdict::Closed(why, fault);
+            }
+        };
+        match self.come_in(who, room, &entitled, now, out) {
+            Ok(()) => Verdict::Admitted,
+            Err(why) => {
+                out.push(refusal(conn, ErrorCode::Refused, &why));
+                Verdict::Closed(why, Fault::Plain)
+            }
+        }
+    }
+
+    /// Whether somebody may come in, by the name they go by.
+    fn is_entitled(
+        &mut self,
+        user: &User,
+        address: Option<IpAddr>,
+        password: &str,
+        asks: &Asks,
+        now: Moment,
+    ) -> Result<Entitled, Denied> {
+        if self.ended.has(user.session) || self.sessions.contains_key(&user.session) {
+            return Err(Denied::plain("that session has been here before: begin a new one"));
+        }
+        let standing = self.accounts.standing(&user.name, user.owner, |account| self.is_free(account, now.at));
+        if let Some(ban) = self.order.banned(user.owner, standing.own(), address, now.at) {
+            return Err(Denied::banned(ban));
+        }
+        match (standing, self.policy.access) {
+            (Standing::Own(account), _) => Ok(Entitled { account: Some(account), invite: None }),
+            (Standing::Taken(account), _) => {
+                self.fits(account, password, asks, now)?;
+                // Whoever knows the password is whoever is banned.
+                match self.order.banned(user.owner, Some(account), None, now.at) {
+                    None => Ok(Entitled { account: Some(account), invite: None }),
+                    Some(ban) => Err(Denied::banned(ban)),
+                }
+            }
+            (Standing::Free, _) if self.is_wary_of(address, now) => Err(Denied::plain(
+                "somebody from your address has just been banned: new names from there are taken again in ten minutes",
+            )),
+            (Standing::Free, Access::Open) => Ok(Entitled { account: None, invite: None }),
+            (Standing::Free, Access::Closed) => {
+                Err(Denied::plain("this server is closed: only those come in who have registered a name here"))
+            }
+            (Standing::Free, Access::Invite) => {
+                if self.accounts.of(user.owner).next().is_some() {
+                    return Ok(Entitled { account: None, invite: None });
+                }
+                match asks.token.and_then(|token| self.order.invited_by(token, now.at)) {
+                    Some(invite) => Ok(Entitled { account: None, invite: Some(invite) }),
+                    None if password.is_empty() && !asks.once_more => {
+                        Err(Denied::OnceMore("this server is by invitation: join with one (client --join)"))
+                    }
+                    None => Err(Denied::Closed(
+                        ErrorCode::Password,
+                        "that invitation is not good, or not any more".into(),
+                        Fault::Wrong,
+                    )),
+                }
+            }
+        }
+    }
+
+    /// Whether a password fits a name that is somebody else's.
+    fn fits(&mut self, id: AccountId, password: &str, asks: &Asks, now: Moment) -> Result<(), Denied> {
+        let Some(kept) = self.accounts.get(id).and_then(|account| account.password.clone()) else {
+            let why = "that name, or one that looks like it, belongs to another key";
+            return Err(Denied::Closed(ErrorCode::Taken, why.into(), Fault::Slight));
+        };
+        if password.is_empty() {
+            let why = "that name belongs to another key, and has a password";
+            return Err(if asks.once_more {
+                Denied::Closed(ErrorCode::Password, why.into(), Fault::Wrong)
+            } else {
+                Denied::OnceMore(why)
+            });
+        }
+        match &asks.checked {
+            Some((with, true)) if *with == kept => {
+                self.tries.remove(&id);
+                Ok(())
+            }
+            Some(_) => Err(Denied::Closed(ErrorCode::Password, "wrong password".into(), Fault::Wrong)),
+            None => {
+                if self.tries.len() >= MOST_TRIED {
+                    self.tries.retain(|_, bucket| !bucket.is_full(now.tick));
+                }
+                // Counted before it is looked at, so that many at once are not more than one after the other.
+                let may_try = self.tries.len() < MOST_TRIED || self.tries.contains_key(&id);
+                if may_try && self.tries.entry(id).or_default().take(TRIES, now.tick) {
+                    Err(Denied::Check(kept))
+                } else {
+                    let why = "too many wrong passwords for that name: wait a minute";
+                    Err(Denied::Closed(ErrorCode::Wait, why.into(), Fault::Wrong))
+                }
+            }
+        }
+    }
+
+    /// Lets somebody in who may, if there is a place for them. Nothing is changed for somebody who is refused: no name is
+    /// taken, nobody replaced.
+    fn come_in(
+        &mut self,
+        who: Newcomer,
+        room: &RoomName,
+        entitled: &Entitled,
+        now: Moment,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), String> {
+        let user = &who.user;
+        let is_earlier = |present: &Present| entitled.account == Some(present.account);
+        let earlier = self.present.iter().find(|(_, present)| is_earlier(present)).map(|(member, _)| *member);
+        let is_full = self.limits.sessions.is_some_and(|most| self.present.len() >= most);
+        // Who is lost makes way.
+        let makes_way = if is_full && earlier.is_none() { self.longest_away() } else { None };
+        if is_full && earlier.or(makes_way).is_none() {
+            return Err("the server is full".into());
+        }
+        self.may_join(user.owner, entitled.account, room, earlier, now)?;
+        let (policy, order, present) = (&self.policy, &self.order, &self.present);
+        let is_free = |account: &Account| policy.is_free(account, order, present, now.at);
+        let account = self.accounts.claim(user, entitled.account, now.at, is_free).map_err(|why| why.to_string())?;
+        if let Some(invite) = entitled.invite {
+            self.order.use_up(invite);
+        }
+        if let Some(member) = makes_way {
+            self.end(member, LeftReason::Lost, None, now, out);
+        }
+        if let Some(earlier) = earlier {
+            self.end(earlier, LeftReason::Replaced, Some(ByeReason::Replaced), now, out);
+        }
+        let owner = user.owner;
+        let member = self.begin(who, account, out);
+        self.join(member, room, now, out);
+        self.hand_over_letters(owner, member, now, out);
+        Ok(())
+    }
+
+    /// A session begins.
+    fn begin(&mut self, who: Newcomer, account: AccountId, out: &mut Vec<Effect>) -> Member {
+        let Newcomer { conn, user, address } = who;
+        self.members += 1;
+        let (member, range) = (Member(self.members), Range::default());
+        self.conns.insert(conn, member);
+        self.sessions.insert(user.session, member);
+        out.push(Effect::Keep(Kept::Session { member, user: user.clone(), last: 0, refused: Vec::new(), range }));
+        let present = Present::new(user, account, address, Place::Here(conn), Numbers::default(), range);
+        self.present.insert(member, present);
+        member
+    }
+
+    /// Whether a name is nobody's any more: it has run out of time, and nobody uses it.
+    fn is_free(&self, account: &Account, now: u64) -> bool {
+        self.policy.is_free(account, &self.order, &self.present, now)
+    }
+
+    /// The session that goes by a name now.
+    pub(super) fn session_of(&self, account: AccountId) -> Option<Member> {
+        self.present.iter().find(|(_, present)| present.account == account).map(|(member, _)| *member)
+    }
+
+    /// Whether the session of this hash is known.
+    #[must_use]
+    pub fn knows(&self, session: Session) -> bool {
+        self.sessions.contains_key(&session)
+    }
+}
+
+/// Why somebody is not let in, for now or at all.
+enum Denied {
+    OnceMore(&'static str),
+    Check(String),
+    Closed(ErrorCode, String, Fault),
+}
+
+impl Denied {
+    fn plain(why: &'static str) -> Self {
+        Self::Closed(ErrorCode::Refused, why.into(), Fault::Plain)
+    }
+
+    fn banned(ban: &Ban) -> Self {
+        Self::Closed(ErrorCode::Refused, ban_text(ban), Fault::Plain)
+    }
+}
+
+impl Policy {
+    fn is_free(&self, account: &Account, order: &Order, present: &HashMap<Member, Present>, now: u64) -> bool {
+        account.is_unused(self.unused_names, now)
+            && !account.keys.iter().any(|key| order.is_operator(key.owner))
+            && !present.values().any(|present| present.account == account.id)
+    }
+}
+
+/// What somebody who is banned is told.
+pub(super) fn ban_text(ban: &Ban) -> String {
+    let until = ban.until.map_or("until it is lifted".into(), |until| format!("until {}", when(until)));
+    let because = if ban.reason.is_empty() { String::new() } else { format!(": {}", ban.reason) };
+    format!("you are banned {until}{because}")
+}

@@ -1,0 +1,537 @@
+//! What the server is told to do, at its console, by operators and by people in rooms. PROTOCOL.md §6 "Commands".
+
+use super::rooms::because;
+use super::{
+    ByeReason, Duration, Effect, ErrorCode, Event, Hall, JournalKind, LeftReason, Member, Moment, Note, ToClient,
+    refusal, tell,
+};
+use crate::chat::accounts::MOST_KEYS;
+use crate::chat::command::server::{Command, Rank, Whom, help, shown_span};
+use crate::chat::fingerprint;
+use crate::chat::lasting::{AccountId, Ban, Banned, Mute, Network};
+use crate::chat::name::Name;
+use crate::chat::{Conn, Owner, when};
+
+/// Addresses are banned for so long, unless it is said, and at most for so long.
+const ADDRESS_BANNED: Duration = Duration::from_secs(60 * 60);
+const ADDRESS_BANNED_AT_MOST: Duration = Duration::from_secs(24 * 60 * 60);
+/// New names from the address of somebody who was banned are not taken for so long.
+const WARY: Duration = Duration::from_secs(10 * 60);
+/// So many addresses are watched so.
+const MOST_WATCHED: usize = 1_024;
+/// Operators who are named to everybody.
+const NAMED: usize = 10;
+/// People who are listed.
+const LISTED: usize = 500;
+
+/// Who tells the server to do something.
+#[derive(Clone, Debug)]
+pub(super) enum By {
+    /// Whoever sits at its console.
+    Console,
+    /// Somebody who is here.
+    Somebody { member: Member, account: AccountId, owner: Owner, name: Name, is_operator: bool },
+}
+
+/// What somebody is told when it is done.
+pub(super) enum Done {
+    Text(String),
+    Wish(Wish),
+}
+
+impl From<String> for Done {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+/// What is to be done by those who have a clock, files and threads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// To end everything.
+    Terminate,
+    /// To read the settings again.
+    Reload,
+    /// To tell how it goes.
+    Status,
+    /// To draw a token, for [`Hall::invite`].
+    Invite {
+        /// For how long it is good.
+        lasts: Duration,
+        /// For how many.
+        uses: u32,
+        /// Who invites.
+        by: String,
+    },
+}
+
+/// Why something is not done.
+pub(super) struct Refused(ErrorCode, String);
+
+pub(super) fn refused(why: String) -> Refused {
+    Refused(ErrorCode::Refused, why)
+}
+
+pub(super) fn absent(why: String) -> Refused {
+    Refused(ErrorCode::Absent, why)
+}
+
+/// What has become of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Done, with this to tell.
+    Done(String),
+    /// Not done, and why.
+    Refused(ErrorCode, String),
+    /// To be done by others, who reply then.
+    Wish(Wish),
+}
+
+/// How much there is of what.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Sessions, and how many of them have lost their connection.
+    pub sessions: usize,
+    /// Those that have lost it.
+    pub away: usize,
+    /// Rooms with somebody in them.
+    pub rooms: usize,
+    /// Registered names.
+    pub names: usize,
+    /// What has been said, to rooms and to one, since the start.
+    pub messages: u64,
+    /// For how many people that was.
+    pub deliveries: u64,
+    /// Events that somebody has yet to read, in bytes.
+    pub unread: u64,
+}
+
+impl By {
+    pub(super) fn label(&self) -> String {
+        match self {
+            Self::Console => "the console".into(),
+            Self::Somebody { name, .. } => name.to_string(),
+        }
+    }
+
+    pub(super) fn member(&self) -> Option<Member> {
+        if let Self::Somebody { member, .. } = self { Some(*member) } else { None }
+    }
+
+    pub(super) fn account(&self) -> Option<AccountId> {
+        if let Self::Somebody { account, .. } = self { Some(*account) } else { None }
+    }
+
+    pub(super) fn is_operator(&self) -> bool {
+        matches!(self, Self::Console | Self::Somebody { is_operator: true, .. })
+    }
+}
+
+impl Hall {
+    /// A line at the server's console; `None` if there is nothing in it.
+    pub fn console(&mut self, line: &str, now: Moment, out: &mut Vec<Effect>) -> Option<Reply> {
+        let reply = self.obey(&By::Console, line, now, out);
+        self.write_down(out);
+        reply
+    }
+
+    /// A line of somebody who is here.
+    pub(super) fn ordered(&mut self, from: Conn, member: Member, line: &str, now: Moment, out: &mut Vec<Effect>) {
+        let Some(present) = self.present.get(&member) else {
+            return;
+        };
+        let (owner, name) = (present.user.owner, present.user.name.clone());
+        let is_operator = self.order.is_operator(owner);
+        let by = By::Somebody { member, account: present.account, owner, name, is_operator };
+        match self.obey(&by, line, now, out) {
+            Some(Reply::Wish(wish)) => out.push(Effect::Wish(from, wish)),
+            Some(reply) => out.push(replied(from, &reply)),
+            None => out.push(refusal(from, ErrorCode::Malformed, "there is nothing in that line")),
+        }
+    }
+
+    fn obey(&mut self, by: &By, line: &str, now: Moment, out: &mut Vec<Effect>) -> Option<Reply> {
+        let command = match Command::parse(line)? {
+            Ok(command) => command,
+            Err(hint) => return Some(Reply::Refused(ErrorCode::Malformed, hint)),
+        };
+        if command.rank() == Rank::Operator && !by.is_operator() {
+            return Some(Reply::Refused(ErrorCode::Refused, "only operators may do that".into()));
+        }
+        let act = command.is_act().then(|| command.to_string());
+        Some(match self.carry_out(by, command, now, out) {
+            Ok(done) => {
+                out.extend(act.map(|what| Effect::Note(Note::Act { by: by.label(), what })));
+                match done {
+                    Done::Text(text) => Reply::Done(text),
+                    Done::Wish(wish) => Reply::Wish(wish),
+                }
+            }
+            Err(Refused(code, why)) => Reply::Refused(code, why),
+        })
+    }
+
+    fn carry_out(&mut self, by: &By, command: Command, now: Moment, out: &mut Vec<Effect>) -> Result<Done, Refused> {
+        let rank = if by.is_operator() { Rank::Operator } else { Rank::Keeper };
+        Ok(match command {
+            Command::Help(about) => help(about.as_deref(), rank).into(),
+            Command::Rooms => self.list_rooms(by).into(),
+            Command::Topic(room) => self.tell_topic(by, &room)?,
+            Command::Devices => self.list_devices(by)?,
+            Command::RemoveDevice(owner) => self.remove_device(by, owner)?,
+            Command::Room(room, what) => self.settle_room(by, &room, what, now, out)?,
+            Command::Who => self.list_people().into(),
+            Command::Say(text) => {
+                self.notice(&text, now, out);
+                format!("said to {} people", self.present.len()).into()
+            }
+            Command::Kick(name, reason) => {
+                let account = self.named(&name)?;
+                let member = self.session_of(account).ok_or_else(|| absent(format!("{name} is not here")))?;
+                let told = format!("{} has put you out{}", by.label(), because(&reason));
+                self.put_out(member, &told, now, out);
+                format!("{name} is out").into()
+            }
+            Command::Ban(whom, lasts, reason) => self.ban(by, whom, lasts, &reason, now, out)?,
+            Command::Unban(whom) => self.unban(&whom)?,
+            Command::Bans => lines(self.order.bans(now.at).map(ban_line), "nobody is banned").into(),
+            Command::Mute(name, lasts) => {
+                let account = self.named(&name)?;
+                let until = lasts.map(|lasts| end(now, lasts));
+                self.order.mute(Mute { account, until, by: by.label() });
+                let until = until_text(until);
+                self.tell_name(account, &format!("{} has muted you {until}", by.label()), now, out);
+                format!("{name} is muted {until}").into()
+            }
+            Command::Unmute(name) => {
+                let account = self.named(&name)?;
+                if !self.order.unmute(account) {
+                    return Err(absent(format!("{name} is not muted")));
+                }
+                self.tell_name(account, "you may speak again", now, out);
+                format!("{name} may speak again").into()
+            }
+            Command::Op(name) => self.make_operator(by, &name, true, now, out)?,
+            Command::Deop(name) => self.make_operator(by, &name, false, now, out)?,
+            Command::Invite(lasts, uses) => Done::Wish(Wish::Invite { lasts, uses, by: by.label() }),
+            Command::Invites => {
+                let line = |it: &crate::chat::lasting::Invite| {
+                    format!("{:>3}  good for {} until {}  (by {})", it.id, it.uses, when(it.until), it.by)
+                };
+                lines(self.order.invites(now.at).map(line), "there are no invitations").into()
+            }
+            Command::Revoke(id) if self.order.revoke(id) => format!("invitation {id} is good for nothing now").into(),
+            Command::Revoke(id) => return Err(absent(format!("there is no invitation {id}: INVITES lists them"))),
+            Command::Forget(name) => self.forget_name(&name)?,
+            Command::Status => Done::Wish(Wish::Status),
+            Command::Reload => Done::Wish(Wish::Reload),
+            Command::WordsOfTheDay if self.order.words().is_empty() => {
+                String::from("there are no words of the day").into()
+            }
+            Command::WordsOfTheDay => self.order.words().to_owned().into(),
+            Command::SetWordsOfTheDay(words) => {
+                self.order.set_words(&words);
+                String::from(if words.is_empty() { "no words of the day" } else { "whoever comes in will read that" })
+                    .into()
+            }
+            Command::Terminate => Done::Wish(Wish::Terminate),
+        })
+    }
+
+    /// The number of a name that is somebody's.
+    pub(super) fn named(&self, name: &Name) -> Result<AccountId, Refused> {
+        let account = self.accounts.find(name);
+        account.map(|account| account.id).ok_or_else(|| absent(format!("nobody named {name} is known here")))
+    }
+
+    /// Takes a token in.
+    ///
+    /// # Errors
+    /// Why there is no such invitation.
+    pub fn invite(
+        &mut self,
+        token: [u8; 32],
+        lasts: Duration,
+        uses: u32,
+        by: &str,
+        now: Moment,
+        out: &mut Vec<Effect>,
+    ) -> Result<u64, String> {
+        let done = self.order.invite(token, end(now, lasts), uses, by, now.at).map_err(|why| why.to_string());
+        self.write_down(out);
+        done
+    }
+
+    /// How much there is of what.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            sessions: self.present.len(),
+            away: self.present.values().filter(|present| present.conn().is_none()).count(),
+            rooms: self.rooms.len(),
+            names: self.accounts.len(),
+            unread: self.backlog.bytes(),
+            ..self.counts
+        }
+    }
+
+    fn put_out(&mut self, member: Member, told: &str, now: Moment, out: &mut Vec<Effect>) {
+        self.post_to(member, Event::Notice(told.to_owned()), now, out);
+        self.end(member, LeftReason::Kicked, Some(ByeReason::Kicked), now, out);
+    }
+
+    fn tell_name(&mut self, account: AccountId, text: &str, now: Moment, out: &mut Vec<Effect>) {
+        if let Some(member) = self.session_of(account) {
+            self.post_to(member, Event::Notice(text.to_owned()), now, out);
+        }
+    }
+
+    fn ban(
+        &mut self,
+        by: &By,
+        whom: Whom,
+        lasts: Option<Duration>,
+        reason: &str,
+        now: Moment,
+        out: &mut Vec<Effect>,
+    ) -> Result<Done, Refused> {
+        let on = match whom {
+            Whom::Name(name) => {
+                let account = self.named(&name)?;
+                let keys = self.accounts.get(account).map(|it| it.keys.iter().map(|key| key.owner).collect());
+                Banned::Name { account, name, keys: keys.unwrap_or_default() }
+            }
+            Whom::Key(owner) => Banned::Key(owner),
+            Whom::Network(network) => Banned::Network(network),
+            Whom::Number(..) => return Err(refused("a ban is on somebody".into())),
+        };
+        if let (Banned::Network(_), Some(lasts)) = (&on, lasts)
+            && lasts > ADDRESS_BANNED_AT_MOST
+        {
+            return Err(refused("addresses change hands: they are banned for a day at most; ban the name".into()));
+        }
+        let lasts = if matches!(on, Banned::Network(_)) { lasts.or(Some(ADDRESS_BANNED)) } else { lasts };
+        let until = lasts.map(|lasts| end(now, lasts));
+        let own = by.member().and_then(|member| self.present.get(&member));
+        if own.is_some_and(|own| on.is_on(own.user.owner, Some(own.account), own.address)) {
+            return Err(refused("that would be yourself".into()));
+        }
+        let ban =
+            self.order.ban(on.clone(), until, reason, &by.label(), now.at).map_err(|why| refused(why.to_string()))?;
+        let (line, told) = (ban_line(ban), super::access::ban_text(ban));
+        let is_on = |present: &super::Present| on.is_on(present.user.owner, Some(present.account), present.address);
+        let hit: Vec<Member> = self.present.iter().filter(|(_, it)| is_on(it)).map(|(member, _)| *member).collect();
+        for member in &hit {
+            if let (Some(address), Banned::Name { account, .. }) =
+                (self.present.get(member).and_then(|it| it.address), &on)
+            {
+                self.watch(*account, address, now);
+            }
+            self.put_out(*member, &told, now, out);
+        }
+        Ok(format!("{line}\nput out: {}", hit.len()).into())
+    }
+
+    /// New names from the address of somebody who was banned are not taken for a while: a new key costs nothing.
+    fn watch(&mut self, account: AccountId, address: core::net::IpAddr, now: Moment) {
+        // An IPv6 user has a whole /64.
+        let prefix = if address.to_canonical().is_ipv4() { 32 } else { 64 };
+        self.wary.retain(|_, (until, _)| *until > now.tick);
+        if let Ok(network) = Network::new(address, Some(prefix))
+            && self.wary.len() < MOST_WATCHED
+        {
+            self.wary.insert(network, (now.tick + WARY, account));
+        }
+    }
+
+    /// Whether new names from an address are not taken for now.
+    pub(super) fn is_wary_of(&self, address: Option<core::net::IpAddr>, now: Moment) -> bool {
+        let Some(address) = address else { return false };
+        self.wary.iter().any(|(network, (until, _))| *until > now.tick && network.has(address))
+    }
+
+    fn unban(&mut self, whom: &Whom) -> Result<Done, Refused> {
+        let by_name = |hall: &Self, name: &Name| hall.accounts.find(name).map(|account| account.id);
+        let lifted = match whom {
+            Whom::Number(number, name) => {
+                let lifted = self.order.unban(|ban| ban.id == *number);
+                let account = name.as_ref().filter(|_| lifted == 0).and_then(|name| by_name(self, name));
+                lifted + account.map_or(0, |account| self.order.unban(|ban| ban.on.is_name(account)))
+            }
+            Whom::Name(name) => {
+                let account = by_name(self, name);
+                self.wary.retain(|_, (_, of)| Some(*of) != account);
+                let is_it = |ban: &Ban| match &ban.on {
+                    Banned::Name { account: id, name: spelt, .. } => Some(*id) == account || spelt == name,
+                    _ => false,
+                };
+                self.order.unban(is_it)
+            }
+            Whom::Key(owner) => self.order.unban(|ban| ban.on == Banned::Key(*owner)),
+            Whom::Network(network) => self.order.unban(|ban| ban.on == Banned::Network(*network)),
+        };
+        match lifted {
+            0 => Err(absent(format!("there is no ban on {whom}: BANS lists them"))),
+            _ => Ok(format!("{whom} may come in again").into()),
+        }
+    }
+
+    fn make_operator(
+        &mut self,
+        by: &By,
+        name: &Name,
+        is_one: bool,
+        now: Moment,
+        out: &mut Vec<Effect>,
+    ) -> Result<Done, Refused> {
+        let account = self.named(name)?;
+        let keys: Vec<Owner> =
+            self.accounts.get(account).map_or(Vec::new(), |it| it.keys.iter().map(|key| key.owner).collect());
+        let changed = keys.into_iter().filter(|owner| self.order.set_operator(*owner, is_one)).count();
+        if changed == 0 {
+            let why = if is_one { "is an operator already" } else { "is no operator" };
+            return Err(refused(format!("{name} {why}")));
+        }
+        let (told, answer) = if is_one {
+            ("made you an operator: /server HELP", format!("{name} is an operator, with {changed} keys"))
+        } else {
+            ("made you no operator any more", format!("{name} is no operator any more"))
+        };
+        self.tell_name(account, &format!("{} has {told}", by.label()), now, out);
+        Ok(answer.into())
+    }
+
+    fn forget_name(&mut self, name: &Name) -> Result<Done, Refused> {
+        let account = self.named(name)?;
+        if self.session_of(account).is_some() {
+            return Err(refused(format!("{name} is here: KICK {name} first")));
+        }
+        let keys: Vec<Owner> =
+            self.accounts.get(account).map_or(Vec::new(), |it| it.keys.iter().map(|key| key.owner).collect());
+        self.order.forget(account, &keys);
+        self.accounts.forget(account);
+        Ok(format!("{name} is free").into())
+    }
+
+    fn list_devices(&self, by: &By) -> Result<Done, Refused> {
+        let By::Somebody { account, owner, .. } = by else {
+            return Err(refused("the console has no name".into()));
+        };
+        let account = self.accounts.get(*account).ok_or_else(|| absent("your name is not known here".into()))?;
+        let line = |key: &crate::chat::lasting::Key| {
+            let this = if key.owner == *owner { "  this one" } else { "" };
+            let (added, used) = (when(key.added_at), when(key.used_at));
+            format!("{}  since {added}, last used {used}{this}", fingerprint::Shown(key.owner))
+        };
+        let password = match (&account.password, account.keys.len()) {
+            (Some(_), MOST_KEYS..) => "a password is set; no more keys fit",
+            (Some(_), _) => "a password is set: with it another key can use this name",
+            (None, _) => "no password is set (/password): no other key can use this name",
+        };
+        Ok(format!("{}\n{password}", lines(account.keys.iter().map(line), "no keys")).into())
+    }
+
+    fn remove_device(&mut self, by: &By, gone: Owner) -> Result<Done, Refused> {
+        match by {
+            By::Console => Err(refused("the console has no name".into())),
+            By::Somebody { owner, .. } if *owner == gone => {
+                Err(refused("that is the key you are here with: use another one to remove it".into()))
+            }
+            By::Somebody { account, .. } if self.accounts.remove_key(*account, gone) => {
+                if self.accounts.of(gone).next().is_none() {
+                    self.order.set_operator(gone, false);
+                }
+                Ok(format!("{} cannot use this name any more", fingerprint::Shown(gone)).into())
+            }
+            By::Somebody { .. } => Err(absent("your name has no such key: DEVICES lists them".into())),
+        }
+    }
+
+    fn list_people(&self) -> String {
+        let mut all: Vec<_> = self.present.values().collect();
+        all.sort_unstable_by(|one, other| one.user.name.cmp(&other.user.name));
+        let widest = all.iter().map(|it| it.user.name.as_str().chars().count()).max().unwrap_or_default();
+        let line = |it: &&super::Present| {
+            let rooms: Vec<&str> = it.rooms().map(super::RoomName::as_str).collect();
+            let from = it.address.map_or(String::new(), |address| format!("  from {}", address.to_canonical()));
+            let operator = if self.order.is_operator(it.user.owner) { "  operator" } else { "" };
+            let away = if it.conn().is_none() { "  (reconnecting)" } else { "" };
+            format!("{:<widest$}  {}{from}{operator}{away}", it.user.name, rooms.join(" "))
+        };
+        if all.is_empty() {
+            return "nobody is here".into();
+        }
+        let mut told: Vec<String> = vec![format!("{} here", all.len())];
+        told.extend(all.iter().take(LISTED).map(line));
+        if all.len() > LISTED {
+            told.push(format!("and {} more", all.len() - LISTED));
+        }
+        told.join("\n")
+    }
+
+    /// What whoever comes in is told of this server, as it is set: one line; then the words of the day.
+    pub(super) fn house_rules(&self) -> String {
+        let mut operators: Vec<&Name> =
+            self.order.operators().filter_map(|owner| self.accounts.of(owner).next()).map(|it| &it.name).collect();
+        operators.sort_unstable();
+        operators.dedup();
+        let mut named: Vec<String> = operators.iter().take(NAMED).map(ToString::to_string).collect();
+        if operators.len() > NAMED {
+            named.push(format!("{} more", operators.len() - NAMED));
+        }
+        let operators = if named.is_empty() { "none".into() } else { named.join(", ") };
+        let journal = match self.policy.journal {
+            JournalKind::Disk => "on disk",
+            JournalKind::Memory => "in memory",
+        };
+        let unread = match self.limits.resume {
+            Duration::ZERO => String::new(),
+            resume => format!("what you have yet to get, for {} ({journal}), ", shown_span(resume)),
+        };
+        let rules = format!(
+            "This server cannot read what is said. It keeps, sealed: {unread}letters, for 30d. And in the clear: names and \
+             keys, until unused for {}; rooms; bans. Operators: {operators}.",
+            shown_span(self.policy.unused_names),
+        );
+        if self.order.words().is_empty() { rules } else { format!("{rules}\n{}", self.order.words()) }
+    }
+}
+
+/// What somebody is told of their line.
+#[must_use]
+pub fn replied(to: Conn, reply: &Reply) -> Effect {
+    match reply {
+        Reply::Done(text) => tell(to, &ToClient::Answer(text.clone())),
+        Reply::Refused(code, why) => refusal(to, *code, why),
+        Reply::Wish(_) => refusal(to, ErrorCode::Unsupported, super::NOT_DONE),
+    }
+}
+
+impl Banned {
+    fn is_name(&self, account: AccountId) -> bool {
+        matches!(self, Self::Name { account: other, .. } if *other == account)
+    }
+}
+
+fn end(now: Moment, lasts: Duration) -> u64 {
+    now.at.saturating_add(u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn until_text(until: Option<u64>) -> String {
+    until.map_or("until it is lifted".into(), |until| format!("until {}", when(until)))
+}
+
+fn ban_line(ban: &Ban) -> String {
+    let on = match &ban.on {
+        Banned::Name { name, keys, .. } => format!("{name} and {} keys", keys.len()),
+        Banned::Key(owner) => fingerprint::Shown(*owner).to_string(),
+        Banned::Network(network) => network.to_string(),
+    };
+    let (until, reason) = (until_text(ban.until), because(&ban.reason));
+    format!("{:>3}  {on} {until} (by {}, {}){reason}", ban.id, ban.by, when(ban.at))
+}
+
+fn lines(all: impl Iterator<Item = String>, none: &str) -> String {
+    let all: Vec<String> = all.collect();
+    if all.is_empty() { none.to_owned() } else { all.join("\n") }
+}

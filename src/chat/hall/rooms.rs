@@ -1,0 +1,261 @@
+//! What is settled for a room, by its keeper or an operator. PROTOCOL.md §6 "Rooms".
+
+use super::orders::{By, Done, Refused, absent, refused};
+use super::{ByeReason, Effect, Event, Hall, LeftReason, Member, Moment, RoomName};
+use crate::chat::command::server::InRoom;
+use crate::chat::lasting::{AccountId, Lasting, RoomRules};
+use crate::chat::name::Name;
+
+/// Registered rooms of one name, and of all.
+const MOST_EACH: usize = 8;
+const MOST: usize = 1_000;
+/// Guests of a room.
+const MOST_GUESTS: usize = 256;
+/// A list of rooms has so many.
+const LISTED: usize = 200;
+
+impl Hall {
+    /// Whether somebody may come into a room that is locked, or into any other; or else why not.
+    pub(super) fn is_open_to(
+        &self,
+        room: &RoomName,
+        account: Option<AccountId>,
+        is_operator: bool,
+    ) -> Result<(), String> {
+        let Some(rules) = self.rules.get(room).filter(|rules| rules.locked && !is_operator) else {
+            return Ok(());
+        };
+        let is_guest = account.is_some_and(|account| rules.keeper == Some(account) || rules.guests.contains(&account));
+        if is_guest {
+            return Ok(());
+        }
+        let keeper = rules.keeper.and_then(|keeper| self.accounts.get(keeper));
+        let whom = keeper.map_or("an operator".into(), |keeper| keeper.name.to_string());
+        Err(format!("{room} is locked: ask {whom} for an invitation"))
+    }
+
+    /// A room is opened by this name.
+    pub(super) fn opens(&mut self, room: &RoomName, account: AccountId) {
+        if *room == RoomName::lobby() || self.rules.contains_key(room) {
+            return;
+        }
+        self.settle(RoomRules { keeper: Some(account), ..no_rules(room) });
+    }
+
+    /// A room is empty.
+    pub(super) fn empties(&mut self, room: &RoomName) {
+        let is_kept = |rules: &RoomRules| rules.registered || rules.room == RoomName::lobby();
+        if self.rules.get(room).is_some_and(|rules| !is_kept(rules)) {
+            self.rules.remove(room);
+            self.changes.push(Lasting::RoomGone(room.clone()));
+        }
+    }
+
+    /// Nothing is a name's any more that is nobody's.
+    pub(super) fn give_up_rooms_of(&mut self, account: AccountId) {
+        let of_it = |rules: &&RoomRules| rules.keeper == Some(account) || rules.guests.contains(&account);
+        let all: Vec<RoomRules> = self.rules.values().filter(of_it).cloned().collect();
+        for mut rules in all {
+            rules.guests.retain(|guest| *guest != account);
+            if rules.keeper == Some(account) {
+                (rules.keeper, rules.registered) = (None, false);
+            }
+            let room = rules.room.clone();
+            self.settle(rules);
+            if !self.rooms.contains_key(&room) {
+                self.empties(&room);
+            }
+        }
+    }
+
+    fn settle(&mut self, rules: RoomRules) {
+        self.changes.push(Lasting::Room(rules.clone()));
+        self.rules.insert(rules.room.clone(), rules);
+    }
+
+    /// What somebody is told who comes into a room.
+    pub(super) fn topic_text(&self, room: &RoomName) -> Option<String> {
+        let topic = &self.rules.get(room)?.topic;
+        (!topic.is_empty()).then(|| format!("{room} is about: {topic}"))
+    }
+
+    /// A room's topic, for those who may know of it.
+    pub(super) fn tell_topic(&self, by: &By, room: &RoomName) -> Result<Done, Refused> {
+        self.is_known_to(by, room)?;
+        Ok(self.topic_text(room).unwrap_or_else(|| format!("nobody has said what {room} is about")).into())
+    }
+
+    fn is_known_to(&self, by: &By, room: &RoomName) -> Result<(), Refused> {
+        let is_there = self.rooms.contains_key(room) || self.rules.contains_key(room);
+        let is_in = by.member().and_then(|member| self.present.get(&member)).is_some_and(|one| one.is_in(room));
+        let may_see = is_in || self.is_open_to(room, by.account(), by.is_operator()).is_ok();
+        if is_there && may_see { Ok(()) } else { Err(absent(format!("there is no room {room} that you know of"))) }
+    }
+
+    /// The rooms that somebody may know of.
+    pub(super) fn list_rooms(&self, by: &By) -> String {
+        let mut all: Vec<&RoomName> = self.rooms.keys().chain(self.rules.keys()).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.retain(|room| self.is_known_to(by, room).is_ok());
+        let widest = all.iter().map(|room| room.as_str().chars().count()).max().unwrap_or_default();
+        let line = |room: &&RoomName| {
+            let here = self.rooms.get(*room).map_or(0, |open| open.roster.members().len());
+            let rules = self.rules.get(*room);
+            let locked = if rules.is_some_and(|rules| rules.locked) { "  locked" } else { "" };
+            let topic = rules.map_or("", |rules| &rules.topic);
+            format!("{room:<widest$}  {here:>4}{locked}{}{topic}", if topic.is_empty() { "" } else { "  " })
+        };
+        let mut lines: Vec<String> = all.iter().take(LISTED).map(line).collect();
+        if all.len() > LISTED {
+            lines.push(format!("and {} more", all.len() - LISTED));
+        }
+        if lines.is_empty() { "there are no rooms".into() } else { lines.join("\n") }
+    }
+
+    /// Does what a room's keeper may, or an operator.
+    pub(super) fn settle_room(
+        &mut self,
+        by: &By,
+        room: &RoomName,
+        what: InRoom,
+        now: Moment,
+        out: &mut Vec<Effect>,
+    ) -> Result<Done, Refused> {
+        self.is_known_to(by, room)?;
+        let is_lobby = *room == RoomName::lobby();
+        if !by.is_operator() && !by.member().is_some_and(|member| self.keeps(member, room)) {
+            let whose = if is_lobby { "only operators do that there" } else { "only its keeper and operators do that" };
+            return Err(refused(format!("{room} is not yours: {whose}")));
+        }
+        let mut rules = self.rules.get(room).cloned().unwrap_or_else(|| no_rules(room));
+        if is_lobby && !matches!(what, InRoom::SetTopic(_) | InRoom::Kick(..)) {
+            return Err(refused("the lobby has no keeper, and is open to all who may come in (--access)".into()));
+        }
+        let told = match what {
+            InRoom::Kick(name, reason) => return self.kick_from(by, room, &name, &reason, now, out),
+            InRoom::Invite(name) => return self.make_guest(by, rules, &name, now, out),
+            InRoom::Lock | InRoom::Unlock => {
+                rules.locked = what == InRoom::Lock;
+                format!("{} has {} {room}", by.label(), if rules.locked { "locked" } else { "unlocked" })
+            }
+            InRoom::SetTopic(topic) if topic.is_empty() => {
+                rules.topic = topic;
+                format!("{} has taken the topic of {room} away", by.label())
+            }
+            InRoom::SetTopic(topic) => {
+                let told = format!("{room} is about: {topic} ({})", by.label());
+                rules.topic = topic;
+                told
+            }
+            InRoom::Keeper(name) => {
+                let account = self.named(&name)?;
+                rules.keeper = Some(account);
+                rules.guests.retain(|guest| *guest != account);
+                format!("{} has made {name} the keeper of {room}", by.label())
+            }
+            InRoom::Register => {
+                let registered = self.rules.values().filter(|rules| rules.registered);
+                if !rules.registered && registered.clone().count() >= MOST {
+                    return Err(refused("there are too many registered rooms here already".into()));
+                }
+                let keeper = rules.keeper.or(by.account());
+                if !rules.registered && registered.filter(|rules| rules.keeper == keeper).count() >= MOST_EACH {
+                    return Err(refused(format!("its keeper has {MOST_EACH} registered rooms already")));
+                }
+                (rules.keeper, rules.registered) = (keeper, true);
+                format!("{room} stays when nobody is in it ({})", by.label())
+            }
+            InRoom::Unregister => {
+                rules.registered = false;
+                format!("{room} is gone when nobody is in it any more ({})", by.label())
+            }
+        };
+        self.settle(rules);
+        if self.rooms.contains_key(room) {
+            self.post(&room.clone(), None, &[], Event::Notice(told.clone()), now, out);
+        } else {
+            self.empties(room);
+        }
+        Ok(told.into())
+    }
+
+    /// Whether somebody keeps a room: its keeper does, and while they are not there whoever has been there longest, unless
+    /// it is registered.
+    fn keeps(&self, member: Member, room: &RoomName) -> bool {
+        let (Some(rules), Some(present)) = (self.rules.get(room), self.present.get(&member)) else {
+            return false;
+        };
+        if rules.keeper == Some(present.account) {
+            return true;
+        }
+        let Some(open) = self.rooms.get(room).filter(|_| !rules.registered) else {
+            return false;
+        };
+        let members = open.roster.members();
+        let is_keeper = |member: &Member| self.present.get(member).is_some_and(|it| rules.keeper == Some(it.account));
+        members.first() == Some(&member) && !members.iter().any(is_keeper)
+    }
+
+    fn make_guest(
+        &mut self,
+        by: &By,
+        mut rules: RoomRules,
+        name: &Name,
+        now: Moment,
+        out: &mut Vec<Effect>,
+    ) -> Result<Done, Refused> {
+        let (account, room) = (self.named(name)?, rules.room.clone());
+        if !rules.guests.contains(&account) && rules.keeper != Some(account) {
+            if rules.guests.len() >= MOST_GUESTS {
+                return Err(refused(format!("{room} has {MOST_GUESTS} guests already")));
+            }
+            rules.guests.push(account);
+            self.settle(rules);
+        }
+        let is_here = self.session_of(account);
+        if let Some(member) = is_here.filter(|member| self.present.get(member).is_some_and(|one| !one.is_in(&room))) {
+            let text = format!("{} invites you to {room}: /join {room}", by.label());
+            self.post_to(member, Event::Notice(text), now, out);
+        }
+        let told = if is_here.is_some() { "" } else { ", and is not here to be told" };
+        Ok(format!("{name} may come into {room}{told}").into())
+    }
+
+    fn kick_from(
+        &mut self,
+        by: &By,
+        room: &RoomName,
+        name: &Name,
+        reason: &str,
+        now: Moment,
+        out: &mut Vec<Effect>,
+    ) -> Result<Done, Refused> {
+        let account = self.named(name)?;
+        let member =
+            self.session_of(account).filter(|member| self.present.get(member).is_some_and(|it| it.is_in(room)));
+        let member = member.ok_or_else(|| absent(format!("{name} is not in {room}")))?;
+        if let Some(rules) = self.rules.get(room).filter(|rules| rules.guests.contains(&account)) {
+            let mut rules = rules.clone();
+            rules.guests.retain(|guest| *guest != account);
+            self.settle(rules);
+        }
+        let text = format!("{} has put you out of {room}{}", by.label(), because(reason));
+        self.post_to(member, Event::Notice(text), now, out);
+        self.take_out(member, room, LeftReason::Kicked, now, out);
+        if self.present.get(&member).is_some_and(|present| present.rooms().next().is_none()) {
+            self.end(member, LeftReason::Kicked, Some(ByeReason::Kicked), now, out);
+        }
+        Ok(format!("{name} is out of {room}").into())
+    }
+}
+
+/// A reason, at the end of a sentence.
+pub(super) fn because(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(": {reason}") }
+}
+
+fn no_rules(room: &RoomName) -> RoomRules {
+    let (topic, guests) = (String::new(), Vec::new());
+    RoomRules { room: room.clone(), keeper: None, locked: false, guests, topic, registered: false }
+}

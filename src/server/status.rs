@@ -1,0 +1,33 @@
+//! How it goes, for whoever runs the server.
+
+use std::time::Duration;
+
+use crate::chat::command::server::shown_span;
+use crate::chat::hall::Counts;
+
+/// All there is to tell.
+pub(super) fn text(counts: &Counts, up: Duration, waiting: usize) -> String {
+    let Counts { sessions, away, rooms, names, messages, deliveries, unread } = counts;
+    let memory = resident().map_or("unknown".into(), mib);
+    format!(
+        "up          {}\n\
+         people      {sessions} here, {away} of them reconnecting, in {rooms} rooms; {names} names\n\
+         messages    {messages}, for {deliveries} readers\n\
+         queue       {waiting} changes for the disk, {} for who has yet to read it\n\
+         memory      {memory}",
+        shown_span(Duration::from_secs(up.as_secs())),
+        mib(*unread),
+    )
+}
+
+fn mib(bytes: u64) -> String {
+    let tenths = bytes.saturating_mul(10) >> 20;
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
+}
+
+/// The process's resident memory, in bytes, where the system tells.
+fn resident() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    pages.checked_mul(rustix::param::page_size() as u64)
+}
