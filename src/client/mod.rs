@@ -31,7 +31,7 @@ use std::time::Duration;
 use crate::chat::message::ByeReason;
 use crate::chat::name::Name;
 use crate::secure::identity::Fingerprint;
-use crate::secure::invitation::Token;
+use crate::secure::token::Token;
 use crate::store::key_files::KeyError;
 use crate::store::lines::LinesError;
 use crate::store::passphrase::PassphraseSource;

@@ -11,11 +11,8 @@ use core::net::Ipv6Addr;
 use std::fmt;
 use std::str::FromStr;
 
-use base64ct::{Base64UrlUnpadded, Encoding};
-use sha2::{Digest, Sha256};
-use zeroize::Zeroize;
-
 use super::identity::{BadFingerprint, Fingerprint};
+use super::token::{BadToken, Token};
 
 /// What every invitation begins with.
 pub const SCHEME: &str = "cfb-chat://";
@@ -23,59 +20,6 @@ pub const SCHEME: &str = "cfb-chat://";
 pub const MAX_INVITATION: usize = 512;
 /// The longest name of a host (RFC 1035).
 const MAX_HOST: usize = 253;
-
-/// What lets somebody in: 16 random bytes. It is shown only where it is meant to be ([`Token::text`]).
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token([u8; 16]);
-
-impl Token {
-    /// A token of these bytes, which are random.
-    #[must_use]
-    pub fn new(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    /// In base64url without padding: as it stands in an invitation, and in a Join.
-    #[must_use]
-    pub fn text(&self) -> String {
-        Base64UrlUnpadded::encode_string(&self.0)
-    }
-
-    /// SHA-256 of its bytes: what a server keeps of it.
-    #[must_use]
-    pub fn hash(&self) -> [u8; 32] {
-        Sha256::digest(self.0).into()
-    }
-}
-
-impl FromStr for Token {
-    type Err = BadToken;
-
-    fn from_str(text: &str) -> Result<Self, BadToken> {
-        let mut bytes = [0; 16];
-        match Base64UrlUnpadded::decode(text, &mut bytes) {
-            Ok(decoded) if decoded.len() == 16 => Ok(Self(bytes)),
-            _ => Err(BadToken),
-        }
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
-    }
-}
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-/// The text is not 16 bytes in base64url.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a token is 22 characters of base64url")]
-pub struct BadToken;
 
 /// Lets somebody in, once or a few times. `Display` is the line that they are given, token and all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +74,21 @@ impl Invitation {
         }
     }
 
+    /// An invitation to the server at this address, `host:port`.
+    ///
+    /// # Errors
+    /// [`BadInvitation`] for an address that could not be read again.
+    pub fn to(address: &str, server: Fingerprint, token: Token) -> Result<Self, BadInvitation> {
+        let (host, port) = address.rsplit_once(':').ok_or(BadInvitation::Port)?;
+        // As a host alone may be: in brackets here, so that nothing of it is taken for a port.
+        if host.contains(':') && !host.starts_with('[') {
+            return Err(BadInvitation::Host);
+        }
+        // A number with a sign, or with more digits than it needs, is another text for the same thing.
+        let port = port.parse().ok().filter(|number: &u16| number.to_string() == port).ok_or(BadInvitation::Port)?;
+        Self::new(host, port, server, token)
+    }
+
     /// The server's name or address, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -164,19 +123,12 @@ impl FromStr for Invitation {
         }
         let rest = text.strip_prefix(SCHEME).ok_or(BadInvitation::Scheme)?;
         let (address, rest) = rest.split_once("/#").ok_or(BadInvitation::NoFingerprint)?;
-        let (host, port) = address.rsplit_once(':').ok_or(BadInvitation::Port)?;
-        // As a host alone may be: in brackets here, so that nothing of it is taken for a port.
-        if host.contains(':') && !host.starts_with('[') {
-            return Err(BadInvitation::Host);
-        }
-        // A number with a sign, or with more digits than it needs, is another text for the same thing.
-        let port = port.parse().ok().filter(|number: &u16| number.to_string() == port).ok_or(BadInvitation::Port)?;
         // Base64 has / among its characters: the fingerprint's length tells where it ends.
         let at = Fingerprint::TEXT_LENGTH;
         let (server, token) = rest.split_at_checked(at).ok_or(BadFingerprint)?;
         let server = server.parse()?;
         let token = token.strip_prefix('/').ok_or(BadInvitation::NoToken)?.parse()?;
-        Self::new(host, port, server, token)
+        Self::to(address, server, token)
     }
 }
 
@@ -226,9 +178,8 @@ mod tests {
             assert_eq!((read.host(), read.port()), (host.trim_matches(['[', ']']), port));
             assert_eq!((read.server(), read.token().text().len()), (SERVER, 22));
         }
-        let token = Token::new([7; 16]);
-        assert_eq!(token.hash(), <[u8; 32]>::from(Sha256::digest([7; 16])));
-        assert!(!format!("{token:?}").contains(&token.text()), "it is not told by the way");
+        let invitation: Invitation = line("host:9443").parse().unwrap();
+        assert!(!format!("{invitation:?}").contains(&invitation.token().text()), "it is not told by the way");
     }
 
     #[test]

@@ -435,7 +435,11 @@ impl Accept {
 /// What invitations name as this server's address.
 fn public_address(config: &Config, listens: SocketAddr) -> String {
     match &config.public_address {
-        Some(address) => address.clone(),
+        Some(address) => match address.rsplit_once(':') {
+            // An IPv6 address stands in brackets.
+            Some((host, _)) if !host.contains(':') || host.ends_with(']') => address.clone(),
+            _ => format!("{address}:{}", listens.port()),
+        },
         // Everybody's address is nobody's.
         None if listens.ip().is_unspecified() => {
             let host = rustix::system::uname();

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use cfb_chat::chat::message::{ErrorCode, ToClient, ToServer};
-use cfb_chat::secure::invitation::{Invitation, Token};
+use cfb_chat::secure::invitation::Invitation;
+use cfb_chat::secure::token::Token;
 
 use crate::support::hostile_server::{HostileServer, Served, server};
 use crate::{Terminal, last_line};
