@@ -15,7 +15,7 @@ const ROOMS: [(&str, &[&str]); 7] = [
 ];
 
 /// A third-party crate, and the only rooms that may name it. `bin` is the two programs.
-const HOMES: [(&str, &[&str]); 28] = [
+const HOMES: [(&str, &[&str]); 29] = [
     ("aes", &["secure"]),
     ("argon2", &["secure"]),
     ("base64ct", &["secure", "chat"]),
@@ -42,6 +42,7 @@ const HOMES: [(&str, &[&str]); 28] = [
     ("sha2", &["secure"]),
     ("signal_hook", &["server", "client"]),
     ("slab", &["server"]),
+    ("toml", &["bin"]),
     ("unicode_security", &["chat"]),
     ("x25519_dalek", &["secure"]),
 ];

@@ -1,7 +1,8 @@
 //! Names, texts and commands, as peers and people spell them.
 #![no_main]
 
-use cfb_chat::chat::command::{ConsoleCommand, UserCommand};
+use cfb_chat::chat::command::UserCommand;
+use cfb_chat::chat::command::server::Command;
 use cfb_chat::chat::name::{Name, RoomName, Text, Visible};
 use cfb_chat::secure::identity::Fingerprint;
 use libfuzzer_sys::fuzz_target;
@@ -23,8 +24,11 @@ fuzz_target!(|text: &str| {
         assert!(is_safe(&text.to_string()));
     }
     assert!(is_safe(&Visible(text).to_string()));
-    if let Some(Err(hint)) = ConsoleCommand::parse(text) {
-        assert!(is_safe(&hint));
+    match Command::parse(text) {
+        None => {}
+        // As the log tells it; what it is about was safe, or is made visible.
+        Some(Ok(command)) => assert!(is_safe(&command.to_string())),
+        Some(Err(hint)) => assert!(is_safe(&hint)),
     }
     if let Some(Err(hint)) = UserCommand::parse(text) {
         assert!(is_safe(&hint));

@@ -16,8 +16,6 @@ use super::user::User;
 
 /// Names in all; beyond that those without a password give way, who was here least lately first.
 const MOST: usize = 32_768;
-/// Names of one identity.
-const MOST_EACH: usize = 8;
 /// Identities of one name.
 pub(super) const MOST_KEYS: usize = 16;
 /// Ways of writing one name, two looks each.
@@ -47,8 +45,8 @@ impl Standing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoName {
     /// The identity has enough.
-    #[error("that key has {MOST_EACH} names already: an operator can forget one")]
-    TooMany,
+    #[error("that key has {0} names already: an operator can forget one")]
+    TooMany(usize),
     /// So has the name.
     #[error("that name has {MOST_KEYS} keys already: remove one with /devices")]
     TooManyKeys,
@@ -117,11 +115,13 @@ impl Accounts {
         &mut self,
         user: &User,
         before: Option<AccountId>,
+        most_each: Option<usize>,
         now: u64,
         free: impl Fn(&Account) -> bool,
     ) -> Result<AccountId, NoName> {
         let User { name, owner, spki, .. } = user;
-        self.may_claim(name, *owner, before, &free)?;
+        let has_enough = most_each.filter(|most| self.of(*owner).count() >= *most);
+        self.may_claim(name, *owner, before, has_enough, &free)?;
         // What has run out of time gives the name up.
         let expired: Vec<AccountId> = self
             .claimants(name)
@@ -162,26 +162,27 @@ impl Accounts {
         name: &Name,
         owner: Owner,
         before: Option<AccountId>,
+        has_enough: Option<usize>,
         free: &impl Fn(&Account) -> bool,
     ) -> Result<(), NoName> {
-        match before.and_then(|id| self.all.get(&id)) {
-            Some(account) => {
+        match (before.and_then(|id| self.all.get(&id)), has_enough) {
+            (Some(account), _) => {
                 let new = name.skeletons().iter().filter(|look| !account.looks.contains(look)).count();
                 if account.looks.len() + new > MOST_LOOKS {
                     Err(NoName::TooManyLooks)
                 } else if !account.has(owner) && account.keys.len() >= MOST_KEYS {
                     Err(NoName::TooManyKeys)
-                } else if !account.has(owner) && self.of(owner).count() >= MOST_EACH {
-                    Err(NoName::TooMany)
                 } else {
-                    Ok(())
+                    has_enough.filter(|_| !account.has(owner)).map_or(Ok(()), |most| Err(NoName::TooMany(most)))
                 }
             }
-            None if self.of(owner).count() >= MOST_EACH => Err(NoName::TooMany),
-            None if self.all.len() >= MOST && !self.all.values().any(|it| it.password.is_none() && free(it)) => {
+            (None, Some(most)) => Err(NoName::TooMany(most)),
+            (None, None)
+                if self.all.len() >= MOST && !self.all.values().any(|it| it.password.is_none() && free(it)) =>
+            {
                 Err(NoName::Full)
             }
-            None => Ok(()),
+            (None, None) => Ok(()),
         }
     }
 

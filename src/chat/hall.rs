@@ -10,10 +10,13 @@
 //! Invariant: whoever is here arrived as a [`Newcomer`], which the server makes of a verified peer only.
 
 mod access;
+mod bans;
 mod coming;
 mod direct;
 mod orders;
+mod policy;
 mod rooms;
+mod saying;
 mod staying;
 
 use core::net::IpAddr;
@@ -21,6 +24,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use self::policy::{Access, JournalKind, Policy};
 use super::accounts::Accounts;
 use super::backlog::{Backlog, To};
 use super::command::server::LONGEST as LONGEST_LINE;
@@ -40,9 +44,8 @@ use super::{Conn, Cursor, Member, Moment, Owner, RoomId};
 
 pub use access::{Asks, Fault, Newcomer, Verdict};
 pub use orders::{Counts, Reply, Wish, replied};
+pub use saying::answer;
 
-/// How much larger than its text an envelope may be, in bytes.
-const ENVELOPE_OVER_TEXT: usize = 512;
 /// Passwords that somebody sets.
 const PASSWORDS: Pace = Pace { burst: 3, interval: Duration::from_secs(10) };
 const NOT_DONE: &str = "this server does not do that";
@@ -118,45 +121,6 @@ pub enum Note {
     },
 }
 
-/// How a server is set, beside its limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// Who may come in.
-    pub access: Access,
-    /// A name without a password is free again when it has not been used for so long.
-    pub unused_names: Duration,
-    /// Where what is yet to be read is kept.
-    pub journal: JournalKind,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        let unused_names = Duration::from_secs(180 * 24 * 60 * 60);
-        Self { access: Access::Open, unused_names, journal: JournalKind::Disk }
-    }
-}
-
-/// Where what is yet to be read is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JournalKind {
-    /// On disk.
-    Disk,
-    /// In memory.
-    Memory,
-}
-
-/// Who may come in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Access {
-    /// Everybody.
-    #[default]
-    Open,
-    /// Whoever has registered a name, and whoever has an invitation.
-    Invite,
-    /// Whoever has registered a name.
-    Closed,
-}
-
 /// Bounds; `None` where there is none.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -164,6 +128,8 @@ pub struct Limits {
     pub sessions: Option<usize>,
     /// Members of a room.
     pub members: Option<usize>,
+    /// Names of one identity.
+    pub names: Option<usize>,
     /// Rooms of a session.
     pub rooms: usize,
     /// Messages that cost others something (17 to 21, 25).
@@ -183,6 +149,7 @@ impl Limits {
         Self {
             sessions: Some(4_096),
             members: Some(1_000),
+            names: Some(8),
             rooms: 32,
             messages: Some(Pace::per_second(20, 5)),
             joins: Some(Pace::per_minute(16)),
@@ -194,7 +161,14 @@ impl Limits {
     /// For benchmarks and trusted rooms: no rates, and rooms as large as the protocol can have them.
     #[must_use]
     pub const fn off() -> Self {
-        Self { sessions: None, members: Some(MOST_MEMBERS), messages: None, joins: None, ..Self::standard() }
+        Self {
+            sessions: None,
+            members: Some(MOST_MEMBERS),
+            names: None,
+            messages: None,
+            joins: None,
+            ..Self::standard()
+        }
     }
 }
 
@@ -312,12 +286,6 @@ impl Hall {
         }
     }
 
-    /// How the server is set from now on.
-    pub fn govern(&mut self, limits: Limits, policy: Policy) {
-        (self.limits, self.policy) = (limits, policy);
-        self.backlog.set_bound(limits.backlog);
-    }
-
     /// A message from somebody who is here; from anybody else it is passed over.
     pub fn receive(&mut self, from: Conn, message: ToServer, now: Moment, out: &mut Vec<Effect>) {
         self.heard(from, message, now, out);
@@ -418,72 +386,6 @@ impl Hall {
         }
     }
 
-    fn numbered(&mut self, from: Conn, member: Member, n: u64, body: Numbered, now: Moment, out: &mut Vec<Effect>) {
-        let Some(present) = self.present.get_mut(&member) else {
-            return;
-        };
-        let answer = |n, outcome| Effect::Answer(from, member, n, outcome);
-        match present.numbers.standing(n) {
-            Standing::Answered(None) => return out.push(answer(n, Ok(()))),
-            Standing::Answered(Some(code)) => return out.push(answer(n, Err(code))),
-            Standing::TooHigh(next) => return out.push(answer(next, Err(ErrorCode::Again))),
-            Standing::Next => {}
-        }
-        if !present.keeps_pace(&self.limits, now) {
-            return out.push(answer(n, Err(ErrorCode::Wait)));
-        }
-        let done = match body {
-            Numbered::Say { room, change, envelope } => self.say(member, room, change, envelope, now, out),
-            Numbered::Whisper { to, boxed } => self.whisper(member, to, boxed, now, out),
-            Numbered::Share(boxes) => self.share(member, boxes, now, out),
-            Numbered::Letter { to, letter } => self.letter(member, to, &letter, now, out),
-            Numbered::Malformed => Err(ErrorCode::Malformed),
-        };
-        let Some(Present { numbers, .. }) = self.present.get_mut(&member) else {
-            return;
-        };
-        match done {
-            Ok(()) => numbers.accept(),
-            Err(ErrorCode::Again) => return out.push(answer(n, done)),
-            Err(code) => numbers.refuse(code),
-        }
-        out.push(Effect::Keep(Kept::Number { member, last: n, refused: done.err() }));
-        out.push(answer(n, done));
-    }
-
-    /// Something to a room.
-    fn say(
-        &mut self,
-        from: Member,
-        room: RoomName,
-        change: u64,
-        envelope: Vec<u8>,
-        now: Moment,
-        out: &mut Vec<Effect>,
-    ) -> Result<(), ErrorCode> {
-        let present = self.present.get(&from).ok_or(ErrorCode::Refused)?;
-        let session = present.user.session;
-        let open = self.rooms.get(&room).filter(|_| present.is_in(&room)).ok_or(ErrorCode::Refused)?;
-        self.may_speak(from, now)?;
-        if envelope.len() > MAX_TEXT + ENVELOPE_OVER_TEXT {
-            return Err(ErrorCode::Large);
-        }
-        if !open.roster.takes(change, now.tick) {
-            return Err(ErrorCode::Again);
-        }
-        self.counts.messages += 1;
-        self.counts.deliveries += open.roster.members().len() as u64 - 1;
-        self.post(&room.clone(), Some(from), &[], Event::Said { room, session, change, envelope }, now, out);
-        out.push(Effect::Note(Note::Exchanged));
-        Ok(())
-    }
-
-    /// Whether somebody is not muted.
-    fn may_speak(&self, member: Member, now: Moment) -> Result<(), ErrorCode> {
-        let muted = self.present.get(&member).and_then(|present| self.order.muted(present.account, now.at));
-        if muted.is_some() { Err(ErrorCode::Muted) } else { Ok(()) }
-    }
-
     /// Has all written down that lasts.
     fn write_down(&mut self, out: &mut Vec<Effect>) {
         let names: Vec<Lasting> = self.accounts.take_changes().collect();
@@ -495,41 +397,6 @@ impl Hall {
         }
         let all = names.into_iter().chain(self.order.take_changes()).chain(std::mem::take(&mut self.changes));
         out.extend(all.map(lasts));
-    }
-
-    /// Something happens in a room. `before` goes in front of it, to the same people.
-    fn post(
-        &mut self,
-        room: &RoomName,
-        except: Option<Member>,
-        before: &[u8],
-        event: Event,
-        now: Moment,
-        out: &mut Vec<Effect>,
-    ) {
-        let Some(open) = self.rooms.get_mut(room) else {
-            return;
-        };
-        self.cursor += 1;
-        open.happens(self.cursor, except);
-        let event = ToClient::Event { cursor: self.cursor, at: now.at, event }.encode();
-        let bytes = if before.is_empty() { event.into() } else { [before, &event].concat().into() };
-        let (id, entry) = (open.id, Entry { cursor: self.cursor, except, bytes });
-        out.push(Effect::Post(id, entry.clone()));
-        self.hold(To::Room(id), entry, now, out);
-    }
-
-    /// Something happens to one session.
-    fn post_to(&mut self, to: Member, event: Event, now: Moment, out: &mut Vec<Effect>) {
-        let Some(present) = self.present.get_mut(&to) else {
-            return;
-        };
-        self.cursor += 1;
-        present.last = self.cursor;
-        let bytes = ToClient::Event { cursor: self.cursor, at: now.at, event }.encode().into();
-        let entry = Entry { cursor: self.cursor, except: None, bytes };
-        out.push(Effect::One(present.conn(), to, entry.clone()));
-        self.hold(To::One(to), entry, now, out);
     }
 
     /// The session that a connection is of.
@@ -573,27 +440,6 @@ fn tell(conn: Conn, message: &ToClient) -> Effect {
 /// An Error that answers nothing counted.
 fn refusal(conn: Conn, code: ErrorCode, text: &str) -> Effect {
     tell(conn, &ToClient::Error { code, text: text.to_owned(), n: 0 })
-}
-
-/// The answer to a counted message.
-#[must_use]
-pub fn answer(n: u64, outcome: Outcome) -> ToClient {
-    let Err(code) = outcome else {
-        return ToClient::Accepted(n);
-    };
-    let text = match code {
-        ErrorCode::Refused => "not in that room, or too many letters wait",
-        ErrorCode::Absent => "nobody such is here",
-        ErrorCode::Large => "too long",
-        ErrorCode::Malformed => "wrong fields",
-        ErrorCode::Unsupported => NOT_DONE,
-        ErrorCode::Again => "the room has changed, or a message before it is missing",
-        ErrorCode::Wait => "too fast",
-        ErrorCode::Volatile => "handed out, but the disk could not keep it",
-        ErrorCode::Muted => "you are muted",
-        ErrorCode::Password | ErrorCode::Taken => "",
-    };
-    ToClient::Error { code, text: text.to_owned(), n }
 }
 
 #[cfg(test)]

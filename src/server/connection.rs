@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 
 use super::gate::{Failure, Source, Ticket};
-use super::{Shared, named_thread};
+use super::{Shared, Timing, named_thread};
 use crate::chat::Conn;
 use crate::chat::hall::{Asks, Fault, Newcomer, Verdict};
 use crate::chat::message::{NoMessages, Person, Session, ToClient, ToServer};
@@ -25,6 +25,8 @@ pub(super) struct Connection {
     pub(super) link: Arc<dyn Link>,
     pub(super) from: SocketAddr,
     pub(super) ticket: Ticket,
+    /// As it was settled when it came.
+    pub(super) timing: Timing,
 }
 
 /// Somebody is in, until this is dropped: however their thread ends.
@@ -71,7 +73,7 @@ impl Connection {
 
     /// Handshake and Join. Gives what was said after the Join in the same record.
     fn come_in(&self, shared: &Shared) -> Result<(Incoming, Vec<ToServer>), Turned> {
-        let deadline = Instant::now() + shared.timing.join;
+        let deadline = Instant::now() + self.timing.join;
         let own = shared.credential();
         let name_holds = |name: &str| Name::parse(name).is_ok();
         let channel =
@@ -116,7 +118,7 @@ impl Connection {
                 Verdict::OnceMore => {
                     // It has a minute for that, once, but not at the cost of somebody new.
                     shared.gate().waits(self.ticket);
-                    let deadline = *deadline.get_or_insert(Instant::now() + shared.timing.once_more);
+                    let deadline = *deadline.get_or_insert(Instant::now() + self.timing.once_more);
                     if messages.is_empty() {
                         let named = |turned: Turned| {
                             let why = format!("{} was asked for a password ({})", who.user.name, turned.why);
@@ -127,7 +129,7 @@ impl Connection {
                     asks = self::asks(messages.remove(0), true);
                 }
                 Verdict::Closed(why, fault) => {
-                    self.hear_out(incoming, shared.timing.farewell);
+                    self.hear_out(incoming, self.timing.farewell);
                     let failure = match fault {
                         Fault::None => Failure::Stale,
                         Fault::Slight => Failure::Slight,
@@ -146,7 +148,7 @@ impl Connection {
         let mut messages = Ok(rest);
         while let Ok(said) = messages {
             for message in said {
-                if shared.timing.messages.is_some_and(|limit| !pace.take(limit, Instant::now())) {
+                if self.timing.messages.is_some_and(|limit| !pace.take(limit, Instant::now())) {
                     // What else it has sent is not looked at.
                     return self.link.close(Shutdown::Both);
                 }
@@ -155,7 +157,7 @@ impl Connection {
                     message => shared.hub.receive(self.conn, message),
                 }
             }
-            messages = next_messages(&mut incoming, shared.timing.silence);
+            messages = next_messages(&mut incoming, self.timing.silence);
         }
     }
 

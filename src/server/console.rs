@@ -1,14 +1,15 @@
 //! The operator's console: standard input, and signals.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::thread;
 use std::time::Duration;
 
+use log::warn;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::Stopper;
@@ -59,21 +60,41 @@ impl Read for ForegroundInput {
     }
 }
 
-/// Lets Ctrl+C and SIGTERM end the server as TERMINATE does; a second one ends the process at once.
+/// Lets Ctrl+C and SIGTERM end the server as TERMINATE does; a second one ends the process at once. SIGHUP has it read
+/// its settings again; if it comes because the server's terminal is gone, it ends the server.
 ///
 /// # Errors
 /// Whatever the system says.
 pub fn watch_signals(server: Stopper) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let had_terminal = io::stdin().is_terminal();
     thread::Builder::new().name("signals".into()).spawn(move || {
-        for (count, signal) in signals.forever().enumerate() {
-            if count > 0 {
+        let mut ends = false;
+        for signal in signals.forever() {
+            let server = server.clone();
+            let has_hung_up = had_terminal && !io::stdin().is_terminal();
+            if signal == SIGHUP && !has_hung_up {
+                thread::spawn(move || log_reload(server.reload()));
+                continue;
+            }
+            // A shell passes on what the system has told already: that a terminal is gone is no impatience.
+            if signal != SIGHUP && std::mem::replace(&mut ends, true) {
                 std::process::exit(128 + signal);
             }
-            let server = server.clone();
             // The hub may be long in coming to it: a second signal must not wait for that.
             thread::spawn(move || server.terminate());
         }
     })?;
     Ok(())
+}
+
+/// What has become of it is for the log: nobody waits for an answer.
+fn log_reload(outcome: Result<String, String>) {
+    match outcome {
+        Ok(changed) => changed.lines().for_each(|line| warn!("[+] {line}")),
+        Err(why) => {
+            why.lines().for_each(|line| warn!("[!] {line}"));
+            warn!("[!] The settings are as they were");
+        }
+    }
 }

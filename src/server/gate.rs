@@ -146,6 +146,11 @@ impl<T> Gate<T> {
         Self { limits, places: Vec::new(), next: 0, penalties: HashMap::new(), inside: HashMap::new() }
     }
 
+    /// Goes by these bounds from now on; whoever has a place keeps it.
+    pub fn keep(&mut self, limits: GateLimits) {
+        self.limits = limits;
+    }
+
     /// A new connection asks for a place.
     pub fn admit(&mut self, source: Source, end: T, now: Instant, rng: &mut impl RngExt) -> Admission<T> {
         if let Some(wait) = self.penalty(source, now) {

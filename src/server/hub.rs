@@ -12,6 +12,7 @@
 //! of them ever waits for the lock: what they have to say goes through a thread of its own.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,9 +25,9 @@ use rand::RngExt;
 use super::courier::{Command, Couriers};
 use super::disk::{Disk, Item};
 use super::report::Report;
-use super::status;
-use super::vital_thread;
-use crate::chat::hall::{Asks, Effect, Fault, Hall, Limits, Newcomer, Note, Policy, Reply, Verdict, Wish, replied};
+use super::settings::Settings;
+use super::{Config, public_address, status, vital_thread};
+use crate::chat::hall::{Asks, Effect, Fault, Hall, Newcomer, Note, Reply, Verdict, Wish, replied};
 use crate::chat::kept::Kept;
 use crate::chat::message::{ErrorCode, ToServer};
 use crate::chat::{Conn, Moment};
@@ -66,6 +67,8 @@ pub struct About {
     pub fingerprint: Fingerprint,
     /// What invitations name as its address.
     pub address: String,
+    /// Where it listens.
+    pub listens: SocketAddr,
     /// Since when it runs.
     pub started: Instant,
 }
@@ -73,6 +76,7 @@ pub struct About {
 /// Everybody who is here, for all threads.
 pub struct Hub {
     state: Mutex<State>,
+    settings: Settings,
     /// Somebody has gone, something is due, or the server is to stop.
     changed: Condvar,
 }
@@ -84,6 +88,8 @@ struct State {
     couriers: Arc<Couriers>,
     attached: usize,
     about: About,
+    /// Who wants the settings read again, which takes the disk: not while this is locked.
+    reloads: Vec<Conn>,
     /// Dropped as soon as the server is to stop.
     accepting: Option<UnixStream>,
 }
@@ -94,22 +100,17 @@ impl Hub {
     ///
     /// # Errors
     /// Whatever the system says when it has no more threads or descriptors.
-    pub fn start(
-        limits: Limits,
-        policy: Policy,
-        about: About,
-        found: Found,
-        accepting: UnixStream,
-    ) -> io::Result<Arc<Self>> {
+    pub fn start(settings: Settings, about: About, found: Found, accepting: UnixStream) -> io::Result<Arc<Self>> {
         let (report, reports) = channel::bounded(QUEUE);
         let couriers = Arc::new(Couriers::start(&report)?);
         let Found { folder, journal, letters, kept } = found;
-        let mut hall = Hall::restore(limits, kept, now());
-        hall.govern(limits, policy);
+        let config = settings.now();
+        let mut hall = Hall::restore(config.hall_limits(), kept, now());
+        hall.govern(config.hall_limits(), config.policy(), now());
         let disk = Disk::start(folder, journal, letters, couriers.clone(), &report)?;
-        let (disk, accepting) = (Some(disk), Some(accepting));
-        let state = State { hall, disk, couriers, attached: 0, about, accepting };
-        let hub = Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() });
+        let (disk, accepting, reloads) = (Some(disk), Some(accepting), Vec::new());
+        let state = State { hall, disk, couriers, attached: 0, about, reloads, accepting };
+        let hub = Arc::new(Self { state: Mutex::new(state), settings, changed: Condvar::new() });
         let told = hub.clone();
         // Ends with those who report. They cannot tell the hub themselves: whoever has its lock may be waiting for them.
         vital_thread("reports", move || reports.iter().for_each(|report| told.hear(report)))?;
@@ -142,6 +143,12 @@ impl Hub {
         state.change(|hall, effects| hall.receive(from, message, now(), effects));
         if state.hall.due_at() != due || state.accepting.is_none() {
             self.changed.notify_all();
+        }
+        let reloads = std::mem::take(&mut state.reloads);
+        drop(state);
+        for conn in reloads {
+            let reply = Reply::Done(self.reloaded());
+            self.lock().send(Item::Effect(replied(conn, &reply)));
         }
     }
 
@@ -208,16 +215,48 @@ impl Hub {
     pub fn console(&self, line: &str) -> Option<String> {
         let mut state = self.lock();
         let reply = match state.change(|hall, effects| hall.console(line, now(), effects))? {
+            Reply::Wish(Wish::Reload) => {
+                drop(state);
+                return Some(self.reloaded());
+            }
             Reply::Wish(wish) => state.grant(wish),
             reply => reply,
         };
         if state.accepting.is_none() {
+            // The server's own end tells of itself.
             self.changed.notify_all();
+            return None;
         }
         match reply {
             Reply::Done(text) | Reply::Refused(_, text) => Some(text),
             Reply::Wish(_) => None,
         }
+    }
+
+    /// The settings in effect.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Config> {
+        self.settings.now()
+    }
+
+    /// Reads the settings again. Gives what has changed, in lines. Not for who has the lock: it is taken once the disk
+    /// has been read.
+    ///
+    /// # Errors
+    /// What is wrong with them; then nothing has changed.
+    pub fn reload(&self) -> Result<String, String> {
+        self.settings.reload(|config| {
+            let mut state = self.lock();
+            state.hall.govern(config.hall_limits(), config.policy(), now());
+            state.about.address = public_address(config, state.about.listens);
+            log::set_max_level(config.log_level);
+            self.changed.notify_all();
+        })
+    }
+
+    /// The same, for whoever wants to know how it went.
+    fn reloaded(&self) -> String {
+        self.reload().unwrap_or_else(|why| format!("{why}\nthe settings are as they were"))
     }
 
     /// The server is to stop: everybody is told.
@@ -258,6 +297,10 @@ impl State {
         }
         for wish in wishes {
             let Effect::Wish(conn, wish) = wish else { continue };
+            if matches!(wish, Wish::Reload) {
+                self.reloads.push(conn);
+                continue;
+            }
             let reply = self.grant(wish);
             self.send(Item::Effect(replied(conn, &reply)));
         }
@@ -275,7 +318,8 @@ impl State {
                 let waiting = self.disk.as_ref().map_or(0, Disk::waiting);
                 Reply::Done(status::text(&self.hall.counts(), self.about.started.elapsed(), waiting))
             }
-            Wish::Reload => Reply::Refused(ErrorCode::Unsupported, "there is nothing to read again".into()),
+            // It is for who has the hub, and not its lock.
+            Wish::Reload => Reply::Refused(ErrorCode::Unsupported, "not now".into()),
             Wish::Invite { lasts, uses, by } => {
                 let token = Token::new(rand::rng().random());
                 let hash = token.hash();

@@ -17,12 +17,12 @@ mod hub;
 mod line;
 pub mod log_pipe;
 mod report;
+mod settings;
 mod status;
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -33,13 +33,13 @@ use rand::RngExt;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use self::connection::Connection;
-use self::gate::{Admission, Gate, GateLimits, GivesWay};
+use self::gate::{Admission, Gate, GivesWay};
 use self::hub::{About, Found, Hub};
+use self::settings::Settings;
+pub use self::settings::{Config, JournalPlace, Keeping, Reread, Timing};
 use crate::chat::Conn;
-use crate::chat::hall::{Access, JournalKind, Limits, Policy};
 use crate::chat::kept::Kept;
 use crate::chat::lasting::Lasting;
-use crate::chat::pace::Pace;
 use crate::net::channel::now;
 use crate::net::tcp::TcpLink;
 use crate::net::udp::server::Listening;
@@ -53,7 +53,6 @@ use crate::store::database::DatabaseError;
 use crate::store::journal::Journal;
 use crate::store::key_files::{self, KeyError, Owner};
 use crate::store::letters::Letters;
-use crate::store::passphrase::PassphraseSource;
 
 /// A connection's thread has this much stack, in bytes; what it does not touch costs nothing.
 const STACK: usize = 256 * 1_024;
@@ -65,86 +64,6 @@ const AT_ONCE: usize = 64;
 const EXHAUSTED: Duration = Duration::from_millis(100);
 /// Any port that is free for TCP is mostly free for UDP too; else another is tried, so many times.
 const PORTS: u32 = 32;
-
-/// What a server is started with.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where to listen: a name or an address, IPv4 or IPv6.
-    pub host: String,
-    /// On which port; 0 for any.
-    pub port: u16,
-    /// What invitations name as its address, `host` or `host:port`, if it is another than it listens on.
-    pub public_address: Option<String>,
-    /// Whether it listens for UDP too, on the same port.
-    pub udp: bool,
-    /// The folder with its keys.
-    pub keys: PathBuf,
-    /// The size of a new key, in bits.
-    pub bits: usize,
-    /// The passphrase of its private key.
-    pub passphrase: PassphraseSource,
-    /// What is kept, where, and for how long.
-    pub keeping: Keeping,
-    /// Who may come in.
-    pub access: Access,
-    /// Whether the limits of PROTOCOL.md §9 are kept. Deadlines and bounds of buffers always are.
-    pub limits: bool,
-    /// Deadlines.
-    pub timing: Timing,
-}
-
-/// What a server keeps, where, and for how long (PROTOCOL.md §8).
-#[derive(Clone, Debug)]
-pub struct Keeping {
-    /// The folder with the journal and the letters.
-    pub data: PathBuf,
-    /// Whether the journal is on disk, to be found after a crash.
-    pub journal: JournalPlace,
-    /// How much it holds for who has yet to read it, in bytes.
-    pub journal_size: u64,
-    /// For how long a session whose connection is lost is waited for.
-    pub resume: Duration,
-    /// A name without a password is free again when it has not been used for so long.
-    pub unused_names: Duration,
-}
-
-/// Where the journal is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JournalPlace {
-    /// On disk: what was accepted is found again after a crash.
-    Disk,
-    /// In memory: what was accepted is lost with the process.
-    Memory,
-}
-
-/// Deadlines and paces of one connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Timing {
-    /// For handshake and Join together.
-    pub join: Duration,
-    /// For a second Join, with a password.
-    pub once_more: Duration,
-    /// Without a record for so long, a connection is lost.
-    pub silence: Duration,
-    /// For hearing why one may not join.
-    pub farewell: Duration,
-    /// Messages of any kind; above it the connection is cut. `None`: no bound.
-    pub messages: Option<Pace>,
-}
-
-impl Timing {
-    /// The protocol's (§6, §9).
-    #[must_use]
-    pub const fn standard() -> Self {
-        Self {
-            join: Duration::from_secs(10),
-            once_more: Duration::from_secs(60),
-            silence: Duration::from_secs(90),
-            farewell: Duration::from_secs(5),
-            messages: Some(Pace::per_second(100, 100)),
-        }
-    }
-}
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -220,6 +139,14 @@ impl Stopper {
     pub fn command(&self, line: &str) -> Option<String> {
         self.hub.console(line)
     }
+
+    /// Reads the settings again. Gives what has changed, in lines, and what will only after a restart.
+    ///
+    /// # Errors
+    /// What is wrong with them; then nothing has changed.
+    pub fn reload(&self) -> Result<String, String> {
+        self.hub.reload()
+    }
 }
 
 /// What all of a server's threads share.
@@ -227,7 +154,6 @@ struct Shared {
     hub: Arc<Hub>,
     gate: Mutex<Gate<Arc<dyn Link>>>,
     credential: Mutex<Arc<OwnCredential>>,
-    timing: Timing,
     /// The last connection's number.
     last: AtomicU64,
     /// Passwords are looked at one at a time: each takes much memory.
@@ -258,7 +184,12 @@ impl Shared {
 
     /// A new connection, of whatever kind, goes through the gate and gets a thread.
     fn admit(self: &Arc<Self>, link: Arc<dyn Link>, from: SocketAddr) -> io::Result<()> {
-        let admission = self.gate().admit(from.ip().into(), link.clone(), Instant::now(), &mut rand::rng());
+        let config = self.hub.settings();
+        let admission = {
+            let mut gate = self.gate();
+            gate.keep(config.gate_limits());
+            gate.admit(from.ip().into(), link.clone(), Instant::now(), &mut rand::rng())
+        };
         match admission {
             Admission::Admitted(ticket, gives_way) => {
                 match gives_way {
@@ -267,7 +198,7 @@ impl Shared {
                     None => {}
                 }
                 let conn = Conn(self.last.fetch_add(1, Ordering::Relaxed) + 1);
-                let connection = Connection { conn, link, from, ticket };
+                let connection = Connection { conn, link, from, ticket, timing: config.timing_in_force() };
                 let shared = self.clone();
                 if let Err(error) = named_thread("newcomer").spawn(move || connection.serve(&shared)) {
                     self.gate().failed(ticket, from.ip().into(), gate::Failure::WentAway, Instant::now());
@@ -293,6 +224,19 @@ impl Server {
     /// # Errors
     /// [`StartError`] says what is wrong, and what to do about it.
     pub fn start(config: &Config) -> Result<Self, StartError> {
+        Self::run(config, None)
+    }
+
+    /// The same; `reread` gives the settings as they are to be whenever [`Stopper::reload`] asks.
+    ///
+    /// # Errors
+    /// [`StartError`] says what is wrong, and what to do about it.
+    pub fn start_with(config: &Config, reread: Reread) -> Result<Self, StartError> {
+        Self::run(config, Some(reread))
+    }
+
+    fn run(config: &Config, reread: Option<Reread>) -> Result<Self, StartError> {
+        log::set_max_level(config.log_level);
         let mut rng = rand::rng();
         let loaded = key_files::load_or_make(&config.keys, Owner::Server, config.bits, &mut rng, &config.passphrase)?;
         if loaded.made {
@@ -304,34 +248,16 @@ impl Server {
         let (listener, datagrams) = bind(&config.host, config.port, config.udp).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         listener.set_nonblocking(true)?;
-        let (limits, gate) = if config.limits {
-            (Limits::standard(), GateLimits::standard())
-        } else {
-            (Limits::off(), GateLimits::off())
-        };
-        let mut timing = config.timing;
-        if !config.limits {
-            timing.messages = None;
-        }
-        let limits = Limits { resume: config.keeping.resume, backlog: config.keeping.journal_size, ..limits };
         let found = find(&config.keeping)?;
         let (stop, stopped) = UnixStream::pair()?;
-        let policy = Policy {
-            access: config.access,
-            unused_names: config.keeping.unused_names,
-            journal: match config.keeping.journal {
-                JournalPlace::Disk => JournalKind::Disk,
-                JournalPlace::Memory => JournalKind::Memory,
-            },
-        };
-        let about = About { fingerprint, address: public_address(config, address), started: Instant::now() };
-        let hub = Hub::start(limits, policy, about, found, stop)?;
+        let about =
+            About { fingerprint, address: public_address(config, address), listens: address, started: Instant::now() };
+        let hub = Hub::start(Settings::new(config, reread), about, found, stop)?;
         let credential = OwnCredential::for_server(&mut rng, &identity, now());
         let shared = Arc::new(Shared {
             hub: hub.clone(),
-            gate: Mutex::new(Gate::new(gate)),
+            gate: Mutex::new(Gate::new(config.gate_limits())),
             credential: Mutex::new(Arc::new(credential)),
-            timing,
             last: AtomicU64::new(0),
             passwords: Mutex::new(()),
         });
@@ -435,11 +361,8 @@ impl Accept {
 /// What invitations name as this server's address.
 fn public_address(config: &Config, listens: SocketAddr) -> String {
     match &config.public_address {
-        Some(address) => match address.rsplit_once(':') {
-            // An IPv6 address stands in brackets.
-            Some((host, _)) if !host.contains(':') || host.ends_with(']') => address.clone(),
-            _ => format!("{address}:{}", listens.port()),
-        },
+        Some(address) if names_port(address) => address.clone(),
+        Some(host) => format!("{host}:{}", listens.port()),
         // Everybody's address is nobody's.
         None if listens.ip().is_unspecified() => {
             let host = rustix::system::uname();
@@ -447,6 +370,11 @@ fn public_address(config: &Config, listens: SocketAddr) -> String {
         }
         None => listens.to_string(),
     }
+}
+
+/// Whether a port comes after the host; an IPv6 address stands in brackets.
+fn names_port(address: &str) -> bool {
+    address.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'))
 }
 
 /// Opens what the last server has left behind.

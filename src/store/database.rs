@@ -6,8 +6,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use rustix::fs::{Access, access};
 
-use super::{DiskError, make_private_folder, quoted, refuse_exposed, sync_folder_of, write_error};
+use super::{DiskError, look_at_folder, make_private_folder, quoted, refuse_exposed, sync_folder_of, write_error};
 
 const NOT_WRITTEN: &str =
     "is there room on that disk, and may this user write there? Another folder can be given with --data";
@@ -149,6 +150,24 @@ pub(super) fn open(path: &Path, version: i32, schema: &str) -> Result<Connection
         }
     }
     Ok(connection)
+}
+
+/// Looks whether the databases of a folder could be used, as far as they are there. Nothing is made, opened or changed.
+///
+/// # Errors
+/// [`DatabaseError`] as it would be said then.
+pub fn look(folder: &Path) -> Result<(), DatabaseError> {
+    look_at_folder(folder)?;
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(());
+    };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.extension().is_some_and(|extension| extension == "db") {
+            refuse_exposed(&path)?;
+            access(&path, Access::READ_OK | Access::WRITE_OK).map_err(|error| write_error(&path)(error.into()))?;
+        }
+    }
+    Ok(())
 }
 
 /// A database's file that what is written goes to first.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rand::CryptoRng;
 
 use super::passphrase::PassphraseSource;
-use super::{Created, DiskError, create_new, make_private_folder, quoted, read_error, refuse_exposed};
+use super::{Created, DiskError, create_new, look_at_folder, make_private_folder, quoted, read_error, refuse_exposed};
 use crate::secure::identity::{BadKey, Identity, PublicIdentity};
 
 /// The longest key file that is read, in bytes: a 4096-bit key in PEM has some 3,300.
@@ -142,6 +142,33 @@ pub fn load_or_make(
     Ok(Loaded { identity, path: private, made })
 }
 
+/// Looks whether [`load_or_make`] could use what is there. Nothing is made or changed, and no passphrase asked for.
+///
+/// # Errors
+/// [`KeyError`] as it would say then.
+pub fn look(folder: &Path, owner: Owner<'_>, passphrase: &PassphraseSource) -> Result<(), KeyError> {
+    look_at_folder(folder)?;
+    let (private, public) = owner.files(folder);
+    let word = match passphrase.file {
+        Some(_) => passphrase.get(&private, false)?,
+        None => None,
+    };
+    let Some(pem) = read(&private)? else {
+        return if public.exists() { Err(KeyError::PrivateMissing { public, private }) } else { Ok(()) };
+    };
+    refuse_exposed(&private)?;
+    let identity = match Identity::from_pem(&pem, word.as_ref().map(|word| word.as_str())) {
+        // It is asked for when the server starts.
+        Err(BadKey::Locked) => return Ok(()),
+        Err(why) => return Err(KeyError::Bad { path: private, why }),
+        Ok(identity) => identity,
+    };
+    match read(&public)? {
+        Some(pem) => match_pem(&identity, &pem, &private, &public),
+        None => Ok(()),
+    }
+}
+
 /// The public file says the same as the private one; it is written if it is not there.
 fn match_public(identity: &Identity, private: &Path, public: &Path) -> Result<(), KeyError> {
     let pem = if let Some(pem) = read(public)? {
@@ -150,7 +177,11 @@ fn match_public(identity: &Identity, private: &Path, public: &Path) -> Result<()
         create_new(public, identity.public().to_pem().as_bytes(), 0o644)?;
         read(public)?.unwrap_or_default()
     };
-    let found = PublicIdentity::from_pem(&pem).map_err(|why| KeyError::Bad { path: public.to_owned(), why })?;
+    match_pem(identity, &pem, private, public)
+}
+
+fn match_pem(identity: &Identity, pem: &str, private: &Path, public: &Path) -> Result<(), KeyError> {
+    let found = PublicIdentity::from_pem(pem).map_err(|why| KeyError::Bad { path: public.to_owned(), why })?;
     if found == *identity.public() {
         Ok(())
     } else {

@@ -17,6 +17,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+
 /// Why something on the disk cannot be used. Each says the path, and [`DiskError::hint`] what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
@@ -96,6 +98,29 @@ fn make_private_folder(folder: &Path) -> Result<(), DiskError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(write_error(folder))?;
     let mode = fs::metadata(folder).map_err(read_error(folder))?.permissions().mode() & 0o7777;
     if mode & 0o002 == 0 { Ok(()) } else { Err(DiskError::Open { path: folder.to_owned(), mode }) }
+}
+
+/// Looks whether a folder could be used, or made if it is not there. Nothing is made or changed.
+fn look_at_folder(folder: &Path) -> Result<(), DiskError> {
+    let may = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    let mut place = folder;
+    let found = loop {
+        match fs::metadata(place) {
+            // The folders above it are made too.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && place != folder_of(place) => {
+                place = folder_of(place);
+            }
+            other => break other.map_err(read_error(place))?,
+        }
+    };
+    if !found.is_dir() {
+        return Err(write_error(folder)(io::ErrorKind::NotADirectory.into()));
+    }
+    let mode = found.permissions().mode() & 0o7777;
+    if place == folder && mode & 0o002 != 0 {
+        return Err(DiskError::Open { path: folder.to_owned(), mode });
+    }
+    access(place, may).map_err(|error| write_error(folder)(error.into()))
 }
 
 /// Refuses what somebody else has put there, or can change.

@@ -1,11 +1,12 @@
 //! Connections that say nothing, too little, or all at once. PROTOCOL.md §9.
 
 use std::net::Ipv4Addr;
+use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use cfb_chat::secure::handshake::RefusalCode;
-use rand::RngExt;
+use cfb_chat::secure::identity::Identity;
 
 use crate::support::peer::{ANNA, BORIS, Peer, credential, still_serves};
 use crate::support::process::{Client, Server};
@@ -73,35 +74,44 @@ fn an_address_that_fails_again_and_again_has_to_wait_and_no_other_does() {
     inside.is_welcomed();
 }
 
+/// A key has eight names at most.
+static KEYS: LazyLock<[Identity; 4]> =
+    LazyLock::new(|| std::array::from_fn(|_| Identity::generate(&mut rand::rng(), 2_048).expect("a key")));
+
 #[test]
-fn thirty_users_behind_one_address_get_in_at_once() {
+fn thirty_users_behind_one_address_get_in_at_once_while_two_hundred_bad_connections_come_from_another() {
     let server = Server::start();
     let port = server.port;
-    let coming: Vec<_> = (0..30).map(|number| thread::spawn(move || come_in_patiently(port, number))).collect();
-    let mut peers: Vec<Peer> = coming.into_iter().map(|peer| peer.join().expect("got in")).collect();
+    LazyLock::force(&KEYS);
+    let elsewhere = Ipv4Addr::new(127, 0, 0, 9);
+    let bad = thread::spawn(move || (0..200).map(|number| bad_connection(elsewhere, port, number)).collect::<Vec<_>>());
+    let mut peers: Vec<Peer> = thread::scope(|scope| {
+        let come_in = |number: usize| {
+            let key = &KEYS[number % KEYS.len()];
+            scope.spawn(move || Peer::join(port, key, &format!("user-{number}")))
+        };
+        let coming: Vec<_> = (0..30).map(come_in).collect();
+        coming.into_iter().map(|peer| peer.join().expect("got in, at the first try")).collect()
+    });
+    drop(bad.join().expect("they came"));
+    let (speaker, changes) = (peers[0].session, 30);
+    while peers[0].change() < changes {
+        peers[0].sees_change();
+    }
     peers[0].say_raw("all here");
-    let speaker = peers[0].session;
     for peer in &mut peers[1..] {
         assert_eq!(peer.hears_raw(), (speaker, "all here".into()));
     }
 }
 
-/// As the protocol wants it: after "busy", or an end before anything was said, again after 1 to 3 seconds, five times.
-fn come_in_patiently(port: u16, number: u32) -> Peer {
-    let who = if number.is_multiple_of(2) { &*ANNA } else { &*BORIS };
-    let own = credential(who, &format!("user-{number}"));
-    for _ in 0..6 {
-        match Peer::enter_as(Wire::connect(port), who, &own) {
-            Ok(mut peer) => {
-                peer.ask_to_join("#lobby");
-                peer.is_welcomed();
-                return peer;
-            }
-            Err(Refusal::Bare(RefusalCode::Busy) | Refusal::Silent) => {
-                thread::sleep(Duration::from_millis(rand::rng().random_range(1_000..3_000)));
-            }
-            Err(other) => panic!("{other:?}"),
-        }
+/// Silent, half a frame, another protocol, or gone at once.
+fn bad_connection(from: Ipv4Addr, port: u16, number: usize) -> Option<Wire> {
+    let mut wire = Wire::connect_from(from, port);
+    match number % 4 {
+        0 => {}
+        1 => wire.send(&[0x04]),
+        2 => wire.send(b"GET / HTTP/1.1\r\n\r\n"),
+        _ => return None,
     }
-    panic!("user {number} was kept out");
+    Some(wire)
 }

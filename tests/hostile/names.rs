@@ -48,7 +48,7 @@ fn names_that_look_like_somebody_elses_are_somebody_elses() {
     for name in ["lra", "ira", "IRA", "Іra", "Irа"] {
         let mut other = Peer::enter(server.port, &BORIS, name);
         other.ask_to_join("#lobby");
-        assert_eq!(other.is_answered(), Answer::Error(ErrorCode::Password, 0), "{name:?}");
+        assert_eq!(other.is_answered(), Answer::Error(ErrorCode::Taken, 0), "{name:?}");
     }
     ira.say_raw("nobody else is Ira");
     assert_eq!(ira.is_answered(), Answer::Accepted(1));

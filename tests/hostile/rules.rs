@@ -144,7 +144,7 @@ fn what_the_server_does_not_do_is_told_unsupported() {
     let server = Server::without_limits();
     let mut peer = Peer::join(server.port, &ANNA, "Anna");
     let messages = [
-        Writer::new().array(2).uint(25).text("KICK Boris").finish(),
+        Writer::new().array(2).uint(27).text("KICK Boris").finish(),
         Writer::new().array(1).uint(0).finish(),
         Writer::new().array(2).uint(15).text("busy").finish(),
         Writer::new().array(2).uint(32).text("#lobby").finish(),

@@ -130,6 +130,7 @@ fn nothing_is_lost_or_doubled_where_connections_fall_silent() {
         },
         access: Access::Open,
         limits: false,
+        log_level: log::LevelFilter::Info,
         timing: server::Timing { silence, ..server::Timing::standard() },
     };
     let server = Server::start(&config).expect("it starts");

@@ -54,6 +54,8 @@ impl Process {
     fn start_unread(command: &mut Command) -> (Self, ChildStderr) {
         let mut child = command
             .env_remove("CFB_CHAT_KEYS")
+            .env_remove("CFB_CHAT_DATA")
+            .env_remove("CFB_CHAT_CONFIG")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use cfb_chat::store::passphrase::PassphraseSource;
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+const BITS: [&str; 3] = ["2048", "3072", "4096"];
 
 /// Where one's key pair is.
 #[derive(Args)]
@@ -13,8 +16,8 @@ pub struct KeyArguments {
     #[arg(long, value_name = "DIR", default_value = "keys", env = "CFB_CHAT_KEYS")]
     pub keys: PathBuf,
     /// Size of a new RSA key, in bits
-    #[arg(long, default_value = "3072", value_parser = ["2048", "3072", "4096"])]
-    bits: String,
+    #[arg(long, default_value = "3072", value_parser = PossibleValuesParser::new(BITS).map(|bits| number(&bits)))]
+    bits: usize,
     /// File whose first line is the passphrase of your private key
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
@@ -23,13 +26,17 @@ pub struct KeyArguments {
 impl KeyArguments {
     /// The size of a new key, in bits.
     pub fn bits(&self) -> usize {
-        self.bits.parse().expect("one of those that are taken")
+        self.bits
     }
 
     /// Where the passphrase comes from.
     pub fn passphrase(&self) -> PassphraseSource {
         PassphraseSource { file: self.passphrase_file.clone() }
     }
+}
+
+fn number(bits: &str) -> usize {
+    bits.parse().expect("one of those that are taken")
 }
 
 /// A host's name or address; an IPv6 address may stand in brackets, as it does before a port.

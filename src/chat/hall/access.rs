@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 
+use super::bans::ban_text;
 use super::{
     Access, ByeReason, Conn, Duration, Effect, ErrorCode, Hall, HashMap, LeftReason, Member, Moment, Numbers, Order,
     Pace, Place, Policy, Present, Range, RoomName, Session, ToClient, ToServer, User, refusal, tell,
@@ -9,7 +10,6 @@ use super::{
 use crate::chat::accounts::Standing;
 use crate::chat::kept::Kept;
 use crate::chat::lasting::{Account, AccountId, Ban};
-use crate::chat::when;
 
 /// Wrong passwords of one name: five at once, then one in half a minute.
 const TRIES: Pace = Pace { burst: 5, interval: Duration::from_secs(30) };
@@ -245,7 +245,9 @@ impl Hall {
         self.may_join(user.owner, entitled.account, room, earlier, now)?;
         let (policy, order, present) = (&self.policy, &self.order, &self.present);
         let is_free = |account: &Account| policy.is_free(account, order, present, now.at);
-        let account = self.accounts.claim(user, entitled.account, now.at, is_free).map_err(|why| why.to_string())?;
+        let most = self.limits.names;
+        let account =
+            self.accounts.claim(user, entitled.account, most, now.at, is_free).map_err(|why| why.to_string())?;
         if let Some(invite) = entitled.invite {
             self.order.use_up(invite);
         }
@@ -315,11 +317,4 @@ impl Policy {
             && !account.keys.iter().any(|key| order.is_operator(key.owner))
             && !present.values().any(|present| present.account == account.id)
     }
-}
-
-/// What somebody who is banned is told.
-pub(super) fn ban_text(ban: &Ban) -> String {
-    let until = ban.until.map_or("until it is lifted".into(), |until| format!("until {}", when(until)));
-    let because = if ban.reason.is_empty() { String::new() } else { format!(": {}", ban.reason) };
-    format!("you are banned {until}{because}")
 }

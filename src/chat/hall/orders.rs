@@ -1,24 +1,18 @@
 //! What the server is told to do, at its console, by operators and by people in rooms. PROTOCOL.md §6 "Commands".
 
+use super::bans::ban_line;
 use super::rooms::because;
 use super::{
-    ByeReason, Duration, Effect, ErrorCode, Event, Hall, JournalKind, LeftReason, Member, Moment, Note, ToClient,
-    refusal, tell,
+    ByeReason, Duration, Effect, ErrorCode, Event, Hall, JournalKind, LeftReason, Member, Moment, Note, Present,
+    RoomName, ToClient, refusal, tell,
 };
 use crate::chat::accounts::MOST_KEYS;
-use crate::chat::command::server::{Command, Rank, Whom, help, shown_span};
+use crate::chat::command::server::{Command, Rank, help, shown_span};
 use crate::chat::fingerprint;
-use crate::chat::lasting::{AccountId, Ban, Banned, Mute, Network};
+use crate::chat::lasting::{AccountId, Invite, Key, Mute};
 use crate::chat::name::Name;
 use crate::chat::{Conn, Owner, when};
 
-/// Addresses are banned for so long, unless it is said, and at most for so long.
-const ADDRESS_BANNED: Duration = Duration::from_secs(60 * 60);
-const ADDRESS_BANNED_AT_MOST: Duration = Duration::from_secs(24 * 60 * 60);
-/// New names from the address of somebody who was banned are not taken for so long.
-const WARY: Duration = Duration::from_secs(10 * 60);
-/// So many addresses are watched so.
-const MOST_WATCHED: usize = 1_024;
 /// Operators who are named to everybody.
 const NAMED: usize = 10;
 /// People who are listed.
@@ -215,7 +209,7 @@ impl Hall {
             Command::Deop(name) => self.make_operator(by, &name, false, now, out)?,
             Command::Invite(lasts, uses) => Done::Wish(Wish::Invite { lasts, uses, by: by.label() }),
             Command::Invites => {
-                let line = |it: &crate::chat::lasting::Invite| {
+                let line = |it: &Invite| {
                     format!("{:>3}  good for {} until {}  (by {})", it.id, it.uses, when(it.until), it.by)
                 };
                 lines(self.order.invites(now.at).map(line), "there are no invitations").into()
@@ -275,7 +269,7 @@ impl Hall {
         }
     }
 
-    fn put_out(&mut self, member: Member, told: &str, now: Moment, out: &mut Vec<Effect>) {
+    pub(super) fn put_out(&mut self, member: Member, told: &str, now: Moment, out: &mut Vec<Effect>) {
         self.post_to(member, Event::Notice(told.to_owned()), now, out);
         self.end(member, LeftReason::Kicked, Some(ByeReason::Kicked), now, out);
     }
@@ -283,96 +277,6 @@ impl Hall {
     fn tell_name(&mut self, account: AccountId, text: &str, now: Moment, out: &mut Vec<Effect>) {
         if let Some(member) = self.session_of(account) {
             self.post_to(member, Event::Notice(text.to_owned()), now, out);
-        }
-    }
-
-    fn ban(
-        &mut self,
-        by: &By,
-        whom: Whom,
-        lasts: Option<Duration>,
-        reason: &str,
-        now: Moment,
-        out: &mut Vec<Effect>,
-    ) -> Result<Done, Refused> {
-        let on = match whom {
-            Whom::Name(name) => {
-                let account = self.named(&name)?;
-                let keys = self.accounts.get(account).map(|it| it.keys.iter().map(|key| key.owner).collect());
-                Banned::Name { account, name, keys: keys.unwrap_or_default() }
-            }
-            Whom::Key(owner) => Banned::Key(owner),
-            Whom::Network(network) => Banned::Network(network),
-            Whom::Number(..) => return Err(refused("a ban is on somebody".into())),
-        };
-        if let (Banned::Network(_), Some(lasts)) = (&on, lasts)
-            && lasts > ADDRESS_BANNED_AT_MOST
-        {
-            return Err(refused("addresses change hands: they are banned for a day at most; ban the name".into()));
-        }
-        let lasts = if matches!(on, Banned::Network(_)) { lasts.or(Some(ADDRESS_BANNED)) } else { lasts };
-        let until = lasts.map(|lasts| end(now, lasts));
-        let own = by.member().and_then(|member| self.present.get(&member));
-        if own.is_some_and(|own| on.is_on(own.user.owner, Some(own.account), own.address)) {
-            return Err(refused("that would be yourself".into()));
-        }
-        let ban =
-            self.order.ban(on.clone(), until, reason, &by.label(), now.at).map_err(|why| refused(why.to_string()))?;
-        let (line, told) = (ban_line(ban), super::access::ban_text(ban));
-        let is_on = |present: &super::Present| on.is_on(present.user.owner, Some(present.account), present.address);
-        let hit: Vec<Member> = self.present.iter().filter(|(_, it)| is_on(it)).map(|(member, _)| *member).collect();
-        for member in &hit {
-            if let (Some(address), Banned::Name { account, .. }) =
-                (self.present.get(member).and_then(|it| it.address), &on)
-            {
-                self.watch(*account, address, now);
-            }
-            self.put_out(*member, &told, now, out);
-        }
-        Ok(format!("{line}\nput out: {}", hit.len()).into())
-    }
-
-    /// New names from the address of somebody who was banned are not taken for a while: a new key costs nothing.
-    fn watch(&mut self, account: AccountId, address: core::net::IpAddr, now: Moment) {
-        // An IPv6 user has a whole /64.
-        let prefix = if address.to_canonical().is_ipv4() { 32 } else { 64 };
-        self.wary.retain(|_, (until, _)| *until > now.tick);
-        if let Ok(network) = Network::new(address, Some(prefix))
-            && self.wary.len() < MOST_WATCHED
-        {
-            self.wary.insert(network, (now.tick + WARY, account));
-        }
-    }
-
-    /// Whether new names from an address are not taken for now.
-    pub(super) fn is_wary_of(&self, address: Option<core::net::IpAddr>, now: Moment) -> bool {
-        let Some(address) = address else { return false };
-        self.wary.iter().any(|(network, (until, _))| *until > now.tick && network.has(address))
-    }
-
-    fn unban(&mut self, whom: &Whom) -> Result<Done, Refused> {
-        let by_name = |hall: &Self, name: &Name| hall.accounts.find(name).map(|account| account.id);
-        let lifted = match whom {
-            Whom::Number(number, name) => {
-                let lifted = self.order.unban(|ban| ban.id == *number);
-                let account = name.as_ref().filter(|_| lifted == 0).and_then(|name| by_name(self, name));
-                lifted + account.map_or(0, |account| self.order.unban(|ban| ban.on.is_name(account)))
-            }
-            Whom::Name(name) => {
-                let account = by_name(self, name);
-                self.wary.retain(|_, (_, of)| Some(*of) != account);
-                let is_it = |ban: &Ban| match &ban.on {
-                    Banned::Name { account: id, name: spelt, .. } => Some(*id) == account || spelt == name,
-                    _ => false,
-                };
-                self.order.unban(is_it)
-            }
-            Whom::Key(owner) => self.order.unban(|ban| ban.on == Banned::Key(*owner)),
-            Whom::Network(network) => self.order.unban(|ban| ban.on == Banned::Network(*network)),
-        };
-        match lifted {
-            0 => Err(absent(format!("there is no ban on {whom}: BANS lists them"))),
-            _ => Ok(format!("{whom} may come in again").into()),
         }
     }
 
@@ -418,7 +322,7 @@ impl Hall {
             return Err(refused("the console has no name".into()));
         };
         let account = self.accounts.get(*account).ok_or_else(|| absent("your name is not known here".into()))?;
-        let line = |key: &crate::chat::lasting::Key| {
+        let line = |key: &Key| {
             let this = if key.owner == *owner { "  this one" } else { "" };
             let (added, used) = (when(key.added_at), when(key.used_at));
             format!("{}  since {added}, last used {used}{this}", fingerprint::Shown(key.owner))
@@ -451,8 +355,8 @@ impl Hall {
         let mut all: Vec<_> = self.present.values().collect();
         all.sort_unstable_by(|one, other| one.user.name.cmp(&other.user.name));
         let widest = all.iter().map(|it| it.user.name.as_str().chars().count()).max().unwrap_or_default();
-        let line = |it: &&super::Present| {
-            let rooms: Vec<&str> = it.rooms().map(super::RoomName::as_str).collect();
+        let line = |it: &&Present| {
+            let rooms: Vec<&str> = it.rooms().map(RoomName::as_str).collect();
             let from = it.address.map_or(String::new(), |address| format!("  from {}", address.to_canonical()));
             let operator = if self.order.is_operator(it.user.owner) { "  operator" } else { "" };
             let away = if it.conn().is_none() { "  (reconnecting)" } else { "" };
@@ -507,28 +411,12 @@ pub fn replied(to: Conn, reply: &Reply) -> Effect {
     }
 }
 
-impl Banned {
-    fn is_name(&self, account: AccountId) -> bool {
-        matches!(self, Self::Name { account: other, .. } if *other == account)
-    }
-}
-
-fn end(now: Moment, lasts: Duration) -> u64 {
+pub(super) fn end(now: Moment, lasts: Duration) -> u64 {
     now.at.saturating_add(u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn until_text(until: Option<u64>) -> String {
+pub(super) fn until_text(until: Option<u64>) -> String {
     until.map_or("until it is lifted".into(), |until| format!("until {}", when(until)))
-}
-
-fn ban_line(ban: &Ban) -> String {
-    let on = match &ban.on {
-        Banned::Name { name, keys, .. } => format!("{name} and {} keys", keys.len()),
-        Banned::Key(owner) => fingerprint::Shown(*owner).to_string(),
-        Banned::Network(network) => network.to_string(),
-    };
-    let (until, reason) = (until_text(ban.until), because(&ban.reason));
-    format!("{:>3}  {on} {until} (by {}, {}){reason}", ban.id, ban.by, when(ban.at))
 }
 
 fn lines(all: impl Iterator<Item = String>, none: &str) -> String {

@@ -40,7 +40,7 @@ impl Hall {
                     // It was written down before they were let in, unless the disk took nothing.
                     let account = match hall.accounts.standing(&user.name, user.owner, |_| false) {
                         Standing::Taken(_) => AccountId::default(),
-                        own => hall.accounts.claim(&user, own.own(), now.at, |_| false).unwrap_or_default(),
+                        own => hall.accounts.claim(&user, own.own(), None, now.at, |_| false).unwrap_or_default(),
                     };
                     let numbers = Numbers::restore(last, refused);
                     hall.present.insert(member, Present::new(user, account, None, place, numbers, range));
@@ -369,7 +369,7 @@ impl Hall {
         }
     }
 
-    fn look_again_at(&mut self, when: Instant) {
+    pub(super) fn look_again_at(&mut self, when: Instant) {
         self.due_at = Some(self.due_at.map_or(when, |due| due.min(when)));
     }
 }

@@ -8,6 +8,7 @@ const IRA: (&str, u8) = ("Ira", 1);
 const USED: &str = "that session has been here before: begin a new one";
 
 mod delivery;
+mod order;
 mod staying;
 
 struct Test {

@@ -62,6 +62,32 @@ fn who_is_lost_goes_on_after_the_last_event_they_had_and_nobody_hears_of_it() {
 }
 
 #[test]
+fn what_is_settled_anew_counts_for_who_is_here_and_who_is_waited_for() {
+    let mut test = two(Limits::off());
+    let govern = |test: &mut Test, limits| {
+        let policy = Policy { access: Access::Closed, ..Policy::default() };
+        test.hall.govern(limits, policy, test.now);
+        assert_eq!(test.hall.policy(), &policy);
+    };
+    test.lost(1);
+    test.after(Duration::from_secs(100));
+    govern(&mut test, Limits { resume: Duration::from_secs(200), ..Limits::off() });
+    assert_eq!(test.after(Duration::from_secs(99)), [], "they are waited for longer");
+    let pace = Pace::per_minute(1);
+    govern(&mut test, Limits { resume: Duration::from_secs(30), messages: Some(pace), ..Limits::off() });
+    assert_eq!(test.hall.due_at(), Some(test.now.tick));
+    assert!(matches!(test.after(Duration::ZERO)[..], [Event::Left { reason: LeftReason::Lost, .. }]));
+    let answers: Vec<_> = (1..=2).flat_map(|n| test.receive(2, say(n, 3, 5))).collect();
+    assert_eq!((&answers[0], Test::codes(&answers)), (&ToClient::Accepted(1), vec![(ErrorCode::Wait, 2)]));
+    govern(&mut test, Limits { backlog: 1, ..Limits::off() });
+    test.receive(2, say(2, 3, 5));
+    assert!(
+        test.effects.iter().any(|effect| matches!(effect, Effect::Keep(Kept::Forgotten(_)))),
+        "the journal is smaller"
+    );
+}
+
+#[test]
 fn an_old_connection_gives_way_to_the_same_session_without_a_word() {
     let mut test = two(Limits::off());
     assert_eq!(test.resume(3, 2), Verdict::Admitted);

@@ -1,0 +1,135 @@
+//! Who may not come in: bans, on a name with its keys, on a key, for a short while on addresses. PROTOCOL.md §6
+//! "Commands".
+
+use core::net::IpAddr;
+
+use super::orders::{By, Done, Refused, absent, end, refused, until_text};
+use super::rooms::because;
+use super::{Duration, Effect, Hall, Member, Moment, Present};
+use crate::chat::command::server::Whom;
+use crate::chat::lasting::{AccountId, Ban, Banned, Network};
+use crate::chat::name::Name;
+use crate::chat::{fingerprint, when};
+
+/// Addresses are banned for so long, unless it is said, and at most for so long.
+const ADDRESS_BANNED: Duration = Duration::from_secs(60 * 60);
+const ADDRESS_BANNED_AT_MOST: Duration = Duration::from_secs(24 * 60 * 60);
+/// New names from the address of somebody who was banned are not taken for so long.
+const WARY: Duration = Duration::from_secs(10 * 60);
+/// So many addresses are watched so.
+const MOST_WATCHED: usize = 1_024;
+impl Hall {
+    pub(super) fn ban(
+        &mut self,
+        by: &By,
+        whom: Whom,
+        lasts: Option<Duration>,
+        reason: &str,
+        now: Moment,
+        out: &mut Vec<Effect>,
+    ) -> Result<Done, Refused> {
+        let on = match whom {
+            Whom::Name(name) => {
+                let account = self.named(&name)?;
+                let keys = self.accounts.get(account).map(|it| it.keys.iter().map(|key| key.owner).collect());
+                Banned::Name { account, name, keys: keys.unwrap_or_default() }
+            }
+            Whom::Key(owner) => Banned::Key(owner),
+            Whom::Network(network) => Banned::Network(network),
+            Whom::Number(..) => return Err(refused("a ban is on somebody".into())),
+        };
+        if let (Banned::Network(_), Some(lasts)) = (&on, lasts)
+            && lasts > ADDRESS_BANNED_AT_MOST
+        {
+            return Err(refused("addresses change hands: they are banned for a day at most; ban the name".into()));
+        }
+        let lasts = if matches!(on, Banned::Network(_)) { lasts.or(Some(ADDRESS_BANNED)) } else { lasts };
+        let until = lasts.map(|lasts| end(now, lasts));
+        let own = by.member().and_then(|member| self.present.get(&member));
+        if own.is_some_and(|own| on.is_on(own.user.owner, Some(own.account), own.address)) {
+            return Err(refused("that would be yourself".into()));
+        }
+        let ban =
+            self.order.ban(on.clone(), until, reason, &by.label(), now.at).map_err(|why| refused(why.to_string()))?;
+        let (line, told) = (ban_line(ban), ban_text(ban));
+        let is_on = |present: &Present| on.is_on(present.user.owner, Some(present.account), present.address);
+        let hit: Vec<Member> = self.present.iter().filter(|(_, it)| is_on(it)).map(|(member, _)| *member).collect();
+        for member in &hit {
+            if let (Some(address), Banned::Name { account, .. }) =
+                (self.present.get(member).and_then(|it| it.address), &on)
+            {
+                self.watch(*account, address, now);
+            }
+            self.put_out(*member, &told, now, out);
+        }
+        Ok(format!("{line}\nput out: {}", hit.len()).into())
+    }
+
+    /// New names from the address of somebody who was banned are not taken for a while: a new key costs nothing.
+    fn watch(&mut self, account: AccountId, address: IpAddr, now: Moment) {
+        // An IPv6 user has a whole /64.
+        let prefix = if address.to_canonical().is_ipv4() { 32 } else { 64 };
+        self.wary.retain(|_, (until, _)| *until > now.tick);
+        if let Ok(network) = Network::new(address, Some(prefix))
+            && self.wary.len() < MOST_WATCHED
+        {
+            self.wary.insert(network, (now.tick + WARY, account));
+        }
+    }
+
+    /// Whether new names from an address are not taken for now.
+    pub(super) fn is_wary_of(&self, address: Option<IpAddr>, now: Moment) -> bool {
+        let Some(address) = address else { return false };
+        self.wary.iter().any(|(network, (until, _))| *until > now.tick && network.has(address))
+    }
+
+    pub(super) fn unban(&mut self, whom: &Whom) -> Result<Done, Refused> {
+        let by_name = |hall: &Self, name: &Name| hall.accounts.find(name).map(|account| account.id);
+        let lifted = match whom {
+            Whom::Number(number, name) => {
+                let lifted = self.order.unban(|ban| ban.id == *number);
+                let account = name.as_ref().filter(|_| lifted == 0).and_then(|name| by_name(self, name));
+                lifted + account.map_or(0, |account| self.order.unban(|ban| ban.on.is_name(account)))
+            }
+            Whom::Name(name) => {
+                let account = by_name(self, name);
+                self.wary.retain(|_, (_, of)| Some(*of) != account);
+                let is_it = |ban: &Ban| match &ban.on {
+                    Banned::Name { account: id, name: spelt, .. } => Some(*id) == account || spelt == name,
+                    _ => false,
+                };
+                self.order.unban(is_it)
+            }
+            Whom::Key(owner) => self.order.unban(|ban| ban.on == Banned::Key(*owner)),
+            Whom::Network(network) => self.order.unban(|ban| ban.on == Banned::Network(*network)),
+        };
+        match lifted {
+            0 => Err(absent(format!("there is no ban on {whom}: BANS lists them"))),
+            _ => Ok(format!("{whom} may come in again").into()),
+        }
+    }
+}
+
+impl Banned {
+    fn is_name(&self, account: AccountId) -> bool {
+        matches!(self, Self::Name { account: other, .. } if *other == account)
+    }
+}
+
+/// What somebody who is banned is told.
+pub(super) fn ban_text(ban: &Ban) -> String {
+    let until = ban.until.map_or("until it is lifted".into(), |until| format!("until {}", when(until)));
+    let because = if ban.reason.is_empty() { String::new() } else { format!(": {}", ban.reason) };
+    format!("you are banned {until}{because}")
+}
+
+/// A ban, in a list.
+pub(super) fn ban_line(ban: &Ban) -> String {
+    let on = match &ban.on {
+        Banned::Name { name, keys, .. } => format!("{name} and {} keys", keys.len()),
+        Banned::Key(owner) => fingerprint::Shown(*owner).to_string(),
+        Banned::Network(network) => network.to_string(),
+    };
+    let (until, reason) = (until_text(ban.until), because(&ban.reason));
+    format!("{:>3}  {on} {until} (by {}, {}){reason}", ban.id, ban.by, when(ban.at))
+}

@@ -1,0 +1,239 @@
+//! What the operator has settled, and how it changes while the server runs.
+//!
+//! ```text
+//! RELOAD, SIGHUP ──▶ Hub::reload ──▶ Reread ──▶ changed ──▶ Hall::govern, log level; gate and connections look here
+//! ```
+//!
+//! Invariant: what cannot be read as a whole changes nothing; what cannot change while the server runs stays, and is told.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use log::LevelFilter;
+
+use super::gate::GateLimits;
+use crate::chat::hall::{Access, JournalKind, Limits, Policy};
+use crate::chat::name::Visible;
+use crate::chat::pace::Pace;
+use crate::store::passphrase::PassphraseSource;
+
+/// What a server is started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen: a name or an address, IPv4 or IPv6.
+    pub host: String,
+    /// On which port; 0 for any.
+    pub port: u16,
+    /// What invitations name as its address, `host` or `host:port`, if it is another than it listens on.
+    pub public_address: Option<String>,
+    /// Whether it listens for UDP too, on the same port.
+    pub udp: bool,
+    /// The folder with its keys.
+    pub keys: PathBuf,
+    /// The size of a new key, in bits.
+    pub bits: usize,
+    /// The passphrase of its private key.
+    pub passphrase: PassphraseSource,
+    /// What is kept, where, and for how long.
+    pub keeping: Keeping,
+    /// Who may come in.
+    pub access: Access,
+    /// Whether the limits of PROTOCOL.md §9 are kept. Deadlines and bounds of buffers always are.
+    pub limits: bool,
+    /// What the event log has.
+    pub log_level: LevelFilter,
+    /// Deadlines.
+    pub timing: Timing,
+}
+
+/// What a server keeps, where, and for how long (PROTOCOL.md §8).
+#[derive(Clone, Debug)]
+pub struct Keeping {
+    /// The folder with the journal and the letters.
+    pub data: PathBuf,
+    /// Whether the journal is on disk, to be found after a crash.
+    pub journal: JournalPlace,
+    /// How much it holds for who has yet to read it, in bytes.
+    pub journal_size: u64,
+    /// For how long a session whose connection is lost is waited for.
+    pub resume: Duration,
+    /// A name without a password is free again when it has not been used for so long.
+    pub unused_names: Duration,
+}
+
+/// Where the journal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalPlace {
+    /// On disk: what was accepted is found again after a crash.
+    Disk,
+    /// In memory: what was accepted is lost with the process.
+    Memory,
+}
+
+/// Deadlines and paces of one connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// For handshake and Join together.
+    pub join: Duration,
+    /// For a second Join, with a password.
+    pub once_more: Duration,
+    /// Without a record for so long, a connection is lost.
+    pub silence: Duration,
+    /// For hearing why one may not join.
+    pub farewell: Duration,
+    /// Messages of any kind; above it the connection is cut. `None`: no bound.
+    pub messages: Option<Pace>,
+}
+
+impl Timing {
+    /// The protocol's (§6, §9).
+    #[must_use]
+    pub const fn standard() -> Self {
+        Self {
+            join: Duration::from_secs(10),
+            once_more: Duration::from_secs(60),
+            silence: Duration::from_secs(90),
+            farewell: Duration::from_secs(5),
+            messages: Some(Pace::per_second(100, 100)),
+        }
+    }
+}
+
+/// Reads the settings again, from wherever they came. An error is for the operator, with a hint in a line of its own.
+pub type Reread = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
+
+const NOT_READ_AGAIN: &str = "this server has no settings to read again";
+const DAY: u64 = 24 * 60 * 60;
+
+/// The settings that are in effect.
+pub(super) struct Settings {
+    now: Mutex<Arc<Config>>,
+    reread: Option<Reread>,
+    /// Held by whoever reads them again: one after the other.
+    reading: Mutex<()>,
+}
+
+impl Settings {
+    pub(super) fn new(config: &Config, reread: Option<Reread>) -> Self {
+        Self { now: Mutex::new(Arc::new(config.clone())), reread, reading: Mutex::new(()) }
+    }
+
+    /// What is in effect now.
+    pub(super) fn now(&self) -> Arc<Config> {
+        lock(&self.now).clone()
+    }
+
+    /// Reads them again, and has `put_in_force` make of them what is to be so from now on. Gives what has changed.
+    pub(super) fn reload(&self, put_in_force: impl FnOnce(&Config)) -> Result<String, String> {
+        let _one_at_a_time = lock(&self.reading);
+        let wanted = self.reread.as_ref().ok_or(NOT_READ_AGAIN)?()?;
+        let before = self.now();
+        let after = changed(&before, &wanted);
+        let told = told(&before, &after, &wanted);
+        put_in_force(&after);
+        *lock(&self.now) = Arc::new(after);
+        Ok(told)
+    }
+}
+
+impl Config {
+    /// The hall's bounds.
+    pub(super) fn hall_limits(&self) -> Limits {
+        let limits = if self.limits { Limits::standard() } else { Limits::off() };
+        Limits { resume: self.keeping.resume, backlog: self.keeping.journal_size, ..limits }
+    }
+
+    /// What else the hall goes by.
+    pub(super) fn policy(&self) -> Policy {
+        Policy {
+            access: self.access,
+            unused_names: self.keeping.unused_names,
+            journal: match self.keeping.journal {
+                JournalPlace::Disk => JournalKind::Disk,
+                JournalPlace::Memory => JournalKind::Memory,
+            },
+        }
+    }
+
+    pub(super) fn gate_limits(&self) -> GateLimits {
+        if self.limits { GateLimits::standard() } else { GateLimits::off() }
+    }
+
+    /// Deadlines and paces of connections that come from now on.
+    pub(super) fn timing_in_force(&self) -> Timing {
+        Timing { messages: self.timing.messages.filter(|_| self.limits), ..self.timing }
+    }
+}
+
+/// What was, with what can change while the server runs as it is wanted.
+fn changed(before: &Config, wanted: &Config) -> Config {
+    Config {
+        access: wanted.access,
+        limits: wanted.limits,
+        log_level: wanted.log_level,
+        public_address: wanted.public_address.clone(),
+        keeping: Keeping {
+            journal_size: wanted.keeping.journal_size,
+            resume: wanted.keeping.resume,
+            unused_names: wanted.keeping.unused_names,
+            ..before.keeping.clone()
+        },
+        ..before.clone()
+    }
+}
+
+/// What a setting is called, and how it reads.
+type Shown = (&'static str, fn(&Config) -> String);
+
+const SHOWN: [Shown; 15] = [
+    ("port", |config| config.port.to_string()),
+    ("host", |config| config.host.clone()),
+    ("public-address", |config| config.public_address.clone().unwrap_or_else(|| "none".into())),
+    ("udp", |config| config.udp.to_string()),
+    ("keys", |config| shown(&config.keys)),
+    ("bits", |config| config.bits.to_string()),
+    ("passphrase-file", |config| config.passphrase.file.as_deref().map_or("none".into(), shown)),
+    ("data", |config| shown(&config.keeping.data)),
+    ("journal", |config| if config.keeping.journal == JournalPlace::Disk { "disk".into() } else { "memory".into() }),
+    ("journal-size", |config| format!("{} MiB", config.keeping.journal_size >> 20)),
+    ("resume-window", |config| format!("{} s", config.keeping.resume.as_secs())),
+    ("unused-names", |config| format!("{} days", config.keeping.unused_names.as_secs() / DAY)),
+    ("access", |config| access(config.access).into()),
+    ("limits", |config| if config.limits { "on".into() } else { "off".into() }),
+    ("log-level", |config| config.log_level.as_str().to_lowercase()),
+];
+
+fn access(access: Access) -> &'static str {
+    match access {
+        Access::Open => "open",
+        Access::Invite => "invite",
+        Access::Closed => "closed",
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// One text for the operator: what is other than before, and what will be after a restart.
+fn told(before: &Config, after: &Config, wanted: &Config) -> String {
+    let mut lines = String::new();
+    for (key, show) in SHOWN {
+        let (was, is, will_be) = (show(before), show(after), show(wanted));
+        if was != will_be {
+            let when = if is == will_be { "" } else { ", after a restart" };
+            let _ = write!(lines, "\n{key}: {} → {}{when}", Visible(&was), Visible(&will_be));
+        }
+    }
+    if lines.is_empty() {
+        return "the settings are read again: nothing has changed".into();
+    }
+    format!("the settings are read again:{lines}")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing in it is ever half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,40 @@
+//! What the server is started with: the line, the environment and a file, which of them counts, what is said of one that
+//! is wrong, and what changes when it is read again.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod check;
+mod files;
+mod reload;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use support::process::{Ended, SERVER_PROGRAM};
+
+/// What `server --check` says, with these arguments too, in this folder and with this environment.
+fn checked(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
+    let mut command = Command::new(SERVER_PROGRAM);
+    for variable in ["CFB_CHAT_KEYS", "CFB_CHAT_DATA", "CFB_CHAT_CONFIG"] {
+        command.env_remove(variable);
+    }
+    let command = command.current_dir(folder).arg("--check").args(arguments).envs(environment.iter().copied());
+    let output = command.stdin(Stdio::null()).output().expect("the program starts");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    Ended { status: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// A setting among those that were printed: its value, and where it is from.
+fn setting(ended: &Ended, key: &str) -> (String, String) {
+    assert_eq!(ended.status, Some(0), "{}", ended.err);
+    let line = ended.out.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+    let (value, from) =
+        line.unwrap_or_else(|| panic!("no {key} in\n{}", ended.out)).split_once("  # ").expect("a place");
+    (value.trim_end().to_owned(), from.to_owned())
+}
+
+/// The same, to compare.
+fn is_from(ended: &Ended, key: &str, value: &str, from: &str) {
+    assert_eq!(setting(ended, key), (value.to_owned(), from.to_owned()), "{key}");
+}
