@@ -87,6 +87,7 @@ fn an_invitation_lets_one_in_once_and_from_then_on_the_key_does() {
         },
         access: Access::Invite,
         limits: false,
+        log_level: log::LevelFilter::Info,
         timing: Timing::standard(),
     };
     let server = server::Server::start(&config).expect("a server");
