@@ -13,6 +13,15 @@ pub enum Compared {
     Yes,
 }
 
+/// What becomes of one's password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewPassword {
+    /// It is asked for, hidden.
+    Set,
+    /// There is none any more.
+    Off,
+}
+
 /// A line in a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserCommand<'a> {
@@ -30,6 +39,10 @@ pub enum UserCommand<'a> {
     List,
     /// Shows the digits to compare with somebody; or says that they have been compared.
     Verify(Name, Compared),
+    /// Accepts the key of whoever is here by this name and had another.
+    Accept(Name),
+    /// Sets the password of one's name, or takes it away.
+    Password(NewPassword),
     /// Shows one's own fingerprint, and the server's.
     Fingerprint,
     /// Lists the commands.
@@ -45,12 +58,21 @@ EXIT                leaves (so do end of input and Ctrl+C)
 /list               lists who is here (/who, /names)
 /verify NAME        shows digits to compare with NAME, by voice or on paper
 /verify NAME yes    marks NAME as verified: the digits were the same
+/accept NAME        takes the new key of NAME, who is here and had another, beside the old one
+/password           asks for a password: with it your name can be used with more keys; /password off takes it away
 /fingerprint        shows your fingerprint and the server's
 /say TEXT           says TEXT, whatever it is: EXIT, or something with a / in front
 /help               shows this
 anything else is said to the room";
 
 impl<'a> UserCommand<'a> {
+    /// Whether a line may hold what nobody is to see, looking back: a password, typed where it should not be.
+    #[must_use]
+    pub fn is_secret(line: &str) -> bool {
+        let command = line.trim_start().strip_prefix('/').map(|command| first_word(command).to_lowercase());
+        command.is_some_and(|word| word.starts_with("pass"))
+    }
+
     /// Parses a line; `None` if there is nothing in it. A line that begins with `/` is never taken for something to say.
     ///
     /// # Errors
@@ -94,6 +116,15 @@ impl<'a> UserCommand<'a> {
                 }
                 _ => Err("/verify wants a name; then, if the digits were the same, yes".into()),
             },
+            "accept" => match split_name(rest) {
+                Some((name, "")) => name.map(Self::Accept),
+                _ => Err("/accept wants a name".into()),
+            },
+            "password" => match rest.trim() {
+                "" => Ok(Self::Password(NewPassword::Set)),
+                "off" => Ok(Self::Password(NewPassword::Off)),
+                _ => Err("not sent: a password is not typed where it shows; /password alone asks for it".into()),
+            },
             "list" | "who" | "names" => Ok(Self::List),
             "fingerprint" => Ok(Self::Fingerprint),
             "help" => Ok(Self::Help),
@@ -103,8 +134,8 @@ impl<'a> UserCommand<'a> {
     }
 }
 
-/// Commands whose text is for one alone.
-const IN_PRIVATE: [&str; 5] = ["whisper", "w", "msg", "reply", "r"];
+/// Commands whose text is for one alone, or for nobody to see.
+const IN_PRIVATE: [&str; 6] = ["whisper", "w", "msg", "reply", "r", "password"];
 
 fn first_word(text: &str) -> &str {
     text.split_whitespace().next().unwrap_or_default()
@@ -159,6 +190,9 @@ mod tests {
             ("/who", UserCommand::List),
             ("/verify Ira", UserCommand::Verify(ira(), Compared::NotYet)),
             ("/verify Ira yes", UserCommand::Verify(ira(), Compared::Yes)),
+            ("/accept Ira", UserCommand::Accept(ira())),
+            ("/password", UserCommand::Password(NewPassword::Set)),
+            ("/Password off ", UserCommand::Password(NewPassword::Off)),
             ("/fingerprint", UserCommand::Fingerprint),
         ];
         for (line, expected) in cases {
@@ -182,10 +216,25 @@ mod tests {
             "/r",
             "/whisper \u{202e} x",
             " /w Ira secret",
+            " /password secret",
             "\t/Reply x",
             "/list Ira",
+            "/accept",
+            "/accept Ira now",
+            "/password secret",
+            "/password off now",
         ] {
             assert!(matches!(UserCommand::parse(line), Some(Err(_))), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_on_a_line_is_told_from_what_may_be_looked_back_at() {
+        for line in ["/password secret", " /PASSWORD secret", "/passwd secret", "/pass", "/password off"] {
+            assert!(UserCommand::is_secret(line), "{line:?}");
+        }
+        for line in ["my password is secret", "/say password", "/whisper Ira /password"] {
+            assert!(!UserCommand::is_secret(line), "{line:?}");
         }
     }
 }

@@ -239,7 +239,7 @@ fn what_a_later_server_may_say_is_no_fault() {
     let cursor = stage.cursor;
     let messages = [
         write().array(1).uint(0).finish(),
-        write().array(2).uint(40).text("later").finish(),
+        write().array(2).uint(41).text("later").finish(),
         write().array(3).uint(u64::MAX).uint(1).array(0).finish(),
         // Of somebody who is known, once more; and a field more than there are now.
         write()

@@ -9,6 +9,8 @@
 //! Invariant: no socket and no clock; the only files are [`Files`], and what they admit is on disk before it is used.
 //! A server that breaks the protocol ends the session, and is told of.
 
+mod accepting;
+mod asking;
 mod incoming;
 mod letters;
 mod outgoing;
@@ -18,6 +20,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::asking::{Asked, Asking};
 use self::letters::{Letters, NotFound};
 use self::outgoing::Item;
 pub use self::outgoing::NotSaid;
@@ -95,6 +98,7 @@ pub struct Session {
     /// What goes first on a connection after a loss.
     sent_again: VecDeque<ToServer>,
     letters: Letters,
+    asking: Asking,
     seen: Seen,
     /// How many letters of each author's have come in this session.
     letters_read: HashMap<Fingerprint, u32>,
@@ -211,6 +215,7 @@ impl Session {
             longest_text: MAX_TEXT,
             outbox: Outbox::new(),
             letters: Letters::default(),
+            asking: Asking::default(),
             seen: Seen::default(),
             letters_read: HashMap::new(),
             latest: 0,
@@ -268,8 +273,9 @@ impl Session {
             None if self.own.name.looks_like(name) => return Err(NotSaid::Oneself),
             None if self.people.shuns(name) => return Err(NotSaid::Shunned(name.clone())),
             None => {
-                let (name, known) = files.users.find(name).ok_or_else(|| NotSaid::Nobody(name.clone()))?;
-                (name, known.fingerprint)
+                // Of several devices the one that was accepted last.
+                let known = files.users.find(name).and_then(|(name, keys)| Some((name, keys.last()?.fingerprint)));
+                known.ok_or_else(|| NotSaid::Nobody(name.clone()))?
             }
         };
         Ok((name.clone(), fingerprint))
@@ -323,7 +329,10 @@ impl Session {
                 return Ok(Progress::Pong);
             }
             ToClient::Bye(reason) => return Ok(Progress::Bye(reason)),
-            ToClient::Answer(_) => return Err(Broken::Unasked("an Answer")),
+            ToClient::Answer(text) => {
+                self.asking.answers(Asked::Password).ok_or(Broken::Unasked("an Answer"))?;
+                shown.extend(text.lines().map(|line| Shown::quoted("[server] ", line)));
+            }
             ToClient::Unknown => {}
         }
         Ok(Progress::Goes)
@@ -404,6 +413,13 @@ impl Session {
         if !matches!(self.standing, Standing::Inside) {
             return Ok(Progress::Refused(code, text));
         }
+        if self.asking.answers(Asked::Password).is_some() {
+            let code = code.to_string();
+            let why = if text.is_empty() { &code } else { &text };
+            shown.push(Shown::quoted("[!] The password is as it was. The server says: ", why));
+            return Ok(Progress::Goes);
+        }
+        self.asking.answers(Asked::Lookup);
         match self.letters.not_found(code, now.tick) {
             NotFound::Lost(told) => shown.push(Shown::Undelivered(told)),
             NotFound::ComesAgain => {}

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::super::notices;
 use super::super::outbox::{CAPACITY, Form, NotDue, NotTaken};
 use super::super::view::{Manner, Shown};
+use super::asking::Asked;
 use super::letters::Pending;
 use super::{Broken, Files, Id, Own, People, Session, Standing};
 use crate::chat::Moment;
@@ -102,9 +103,13 @@ impl Session {
         }
         match files.users.find(name) {
             None => Err(NotSaid::Nobody(name.clone())),
-            Some((name, known)) if self.own.verified_only && !known.verified => Err(NotSaid::NotVerified(name.clone())),
-            Some((name, known)) => {
-                self.letters.push(Pending { name: name.clone(), fingerprint: known.fingerprint, text, sent_at });
+            Some((name, keys)) => {
+                let known = keys.iter().filter(|key| key.verified || !self.own.verified_only);
+                let known: Vec<_> = known.map(|key| key.fingerprint).collect();
+                if known.is_empty() {
+                    return Err(NotSaid::NotVerified(name.clone()));
+                }
+                self.letters.push(Pending { name: name.clone(), known, text, sent_at });
                 Ok(())
             }
         }
@@ -128,7 +133,9 @@ impl Session {
     /// How much has been said that has no final answer.
     #[must_use]
     pub fn undelivered(&self) -> usize {
-        self.letters.len() + self.outbox.unanswered().filter(|item| !matches!(item, Item::Share { .. })).count()
+        self.asking.len()
+            + self.letters.len()
+            + self.outbox.unanswered().filter(|item| !matches!(item, Item::Share { .. })).count()
     }
 
     /// The next thing to send now. What is found not to be for anybody any more is told.
@@ -147,8 +154,11 @@ impl Session {
         if self.leaving {
             return None;
         }
+        if let Some(asked) = self.asking.take_due() {
+            return Some(asked);
+        }
         if let Some(name) = self.letters.take_due(now.tick) {
-            return Some(ToServer::Lookup(name));
+            return Some(self.asking.looks_up(name));
         }
         loop {
             let due = match self.outbox.due(now.tick)? {
@@ -256,12 +266,13 @@ impl Session {
     /// Whose a name is, as the server says: it is believed only if that is what is known.
     pub(super) fn found(&mut self, name: &Name, spki: &[u8], shown: &mut Vec<Shown>) -> Result<(), Broken> {
         let due = self.letters.found(name).ok_or(Broken::Unasked("a Found"))?;
-        let Pending { name, fingerprint, text, sent_at } = due;
+        self.asking.answers(Asked::Lookup).ok_or(Broken::Unasked("a Found"))?;
+        let Pending { name, known, text, sent_at } = due;
         match PublicIdentity::from_spki(spki) {
-            Ok(to) if to.fingerprint() == fingerprint => {
+            Ok(to) if known.contains(&to.fingerprint()) => {
                 self.outbox.push(Item::Letter { name, to, text, sent_at, written: None });
             }
-            _ => shown.push(Shown::Undelivered(notices::false_key(&name, fingerprint, &text))),
+            _ => shown.push(Shown::Undelivered(notices::false_key(&name, &known, &text))),
         }
         Ok(())
     }

@@ -28,6 +28,7 @@ impl Session {
         self.standing = Standing::Lost;
         self.pings = 0;
         self.letters.lost();
+        self.asking.lost();
         self.sent_again.clear();
     }
 
@@ -71,7 +72,9 @@ impl Session {
         self.own.credential.expires().0 < (now.at / 1_000).saturating_add(left.as_secs())
     }
 
-    pub(super) fn asks_to_join(&self) -> ToServer {
+    /// The message that asks to be let in.
+    #[must_use]
+    pub fn asks_to_join(&self) -> ToServer {
         ToServer::Join { room: self.room.clone(), password: String::new(), cursor: self.cursor }
     }
 
