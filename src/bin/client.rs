@@ -2,13 +2,16 @@
 
 mod shared;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use cfb_chat::chat::name::Name;
+use cfb_chat::client::entry::{InvitationSource, NoInvitation, invitation};
 use cfb_chat::client::{ClientError, Config, Timing, Transport, Unwanted, run, ui};
 use cfb_chat::net::udp::client::finish;
 use cfb_chat::secure::identity::Fingerprint;
+use cfb_chat::secure::invitation::Invitation;
 use clap::Parser;
 
 use self::shared::{KeyArguments, host, report};
@@ -18,6 +21,8 @@ Examples:
   client -s 127.0.0.1 -p 9443 -u sahnawaz
   client -s chat.example.org -u Ira --fingerprint SHA256:…
              takes only this server, whatever the network says
+  client --join - -u Ira
+             takes an invitation: paste the line that you were given
   echo done | client -u builder
              says a line, and leaves when it is delivered
 
@@ -49,11 +54,20 @@ const FINISH: Duration = Duration::from_secs(2);
 #[allow(clippy::struct_excessive_bools, reason = "flags are what users give, one by one")]
 struct Arguments {
     /// Server: a name or an address
-    #[arg(short, long, default_value = "127.0.0.1", value_parser = host)]
+    #[arg(short, long, default_value = "127.0.0.1", value_parser = host, conflicts_with_all = INVITED)]
     server: String,
     /// Its port
-    #[arg(short, long, default_value_t = 9443, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(short, long, default_value_t = 9443, value_parser = clap::value_parser!(u16).range(1..), conflicts_with_all = INVITED)]
     port: u16,
+    /// Come by an invitation, the first line of standard input: it says which server, and who it is
+    #[arg(long, value_name = "-", value_parser = only_input, conflicts_with = "join_file")]
+    join: Option<InvitationSource>,
+    /// Come by an invitation, the first line of this file
+    #[arg(long, value_name = "FILE")]
+    join_file: Option<PathBuf>,
+    /// File whose first line is the password of your name, if the server asks for it
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
     /// Reach it by UDP: for ways on which packets get lost, or addresses change. The server must have --udp too
     #[arg(long)]
     udp: bool,
@@ -63,7 +77,7 @@ struct Arguments {
     #[command(flatten)]
     keys: KeyArguments,
     /// Take only the server with this fingerprint
-    #[arg(long, value_name = "SHA256:…")]
+    #[arg(long, value_name = "SHA256:…", conflicts_with_all = INVITED)]
     fingerprint: Option<Fingerprint>,
     /// Take only a server that is known already
     #[arg(long)]
@@ -76,18 +90,40 @@ struct Arguments {
     no_reconnect: bool,
 }
 
+/// What stands for an invitation: it says itself where and who the server is.
+const INVITED: [&str; 2] = ["join", "join_file"];
+
+/// An invitation is a secret, and every program can read a command line.
+fn only_input(text: &str) -> Result<InvitationSource, &'static str> {
+    if text == "-" {
+        Ok(InvitationSource::Input)
+    } else {
+        Err("an invitation does not stand here: give -, and paste it")
+    }
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let source = arguments.join.or(arguments.join_file.map(InvitationSource::File));
+    let invited = match source.as_ref().map(invitation).transpose() {
+        Ok(invited) => invited,
+        Err(error) => {
+            report(&error, error.hint());
+            return ExitCode::from(if matches!(error, NoInvitation::File(_)) { 3 } else { 2 });
+        }
+    };
     let transport = if arguments.udp { Transport::Udp } else { Transport::Tcp };
     let config = Config {
-        host: arguments.server,
-        port: arguments.port,
+        host: invited.as_ref().map_or(arguments.server, |invited| invited.host().to_owned()),
+        port: invited.as_ref().map_or(arguments.port, Invitation::port),
         transport,
         name: arguments.user,
         bits: arguments.keys.bits(),
         passphrase: arguments.keys.passphrase(),
         keys: arguments.keys.keys,
-        fingerprint: arguments.fingerprint,
+        fingerprint: invited.as_ref().map_or(arguments.fingerprint, |invited| Some(invited.server())),
+        token: invited.map(|invited| invited.token().clone()),
+        password_file: arguments.password_file,
         strict: arguments.strict,
         verified_only: arguments.verified_only,
         reconnect: !arguments.no_reconnect,

@@ -16,6 +16,15 @@ pub enum Compared {
     Yes,
 }
 
+/// What becomes of one's password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewPassword {
+    /// It is asked for, hidden.
+    Set,
+    /// There is none any more.
+    Off,
+}
+
 /// A line in a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserCommand<'a> {
@@ -45,6 +54,10 @@ pub enum UserCommand<'a> {
     ToServer(String),
     /// Shows the digits to compare with somebody; or says that they have been compared.
     Verify(Name, Compared),
+    /// Accepts the key of whoever is here by this name and had another.
+    Accept(Name),
+    /// Sets the password of one's name, or takes it away.
+    Password(NewPassword),
     /// Shows one's own fingerprint, and the server's.
     Fingerprint,
     /// Lists the commands.
@@ -62,6 +75,8 @@ Who is who:
 /list [#name]       lists who is here, or in another room of yours (/who, /names)
 /verify NAME        shows digits to compare with NAME, by voice or on paper
 /verify NAME yes    marks NAME as verified: the digits were the same
+/accept NAME        takes the new key of NAME, who is here and had another, beside the old one
+/password           asks for a password: with it your name can be used with more keys; /password off takes it away
 /fingerprint        shows your fingerprint and the server's
 /devices            lists the fingerprints that your name has; with one behind it, takes it away
 Rooms:
@@ -82,6 +97,13 @@ Operators:
 /help               shows this";
 
 impl<'a> UserCommand<'a> {
+    /// Whether a line may hold what nobody is to see, looking back: a password, typed where it should not be.
+    #[must_use]
+    pub fn is_secret(line: &str) -> bool {
+        let command = line.trim_start().strip_prefix('/').map(|command| first_word(command).to_lowercase());
+        command.is_some_and(|word| word.starts_with("pass"))
+    }
+
     /// Parses a line; `None` if there is nothing in it. A line that begins with `/` is never taken for something to say.
     ///
     /// # Errors
@@ -132,6 +154,15 @@ impl<'a> UserCommand<'a> {
             "rooms" => Ok(Self::Rooms),
             "server" if rest.trim().is_empty() => Ok(Self::ToServer("HELP".into())),
             "server" => for_server(&[rest.trim()]).map(Self::ToServer),
+            "accept" => match split_name(rest) {
+                Some((name, "")) => name.map(Self::Accept),
+                _ => Err("/accept wants a name".into()),
+            },
+            "password" => match rest.trim() {
+                "" => Ok(Self::Password(NewPassword::Set)),
+                "off" => Ok(Self::Password(NewPassword::Off)),
+                _ => Err("not sent: a password is not typed where it shows; /password alone asks for it".into()),
+            },
             "fingerprint" => Ok(Self::Fingerprint),
             "help" => Ok(Self::Help),
             "exit" | "quit" => Err("to leave type EXIT".into()),
@@ -209,7 +240,7 @@ fn room(rest: &str) -> Option<Result<RoomName, String>> {
     (!room.is_empty()).then_some(parsed)
 }
 
-/// Commands whose text is not for all.
+/// Commands whose text is not for all, or for nobody to see.
 const IN_PRIVATE: [&str; 7] = ["whisper", "w", "msg", "reply", "r", "server", "password"];
 
 fn first_word(text: &str) -> &str {
@@ -293,6 +324,9 @@ mod tests {
             ("/server KICK Ira", UserCommand::ToServer("KICK Ira".into())),
             ("/verify Ira", UserCommand::Verify(ira(), Compared::NotYet)),
             ("/verify Ira yes", UserCommand::Verify(ira(), Compared::Yes)),
+            ("/accept Ira", UserCommand::Accept(ira())),
+            ("/password", UserCommand::Password(NewPassword::Set)),
+            ("/Password off ", UserCommand::Password(NewPassword::Off)),
             ("/fingerprint", UserCommand::Fingerprint),
         ];
         for (line, expected) in cases {
@@ -316,6 +350,7 @@ mod tests {
             "/r",
             "/whisper \u{202e} x",
             " /w Ira secret",
+            " /password secret",
             "\t/Reply x",
             "/list two rooms",
             "/join",
@@ -329,9 +364,22 @@ mod tests {
             "/ban",
             "/topics",
             " /server BAN Ira",
-            " /password a secret",
+            "/accept",
+            "/accept Ira now",
+            "/password secret",
+            "/password off now",
         ] {
             assert!(matches!(UserCommand::parse(line), Some(Err(_))), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_on_a_line_is_told_from_what_may_be_looked_back_at() {
+        for line in ["/password secret", " /PASSWORD secret", "/passwd secret", "/pass", "/password off"] {
+            assert!(UserCommand::is_secret(line), "{line:?}");
+        }
+        for line in ["my password is secret", "/say password", "/whisper Ira /password"] {
+            assert!(!UserCommand::is_secret(line), "{line:?}");
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod name;
 pub mod numbers;
 mod order;
 pub mod pace;
+pub mod password;
 pub mod room;
 pub mod user;
 

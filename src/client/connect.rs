@@ -29,17 +29,19 @@ pub(super) struct Connected {
     pub(super) link: Arc<dyn Link>,
 }
 
-/// Connects, and comes back a few times if the server is busy.
+/// Connects, and comes back a few times if the server is busy. Gives whether the server was known before, or was told of
+/// by its fingerprint.
 pub(super) fn connect(
     config: &Config,
     identity: &Identity,
     own: &OwnCredential,
     screen: &mut dyn Screen,
-) -> Result<Connected, ClientError> {
+) -> Result<(Connected, bool), ClientError> {
     let mut steps = Steps { screen, shown: 0 };
+    let mut is_pinned = true;
     for tries_left in (0..=MORE_TRIES).rev() {
         let mut remarks = Vec::new();
-        let is_wanted = |found| judge(config, found, &mut remarks);
+        let is_wanted = |found| judge(config, found, &mut remarks, &mut is_pinned);
         let tried = try_once(config, identity, own, is_wanted, |count| steps.up_to(count));
         for remark in remarks {
             steps.screen.show(&remark)?;
@@ -54,7 +56,7 @@ pub(super) fn connect(
                 thread::sleep(pause);
             }
             Err(Trouble::Busy(error) | Trouble::Passing(error) | Trouble::Final(error)) => return Err(error),
-            Ok(connected) => return Ok(connected),
+            Ok(connected) => return Ok((connected, is_pinned)),
         }
     }
     unreachable!("the last try is final")
@@ -163,7 +165,7 @@ fn reach_at(address: SocketAddr, config: &Config) -> std::io::Result<Arc<dyn Lin
 }
 
 /// Whether the server is the one that is wanted. A new one is kept before anything is sent to it.
-fn judge(config: &Config, found: Fingerprint, remarks: &mut Vec<Shown>) -> Result<(), Unwanted> {
+fn judge(config: &Config, found: Fingerprint, remarks: &mut Vec<Shown>, is_pinned: &mut bool) -> Result<(), Unwanted> {
     let address = address(&config.host, config.port);
     if let Some(wanted) = config.fingerprint.filter(|wanted| *wanted != found) {
         return Err(Unwanted::NotAsked { address, wanted, found });
@@ -174,6 +176,7 @@ fn judge(config: &Config, found: Fingerprint, remarks: &mut Vec<Shown>) -> Resul
         if config.strict && config.fingerprint.is_none() {
             return Err(Unwanted::Unknown { address, found });
         }
+        *is_pinned &= config.fingerprint.is_some();
         pin = known.keep(&config.host, config.port, found)?;
         if pin == Pin::Unknown {
             let check = if config.fingerprint.is_some() {

@@ -14,6 +14,7 @@
 
 mod attempts;
 mod connect;
+pub mod entry;
 mod notices;
 mod outbox;
 mod people;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use crate::chat::message::ByeReason;
 use crate::chat::name::Name;
 use crate::secure::identity::Fingerprint;
+use crate::secure::token::Token;
 use crate::store::key_files::KeyError;
 use crate::store::lines::LinesError;
 use crate::store::passphrase::PassphraseSource;
@@ -55,6 +57,10 @@ pub struct Config {
     pub passphrase: PassphraseSource,
     /// The only fingerprint that is taken.
     pub fingerprint: Option<Fingerprint>,
+    /// What lets one in there, from an invitation; only with the server's fingerprint.
+    pub token: Option<Token>,
+    /// A file whose first line is the password of one's name.
+    pub password_file: Option<PathBuf>,
     /// Whether a server that is not known is refused.
     pub strict: bool,
     /// Whether what one says is for those only with whom one has compared fingerprints.

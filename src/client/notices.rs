@@ -47,8 +47,17 @@ pub fn changed_key(name: &Name, was: Fingerprint, is: Fingerprint, file: &Path, 
         "[!] {name} IS NOT WHO THEY WERE. Somebody may be pretending to be {name}.\n\
          \x20   the key was  {was}\n\
          \x20   the key is   {is}\n\
-         \x20   Nothing of theirs is shown, and nothing is sent to them. Ask {name} by another way. If they have a new key\n\
-         \x20   indeed, remove line {line} of {}, and join again.",
+         \x20   Nothing of theirs is shown, and nothing is sent to them. Ask {name} by another way. If it is a second device\n\
+         \x20   of theirs, and shows the same fingerprint: /accept {name} takes it beside the old one. If they have a new key\n\
+         \x20   instead of the old one, remove line {line} of {}, and join again.",
+        file.display()
+    )
+}
+
+/// Another key of somebody's has been accepted.
+pub fn accepted(name: &Name, fingerprint: Fingerprint, file: &Path) -> String {
+    format!(
+        "[+] Accepted: another key of {name}'s. Its fingerprint is\n    {fingerprint}\n    Kept in {}. To compare it: /verify {name}",
         file.display()
     )
 }
@@ -186,6 +195,13 @@ pub fn digits(name: &Name, number: SafetyNumber) -> String {
     )
 }
 
+/// The digits that were compared may be another key's.
+pub fn digits_of_another(name: &Name) -> String {
+    format!(
+        "[!] {name} is not marked: {name} has more than one key. Compare what /verify {name} shows now, and then say yes."
+    )
+}
+
 /// Somebody is marked as verified.
 pub fn verified(name: &Name) -> String {
     format!("[+] {name} is verified.")
@@ -308,9 +324,11 @@ pub fn letter_again(name: &Name) -> String {
 }
 
 /// The server hands out another key for somebody than the one that is known.
-pub fn false_key(name: &Name, known: Fingerprint, text: &Text) -> String {
+pub fn false_key(name: &Name, known: &[Fingerprint], text: &Text) -> String {
+    let what = if known.len() == 1 { "the one" } else { "those" };
+    let known = known.iter().map(|known| format!("\n    {known}")).collect::<Vec<_>>().concat();
     format!(
-        "[!] REFUSED: the server hands out another key for {name} than the one you know\n    {known}\n    Not sent: {text}"
+        "[!] REFUSED: the server hands out another key for {name} than {what} you know{known}\n    Not sent: {text}"
     )
 }
 

@@ -1,6 +1,6 @@
 //! Everybody a server has told of: who they are, whether they are here, and what has passed between them and oneself.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::chat::message::{Person, Session};
 use crate::chat::name::Name;
@@ -15,6 +15,11 @@ use super::notices;
 const MOST_IN_A_ROOM: usize = 2_000;
 /// So many sessions are remembered until their credentials end. More is no chat, but an attack on one's memory.
 pub const MOST_MET: usize = 65_536;
+
+/// Of what is shared by somebody who has another key than they had, so much waits to be accepted: the last keys of a
+/// room or two, each in a box as long as one may be (PROTOCOL.md §9).
+const HELD: usize = 4;
+const MOST_HELD: usize = 1_024;
 
 /// A credential is taken for so long after its end, in seconds: clocks differ (PROTOCOL.md §2).
 const GRACE: u64 = 24 * 60 * 60;
@@ -44,6 +49,32 @@ enum Presence {
     Here(Standing),
     /// Here, but nothing of them is shown, and nothing is sent to them.
     Shunned(String),
+    /// The same, for another key than they had: until the user accepts it. Boxes with keys wait for that.
+    Changed(String, VecDeque<Vec<u8>>),
+}
+
+impl Presence {
+    /// What the user is told of somebody of whom nothing is shown.
+    fn told(&self) -> Option<&String> {
+        match self {
+            Self::Shunned(told) | Self::Changed(told, _) => Some(told),
+            Self::Away | Self::Here(_) => None,
+        }
+    }
+}
+
+/// Why nobody's other key is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotChanged {
+    /// There is none.
+    #[error("nobody is here under exactly that name and with another key than they had")]
+    Nobody,
+    /// It could be another one than the user has compared.
+    #[error("more than one other key has come under that name: join again, and compare the one that is here then")]
+    Several,
+    /// Somebody else is here by that name.
+    #[error("somebody is here whose name looks like that one")]
+    Taken,
 }
 
 /// The server's account of people does not add up.
@@ -190,9 +221,7 @@ impl People {
         }
         let mut arrivals = Arrivals { new: self.keep(new, known), shunned: Vec::new() };
         for session in &sessions {
-            if let Some(Presence::Shunned(why)) = self.met.get(session).map(|peer| &peer.presence) {
-                arrivals.shunned.push(why.clone());
-            }
+            arrivals.shunned.extend(self.met.get(session).and_then(|peer| peer.presence.told()).cloned());
         }
         Ok(arrivals)
     }
@@ -210,7 +239,7 @@ impl People {
                 }
                 presence => presence,
             };
-            if let Presence::Shunned(_) = presence {
+            if presence.told().is_some() {
                 self.forget_looks(session, &name);
                 self.set_presence(session, presence);
                 all.retain(|who| *who != (name.clone(), fingerprint));
@@ -278,7 +307,7 @@ impl People {
     /// Whether somebody is here by this name, or one that could be taken for it, of whom nothing is shown.
     #[must_use]
     pub fn shuns(&self, name: &Name) -> bool {
-        let shunned = self.met.values().filter(|peer| matches!(peer.presence, Presence::Shunned(_)));
+        let shunned = self.met.values().filter(|peer| peer.presence.told().is_some());
         shunned.flat_map(|peer| &peer.credential).any(|(other, _)| other.looks_like(name))
     }
 
@@ -313,10 +342,62 @@ impl People {
         whose.flatten().any(|(_, other)| *other != fingerprint)
     }
 
+    /// Whether a name looks like that of somebody here who is not the one that is known by just this name.
+    #[must_use]
+    pub fn is_somebody_elses(&self, name: &Name, fingerprint: Fingerprint) -> bool {
+        let whose = name.skeletons().into_iter().filter_map(|look| self.looks.get(&look)).flatten();
+        let mut others = whose.filter(|(_, other)| *other != fingerprint);
+        others.any(|(session, _)| self.get(*session).is_none_or(|present| present.name != name))
+    }
+
+    /// Who is here by exactly this name, and refused because it was another's key so far.
+    ///
+    /// # Errors
+    /// [`NotChanged`] if there is nobody such, or if it could be another one than the user means.
+    pub fn changed(&self, name: &Name, known: &KnownUsers) -> Result<(Session, Fingerprint), NotChanged> {
+        let met = self.met.iter().filter_map(|(session, peer)| {
+            let (whose, keys) = peer.credential.as_ref().ok().filter(|(whose, _)| whose == name)?;
+            let is_other = matches!(known.judge(whose, keys.fingerprint), Acquaintance::Changed { .. });
+            is_other.then_some((*session, keys.fingerprint, &peer.presence))
+        });
+        let mut here = met.clone().filter(|(_, _, presence)| matches!(presence, Presence::Changed(..)));
+        let (session, fingerprint, _) = here.next().ok_or(NotChanged::Nobody)?;
+        if met.clone().any(|(_, other, _)| other != fingerprint) {
+            return Err(NotChanged::Several);
+        }
+        if self.is_taken(name, fingerprint) { Err(NotChanged::Taken) } else { Ok((session, fingerprint)) }
+    }
+
+    /// What is shared by somebody whose key may yet be accepted: it comes but once.
+    pub fn hold(&mut self, session: Session, boxed: &[u8]) {
+        if let Some(Presence::Changed(_, held)) = self.met.get_mut(&session).map(|peer| &mut peer.presence)
+            && boxed.len() <= MOST_HELD
+        {
+            held.truncate(HELD - 1);
+            held.push_front(boxed.to_vec());
+        }
+    }
+
+    /// The user has accepted the key of somebody who was refused for it: they are here, as newly met. Gives what they
+    /// have shared so far, the last first.
+    pub fn admit(&mut self, session: Session) -> VecDeque<Vec<u8>> {
+        let Some(peer) = self.met.get_mut(&session) else {
+            return VecDeque::new();
+        };
+        let (Ok((name, keys)), Presence::Changed(_, held)) = (&peer.credential, &mut peer.presence) else {
+            return VecDeque::new();
+        };
+        let (name, fingerprint, held) = (name.clone(), keys.fingerprint, std::mem::take(held));
+        peer.presence = Presence::Here(Standing::New);
+        self.take_looks(session, &name, fingerprint);
+        held
+    }
+
     fn judge(&self, name: &Name, fingerprint: Fingerprint, known: &KnownUsers) -> Presence {
         match known.judge(name, fingerprint) {
             Acquaintance::Changed { known: was, line } => {
-                Presence::Shunned(notices::changed_key(name, was, fingerprint, known.path(), line))
+                let told = notices::changed_key(name, was, fingerprint, known.path(), line);
+                Presence::Changed(told, VecDeque::new())
             }
             Acquaintance::LooksLike { name: other, line } => {
                 Presence::Shunned(notices::looks_known(name, &other, known.path(), line))

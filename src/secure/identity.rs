@@ -56,6 +56,11 @@ pub enum BadKey {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(pub [u8; 32]);
 
+impl Fingerprint {
+    /// How long every fingerprint's text is.
+    pub const TEXT_LENGTH: usize = "SHA256:".len() + 43;
+}
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SHA256:{}", Base64Unpadded::encode_string(&self.0))

@@ -6,6 +6,7 @@
 //!                               one chain a direction: step ▶ seal ▶ record ◀──┘
 //!
 //! datagram: tags and cookies, for what comes by UDP
+//! invitation, password: how somebody comes in who is not known
 //!
 //! two people's credentials ──▶ e2e: boxes, sender keys, letters; the server can name none of it
 //! ```
@@ -18,6 +19,7 @@ pub mod datagram;
 pub mod e2e;
 pub mod handshake;
 pub mod identity;
+pub mod invitation;
 mod keys;
 pub mod password;
 pub mod record;

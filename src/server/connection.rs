@@ -17,7 +17,7 @@ use crate::chat::user::User;
 use crate::net::Link;
 use crate::net::channel::{Channel, Ended, Incoming, NotAccepted, ServerStep, accept, now};
 use crate::secure::handshake::VerifiedPeer;
-use crate::secure::token;
+use crate::secure::token::Token;
 
 /// A connection that has been given a place at the gate.
 pub(super) struct Connection {
@@ -235,7 +235,7 @@ fn first_messages(incoming: &mut Incoming, deadline: Instant) -> Result<Vec<ToSe
 
 /// What somebody says who is not in yet.
 fn asks(message: ToServer, once_more: bool) -> Asks {
-    let token = token::hash(password_of(&message));
+    let token = password_of(&message).parse().ok().map(|token: Token| token.hash());
     Asks { once_more, token, ..Asks::first(message) }
 }
 

@@ -34,8 +34,9 @@ use crate::chat::{Conn, Moment};
 use crate::net::Link;
 use crate::net::channel::now_in_millis;
 use crate::secure::identity::Fingerprint;
+use crate::secure::invitation::Invitation;
 use crate::secure::record::Sealer;
-use crate::secure::token;
+use crate::secure::token::Token;
 use crate::store::journal::Journal;
 use crate::store::lasting::Registry;
 
@@ -331,15 +332,14 @@ impl State {
             // It is for who has the hub, and not its lock.
             Wish::Reload => Reply::Refused(ErrorCode::Unsupported, "not now".into()),
             Wish::Invite { lasts, uses, by } => {
-                let token = token::text(rand::rng().random());
-                let Some(hash) = token::hash(&token) else {
-                    return Reply::Refused(ErrorCode::Refused, "no token could be made".into());
+                let token = Token::new(rand::rng().random());
+                let hash = token.hash();
+                let invitation = match Invitation::to(&self.about.address, self.about.fingerprint, token) {
+                    Ok(invitation) => invitation.to_string(),
+                    Err(why) => return Reply::Refused(ErrorCode::Refused, why.to_string()),
                 };
                 match self.change(|hall, effects| hall.invite(hash, lasts, uses, &by, now(), effects)) {
-                    Ok(_) => {
-                        let About { address, fingerprint, .. } = &self.about;
-                        Reply::Done(format!("cfb-chat://{address}/#{fingerprint}/{token}"))
-                    }
+                    Ok(_) => Reply::Done(invitation),
                     Err(why) => Reply::Refused(ErrorCode::Refused, why),
                 }
             }

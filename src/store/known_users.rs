@@ -1,4 +1,7 @@
-//! `known_users`: which fingerprint each user of each server had when first met. PROTOCOL.md §7 "Who is who".
+//! `known_users`: which fingerprint each user of each server had when first met, and which the user has accepted beside
+//! it since. PROTOCOL.md §7 "Who is who".
+//!
+//! A name may have several lines: all of them are that person, on one device or another.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -20,9 +23,9 @@ pub enum Acquaintance {
         /// Whether.
         verified: bool,
     },
-    /// They have another key than they had.
+    /// They have another key than any that they had.
     Changed {
-        /// Who they were.
+        /// Who they were, when first met.
         known: Fingerprint,
         /// The line that says so, from 1.
         line: usize,
@@ -36,9 +39,9 @@ pub enum Acquaintance {
     },
 }
 
-/// Somebody who is known.
+/// A key of somebody who is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KnownUser {
+pub struct KnownKey {
     /// Who they are.
     pub fingerprint: Fingerprint,
     /// Whether the user has compared fingerprints.
@@ -51,7 +54,9 @@ pub struct KnownUser {
 pub struct KnownUsers {
     file: LinesFile,
     server: Fingerprint,
-    known: HashMap<Name, KnownUser>,
+    /// The keys of each; there is one at least.
+    known: HashMap<Name, Vec<KnownKey>>,
+    keys: usize,
     looks: HashMap<String, Vec<Name>>,
     /// The file as it was when it was last looked at.
     seen: String,
@@ -88,7 +93,8 @@ impl KnownUsers {
     pub fn open(folder: &Path, server: Fingerprint) -> Result<Self, LinesError> {
         let file = LinesFile::new(folder.join("known_users"), "SHA256:…(server) name SHA256:… [verified]");
         let text = file.read()?;
-        let mut users = Self { file, server, known: HashMap::new(), looks: HashMap::new(), seen: String::new() };
+        let mut users =
+            Self { file, server, known: HashMap::new(), keys: 0, looks: HashMap::new(), seen: String::new() };
         users.take_in(&text)?;
         Ok(users)
     }
@@ -102,25 +108,28 @@ impl KnownUsers {
     /// What is known of somebody who goes by this name and has this key.
     #[must_use]
     pub fn judge(&self, name: &Name, fingerprint: Fingerprint) -> Acquaintance {
-        if let Some(known) = self.known.get(name) {
-            let KnownUser { fingerprint: was, verified, line } = *known;
-            let same = was == fingerprint;
-            return if same { Acquaintance::Known { verified } } else { Acquaintance::Changed { known: was, line } };
+        if let Some([first, ..]) = self.known.get(name).map(Vec::as_slice) {
+            return match self.key(name, fingerprint) {
+                Some(KnownKey { verified, .. }) => Acquaintance::Known { verified },
+                None => Acquaintance::Changed { known: first.fingerprint, line: first.line },
+            };
         }
-        let mut alike = name.skeletons().into_iter().filter_map(|look| self.looks.get(&look)).flatten();
-        let other = alike.find(|other| self.known[*other].fingerprint != fingerprint);
-        other.map_or(Acquaintance::New, |other| Acquaintance::LooksLike {
-            name: other.clone(),
-            line: self.known[other].line,
-        })
+        let alike = name.skeletons().into_iter().filter_map(|look| self.looks.get(&look)).flatten();
+        let mut others = alike.filter(|other| self.key(other, fingerprint).is_none());
+        let first = others.find_map(|other| Some((other, self.known.get(other)?.first()?)));
+        first.map_or(Acquaintance::New, |(other, key)| Acquaintance::LooksLike { name: other.clone(), line: key.line })
     }
 
-    /// Somebody who is known by this name, or by one that could be taken for it.
+    /// Somebody who is known by this name, or by one that could be taken for it: with their keys, the first met first.
     #[must_use]
-    pub fn find(&self, name: &Name) -> Option<(&Name, KnownUser)> {
+    pub fn find(&self, name: &Name) -> Option<(&Name, &[KnownKey])> {
         let alike = || name.skeletons().into_iter().find_map(|look| self.looks.get(&look)?.first());
         let found = self.known.get_key_value(name);
-        found.or_else(|| self.known.get_key_value(alike()?)).map(|(name, known)| (name, *known))
+        found.or_else(|| self.known.get_key_value(alike()?)).map(|(name, keys)| (name, keys.as_slice()))
+    }
+
+    fn key(&self, name: &Name, fingerprint: Fingerprint) -> Option<KnownKey> {
+        self.known.get(name)?.iter().find(|key| key.fingerprint == fingerprint).copied()
     }
 
     /// Keeps people who are new, durably. Whoever another process has kept meanwhile is judged by that from now on.
@@ -133,9 +142,7 @@ impl KnownUsers {
             if text != self.seen {
                 self.take_in(text)?;
             }
-            if self.known.len() + new.len() > MOST {
-                return Err(self.file.full("10,000 users of this server"));
-            }
+            self.has_room_for(new.len())?;
             let unknown = new.iter().filter(|(name, fingerprint)| self.judge(name, *fingerprint) == Acquaintance::New);
             let line = |(name, fingerprint): &(Name, Fingerprint)| format!("{} {name} {fingerprint}\n", self.server);
             let lines = unknown.map(line).collect::<Vec<_>>().concat();
@@ -143,6 +150,30 @@ impl KnownUsers {
             Ok((if lines.is_empty() { Change::Nothing } else { Change::Append(lines) }, text))
         })?;
         self.take_in_from(&added)
+    }
+
+    /// Keeps another key of somebody who is known by exactly this name, durably. Gives whether it is one of theirs now.
+    ///
+    /// # Errors
+    /// [`LinesError`] if the file cannot be written, or not be understood.
+    pub fn accept(&mut self, name: &Name, fingerprint: Fingerprint) -> Result<bool, LinesError> {
+        let file = self.file.clone();
+        let text = file.change(|text| {
+            self.take_in(text)?;
+            if !matches!(self.judge(name, fingerprint), Acquaintance::Changed { .. }) {
+                return Ok((Change::Nothing, text.to_owned()));
+            }
+            self.has_room_for(1)?;
+            let line = format!("{} {name} {fingerprint}\n", self.server);
+            let start = if text.ends_with('\n') { "" } else { "\n" };
+            Ok((Change::Append(line.clone()), format!("{text}{start}{line}")))
+        })?;
+        self.take_in(&text)?;
+        Ok(self.key(name, fingerprint).is_some())
+    }
+
+    fn has_room_for(&self, new: usize) -> Result<(), LinesError> {
+        if self.keys + new > MOST { Err(self.file.full("10,000 users of this server")) } else { Ok(()) }
     }
 
     /// Marks somebody as verified, durably. Gives whether it is somebody who is known.
@@ -153,8 +184,7 @@ impl KnownUsers {
         let file = self.file.clone();
         let text = file.change(|text| {
             self.take_in(text)?;
-            let found = self.known.get(name).filter(|known| known.fingerprint == fingerprint).copied();
-            let Some(KnownUser { line, verified: false, .. }) = found else {
+            let Some(KnownKey { line, verified: false, .. }) = self.key(name, fingerprint) else {
                 return Ok((Change::Nothing, text.to_owned()));
             };
             let mark =
@@ -168,7 +198,7 @@ impl KnownUsers {
 
     /// Takes the file's text in, all of it.
     fn take_in(&mut self, text: &str) -> Result<(), LinesError> {
-        (self.known, self.looks, self.seen) = (HashMap::new(), HashMap::new(), String::new());
+        (self.known, self.keys, self.looks, self.seen) = (HashMap::new(), 0, HashMap::new(), String::new());
         self.take_in_from(text)
     }
 
@@ -184,14 +214,17 @@ impl KnownUsers {
         };
         for parsed in file.parse(added, Line::parse) {
             let (line, parsed) = parsed?;
-            let new = parsed.server == self.server && !self.known.contains_key(&parsed.name);
-            if new {
-                for look in parsed.name.skeletons() {
-                    self.looks.entry(look).or_default().push(parsed.name.clone());
-                }
-                let Line { fingerprint, verified, .. } = parsed;
-                self.known.insert(parsed.name, KnownUser { fingerprint, verified, line: lines + line });
+            let Line { server, name, fingerprint, verified } = parsed;
+            if server != self.server || self.key(&name, fingerprint).is_some() {
+                continue;
             }
+            if !self.known.contains_key(&name) {
+                for look in name.skeletons() {
+                    self.looks.entry(look).or_default().push(name.clone());
+                }
+            }
+            self.known.entry(name).or_default().push(KnownKey { fingerprint, verified, line: lines + line });
+            self.keys += 1;
         }
         text.clone_into(&mut self.seen);
         Ok(())
@@ -251,7 +284,7 @@ mod tests {
         let expected = format!("# mine\n\n{SERVER} Zoe {OTHER} verified\n{SERVER} Ira {KEY} verified\n");
         assert_eq!(fs::read_to_string(&path).unwrap(), expected);
         users.keep(&[(name("Boris"), KEY)]).unwrap();
-        assert_eq!(users.find(&name("Boris")).unwrap().1.line, 5);
+        assert_eq!(users.find(&name("Boris")).unwrap().1[0].line, 5);
         fs::write(&path, format!("{SERVER} Zoe {OTHER}")).unwrap();
         users.keep(&[(name("Ira"), OTHER)]).unwrap();
         assert_eq!(
@@ -259,6 +292,39 @@ mod tests {
             Acquaintance::Changed { known: OTHER, line: 2 },
             "no last line's end"
         );
+    }
+
+    #[test]
+    fn a_name_may_have_several_keys_and_all_are_that_person() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("known_users");
+        fs::write(&path, format!("{SERVER} Ira {KEY} verified\n{OTHER} Ira {OTHER}")).unwrap();
+        let mut users = KnownUsers::open(folder.path(), SERVER).unwrap();
+        let (ira, third) = (name("Ira"), Fingerprint([4; 32]));
+        let changed = Acquaintance::Changed { known: KEY, line: 1 };
+        assert_eq!(users.judge(&ira, OTHER), changed);
+        assert!(!users.accept(&name("Zoe"), OTHER).unwrap(), "nobody's second key");
+        assert!(!users.accept(&name("lra"), OTHER).unwrap(), "somebody else's name");
+        assert!(users.accept(&ira, OTHER).unwrap() && users.accept(&ira, OTHER).unwrap());
+        let expected = format!("{SERVER} Ira {KEY} verified\n{OTHER} Ira {OTHER}\n{SERVER} Ira {OTHER}\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+        let again = KnownUsers::open(folder.path(), SERVER).unwrap();
+        for users in [&users, &again] {
+            assert_eq!(users.judge(&ira, KEY), Acquaintance::Known { verified: true });
+            assert_eq!(users.judge(&ira, OTHER), Acquaintance::Known { verified: false }, "each is compared by itself");
+            assert_eq!(users.judge(&ira, third), changed);
+            assert_eq!(users.judge(&name("lra"), OTHER), Acquaintance::New, "the same person, by another name");
+            assert_eq!(
+                users.judge(&name("lra"), third),
+                Acquaintance::LooksLike { name: ira.clone(), line: 1 },
+                "and somebody else"
+            );
+            let keys: Vec<_> = users.find(&ira).unwrap().1.iter().map(|key| (key.fingerprint, key.line)).collect();
+            assert_eq!(keys, [(KEY, 1), (OTHER, 3)]);
+        }
+        assert!(users.verify(&ira, OTHER).unwrap());
+        assert_eq!(users.judge(&ira, OTHER), Acquaintance::Known { verified: true });
+        assert!(fs::read_to_string(&path).unwrap().ends_with(&format!("{SERVER} Ira {OTHER} verified\n")));
     }
 
     #[test]

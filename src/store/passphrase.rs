@@ -1,4 +1,5 @@
-//! Passphrases of encrypted keys: from a file, or asked for on the terminal. Never from the command line.
+//! Secrets from files, and passphrases of encrypted keys: from a file, or asked for on the terminal. Never from the
+//! command line.
 
 use std::fs;
 use std::io::{self, IsTerminal};
@@ -22,13 +23,7 @@ impl PassphraseSource {
     /// [`DiskError`] if the file, or the terminal, cannot be read; or if others can read the file.
     pub fn get(&self, key: &Path, needed: bool) -> Result<Option<Zeroizing<String>>, DiskError> {
         if let Some(file) = &self.file {
-            let text = Zeroizing::new(fs::read_to_string(file).map_err(read_error(file))?);
-            refuse_exposed(file)?;
-            let passphrase = Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
-            if passphrase.is_empty() {
-                return Err(read_error(file)(io::Error::other("its first line is empty")));
-            }
-            return Ok(Some(passphrase));
+            return secret_line(file).map(Some);
         }
         if !needed || !io::stdin().is_terminal() {
             return Ok(None);
@@ -36,4 +31,24 @@ impl PassphraseSource {
         let asked = rpassword::prompt_password(format!("Passphrase for {}: ", key.display()));
         asked.map(|passphrase| Some(passphrase.into())).map_err(read_error(key))
     }
+}
+
+/// The secret that is a file's first line.
+///
+/// # Errors
+/// [`DiskError`] if the file cannot be read, or others can read it, or the line is empty.
+pub fn secret_line(file: &Path) -> Result<Zeroizing<String>, DiskError> {
+    let line = first_line(file)?;
+    refuse_exposed(file)?;
+    Ok(line)
+}
+
+/// A file's first line, whoever can read it.
+///
+/// # Errors
+/// [`DiskError`] if the file cannot be read, or the line is empty.
+pub fn first_line(file: &Path) -> Result<Zeroizing<String>, DiskError> {
+    let text = Zeroizing::new(fs::read_to_string(file).map_err(read_error(file))?);
+    let line = Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
+    if line.is_empty() { Err(read_error(file)(io::Error::other("its first line is empty"))) } else { Ok(line) }
 }

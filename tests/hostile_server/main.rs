@@ -7,6 +7,8 @@ mod support;
 mod again;
 mod ahead;
 mod credentials;
+mod devices;
+mod entry;
 mod faults;
 mod files;
 mod flips;

@@ -56,6 +56,8 @@ fn a_credential_that_is_about_to_end_is_changed_without_noise_and_nothing_is_los
         bits: 2_048,
         passphrase: PassphraseSource { file: None },
         fingerprint: None,
+        token: None,
+        password_file: None,
         strict: false,
         verified_only: false,
         reconnect: true,

@@ -26,10 +26,41 @@ fn help_has_examples_and_every_exit_status() {
     assert_eq!(folder.names(), [""; 0], "and nothing is made");
 }
 
+const FINGERPRINT: &str = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+#[test]
+fn an_invitation_that_is_none_is_told_and_nobody_is_asked_to_let_one_in() {
+    let folder = Folder::of_user("Ira", USER_A);
+    let line = format!("cfb-chat://127.0.0.1:9/#{FINGERPRINT}/AAAAAAAAAAAAAAAAAAAAAA");
+    let bad = [
+        ("", "cannot read the invitation from standard input: there is nothing in it"),
+        ("\n", "an invitation begins with cfb-chat://"),
+        ("hello\u{1b}[2J\n", "an invitation begins with cfb-chat://"),
+        (&line[..line.len() - 1], "a token is 22 characters of base64url"),
+        (&line.replace(":9/", ":99999/"), "an invitation's port is a number from 1 to 65535"),
+        (&"x".repeat(5_000), "the line is too long"),
+    ];
+    for (input, why) in bad {
+        let ended = run_client(&folder, &["-u", "Ira", "--join", "-"], input);
+        assert_eq!(ended.status, Some(2), "{}", ended.err);
+        assert!(ended.err.starts_with("error: ") && ended.err.contains(why), "{}", ended.err);
+        assert!(!ended.err.contains('\u{1b}'), "{}", ended.err);
+    }
+    let file = folder.write("invitation", "hello\n", 0o600).display().to_string();
+    let ended = run_client(&folder, &["-u", "Ira", "--join-file", &file], "");
+    assert_eq!(ended.status, Some(2), "{}", ended.err);
+    assert!(ended.err.contains("hint: it is one line: cfb-chat://host:port/#SHA256:…/token"), "{}", ended.err);
+    let ended = run_client(&folder, &["-u", "Ira", "--join-file", "/nonexistent"], "");
+    assert_eq!(ended.status, Some(3), "{}", ended.err);
+    // A good one leads to the server: here there is none.
+    let ended = run_client(&folder, &["-u", "Ira", "--join", "-"], &line);
+    assert_eq!(ended.status, Some(4), "{}", ended.err);
+}
+
 #[test]
 fn wrong_usage_is_exit_2_and_makes_nothing() {
     let folder = Folder::empty();
-    let client: [&[&str]; 10] = [
+    let client: [&[&str]; 16] = [
         &[],
         &["-u", ""],
         &["-u", "two words"],
@@ -40,6 +71,12 @@ fn wrong_usage_is_exit_2_and_makes_nothing() {
         &["-u", "Ira", "-p", "65536"],
         &["-u", "Ira", "--bits", "1024"],
         &["-u", "Ira", "--fingerprint", "SHA256:short"],
+        &["-u", "Ira", "--join", "cfb-chat://a:1/#secret"],
+        &["-u", "Ira", "--join", "-", "--join-file", "x"],
+        &["-u", "Ira", "--join", "-", "-s", "127.0.0.1"],
+        &["-u", "Ira", "--join-file", "x", "-p", "9443"],
+        &["-u", "Ira", "--join", "-", "--fingerprint", FINGERPRINT],
+        &["--join", "-"],
     ];
     for arguments in client {
         let ended = run_client(&folder, arguments, "");

@@ -4,6 +4,7 @@
 mod support;
 
 mod command_line;
+mod entry;
 mod key_files;
 mod key_refusals;
 mod known_servers;

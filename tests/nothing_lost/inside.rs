@@ -56,6 +56,8 @@ impl Inside {
             bits: 2_048,
             passphrase: PassphraseSource::default(),
             fingerprint: None,
+            token: None,
+            password_file: None,
             strict: false,
             verified_only: false,
             reconnect: true,

@@ -121,7 +121,7 @@ fn whoever_opens_a_room_keeps_order_there() {
     boris.process.err.wait_for("[!] You are not in #lab. The server says: ");
     boris.process.err.wait_for("[!] Not sent: no room is in focus");
     anna.says("/invite Boris");
-    anna.process.err.wait_for("Boris");
+    boris.process.err.wait_for("invites you to #lab");
     boris.says("/join lab");
     boris.process.err.wait_for_times("[+] You are in #lab now.", 2);
     boris.says("a guest");

@@ -59,7 +59,8 @@ impl Talk<'_> {
                 self.mode = Mode::Over;
                 Ok(())
             }
-            Mode::Joining if self.pauses > BEGINNINGS => Err(self.lost(why)),
+            // Who types a password cannot know which connection it is for.
+            Mode::Joining if self.pauses > BEGINNINGS || self.entry.is_asking() => Err(self.lost(why)),
             _ if self.renewing.is_some() => self.begins_anew(Why::Renewed),
             Mode::Joining => self.begins_anew(Why::Lost),
             _ if self.session.can_resume() => {
@@ -132,7 +133,7 @@ impl Talk<'_> {
                 let live = Live::begin(*connected, self.config.timing.silence)?;
                 let deadline = Instant::now() + self.config.timing.join;
                 if let Way::Away(_, join) = std::mem::replace(&mut self.way, Way::Coming(live, deadline)) {
-                    self.send(&join);
+                    self.asks_to_join(join);
                 }
                 if self.session.can_resume() {
                     // Its answer comes behind all that was missed.

@@ -1,7 +1,9 @@
 //! What the user types, and what it does.
 
 use super::{Talk, moment};
-use crate::chat::command::{Compared, USER_HELP, UserCommand, for_server};
+use zeroize::Zeroizing;
+
+use crate::chat::command::{Compared, NewPassword, USER_HELP, UserCommand, for_server};
 use crate::chat::name::{Name, RoomName};
 use crate::client::session::{Files, NotSaid, Session};
 use crate::client::ui::Input;
@@ -18,6 +20,9 @@ impl Talk<'_> {
             Input::End => {
                 self.finish();
                 return Ok(());
+            }
+            Input::Password(password) => {
+                return self.sets_password(password);
             }
             Input::Unreadable(why) => {
                 return self.not_sent(&format!("Not sent: {why}"));
@@ -62,6 +67,12 @@ impl Talk<'_> {
                 let own = self.session.own();
                 self.answer(notices::fingerprints(own.fingerprint(), own.server))?;
             }
+            Some(Ok(UserCommand::Accept(name))) => self.accept(&name)?,
+            Some(Ok(UserCommand::Password(NewPassword::Off))) => self.session.set_password(Zeroizing::default()),
+            Some(Ok(UserCommand::Password(NewPassword::Set))) => match self.entry.password.clone() {
+                Some(password) => self.sets_password(password)?,
+                None => self.not_sent(NO_PASSWORD)?,
+            },
             Some(Ok(UserCommand::Verify(name, compared))) => self.verify(&name, compared)?,
             Some(Ok(UserCommand::Say(text))) => self.says(room, Kind::Text, text)?,
             Some(Ok(UserCommand::Act(text))) => self.says(room, Kind::Action, text)?,
@@ -136,7 +147,12 @@ impl Talk<'_> {
         let answer = match compared {
             Compared::NotYet => {
                 let own = self.session.own().fingerprint();
+                self.compared = Some((name.clone(), fingerprint));
                 notices::digits(&name, SafetyNumber::new(own, fingerprint))
+            }
+            // Whoever was here when they were shown may have gone, and their other device come.
+            Compared::Yes if self.has_several_keys(&name) && self.compared != Some((name.clone(), fingerprint)) => {
+                notices::digits_of_another(&name)
             }
             Compared::Yes => match self.session.verify(&name, fingerprint, &mut self.files) {
                 Ok(true) => notices::verified(&name),
@@ -147,11 +163,42 @@ impl Talk<'_> {
         self.answer(answer)
     }
 
+    /// As at a Join: no password is told to somebody of whom nothing but their own word is known.
+    fn sets_password(&mut self, password: Zeroizing<String>) -> Result<(), ClientError> {
+        if !self.entry.is_pinned() {
+            return self.not_sent(FIRST_CONTACT);
+        }
+        self.session.set_password(password);
+        Ok(())
+    }
+
+    fn has_several_keys(&self, name: &Name) -> bool {
+        self.files.users.find(name).is_some_and(|(_, keys)| keys.len() > 1)
+    }
+
+    fn accept(&mut self, name: &Name) -> Result<(), ClientError> {
+        let mut shown = Vec::new();
+        let accepted = self.session.accept(name, &mut self.files, &mut shown);
+        self.show_all(&shown)?;
+        match accepted {
+            Ok(()) => Ok(()),
+            Err(why) => self.answer(format!("[!] {name} is not accepted: {why}.")),
+        }
+    }
+
     fn not_sent(&mut self, why: &str) -> Result<(), ClientError> {
         self.unsent += 1;
         Ok(self.screen.show(&Shown::Remark(format!("[!] {why}.")))?)
     }
 }
+
+/// What a screen without a terminal says to /password.
+const NO_PASSWORD: &str =
+    "Nothing is changed: with no terminal to ask on, the password comes from --password-file FILE";
+
+/// What is said of a new password where the server could be anybody.
+const FIRST_CONTACT: &str = "Nothing is changed: this is the first contact with this server, and no password is sent then. \
+                             Compare its fingerprint, and join once more: it is known now";
 
 fn capitalized(text: &str) -> String {
     let mut chars = text.chars();

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{self, Receiver, Sender};
+use zeroize::Zeroizing;
 
 use crate::chat::message::{BadServer, ToClient, ToServer};
 use crate::client::connect::Connected;
@@ -51,7 +52,8 @@ impl Live {
     /// Why the connection is lost.
     pub(super) fn send(&mut self, message: &ToServer) -> Result<(), String> {
         let mut frame = Vec::new();
-        self.sealer.seal(&message.encode(), &mut frame);
+        // There may be a password in it.
+        self.sealer.seal(&Zeroizing::new(message.encode()), &mut frame);
         self.last_sent = Instant::now();
         match write_all(&*self.link, &frame, Instant::now() + STALLED) {
             Ok(()) => Ok(()),

@@ -2,6 +2,7 @@
 
 mod absence;
 mod commands;
+mod entry;
 mod live;
 
 use std::io;
@@ -14,9 +15,11 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use self::absence::{Absence, Why};
+use self::entry::Entry;
 use self::live::{Arrived, Live, Silenced};
 use super::attempts::{Attempts, News};
 use super::connect::connect;
+use super::entry::password_in;
 use super::notices;
 use super::session::{Files, Own, Progress, Session};
 use super::ui::{Input, Screen};
@@ -24,12 +27,14 @@ use super::view::Shown;
 use super::{ClientError, Config};
 use crate::chat::Moment;
 use crate::chat::message::{ByeReason, ErrorCode, ToClient, ToServer};
-use crate::chat::name::{RoomName, Visible};
+use crate::chat::name::{Name, RoomName};
 use crate::net::channel::{Ended, now, now_in_millis};
 use crate::secure::credential::OwnCredential;
+use crate::secure::identity::Fingerprint;
 use crate::store::key_files::{Owner, load_or_make};
 use crate::store::known_users::KnownUsers;
 use crate::store::letters_seen::LettersSeen;
+use crate::store::lines::LinesError;
 
 /// Leaving that takes longer says what it waits for.
 const SILENT_WAIT: Duration = Duration::from_secs(1);
@@ -40,6 +45,7 @@ const SILENT_WAIT: Duration = Duration::from_secs(1);
 /// [`ClientError`]: why it did not begin, or did not end by the user's wish.
 pub fn run(config: &Config, screen: &mut dyn Screen) -> Result<(), ClientError> {
     let mut rng = rand::rng();
+    let password = config.password_file.as_deref().map(password_in).transpose().map_err(LinesError::from)?;
     let owner = Owner::Client(config.name.as_str());
     let loaded = load_or_make(&config.keys, owner, config.bits, &mut rng, &config.passphrase)?;
     if loaded.made {
@@ -51,7 +57,7 @@ pub fn run(config: &Config, screen: &mut dyn Screen) -> Result<(), ClientError> 
     }
     let identity = Arc::new(loaded.identity);
     let credential = Arc::new(OwnCredential::for_user(&mut rng, &identity, config.name.as_str(), now()));
-    let connected = connect(config, &identity, &credential, screen)?;
+    let (connected, is_pinned) = connect(config, &identity, &credential, screen)?;
     let server = connected.channel.peer.credential().fingerprint();
     let files = Files { users: KnownUsers::open(&config.keys, server)?, letters: LettersSeen::in_folder(&config.keys) };
     let own = Own { name: config.name.clone(), identity, credential, server, verified_only: config.verified_only };
@@ -64,6 +70,8 @@ pub fn run(config: &Config, screen: &mut dyn Screen) -> Result<(), ClientError> 
         files,
         way: Way::Coming(live, start + config.timing.join),
         mode: Mode::Joining,
+        entry: Entry::new(is_pinned, password),
+        compared: None,
         input: never(),
         loss: None,
         absence: None,
@@ -77,7 +85,7 @@ pub fn run(config: &Config, screen: &mut dyn Screen) -> Result<(), ClientError> 
         told_waiting: false,
         screen,
     };
-    talk.send(&join);
+    talk.asks_to_join(join);
     let outcome = match talk.go() {
         Ok(()) if talk.unsent > 0 && !talk.screen.is_watched() => {
             Err(ClientError::Unsent { lines: talk.unsent, mistaken: talk.mistaken })
@@ -98,6 +106,9 @@ struct Talk<'a> {
     files: Files,
     way: Way,
     mode: Mode,
+    entry: Entry,
+    /// Whose digits were shown last.
+    compared: Option<(Name, Fingerprint)>,
     input: Receiver<Input>,
     /// Why the connection is lost, if it is and nothing has been done about it.
     loss: Option<String>,
@@ -193,6 +204,7 @@ impl Talk<'_> {
                     let gone = |_| News::Hopeless(io::Error::other("a thread has ended").into());
                     self.hears(news.unwrap_or_else(gone))?;
                 }
+                recv(self.entry.typed()) -> typed => self.has_typed(typed.ok().flatten())?,
                 recv(lines) -> line => self.obey(line.unwrap_or(Input::End))?,
                 recv(interrupts) -> _ => match self.mode {
                     Mode::Talking => self.finish(),
@@ -215,6 +227,9 @@ impl Talk<'_> {
         }
         match self.way {
             Way::Coming(_, deadline) if now >= deadline => {
+                if self.entry.is_asking() {
+                    return Err(self.typed_too_late());
+                }
                 let silent = Ended::Silent.to_string();
                 // It was there a moment ago: who starts the client is told at once.
                 if self.mode == Mode::Joining {
@@ -281,6 +296,9 @@ impl Talk<'_> {
             // Who has typed on may have meant that room, and no other.
             Progress::NotInThere if !self.screen.is_watched() || !self.input.is_empty() => self.session.look_nowhere(),
             Progress::Goes | Progress::Pong | Progress::NotInThere => {}
+            Progress::Refused(ErrorCode::Password, text) if self.mode == Mode::Joining => {
+                self.is_asked_for_password(&text)?;
+            }
             Progress::Refused(code, text) if self.mode == Mode::Joining => return Err(self.refused(code, &text)),
             Progress::Refused(code, text) => self.is_not_let_in(code, &text)?,
             Progress::Bye(ByeReason::Left) if matches!(self.mode, Mode::Leaving(_)) => self.mode = Mode::Over,
@@ -395,18 +413,6 @@ impl Talk<'_> {
 
     fn lost(&self, why: &str) -> ClientError {
         ClientError::Lost { why: why.to_owned(), undelivered: self.session.undelivered() }
-    }
-
-    fn refused(&self, code: ErrorCode, text: &str) -> ClientError {
-        let (why, hint) = match code {
-            ErrorCode::Password | ErrorCode::Taken => (
-                "the name, or one that looks like it, belongs to another key".into(),
-                Some("choose another with -u, or use the key that it was first used with"),
-            ),
-            _ => (Visible(text).to_string(), None),
-        };
-        let address = crate::store::known_servers::address(&self.config.host, self.config.port);
-        ClientError::Refused { address, why, hint }
     }
 }
 

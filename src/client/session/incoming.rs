@@ -236,7 +236,8 @@ impl Session {
         self.last_whisper = Some(name);
     }
 
-    fn shared(&mut self, session: Id, boxed: &[u8], shown: &mut Vec<Shown>) {
+    pub(super) fn shared(&mut self, session: Id, boxed: &[u8], shown: &mut Vec<Shown>) {
+        self.people.hold(session, boxed);
         let Some((name, opened)) = self.open_box(session, boxed, Purpose::Key, shown) else {
             return;
         };
@@ -339,7 +340,8 @@ impl Session {
         shown: &mut Vec<Shown>,
     ) -> Result<(), String> {
         let new = [(name.clone(), from)];
-        let (is_new, is_taken) = (files.users.judge(name, from) == Acquaintance::New, self.people.is_taken(name, from));
+        let (is_new, is_taken) =
+            (files.users.judge(name, from) == Acquaintance::New, self.people.is_somebody_elses(name, from));
         if is_new
             && !is_taken
             && let Err(why) = files.users.keep(&new)

@@ -10,6 +10,7 @@
 //! Invariant: no socket and no clock; the only files are [`Files`], and what they admit is on disk before it is used.
 //! A server that breaks the protocol ends the session, and is told of.
 
+mod accepting;
 mod incoming;
 mod outgoing;
 mod requests;
@@ -276,8 +277,9 @@ impl Session {
             None if self.own.name.looks_like(name) => return Err(NotSaid::Oneself),
             None if self.people.shuns(name) => return Err(NotSaid::Shunned(name.clone())),
             None => {
-                let (name, known) = files.users.find(name).ok_or_else(|| NotSaid::Nobody(name.clone()))?;
-                (name, known.fingerprint)
+                // Of several devices the one that was accepted last.
+                let known = files.users.find(name).and_then(|(name, keys)| Some((name, keys.last()?.fingerprint)));
+                known.ok_or_else(|| NotSaid::Nobody(name.clone()))?
             }
         };
         Ok((name.clone(), fingerprint))

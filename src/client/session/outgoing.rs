@@ -115,9 +115,13 @@ impl Session {
         }
         match files.users.find(name) {
             None => Err(NotSaid::Nobody(name.clone())),
-            Some((name, known)) if self.own.verified_only && !known.verified => Err(NotSaid::NotVerified(name.clone())),
-            Some((name, known)) => {
-                let pending = Pending { name: name.clone(), fingerprint: known.fingerprint, text, sent_at };
+            Some((name, keys)) => {
+                let known = keys.iter().filter(|key| key.verified || !self.own.verified_only);
+                let known: Vec<_> = known.map(|key| key.fingerprint).collect();
+                if known.is_empty() {
+                    return Err(NotSaid::NotVerified(name.clone()));
+                }
+                let pending = Pending { name: name.clone(), known, text, sent_at };
                 self.requests.push(Request::Lookup(pending));
                 Ok(())
             }
@@ -303,12 +307,12 @@ impl Session {
         let Some(Request::Lookup(due)) = self.requests.answered(is_due) else {
             return Err(Broken::Unasked("a Found"));
         };
-        let Pending { name, fingerprint, text, sent_at } = due;
+        let Pending { name, known, text, sent_at } = due;
         match PublicIdentity::from_spki(spki) {
-            Ok(to) if to.fingerprint() == fingerprint => {
+            Ok(to) if known.contains(&to.fingerprint()) => {
                 self.outbox.push(Item::Letter { name, to, text, sent_at, written: None });
             }
-            _ => shown.push(Shown::Undelivered(notices::false_key(&name, fingerprint, &text))),
+            _ => shown.push(Shown::Undelivered(notices::false_key(&name, &known, &text))),
         }
         Ok(())
     }

@@ -59,8 +59,8 @@ pub(super) enum Wish {
 pub(super) struct Pending {
     /// To whom, by name.
     pub(super) name: Name,
-    /// And by the key that is known.
-    pub(super) fingerprint: Fingerprint,
+    /// And by the keys that are known: it may be any of them.
+    pub(super) known: Vec<Fingerprint>,
     /// What.
     pub(super) text: Text,
     /// When, in milliseconds since 1970.

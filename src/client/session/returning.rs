@@ -98,6 +98,16 @@ impl Session {
         self.own.credential.expires().0 < (now.at / 1_000).saturating_add(left.as_secs())
     }
 
+    /// The message that asks to be let in.
+    #[must_use]
+    pub fn asks_to_join(&self) -> ToServer {
+        let room = match &self.standing {
+            Standing::Joining(room, _) | Standing::Resuming(room) => room.clone(),
+            Standing::Inside | Standing::Lost => self.rooms.last().cloned().unwrap_or_else(RoomName::lobby),
+        };
+        asks_to_join(room, self.cursor)
+    }
+
     /// Whether a Welcome says just what it has to for the session to go on.
     pub(super) fn is_resumed_by(&self, welcome: &Welcome) -> bool {
         let Welcome { sessions, change, resumed, cursor, .. } = welcome;

@@ -88,7 +88,6 @@ impl Session {
     }
 
     /// Gives one's name this password; none if it is empty.
-    #[allow(dead_code, reason = "for whoever lets it be typed")]
     pub fn set_password(&mut self, password: Zeroizing<String>) {
         self.requests.push(Request::Password(password));
     }

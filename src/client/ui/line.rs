@@ -11,11 +11,14 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
 use rustyline::{Config, Editor, ExternalPrinter, Prompt};
+use zeroize::Zeroizing;
 
 use super::plain::print;
+use super::secret::ask_and_wait;
 use super::{Input, Screen};
-use crate::chat::command::UserCommand;
+use crate::chat::command::{NewPassword, UserCommand};
 use crate::chat::name::RoomName;
+use crate::client::entry::as_password;
 use crate::client::outbox::CAPACITY;
 use crate::client::view::{Shown, Stream};
 
@@ -168,7 +171,7 @@ fn next_input(editor: &mut Editor<(), MemHistory>, desk: &Arc<Desk>) -> Option<(
         match editor.readline(&prompt) {
             Ok(text) => {
                 // Of a paste each line is one: who looks back for one is not to say all of it again.
-                for line in text.lines() {
+                for line in text.lines().filter(|line| !UserCommand::is_secret(line)) {
                     // What cannot be kept is only less to look back at.
                     let _ = editor.add_history_entry(line);
                 }
@@ -190,14 +193,26 @@ fn pass_on(
 ) -> bool {
     let mut refused = 0;
     for line in text.lines() {
-        let mut place = desk.place();
+        let command = UserCommand::parse(line);
         if line.starts_with('/') {
             // What was pasted behind it goes where it leads.
-            place.is_known = false;
             room = None;
         }
-        match sender.try_send(Input::Line(line.to_owned(), room.clone())) {
-            Ok(()) if matches!(UserCommand::parse(line), Some(Ok(UserCommand::Exit))) => return false,
+        let input = if matches!(command, Some(Ok(UserCommand::Password(NewPassword::Set)))) {
+            match ask_for_password() {
+                Ok(password) => Input::Password(password),
+                Err(why) => {
+                    let _ = printer.print(format!("[!] Nothing is changed: {why}.\n"));
+                    continue;
+                }
+            }
+        } else {
+            Input::Line(line.to_owned(), room.clone())
+        };
+        let mut place = desk.place();
+        place.is_known &= !line.starts_with('/');
+        match sender.try_send(input) {
+            Ok(()) if matches!(command, Some(Ok(UserCommand::Exit))) => return false,
             Ok(()) => {}
             Err(TrySendError::Full(_)) => refused += 1,
             Err(TrySendError::Disconnected(_)) => return false,
@@ -207,4 +222,22 @@ fn pass_on(
         let _ = printer.print(format!("[!] {refused} lines were not sent: {CAPACITY} are waiting already.\n"));
     }
     true
+}
+
+/// Asks for a new password, twice. The terminal is the editor's again afterwards.
+fn ask_for_password() -> Result<Zeroizing<String>, String> {
+    let ask = |prompt| match ask_and_wait(prompt) {
+        Ok(typed) => typed.ok_or_else(|| "no password was given".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    let first = ask("New password: ")?;
+    if first.is_empty() {
+        return Err("an empty password is none; /password off takes yours away".into());
+    }
+    let first = as_password(&first).map_err(|why| why.to_string())?;
+    let second = ask("The same once more: ")?;
+    match as_password(&second) {
+        Ok(second) if second == first => Ok(first),
+        _ => Err("the two were not the same".into()),
+    }
 }

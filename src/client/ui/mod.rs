@@ -2,13 +2,16 @@
 
 mod line;
 mod plain;
+mod secret;
 
 pub use line::LineScreen;
 pub use plain::PlainScreen;
+pub use secret::{Asked, line_of_input};
 
 use std::io::{self, IsTerminal};
 
 use crossbeam::channel::Receiver;
+use zeroize::Zeroizing;
 
 use super::view::Shown;
 use crate::chat::name::RoomName;
@@ -18,19 +21,30 @@ use crate::chat::name::RoomName;
 pub enum Input {
     /// A line, and the room whose it was to be when it was typed, as far as the screen knows.
     Line(String, Option<RoomName>),
+    /// A new password for one's name, asked for twice; as it travels.
+    Password(Zeroizing<String>),
     /// A line that cannot be sent, and why.
     Unreadable(&'static str),
     /// There will be no more.
     End,
 }
 
-/// Shows things, and gives lines. The order: `show` at any time, `start_input` once, `close` at the end.
+/// Shows things, and gives lines. The order: `show` at any time, `ask_secret` before
+/// `start_input`, that once, `close` at the end.
 pub trait Screen {
     /// Shows something, whole, below all that was shown before.
     ///
     /// # Errors
     /// Whatever the system says: nobody is looking any more.
     fn show(&mut self, shown: &Shown) -> io::Result<()>;
+
+    /// Asks for a secret, hidden, before lines are taken; nothing if there is nobody to ask.
+    ///
+    /// # Errors
+    /// Whatever the system says of the terminal.
+    fn ask_secret(&mut self, prompt: &str) -> io::Result<Option<Asked>> {
+        if io::stdin().is_terminal() { secret::ask(prompt).map(Some) } else { Ok(None) }
+    }
 
     /// Begins to take lines.
     ///

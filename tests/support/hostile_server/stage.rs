@@ -38,6 +38,8 @@ pub struct Stage {
     pub change: u64,
     pub members: Vec<Session>,
     pub cursor: u64,
+    /// What the client asked to be let in with.
+    pub password: String,
     /// When the client came in, by the server's clock.
     pub came_at: u64,
     marks: u32,
@@ -62,11 +64,12 @@ impl Stage {
             change: 0,
             members: Vec::new(),
             cursor: 0,
+            password: String::new(),
             came_at: now_in_millis(),
             marks: 0,
             told: 0,
         };
-        assert!(matches!(stage.hear(), ToServer::Join { cursor: 0, .. }), "a Join comes first");
+        stage.password = stage.hears_join();
         stage
     }
 
@@ -192,6 +195,22 @@ impl Stage {
             self.heard.extend(ToServer::parse_all(text).expect("the client's messages can be read"));
         }
         self.heard.pop_front().expect("not empty")
+    }
+
+    /// The client asks to be let in; gives with what.
+    pub fn hears_join(&mut self) -> String {
+        match self.hear() {
+            ToServer::Join { room, password, cursor: 0 } if room == RoomName::lobby() => password,
+            other => panic!("a Join should have come: {other:?}"),
+        }
+    }
+
+    /// The client has gone, and said nothing more.
+    pub fn hears_nothing_more(&mut self) {
+        assert_eq!(self.heard, []);
+        if let Ok(text) = self.incoming.next_text(PATIENCE) {
+            panic!("{:?}", ToServer::parse_all(text));
+        }
     }
 
     /// The next counted thing; what is told by the way is passed over.

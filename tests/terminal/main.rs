@@ -1,6 +1,9 @@
 //! The transcripts of a real session, on real pseudo-terminals: what people see, and what their terminal is left as.
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod passwords;
 
 use std::num::NonZeroU16;
 use std::path::Path;

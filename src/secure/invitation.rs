@@ -1,0 +1,241 @@
+//! Invitations: where a server is, who it is, and what lets somebody in, on one line. PROTOCOL.md §6 "Who may come in".
+//!
+//! ```text
+//! cfb-chat://chat.example.org:9443/#SHA256:…/0123456789abcdefABCDEF
+//! ```
+//!
+//! It comes from anywhere: it is bounded before it is looked at, and one that there is holds a host that is no more
+//! than one, a port and a whole fingerprint.
+
+use core::net::Ipv6Addr;
+use std::fmt;
+use std::str::FromStr;
+
+use super::identity::{BadFingerprint, Fingerprint};
+use super::token::{BadToken, Token};
+
+/// What every invitation begins with.
+pub const SCHEME: &str = "cfb-chat://";
+/// The longest invitation, in bytes.
+pub const MAX_INVITATION: usize = 512;
+/// The longest name of a host (RFC 1035).
+const MAX_HOST: usize = 253;
+
+/// Lets somebody in, once or a few times. `Display` is the line that they are given, token and all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    host: String,
+    port: u16,
+    server: Fingerprint,
+    token: Token,
+}
+
+/// Why a text is no invitation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadInvitation {
+    /// Over [`MAX_INVITATION`] bytes.
+    #[error("an invitation has at most {MAX_INVITATION} bytes")]
+    TooLong,
+    /// Something else at its beginning.
+    #[error("an invitation begins with {SCHEME}")]
+    Scheme,
+    /// No `/#` behind host and port.
+    #[error("behind an invitation's host and port stand /# and the server's fingerprint")]
+    NoFingerprint,
+    /// The host.
+    #[error("an invitation's host is a name or an address, an IPv6 address in brackets")]
+    Host,
+    /// The port.
+    #[error("an invitation's port is a number from 1 to 65535")]
+    Port,
+    /// The server's fingerprint.
+    #[error("in an invitation: {0}")]
+    Fingerprint(#[from] BadFingerprint),
+    /// No token behind the fingerprint.
+    #[error("behind an invitation's fingerprint stand / and a token")]
+    NoToken,
+    /// The token.
+    #[error("in an invitation: {0}")]
+    Token(#[from] BadToken),
+}
+
+impl Invitation {
+    /// An invitation to this server. An IPv6 address may stand in brackets.
+    ///
+    /// # Errors
+    /// [`BadInvitation`] for a host or a port that could not be read again.
+    pub fn new(host: &str, port: u16, server: Fingerprint, token: Token) -> Result<Self, BadInvitation> {
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let is_one = if bare.contains(':') { bare.parse::<Ipv6Addr>().is_ok() } else { host == bare && is_name(bare) };
+        match port {
+            _ if !is_one => Err(BadInvitation::Host),
+            0 => Err(BadInvitation::Port),
+            _ => Ok(Self { host: bare.to_owned(), port, server, token }),
+        }
+    }
+
+    /// An invitation to the server at this address, `host:port`.
+    ///
+    /// # Errors
+    /// [`BadInvitation`] for an address that could not be read again.
+    pub fn to(address: &str, server: Fingerprint, token: Token) -> Result<Self, BadInvitation> {
+        let (host, port) = address.rsplit_once(':').ok_or(BadInvitation::Port)?;
+        // As a host alone may be: in brackets here, so that nothing of it is taken for a port.
+        if host.contains(':') && !host.starts_with('[') {
+            return Err(BadInvitation::Host);
+        }
+        // A number with a sign, or with more digits than it needs, is another text for the same thing.
+        let port = port.parse().ok().filter(|number: &u16| number.to_string() == port).ok_or(BadInvitation::Port)?;
+        Self::new(host, port, server, token)
+    }
+
+    /// The server's name or address, without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its fingerprint.
+    #[must_use]
+    pub fn server(&self) -> Fingerprint {
+        self.server
+    }
+
+    /// What lets one in there.
+    #[must_use]
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+}
+
+impl FromStr for Invitation {
+    type Err = BadInvitation;
+
+    fn from_str(text: &str) -> Result<Self, BadInvitation> {
+        if text.len() > MAX_INVITATION {
+            return Err(BadInvitation::TooLong);
+        }
+        let rest = text.strip_prefix(SCHEME).ok_or(BadInvitation::Scheme)?;
+        let (address, rest) = rest.split_once("/#").ok_or(BadInvitation::NoFingerprint)?;
+        // Base64 has / among its characters: the fingerprint's length tells where it ends.
+        let at = Fingerprint::TEXT_LENGTH;
+        let (server, token) = rest.split_at_checked(at).ok_or(BadFingerprint)?;
+        let server = server.parse()?;
+        let token = token.strip_prefix('/').ok_or(BadInvitation::NoToken)?.parse()?;
+        Self::to(address, server, token)
+    }
+}
+
+impl fmt::Display for Invitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, server, token } = self;
+        let token = token.text();
+        if host.contains(':') {
+            write!(f, "{SCHEME}[{host}]:{port}/#{server}/{token}")
+        } else {
+            write!(f, "{SCHEME}{host}:{port}/#{server}/{token}")
+        }
+    }
+}
+
+/// Whether this can be the name of a host, or an IPv4 address.
+fn is_name(host: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    (1..=MAX_HOST).contains(&host.len()) && !host.starts_with('-') && host.chars().all(is_part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SERVER: Fingerprint = Fingerprint([0xff; 32]);
+
+    fn line(address: &str) -> String {
+        format!("cfb-chat://{address}/#{SERVER}/{}", Token::new([0xfb; 16]).text())
+    }
+
+    #[test]
+    fn an_invitation_is_read_as_it_was_written() {
+        for (host, address) in [
+            ("chat.example.org", "chat.example.org:9443"),
+            ("192.0.2.1", "192.0.2.1:1"),
+            ("2001:db8::1", "[2001:db8::1]:65535"),
+            ("[::1]", "[::1]:9443"),
+        ] {
+            let port = address.rsplit(':').next().unwrap().parse().unwrap();
+            let invitation = Invitation::new(host, port, SERVER, Token::new([0xfb; 16])).unwrap();
+            assert_eq!(invitation.to_string(), line(address));
+            assert!(SERVER.to_string().contains('/'), "the fingerprint has a / of its own");
+            let read: Invitation = line(address).parse().unwrap();
+            assert_eq!(read, invitation);
+            assert_eq!((read.host(), read.port()), (host.trim_matches(['[', ']']), port));
+            assert_eq!((read.server(), read.token().text().len()), (SERVER, 22));
+        }
+        let invitation: Invitation = line("host:9443").parse().unwrap();
+        assert!(!format!("{invitation:?}").contains(&invitation.token().text()), "it is not told by the way");
+    }
+
+    #[test]
+    fn what_is_wrong_with_one_is_told() {
+        let good = line("host:9443");
+        let token = good.rsplit('/').next().unwrap();
+        let cases = [
+            ("", BadInvitation::Scheme),
+            ("https://host:9443/", BadInvitation::Scheme),
+            (&good[1..], BadInvitation::Scheme),
+            (&good.to_uppercase(), BadInvitation::Scheme),
+            ("cfb-chat://host:9443", BadInvitation::NoFingerprint),
+            (&format!("cfb-chat://host:9443/#{SERVER}"), BadInvitation::NoToken),
+            (&format!("cfb-chat://host:9443/#{SERVER}{token}"), BadInvitation::NoToken),
+            (&format!("cfb-chat://host:9443/#SHA256:short/{token}"), BadInvitation::Fingerprint(BadFingerprint)),
+            (&good.replace("SHA256", "SHA512"), BadInvitation::Fingerprint(BadFingerprint)),
+            (&good[..good.len() - 1], BadInvitation::Token(BadToken)),
+            (&format!("{good}="), BadInvitation::Token(BadToken)),
+            (&good.replace(token, "+/+/+/+/+/+/+/+/+/+/+w"), BadInvitation::Token(BadToken)),
+            (&good.replace(token, &format!("{}9", &token[..21])), BadInvitation::Token(BadToken)),
+            (&line("host"), BadInvitation::Port),
+            (&line("host:"), BadInvitation::Port),
+            (&line("host:0"), BadInvitation::Port),
+            (&line("host:+1"), BadInvitation::Port),
+            (&line("host:01"), BadInvitation::Port),
+            (&line("host:65536"), BadInvitation::Port),
+            (&line(":9443"), BadInvitation::Host),
+            (&line("-x:9443"), BadInvitation::Host),
+            (&line("two words:9443"), BadInvitation::Host),
+            (&line("ho\u{1b}st:9443"), BadInvitation::Host),
+            (&line("user@host:9443"), BadInvitation::Host),
+            (&line("::1:9443"), BadInvitation::Host),
+            (&line("[::1:9443"), BadInvitation::Host),
+            (&line("[host]:9443"), BadInvitation::Host),
+            (&line("[fe80::1%eth0]:9443"), BadInvitation::Host),
+            (&line(&format!("{}:9443", "x".repeat(254))), BadInvitation::Host),
+            (&line(&format!("{}:9443", "x".repeat(500))), BadInvitation::TooLong),
+        ];
+        for (text, why) in cases {
+            assert_eq!(text.parse::<Invitation>(), Err(why), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_read_is_written_the_same_and_nothing_panics(
+            text in any::<String>(), cut in any::<prop::sample::Index>(), other in any::<char>(), host in "[a-z.:\\[\\]0-9/#-]{0,20}",
+        ) {
+            let good = line("[2001:db8::1]:9443");
+            let at = cut.index(good.len());
+            let bent = format!("{}{other}{}", &good[..at], &good[at + 1..]);
+            for text in [text.clone(), format!("{SCHEME}{text}"), good[..at].to_owned(), bent, line(&host), format!("{good}{text}")] {
+                if let Ok(invitation) = text.parse::<Invitation>() {
+                    prop_assert_eq!(invitation.to_string(), text);
+                }
+            }
+        }
+    }
+}
