@@ -63,7 +63,7 @@ pub fn not_known_to_be_done(line: &str) -> String {
 
 /// The password is what it was.
 pub fn password_not_set(why: &str) -> String {
-    format!("[!] The password is not changed. The server says: {}", Visible(why))
+    format!("[!] The password is as it was. The server says: {}", Visible(why))
 }
 
 /// Nobody knows what the password is.

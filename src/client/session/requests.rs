@@ -172,7 +172,7 @@ impl Requests {
                 // The server had not let one in.
                 self.push_first(Request::Join { room, why, limbo: false });
             }
-            request @ (Request::Lookup(_) | Request::Command(_) | Request::Password(_)) if code == ErrorCode::Wait => {
+            request @ (Request::Lookup(_) | Request::Command(_)) if code == ErrorCode::Wait => {
                 self.not_before = Some(now + PAUSE);
                 self.push_first(request);
             }
