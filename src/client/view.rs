@@ -35,6 +35,8 @@ pub enum Shown {
     Answer(String),
     /// Something that the user had said was not delivered.
     Undelivered(String),
+    /// What the server tells whoever comes in: for people to read, so it is passed over where nobody looks.
+    Greeting(String),
     /// Anything beside the talk: fingerprints, warnings, errors, hints.
     Remark(String),
 }
@@ -75,7 +77,7 @@ impl Shown {
     pub fn stream(&self) -> Stream {
         match self {
             Self::Step(_) | Self::Message { .. } | Self::Joined(..) | Self::Left(..) => Stream::Output,
-            Self::Answer(_) | Self::Undelivered(_) | Self::Remark(_) => Stream::Error,
+            Self::Answer(_) | Self::Undelivered(_) | Self::Greeting(_) | Self::Remark(_) => Stream::Error,
         }
     }
 
@@ -109,7 +111,7 @@ impl Shown {
             Self::Joined(name, Some(room)) => format!("[+] {name} joined {room}."),
             Self::Left(name, None) => format!("[+] {name} left the room."),
             Self::Left(name, Some(room)) => format!("[+] {name} left {room}."),
-            Self::Answer(text) | Self::Undelivered(text) | Self::Remark(text) => text.clone(),
+            Self::Answer(text) | Self::Undelivered(text) | Self::Greeting(text) | Self::Remark(text) => text.clone(),
         }
     }
 }

@@ -316,7 +316,9 @@ impl Talk<'_> {
 
     fn show_all(&mut self, all: &[Shown]) -> io::Result<()> {
         self.unsent += all.iter().filter(|item| matches!(item, Shown::Undelivered(_))).count();
-        all.iter().try_for_each(|item| self.screen.show(item))
+        let is_watched = self.screen.is_watched();
+        let mut shown = all.iter().filter(|item| is_watched || !matches!(item, Shown::Greeting(_)));
+        shown.try_for_each(|item| self.screen.show(item))
     }
 
     fn send_due(&mut self) -> Result<(), ClientError> {

@@ -432,7 +432,9 @@ impl Session {
             }
         }
         if welcome.notice != known_notice {
-            shown.extend(lines(&welcome.notice).map(Shown::Remark));
+            // Who asked for a room is told of it; of the server whoever looks.
+            let how = if why.is_some() { Shown::Remark } else { Shown::Greeting };
+            shown.extend(lines(&welcome.notice).map(how));
         }
         self.open_what_waited(shown);
         Ok(())
