@@ -378,11 +378,13 @@ impl Hall {
         self.write_down(out);
     }
 
-    /// Something for everybody who is in a room, from the operator.
+    /// Something for everybody who is here, from the operator: once for each. Most are where all begin.
     pub fn notice(&mut self, text: &str, now: Moment, out: &mut Vec<Effect>) {
-        let rooms: Vec<RoomName> = self.rooms.keys().cloned().collect();
-        for room in rooms {
-            self.post(&room, None, &[], Event::Notice(text.to_owned()), now, out);
+        let (lobby, notice) = (RoomName::lobby(), || Event::Notice(text.to_owned()));
+        self.post(&lobby, None, &[], notice(), now, out);
+        let elsewhere = self.present.iter().filter(|(_, present)| !present.is_in(&lobby));
+        for member in elsewhere.map(|(member, _)| *member).collect::<Vec<_>>() {
+            self.post_to(member, notice(), now, out);
         }
     }
 

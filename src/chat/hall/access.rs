@@ -4,8 +4,8 @@ use core::net::IpAddr;
 
 use super::bans::ban_text;
 use super::{
-    Access, ByeReason, Conn, Duration, Effect, ErrorCode, Hall, HashMap, LeftReason, Member, Moment, Numbers, Order,
-    Pace, Place, Policy, Present, Range, RoomName, Session, ToClient, ToServer, User, refusal, tell,
+    Access, ByeReason, Conn, Duration, Effect, ErrorCode, Event, Hall, HashMap, LeftReason, Member, Moment, Numbers,
+    Order, Pace, Place, Policy, Present, Range, RoomName, Session, ToClient, ToServer, User, refusal, tell,
 };
 use crate::chat::accounts::Standing;
 use crate::chat::kept::Kept;
@@ -117,8 +117,8 @@ impl Hall {
         let entitled = match self.is_entitled(&who.user, who.address, password, asks, now) {
             Ok(entitled) => entitled,
             Err(Denied::Check(kept)) => return Verdict::Check(kept),
-            Err(Denied::OnceMore(text)) => {
-                out.push(refusal(conn, ErrorCode::Password, text));
+            Err(Denied::OnceMore(code, text)) => {
+                out.push(refusal(conn, code, text));
                 return Verdict::OnceMore;
             }
             Err(Denied::Closed(code, why, fault)) => {
@@ -175,10 +175,10 @@ impl Hall {
                 match asks.token.and_then(|token| self.order.invited_by(token, now.at)) {
                     Some(invite) => Ok(Entitled { account: None, invite: Some(invite) }),
                     None if password.is_empty() && !asks.once_more => {
-                        Err(Denied::OnceMore("this server is by invitation: join with one (client --join)"))
+                        Err(Denied::OnceMore(ErrorCode::Invitation, "this server is by invitation"))
                     }
                     None => Err(Denied::Closed(
-                        ErrorCode::Password,
+                        ErrorCode::Invitation,
                         "that invitation is not good, or not any more".into(),
                         Fault::Wrong,
                     )),
@@ -198,7 +198,7 @@ impl Hall {
             return Err(if asks.once_more {
                 Denied::Closed(ErrorCode::Password, why.into(), Fault::Wrong)
             } else {
-                Denied::OnceMore(why)
+                Denied::OnceMore(ErrorCode::Password, why)
             });
         }
         match &asks.checked {
@@ -246,6 +246,8 @@ impl Hall {
         let (policy, order, present) = (&self.policy, &self.order, &self.present);
         let is_free = |account: &Account| policy.is_free(account, order, present, now.at);
         let most = self.limits.names;
+        let before = entitled.account.and_then(|account| self.accounts.get(account));
+        let is_new_key = before.is_some_and(|account| !account.has(user.owner));
         let account =
             self.accounts.claim(user, entitled.account, most, now.at, is_free).map_err(|why| why.to_string())?;
         if let Some(invite) = entitled.invite {
@@ -258,8 +260,13 @@ impl Hall {
             self.end(earlier, LeftReason::Replaced, Some(ByeReason::Replaced), now, out);
         }
         let owner = user.owner;
+        let is_new_key = is_new_key.then(|| user.name.clone());
         let member = self.begin(who, account, out);
         self.join(member, room, now, out);
+        if let Some(name) = is_new_key {
+            let told = format!("others know {name} by another key: they see nothing of you until they /accept {name}");
+            self.post_to(member, Event::Notice(told), now, out);
+        }
         self.hand_over_letters(owner, member, now, out);
         Ok(())
     }
@@ -296,7 +303,7 @@ impl Hall {
 
 /// Why somebody is not let in, for now or at all.
 enum Denied {
-    OnceMore(&'static str),
+    OnceMore(ErrorCode, &'static str),
     Check(String),
     Closed(ErrorCode, String, Fault),
 }

@@ -179,7 +179,7 @@ impl Hall {
             Command::Who => self.list_people().into(),
             Command::Say(text) => {
                 self.notice(&text, now, out);
-                format!("said to {} people", self.present.len()).into()
+                format!("said to {}", count(self.present.len(), "session")).into()
             }
             Command::Kick(name, reason) => {
                 let account = self.named(&name)?;
@@ -299,7 +299,7 @@ impl Hall {
             return Err(refused(format!("{name} {why}")));
         }
         let (told, answer) = if is_one {
-            ("made you an operator: /server HELP", format!("{name} is an operator, with {changed} keys"))
+            ("made you an operator: /server HELP", format!("{name} is an operator, with {}", count(changed, "key")))
         } else {
             ("made you no operator any more", format!("{name} is no operator any more"))
         };
@@ -419,6 +419,11 @@ pub(super) fn end(now: Moment, lasts: Duration) -> u64 {
 
 pub(super) fn until_text(until: Option<u64>) -> String {
     until.map_or("until it is lifted".into(), |until| format!("until {}", when(until)))
+}
+
+/// So many of something.
+pub(super) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn lines(all: impl Iterator<Item = String>, none: &str) -> String {

@@ -103,8 +103,10 @@ impl Hall {
             let here = self.rooms.get(*room).map_or(0, |open| open.roster.members().len());
             let rules = self.rules.get(*room);
             let locked = if rules.is_some_and(|rules| rules.locked) { "  locked" } else { "" };
+            let keeper = rules.and_then(|rules| rules.keeper).and_then(|keeper| self.accounts.get(keeper));
+            let keeper = keeper.map_or(String::new(), |keeper| format!("  kept by {}", keeper.name));
             let topic = rules.map_or("", |rules| &rules.topic);
-            format!("{room:<widest$}  {here:>4}{locked}{}{topic}", if topic.is_empty() { "" } else { "  " })
+            format!("{room:<widest$}  {here:>4}{keeper}{locked}{}{topic}", if topic.is_empty() { "" } else { "  " })
         };
         let mut lines: Vec<String> = all.iter().take(LISTED).map(line).collect();
         if all.len() > LISTED {
@@ -173,7 +175,8 @@ impl Hall {
         };
         self.settle(rules);
         if self.rooms.contains_key(room) {
-            self.post(&room.clone(), None, &[], Event::Notice(told.clone()), now, out);
+            // Whoever did it has the answer.
+            self.post(&room.clone(), by.member(), &[], Event::Notice(told.clone()), now, out);
         } else {
             self.empties(room);
         }

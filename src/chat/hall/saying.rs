@@ -135,7 +135,7 @@ pub fn answer(n: u64, outcome: Outcome) -> ToClient {
         ErrorCode::Wait => "too fast",
         ErrorCode::Volatile => "handed out, but the disk could not keep it",
         ErrorCode::Muted => "you are muted",
-        ErrorCode::Password | ErrorCode::Taken => "",
+        ErrorCode::Password | ErrorCode::Invitation | ErrorCode::Taken => "",
     };
     ToClient::Error { code, text: text.to_owned(), n }
 }

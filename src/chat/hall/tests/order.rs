@@ -26,7 +26,7 @@ impl Test {
         let mut test = Self::new(Limits { joins: None, messages: None, ..Limits::standard() });
         test.arrive(1, "Ira", 1, 1);
         test.arrive(2, "Boris", 2, 2);
-        assert_eq!(test.console("OP Ira"), "Ira is an operator, with 1 keys");
+        assert_eq!(test.console("OP Ira"), "Ira is an operator, with 1 key");
         test
     }
 
@@ -389,7 +389,7 @@ fn who_is_there_longest_keeps_a_room_while_its_keeper_is_not() {
     test.receive(2, ToServer::Leave(RoomName::parse("#lab").unwrap()));
     assert_eq!(test.orders(3, "LOCK #lab"), Err(ErrorCode::Refused), "a registered one waits for its keeper");
     test.receive(3, ToServer::Leave(RoomName::parse("#lab").unwrap()));
-    assert!(test.done(3, "ROOMS").contains("#lab       0  mine"), "{}", test.done(3, "ROOMS"));
+    assert!(test.done(3, "ROOMS").contains("#lab       0  kept by Boris  mine"), "{}", test.done(3, "ROOMS"));
     test.done(2, "UNREGISTER #lab");
     assert!(!test.done(3, "ROOMS").contains("#lab"));
 }
