@@ -53,6 +53,9 @@ pub(super) enum NoName {
     /// It looks in too many ways.
     #[error("that name has been written in too many ways: write it as before")]
     TooManyLooks,
+    /// It could be taken for another one, too.
+    #[error("that name looks like two that are registered: choose another")]
+    LooksLikeTwo,
     /// None is free.
     #[error("this server has no more names to give")]
     Full,
@@ -64,13 +67,21 @@ pub(super) struct Accounts {
     all: BTreeMap<AccountId, Account>,
     looks: HashMap<String, AccountId>,
     owners: HashMap<Owner, Vec<AccountId>>,
+    /// The highest number that there has been.
+    last: AccountId,
     changes: Vec<Lasting>,
 }
 
 impl Accounts {
     pub(super) fn restore(&mut self, account: Account) {
+        self.is_past(account.id);
         self.index(&account);
         self.all.insert(account.id, account);
+    }
+
+    /// Something is said of this number: it is nobody else's.
+    pub(super) fn is_past(&mut self, id: AccountId) {
+        self.last = self.last.max(id);
     }
 
     /// What has to be written down.
@@ -165,6 +176,10 @@ impl Accounts {
         has_enough: Option<usize>,
         free: &impl Fn(&Account) -> bool,
     ) -> Result<(), NoName> {
+        // Whoever may use one name gets nothing of another by a third that looks like both.
+        if self.claimants(name).any(|it| Some(it.id) != before && (it.has(owner) || !free(it))) {
+            return Err(NoName::LooksLikeTwo);
+        }
         match (before.and_then(|id| self.all.get(&id)), has_enough) {
             (Some(account), _) => {
                 let new = name.skeletons().iter().filter(|look| !account.looks.contains(look)).count();
@@ -195,8 +210,8 @@ impl Accounts {
             }
         }
         // Never one that was there before, whatever the clock did.
-        let last = self.all.last_key_value().map_or(0, |(id, _)| id.0);
-        let id = AccountId(now.max(last + 1));
+        let id = AccountId(now.max(self.last.0.saturating_add(1)));
+        self.last = id;
         let (name, looks) = (name.clone(), Vec::new());
         self.all.insert(id, Account { id, name, looks, keys: Vec::new(), password: None, used_at: now });
         id
