@@ -106,6 +106,14 @@ impl Hall {
             _ => return Verdict::Closed("its first message is no Join".into(), Fault::Plain),
         };
         if cursor > 0 {
+            // They were put out when they were banned: but from where they were then, and as far as a crash remembers it.
+            let account = self.sessions.get(&who.user.session).and_then(|member| self.present.get(member));
+            let account = account.map(|present| present.account);
+            if let Some(ban) = self.order.banned(who.user.owner, account, who.address, now.at) {
+                let why = ban_text(ban);
+                out.push(refusal(conn, ErrorCode::Refused, &why));
+                return Verdict::Closed(why, Fault::Plain);
+            }
             return match self.resume(&who, room, cursor, now, out) {
                 Ok(()) => Verdict::Admitted,
                 Err(why) => {
@@ -161,9 +169,11 @@ impl Hall {
                     Some(ban) => Err(Denied::banned(ban)),
                 }
             }
-            (Standing::Free, _) if self.is_wary_of(address, now) => Err(Denied::plain(
-                "somebody from your address has just been banned: new names from there are taken again in ten minutes",
-            )),
+            (Standing::Free, _) if self.is_wary_of(address, now) && self.accounts.of(user.owner).next().is_none() => {
+                Err(Denied::plain(
+                    "somebody from your address has just been banned: new names from there are taken again in ten minutes",
+                ))
+            }
             (Standing::Free, Access::Open) => Ok(Entitled { account: None, invite: None }),
             (Standing::Free, Access::Closed) => {
                 Err(Denied::plain("this server is closed: only those come in who have registered a name here"))
