@@ -2,7 +2,10 @@
 
 pub mod server;
 
-use super::name::{Name, Visible};
+use super::name::{Name, RoomName, Visible};
+
+/// The longest line for the server, in bytes.
+const LONGEST_LINE: usize = 4_096;
 
 /// Whether somebody's digits have been compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +30,7 @@ pub enum NewPassword {
 pub enum UserCommand<'a> {
     /// Leaves.
     Exit,
-    /// Says something to the room.
+    /// Says something to the room in focus.
     Say(&'a str),
     /// Does something in the room: "* Ira waves".
     Act(&'a str),
@@ -35,8 +38,20 @@ pub enum UserCommand<'a> {
     Whisper(Name, &'a str),
     /// Says something to whoever whispered last.
     Reply(&'a str),
-    /// Lists who is here.
-    List,
+    /// Lists who is in a room, or in the one in focus.
+    List(Option<RoomName>),
+    /// Comes into a room, and speaks there.
+    Join(RoomName),
+    /// Leaves a room, or the one in focus.
+    Part(Option<RoomName>),
+    /// Speaks in another room.
+    Focus(RoomName),
+    /// Lists the rooms.
+    Rooms,
+    /// Has the server do something to the room in focus: a word, and what comes behind the room's name.
+    ToRoom(&'static str, &'a str),
+    /// Has the server do something.
+    ToServer(String),
     /// Shows the digits to compare with somebody; or says that they have been compared.
     Verify(Name, Compared),
     /// Accepts the key of whoever is here by this name and had another.
@@ -51,19 +66,35 @@ pub enum UserCommand<'a> {
 
 /// What a client can do.
 pub const USER_HELP: &str = "\
-EXIT                leaves (so do end of input and Ctrl+C)
+what you type is said to the room; EXIT leaves (so do end of input and Ctrl+C)
+/say TEXT           says TEXT, whatever it is: EXIT, or something with a / in front
+/me TEXT            says what you do: * sahnawaz waves
 /whisper NAME TEXT  says TEXT to NAME alone; a letter, if NAME is away (/w, /msg)
 /reply TEXT         the same, to whoever whispered last (/r)
-/me TEXT            says what you do: * sahnawaz waves
-/list               lists who is here (/who, /names)
+Who is who:
+/list [#name]       lists who is here, or in another room of yours (/who, /names)
 /verify NAME        shows digits to compare with NAME, by voice or on paper
 /verify NAME yes    marks NAME as verified: the digits were the same
 /accept NAME        takes the new key of NAME, who is here and had another, beside the old one
 /password           asks for a password: with it your name can be used with more keys; /password off takes it away
 /fingerprint        shows your fingerprint and the server's
-/say TEXT           says TEXT, whatever it is: EXIT, or something with a / in front
-/help               shows this
-anything else is said to the room";
+/devices            lists the fingerprints that your name has; with one behind it, takes it away
+Rooms:
+/join #name         comes into a room, and speaks there; opens it if it is not there
+/part [#name]       leaves this room, or another
+/focus #name        speaks in another room that you are in (/f)
+/rooms              lists the rooms
+/topic [TEXT]       shows this room's topic, or sets it; - takes it away
+Whoever keeps this room:
+/lock, /unlock      lets in only guests; everybody
+/invite NAME        makes NAME a guest
+/kick NAME [WHY]    puts NAME out of this room
+/keeper NAME        has NAME keep it
+/register, /unregister  keeps it when it is empty; no more
+Operators:
+/ban /unban /bans /mute /unmute /op /deop /invites /revoke /forget /status /reload /motd
+/server LINE        sends LINE to the server as it is; alone, the server's own help
+/help               shows this";
 
 impl<'a> UserCommand<'a> {
     /// Whether a line may hold what nobody is to see, looking back: a password, typed where it should not be.
@@ -98,9 +129,7 @@ impl<'a> UserCommand<'a> {
             return None;
         }
         Some(match &*word {
-            "list" | "who" | "names" | "fingerprint" | "help" if !rest.trim().is_empty() => {
-                Err(format!("/{word} stands alone"))
-            }
+            "fingerprint" | "help" | "rooms" if !rest.trim().is_empty() => Err(format!("/{word} stands alone")),
             "say" | "me" | "reply" | "r" if rest.trim().is_empty() => Err(format!("/{word} wants something to say")),
             "say" => Ok(Self::Say(rest)),
             "me" => Ok(Self::Act(rest)),
@@ -116,6 +145,15 @@ impl<'a> UserCommand<'a> {
                 }
                 _ => Err("/verify wants a name; then, if the digits were the same, yes".into()),
             },
+            "list" | "who" | "names" => room(rest).transpose().map(Self::List),
+            "join" | "focus" | "f" => match room(rest) {
+                Some(room) => room.map(if word == "join" { Self::Join } else { Self::Focus }),
+                None => Err(format!("/{word} wants a room")),
+            },
+            "part" => room(rest).transpose().map(Self::Part),
+            "rooms" => Ok(Self::Rooms),
+            "server" if rest.trim().is_empty() => Ok(Self::ToServer("HELP".into())),
+            "server" => for_server(&[rest.trim()]).map(Self::ToServer),
             "accept" => match split_name(rest) {
                 Some((name, "")) => name.map(Self::Accept),
                 _ => Err("/accept wants a name".into()),
@@ -125,17 +163,85 @@ impl<'a> UserCommand<'a> {
                 "off" => Ok(Self::Password(NewPassword::Off)),
                 _ => Err("not sent: a password is not typed where it shows; /password alone asks for it".into()),
             },
-            "list" | "who" | "names" => Ok(Self::List),
             "fingerprint" => Ok(Self::Fingerprint),
             "help" => Ok(Self::Help),
             "exit" | "quit" => Err("to leave type EXIT".into()),
-            _ => Err(format!("not sent, and no such command: /{}; /help lists them", shortened(&word))),
+            _ => of_server(&word, rest.trim()).unwrap_or_else(|| {
+                Err(format!("not sent, and no such command: /{}; /help lists them", shortened(&word)))
+            }),
         })
     }
 }
 
-/// Commands whose text is for one alone, or for nobody to see.
-const IN_PRIVATE: [&str; 6] = ["whisper", "w", "msg", "reply", "r", "password"];
+/// What stands behind a word that the server does.
+#[derive(Clone, Copy)]
+enum Behind {
+    Nothing,
+    Something,
+    Anything,
+}
+
+/// Words that the server does: whether to the room in focus, and what stands behind them.
+const OF_SERVER: [(&str, bool, Behind); 22] = [
+    ("TOPIC", true, Behind::Anything),
+    ("LOCK", true, Behind::Nothing),
+    ("UNLOCK", true, Behind::Nothing),
+    ("INVITE", true, Behind::Something),
+    ("KICK", true, Behind::Something),
+    ("KEEPER", true, Behind::Something),
+    ("REGISTER", true, Behind::Nothing),
+    ("UNREGISTER", true, Behind::Nothing),
+    ("DEVICES", false, Behind::Anything),
+    ("BAN", false, Behind::Something),
+    ("UNBAN", false, Behind::Something),
+    ("BANS", false, Behind::Nothing),
+    ("MUTE", false, Behind::Something),
+    ("UNMUTE", false, Behind::Something),
+    ("OP", false, Behind::Something),
+    ("DEOP", false, Behind::Something),
+    ("INVITES", false, Behind::Nothing),
+    ("REVOKE", false, Behind::Something),
+    ("FORGET", false, Behind::Something),
+    ("STATUS", false, Behind::Nothing),
+    ("RELOAD", false, Behind::Nothing),
+    ("MOTD", false, Behind::Anything),
+];
+
+/// A word that the server does, if it is one, with what stands behind it.
+fn of_server<'a>(word: &str, rest: &'a str) -> Option<Result<UserCommand<'a>, String>> {
+    let (word, in_room, behind) = *OF_SERVER.iter().find(|(known, ..)| known.eq_ignore_ascii_case(word))?;
+    let lower = word.to_lowercase();
+    Some(match behind {
+        Behind::Nothing if !rest.is_empty() => Err(format!("/{lower} stands alone")),
+        Behind::Something if rest.is_empty() => Err(format!("/{lower} wants something behind it; /help shows what")),
+        _ if in_room => Ok(UserCommand::ToRoom(word, rest)),
+        _ => for_server(&[word, rest]).map(UserCommand::ToServer),
+    })
+}
+
+/// A line for the server, of these parts.
+///
+/// # Errors
+/// A hint, if no server takes it.
+pub fn for_server(parts: &[&str]) -> Result<String, String> {
+    let line = parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(" ");
+    if line.len() > LONGEST_LINE {
+        return Err(format!("not sent: a command has at most {LONGEST_LINE} bytes"));
+    }
+    Ok(line)
+}
+
+/// The room that stands alone there, if there is one. Who types it may leave out the `#`.
+fn room(rest: &str) -> Option<Result<RoomName, String>> {
+    let room = rest.trim();
+    let named =
+        Name::normalize(room.strip_prefix('#').unwrap_or(room)).map(|name| RoomName::parse(&format!("#{name}")));
+    let parsed = named.and_then(|room| room).map_err(|why| format!("{} is no room: {why}", shortened(room)));
+    (!room.is_empty()).then_some(parsed)
+}
+
+/// Commands whose text is not for all, or for nobody to see.
+const IN_PRIVATE: [&str; 7] = ["whisper", "w", "msg", "reply", "r", "server", "password"];
 
 fn first_word(text: &str) -> &str {
     text.split_whitespace().next().unwrap_or_default()
@@ -165,6 +271,17 @@ fn shortened(word: &str) -> String {
 mod tests {
     use super::*;
 
+    fn lab() -> RoomName {
+        RoomName::parse("#lab").unwrap()
+    }
+
+    #[test]
+    fn a_command_that_no_server_takes_is_not_sent() {
+        let long = |bytes: usize| format!("/server {}", "x".repeat(bytes));
+        assert!(matches!(UserCommand::parse(&long(4_096)), Some(Ok(_))));
+        assert!(matches!(UserCommand::parse(&long(4_097)), Some(Err(_))));
+    }
+
     fn ira() -> Name {
         Name::parse("Ira").unwrap()
     }
@@ -180,14 +297,31 @@ mod tests {
             ("/say EXIT", UserCommand::Say("EXIT")),
             ("/say  /etc is a folder", UserCommand::Say(" /etc is a folder")),
             ("/help", UserCommand::Help),
-            ("/LIST", UserCommand::List),
+            ("/LIST", UserCommand::List(None)),
             (" /etc is a folder", UserCommand::Say(" /etc is a folder")),
             ("/me waves", UserCommand::Act("waves")),
             ("/whisper Ira  Hi there", UserCommand::Whisper(ira(), "Hi there")),
             ("/w Ira Hi", UserCommand::Whisper(ira(), "Hi")),
             ("/msg  Ira Hi", UserCommand::Whisper(ira(), "Hi")),
             ("/r Hi", UserCommand::Reply("Hi")),
-            ("/who", UserCommand::List),
+            ("/who", UserCommand::List(None)),
+            ("/list #lab", UserCommand::List(Some(lab()))),
+            ("/join #lab", UserCommand::Join(lab())),
+            ("/join lab ", UserCommand::Join(lab())),
+            ("/part", UserCommand::Part(None)),
+            ("/part lab", UserCommand::Part(Some(lab()))),
+            ("/focus #lab", UserCommand::Focus(lab())),
+            ("/f lab", UserCommand::Focus(lab())),
+            ("/rooms", UserCommand::Rooms),
+            ("/topic", UserCommand::ToRoom("TOPIC", "")),
+            ("/topic  what we  do ", UserCommand::ToRoom("TOPIC", "what we  do")),
+            ("/Lock", UserCommand::ToRoom("LOCK", "")),
+            ("/kick Ira too loud", UserCommand::ToRoom("KICK", "Ira too loud")),
+            ("/devices", UserCommand::ToServer("DEVICES".into())),
+            ("/ban Ira 1h", UserCommand::ToServer("BAN Ira 1h".into())),
+            ("/motd", UserCommand::ToServer("MOTD".into())),
+            ("/server", UserCommand::ToServer("HELP".into())),
+            ("/server KICK Ira", UserCommand::ToServer("KICK Ira".into())),
             ("/verify Ira", UserCommand::Verify(ira(), Compared::NotYet)),
             ("/verify Ira yes", UserCommand::Verify(ira(), Compared::Yes)),
             ("/accept Ira", UserCommand::Accept(ira())),
@@ -218,7 +352,18 @@ mod tests {
             " /w Ira secret",
             " /password secret",
             "\t/Reply x",
-            "/list Ira",
+            "/list two rooms",
+            "/join",
+            "/join #",
+            "/join #a b",
+            "/focus ##lab",
+            "/part \u{202e}",
+            "/lock the door",
+            "/kick",
+            "/bans all",
+            "/ban",
+            "/topics",
+            " /server BAN Ira",
             "/accept",
             "/accept Ira now",
             "/password secret",

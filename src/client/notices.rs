@@ -1,9 +1,15 @@
 //! What the user is told of people and of the state of protection: a plain sentence for each case, and what to do.
 
+mod rooms;
+
 use std::path::Path;
 use std::time::Duration;
 
-use crate::chat::message::LeftReason;
+pub use self::rooms::{
+    PASSWORD_NOT_KNOWN, not_back_in, not_done, not_known_to_be_done, not_let_into, password_not_set, put_out,
+    put_out_of, rooms, tries_the_lobby, whisper_of_somebody_gone, you_are_in, you_have_left, you_speak_in,
+};
+
 use crate::chat::name::{Name, RoomName, Text};
 use crate::secure::e2e::Refused;
 use crate::secure::e2e::letter::BadLetter;
@@ -244,11 +250,6 @@ pub fn said_for_another_roster(name: &Name) -> String {
     )
 }
 
-/// One is not in the room any more, and did not ask for it.
-pub fn put_out(room: &RoomName, reason: LeftReason) -> String {
-    format!("[!] You are no longer in {room} ({reason}): what you say is not delivered.")
-}
-
 /// Somebody who is not there said something.
 pub fn said_from_outside(name: &str) -> String {
     format!("[!] REFUSED: a message from {name}, who is not in the room.")
@@ -331,13 +332,19 @@ pub fn false_key(name: &Name, known: &[Fingerprint], text: &Text) -> String {
     )
 }
 
-/// Something that was sent, and of which nobody knows whether it was delivered.
-pub fn not_known(to: Option<&Name>, text: &Text) -> String {
-    let to = to.map_or_else(String::new, |name| format!(", to {name} alone"));
-    format!("[!] Not known to have been delivered{to}: {text}")
+/// Something that was sent to somebody, and of which nobody knows whether it was delivered.
+pub fn not_known(to: &Name, text: &Text) -> String {
+    format!("[!] Not known to have been delivered, to {to} alone: {text}")
 }
 
-/// Something that was not delivered.
-pub fn not_delivered(why: &str, text: &Text) -> String {
-    format!("[!] Not delivered ({why}): {text}")
+/// Something that was said, and of which nobody knows whether it was delivered; in which room, if there are several.
+pub fn not_known_in(room: Option<&RoomName>, text: &Text) -> String {
+    let room = room.map_or_else(String::new, |room| format!(", in {room}"));
+    format!("[!] Not known to have been delivered{room}: {text}")
+}
+
+/// Something that was not delivered; in which room, if there are several.
+pub fn not_delivered(why: &str, room: Option<&RoomName>, text: &Text) -> String {
+    let room = room.map_or_else(String::new, |room| format!(", in {room}"));
+    format!("[!] Not delivered{room} ({why}): {text}")
 }

@@ -167,6 +167,19 @@ impl<T, M: Clone> Outbox<T, M> {
         self.waiting.pop_front()
     }
 
+    /// Takes out those of these that are not on their way.
+    pub fn take_waiting(&mut self, mut is_it: impl FnMut(&T) -> bool) -> Vec<T> {
+        let mut taken = Vec::new();
+        for returned in &mut self.returned {
+            taken.extend(returned.extract_if(.., |item| is_it(item)));
+        }
+        let waiting = std::mem::take(&mut self.waiting);
+        for item in waiting {
+            if is_it(&item) { taken.push(item) } else { self.waiting.push_back(item) }
+        }
+        taken
+    }
+
     /// When something may be due that is not now.
     #[must_use]
     pub fn due_at(&self) -> Option<Instant> {

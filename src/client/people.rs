@@ -12,7 +12,7 @@ use crate::store::known_users::{Acquaintance, KnownUsers};
 use super::notices;
 
 /// No room holds so many, with a newcomer or two on the way.
-const MOST_HERE: usize = 2_000;
+const MOST_IN_A_ROOM: usize = 2_000;
 /// So many sessions are remembered until their credentials end. More is no chat, but an attack on one's memory.
 pub const MOST_MET: usize = 65_536;
 
@@ -179,19 +179,22 @@ impl People {
         Ok(())
     }
 
-    /// These have come in. Who is met for the first time is kept before anything of theirs is used: whoever cannot be
-    /// kept is shunned.
+    /// These have come in, to one of so many rooms that one is in; who shares another of them with oneself is here
+    /// already. Who is met for the first time is kept before anything of theirs is used: whoever cannot be kept is shunned.
     ///
     /// # Errors
     /// [`BadPeople`] if more are here than there can be, or somebody is here twice.
     pub fn come_in(
         &mut self,
         sessions: &[Session],
+        rooms: usize,
         now: UnixSeconds,
         known: &mut KnownUsers,
     ) -> Result<Arrivals, BadPeople> {
         let mut new = Vec::new();
-        for session in sessions {
+        let is_away = |session: &&Session| self.met.get(*session).is_some_and(|peer| peer.presence == Presence::Away);
+        let sessions: Vec<Session> = sessions.iter().filter(is_away).copied().collect();
+        for session in &sessions {
             let Some(peer) = self.met.get(session) else { continue };
             let has_ended = peer.expires.0.saturating_add(GRACE) < now.0;
             let presence = match peer.credential.as_ref().map(|(name, keys)| (name.clone(), keys.fingerprint)) {
@@ -213,11 +216,11 @@ impl People {
             };
             self.set_presence(*session, presence);
         }
-        if self.here > MOST_HERE {
+        if self.here > MOST_IN_A_ROOM.saturating_mul(rooms) {
             return Err(BadPeople::Crowd);
         }
         let mut arrivals = Arrivals { new: self.keep(new, known), shunned: Vec::new() };
-        for session in sessions {
+        for session in &sessions {
             arrivals.shunned.extend(self.met.get(session).and_then(|peer| peer.presence.told()).cloned());
         }
         Ok(arrivals)

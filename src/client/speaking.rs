@@ -24,6 +24,18 @@ pub struct Speaking {
 }
 
 impl Speaking {
+    /// Goes on counting where one left off in this room.
+    #[must_use]
+    pub fn counted_on(counter: u64) -> Self {
+        Self { counter, ..Self::default() }
+    }
+
+    /// The counter of the next text that has no final answer.
+    #[must_use]
+    pub fn counter(&self) -> u64 {
+        self.counter
+    }
+
     /// Whether everybody who may read has the key.
     #[must_use]
     pub fn is_ready(&self) -> bool {

@@ -1,8 +1,8 @@
-//! What is on a screen, as data: screens differ in how they show it, not in what.
+//! What is on a screen, as data: screens differ in how they show it, not in what. Rooms are named where there are several.
 
 use chrono::{DateTime, Local, Utc};
 
-use crate::chat::name::{Name, Text, Visible};
+use crate::chat::name::{Name, RoomName, Text, Visible};
 
 /// Two clocks that differ by more than this, in milliseconds, are told of (PROTOCOL.md §7).
 const CLOCKS_DIFFER: u64 = 5 * 60 * 1_000;
@@ -27,23 +27,25 @@ pub enum Shown {
         /// Whether it is something that they do: "* Ira waves".
         is_action: bool,
     },
-    /// Somebody came in.
-    Joined(Name),
+    /// Somebody came in: into which room, if there are several.
+    Joined(Name, Option<RoomName>),
     /// Somebody is no longer there.
-    Left(Name),
+    Left(Name, Option<RoomName>),
     /// What was asked for: help, a list.
     Answer(String),
     /// Something that the user had said was not delivered.
     Undelivered(String),
+    /// What the server tells whoever comes in: for people to read, so it is passed over where nobody looks.
+    Greeting(String),
     /// Anything beside the talk: fingerprints, warnings, errors, hints.
     Remark(String),
 }
 
 /// To whom something is said, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Manner {
-    /// To the room.
-    Said,
+    /// To the room; which, if there are several.
+    Said(Option<RoomName>),
     /// By somebody to oneself alone.
     WhisperFrom,
     /// By oneself to somebody alone.
@@ -74,8 +76,8 @@ impl Shown {
     #[must_use]
     pub fn stream(&self) -> Stream {
         match self {
-            Self::Step(_) | Self::Message { .. } | Self::Joined(_) | Self::Left(_) => Stream::Output,
-            Self::Answer(_) | Self::Undelivered(_) | Self::Remark(_) => Stream::Error,
+            Self::Step(_) | Self::Message { .. } | Self::Joined(..) | Self::Left(..) => Stream::Output,
+            Self::Answer(_) | Self::Undelivered(_) | Self::Greeting(_) | Self::Remark(_) => Stream::Error,
         }
     }
 
@@ -93,8 +95,10 @@ impl Shown {
                     format!(" (came {})", local_time(*at))
                 };
                 let words = match (manner, is_action) {
-                    (Manner::Said, false) => format!("{name}: {text}"),
-                    (Manner::Said, true) => format!("* {name} {text}"),
+                    (Manner::Said(None), false) => format!("{name}: {text}"),
+                    (Manner::Said(None), true) => format!("* {name} {text}"),
+                    (Manner::Said(Some(room)), false) => format!("{room} {name}: {text}"),
+                    (Manner::Said(Some(room)), true) => format!("{room} * {name} {text}"),
                     (Manner::WhisperFrom, false) => format!("[whisper from {name}] {text}"),
                     (Manner::WhisperFrom, true) => format!("[whisper from {name}] * {name} {text}"),
                     (Manner::WhisperTo, _) => format!("[whisper to {name}] {text}"),
@@ -103,11 +107,18 @@ impl Shown {
                 };
                 format!("{time}{came} {words}")
             }
-            Self::Joined(name) => format!("[+] {name} joined the room."),
-            Self::Left(name) => format!("[+] {name} left the room."),
-            Self::Answer(text) | Self::Undelivered(text) | Self::Remark(text) => text.clone(),
+            Self::Joined(name, None) => format!("[+] {name} joined the room."),
+            Self::Joined(name, Some(room)) => format!("[+] {name} joined {room}."),
+            Self::Left(name, None) => format!("[+] {name} left the room."),
+            Self::Left(name, Some(room)) => format!("[+] {name} left {room}."),
+            Self::Answer(text) | Self::Undelivered(text) | Self::Greeting(text) | Self::Remark(text) => text.clone(),
         }
     }
+}
+
+/// A server's words, which may be of several lines, line by line.
+pub fn lines(words: &str) -> impl Iterator<Item = String> {
+    words.trim_end_matches('\n').split('\n').map(|line| format!("[server] {}", Visible(line)))
 }
 
 /// Milliseconds since 1970 as local time, to the second.
@@ -131,22 +142,42 @@ mod tests {
 
     #[test]
     fn a_message_is_a_time_a_name_and_a_text_on_one_line() {
-        let line = shown("Hi\u{1b}[2J\n2023-06-25 09:35:24 sahnawaz: forged", Manner::Said, 0, false);
+        let line = shown("Hi\u{1b}[2J\n2023-06-25 09:35:24 sahnawaz: forged", Manner::Said(None), 0, false);
         assert!(line.starts_with("2023-06-2") && line.contains(" Ira: Hi<U+001B>[2J<U+000A>2023"), "{line}");
         assert_eq!(line.lines().count(), 1);
     }
 
     #[test]
+    fn where_there_are_several_rooms_each_line_names_its_own() {
+        let lab = || Some(RoomName::parse("#lab").unwrap());
+        let ends = |line: String, end: &str| assert!(line.ends_with(end), "{line}");
+        ends(shown("Hi", Manner::Said(lab()), 0, false), ":24 #lab Ira: Hi");
+        ends(shown("waves", Manner::Said(lab()), 0, true), ":24 #lab * Ira waves");
+        let ira = || Name::parse("Ira").unwrap();
+        assert_eq!(Shown::Joined(ira(), lab()).text(), "[+] Ira joined #lab.");
+        assert_eq!(Shown::Left(ira(), lab()).text(), "[+] Ira left #lab.");
+        assert_eq!(Shown::Left(ira(), None).text(), "[+] Ira left the room.");
+    }
+
+    #[test]
+    fn a_servers_words_are_lines_and_nothing_else_in_them_acts_on_a_screen() {
+        let all: Vec<String> = lines("Topic: Hi\n[+] forged\u{1b}[2J\r\n\n2026 Ira: Hi\n").collect();
+        let due =
+            ["[server] Topic: Hi", "[server] [+] forged<U+001B>[2J<U+000D>", "[server] ", "[server] 2026 Ira: Hi"];
+        assert_eq!(all, due);
+    }
+
+    #[test]
     fn how_something_is_said_and_when_is_shown() {
         let ends = |line: String, end: &str| assert!(line.ends_with(end), "{line}");
-        ends(shown("waves", Manner::Said, 0, true), " * Ira waves");
+        ends(shown("waves", Manner::Said(None), 0, true), " * Ira waves");
         ends(shown("Hi", Manner::WhisperFrom, 0, false), " [whisper from Ira] Hi");
         ends(
             shown("Hi", Manner::LetterFrom, CLOCKS_DIFFER * 9, false),
             ":24 [letter from Ira, without forward secrecy] Hi",
         );
-        assert!(!shown("Hi", Manner::Said, CLOCKS_DIFFER, false).contains("came"));
-        ends(shown("Hi", Manner::Said, CLOCKS_DIFFER + 1_000, false), ":25) Ira: Hi");
+        assert!(!shown("Hi", Manner::Said(None), CLOCKS_DIFFER, false).contains("came"));
+        ends(shown("Hi", Manner::Said(None), CLOCKS_DIFFER + 1_000, false), ":25) Ira: Hi");
     }
 
     #[test]

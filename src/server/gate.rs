@@ -40,6 +40,8 @@ impl GateLimits {
 const MOST: Duration = Duration::from_secs(600);
 /// Below this they are only remembered: OpenSSH's PerSourcePenalties has the same numbers.
 const ENFORCED_FROM: Duration = Duration::from_secs(15);
+/// What it costs to connect and go away without a word: a room of people whose network fails is not to be kept out.
+const LOOKED_IN: Duration = Duration::from_millis(250);
 /// So many addresses are remembered.
 const REMEMBERED: usize = 65_536;
 
@@ -212,14 +214,17 @@ impl<T> Gate<T> {
 
     /// A connection has ended before it joined. Gives whether it still had its place: if not, it gave way.
     pub fn failed(&mut self, ticket: Ticket, source: Source, failure: Failure, now: Instant) -> bool {
-        let before = self.places.len();
-        self.places.retain(|place| place.ticket != ticket);
-        let had_place = self.places.len() < before;
-        let penalty = failure.penalty();
-        if had_place && self.limits.penalties && !penalty.is_zero() {
+        let Some(at) = self.places.iter().position(|place| place.ticket == ticket) else {
+            return false;
+        };
+        let penalty = match (failure, self.places.swap_remove(at).stage) {
+            (Failure::WentAway, Stage::Silent) => LOOKED_IN,
+            (failure, _) => failure.penalty(),
+        };
+        if self.limits.penalties && !penalty.is_zero() {
             self.penalize(source, penalty, now);
         }
-        had_place
+        true
     }
 
     fn penalize(&mut self, source: Source, penalty: Duration, now: Instant) {

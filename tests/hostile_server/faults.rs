@@ -280,7 +280,7 @@ fn what_a_server_says_acts_on_no_screen() {
     let welcome = Welcome { notice: evil.into(), ..stage.welcome() };
     stage.tell(&[ToClient::Welcome(welcome)]);
     stage.event(Event::Notice(evil.into()));
-    stage.is_told_of("[server] <U+001B>[2J<U+009B>31m<U+202E><U+2066>evil<U+000D><U+000A><U+0007>");
+    stage.is_told_of("[server] <U+001B>[2J<U+009B>31m<U+202E><U+2066>evil<U+000D>\n[server] <U+0007>");
     stage.shares(&mut ira);
     stage.says(&mut ira, "still here");
     let screens = [stage.client.process.out.so_far(), stage.client.process.err.so_far()];

@@ -23,3 +23,4 @@ mod outsiders;
 mod real_server;
 mod renewal;
 mod resuming;
+mod rooms;

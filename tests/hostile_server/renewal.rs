@@ -71,7 +71,7 @@ fn a_credential_that_is_about_to_end_is_changed_without_noise_and_nothing_is_los
     let mut first = Served::accept(&server);
     first.welcomes(None);
     first.waits_for(is_leave);
-    typed.send(Input::Line("said meanwhile".into())).expect("the client runs");
+    typed.send(Input::Line("said meanwhile".into(), None)).expect("the client runs");
     first.tell(&ToClient::Bye(ByeReason::Left));
     let mut second = Served::accept(&server);
     assert_ne!(second.session(), first.session(), "another credential");

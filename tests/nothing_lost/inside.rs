@@ -71,7 +71,7 @@ impl Inside {
     }
 
     pub fn says(&self, line: &str) {
-        let _ = self.lines.send(Input::Line(line.to_owned()));
+        let _ = self.lines.send(Input::Line(line.to_owned(), None));
     }
 
     /// Waits until it has ended; its status is 0, or 1 for all that is not.

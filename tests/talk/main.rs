@@ -8,6 +8,7 @@ mod account;
 mod back;
 mod crowd;
 mod path;
+mod rooms;
 
 use std::time::{Duration, Instant};
 

@@ -416,3 +416,43 @@ fn typing_goes_on_while_the_connection_is_away_and_the_prompt_shows_it() {
     ira.type_in("\x03");
     assert_eq!(ira.wait_for_end(), 0);
 }
+
+#[test]
+fn in_several_rooms_the_prompt_names_the_one_that_a_line_goes_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_server, port) = Terminal::server(folder.path());
+    let mut ira = Terminal::client("Ira", &port, folder.path());
+    let mut sahnawaz = Terminal::client("sahnawaz", &port, folder.path());
+    sahnawaz.enter("/join laboratory");
+    sahnawaz.wait_for("[+] You are in #laboratory now.");
+    sahnawaz.wait_until("the room", |screen| last_line(screen) == "#laboratory>");
+    sahnawaz.enter("/f lobby");
+    sahnawaz.wait_until("the other room", |screen| last_line(screen) == "#lobby>");
+    sahnawaz.enter("to the lobby");
+    ira.wait_for(" sahnawaz: to the lobby");
+    ira.enter("/join laboratory");
+    ira.wait_until("the room", |screen| last_line(screen) == "#laboratory>");
+    ira.enter("hi");
+    sahnawaz.wait_for(" #laboratory Ira: hi");
+    // The prompt of a line that is being typed stays, and what is typed in a room that is gone is said in none.
+    ira.type_in("a secret");
+    ira.wait_until("what was typed", |screen| last_line(screen) == "#laboratory> a secret");
+    sahnawaz.enter("/f laboratory");
+    sahnawaz.wait_until("the room", |screen| last_line(screen) == "#laboratory>");
+    sahnawaz.enter("/kick Ira");
+    ira.wait_for("[!] You are no longer in #laboratory (kicked).");
+    ira.wait_until("what was typed", |screen| last_line(screen) == "#laboratory> a secret");
+    ira.enter(" of the laboratory");
+    ira.wait_for("[!] Not sent: you were in #laboratory when you began to type");
+    ira.wait_until("one room", |screen| last_line(screen) == ">");
+    ira.enter("to the lobby too");
+    sahnawaz.wait_for(" #lobby Ira: to the lobby too");
+    assert!(!sahnawaz.screen.screen().contents().contains("a secret"));
+    // What is pasted behind a command goes where that leads.
+    sahnawaz.type_in("\x1b[200~/f lobby\rto all\x1b[201~\r");
+    ira.wait_for(" sahnawaz: to all");
+    sahnawaz.wait_until("the other room", |screen| last_line(screen) == "#lobby>");
+    sahnawaz.enter("/part #laboratory");
+    sahnawaz.wait_for("[+] You have left #laboratory.");
+    sahnawaz.wait_until("one room", |screen| last_line(screen) == ">");
+}

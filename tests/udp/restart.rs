@@ -1,12 +1,13 @@
 //! A server that is not the one it was.
 
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use super::support::PATIENCE;
 use super::support::folder::{Folder, SERVER};
-use super::support::process::Server;
+use super::support::process::{Client, Server};
 use super::{server, they_talk, two_people};
 
 #[test]
@@ -29,6 +30,13 @@ fn a_server_that_was_killed_and_started_again_is_noticed_soon() {
     assert!(start.elapsed() < PATIENCE, "by a RESET, not by 90 s of silence");
     for person in &people {
         person.process.err.wait_for("[+] Back after ");
+    }
+    // What is said before one has heard that somebody is in again is not for them.
+    let [anna, boris] = &people;
+    let sees = |person: &Client, what: &str, times| person.process.out.so_far().matches(what).count() >= times;
+    while !sees(anna, "Boris joined", 2) && !sees(boris, "Anna joined", 1) {
+        assert!(start.elapsed() < PATIENCE, "they do not see each other");
+        thread::sleep(Duration::from_millis(10));
     }
     they_talk(&mut people, "with the second");
     drop(second);

@@ -64,7 +64,9 @@ impl Talk<'_> {
             _ if self.renewing.is_some() => self.begins_anew(Why::Renewed),
             Mode::Joining => self.begins_anew(Why::Lost),
             _ if self.session.can_resume() => {
-                self.session.lost();
+                let mut shown = Vec::new();
+                self.session.lost(&mut shown);
+                self.show_all(&shown)?;
                 let join = self.session.resume();
                 self.goes_away(join, Why::Lost)
             }
@@ -148,7 +150,9 @@ impl Talk<'_> {
         if code != ErrorCode::Refused || !self.config.reconnect {
             return Err(self.refused(code, text));
         }
-        if !self.session.can_resume() {
+        if let Some(room) = self.session.asks_for_the_lobby() {
+            self.screen.show(&Shown::quoted(&notices::tries_the_lobby(&room), text))?;
+        } else if !self.session.can_resume() {
             self.screen.show(&Shown::quoted(notices::NOT_LET_IN, text))?;
         }
         self.begins_anew(Why::Forgotten)
@@ -192,10 +196,9 @@ impl Talk<'_> {
     pub(super) fn renew_in_time(&mut self) {
         let is_idle = self.mode == Mode::Talking && self.absence.is_none() && self.renewing.is_none();
         let is_time = || self.session.ends_within(self.config.timing.renew, moment());
-        if self.config.reconnect && is_idle && self.is_in() && self.session.undelivered() == 0 && is_time() {
-            let leave = self.session.leave();
+        if self.config.reconnect && is_idle && self.is_in() && self.session.is_settled() && is_time() {
+            self.leave_all();
             self.renewing = Some(Instant::now() + self.config.timing.leave);
-            self.send(&leave);
         }
     }
 

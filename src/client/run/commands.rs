@@ -3,8 +3,8 @@
 use super::{Talk, moment};
 use zeroize::Zeroizing;
 
-use crate::chat::command::{Compared, NewPassword, USER_HELP, UserCommand};
-use crate::chat::name::Name;
+use crate::chat::command::{Compared, NewPassword, USER_HELP, UserCommand, for_server};
+use crate::chat::name::{Name, RoomName};
 use crate::client::session::{Files, NotSaid, Session};
 use crate::client::ui::Input;
 use crate::client::view::Shown;
@@ -15,8 +15,8 @@ use crate::secure::e2e::text::Kind;
 impl Talk<'_> {
     /// Does what a line says.
     pub(super) fn obey(&mut self, input: Input) -> Result<(), ClientError> {
-        let line = match input {
-            Input::Line(line) => line,
+        let (line, room) = match input {
+            Input::Line(line, room) => (line, room),
             Input::End => {
                 self.finish();
                 return Ok(());
@@ -36,12 +36,33 @@ impl Talk<'_> {
                 self.finish();
             }
             Some(Ok(UserCommand::Help)) => self.answer(USER_HELP.into())?,
-            Some(Ok(UserCommand::List)) => {
-                let (room, people) = self.session.list();
-                let list = notices::list(room, &people);
-                let away = if self.is_in() { "" } else { notices::LIST_IS_OLD };
-                self.answer(list + away)?;
+            Some(Ok(UserCommand::List(room))) => self.list(room)?,
+            Some(Ok(UserCommand::Join(room))) => {
+                self.session.join_room(&room);
+                self.tell_focus(&room)?;
             }
+            Some(Ok(UserCommand::Focus(room))) => match self.session.look_at(&room) {
+                Ok(()) => self.tell_focus(&room)?,
+                Err(why) => self.mistakes(&why)?,
+            },
+            Some(Ok(UserCommand::Part(room))) => {
+                let room = room.map_or_else(|| self.session.focus().cloned(), Ok);
+                if let Err(why) = room.and_then(|room| self.session.part(&room)) {
+                    self.mistakes(&why)?;
+                }
+            }
+            Some(Ok(UserCommand::Rooms)) => {
+                self.answer(notices::rooms(self.session.rooms()))?;
+                self.session.command("ROOMS".into());
+            }
+            Some(Ok(UserCommand::ToRoom(word, rest))) => match self.place(room) {
+                Ok(room) => match for_server(&[word, room.as_str(), rest]) {
+                    Ok(line) => self.session.command(line),
+                    Err(hint) => self.not_sent(&hint)?,
+                },
+                Err(why) => self.not_sent(&format!("Not sent: {why}"))?,
+            },
+            Some(Ok(UserCommand::ToServer(line))) => self.session.command(line),
             Some(Ok(UserCommand::Fingerprint)) => {
                 let own = self.session.own();
                 self.answer(notices::fingerprints(own.fingerprint(), own.server))?;
@@ -53,8 +74,8 @@ impl Talk<'_> {
                 None => self.not_sent(NO_PASSWORD)?,
             },
             Some(Ok(UserCommand::Verify(name, compared))) => self.verify(&name, compared)?,
-            Some(Ok(UserCommand::Say(text))) => self.is_said(|session, _| session.say(Kind::Text, text, moment()))?,
-            Some(Ok(UserCommand::Act(text))) => self.is_said(|session, _| session.say(Kind::Action, text, moment()))?,
+            Some(Ok(UserCommand::Say(text))) => self.says(room, Kind::Text, text)?,
+            Some(Ok(UserCommand::Act(text))) => self.says(room, Kind::Action, text)?,
             Some(Ok(UserCommand::Whisper(name, text))) => {
                 self.is_said(|session, files| session.whisper(&name, text, moment(), files))?;
             }
@@ -67,6 +88,44 @@ impl Talk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Says something in the room in focus; unless it was typed for another.
+    fn says(&mut self, typed_for: Option<RoomName>, kind: Kind, text: &str) -> Result<(), ClientError> {
+        let place = self.place(typed_for);
+        self.is_said(|session, _| place.and_then(|_| session.say(kind, text, moment())))
+    }
+
+    /// The room in focus; none if what was typed was for another.
+    fn place(&self, typed_for: Option<RoomName>) -> Result<RoomName, NotSaid> {
+        let room = self.session.focus()?;
+        match typed_for.filter(|typed_for| typed_for != room) {
+            Some(other) => Err(NotSaid::Elsewhere(other)),
+            None => Ok(room.clone()),
+        }
+    }
+
+    fn list(&mut self, room: Option<RoomName>) -> Result<(), ClientError> {
+        let room = room.or_else(|| self.session.rooms().next().cloned()).unwrap_or_else(RoomName::lobby);
+        if !self.session.rooms().any(|other| *other == room) {
+            return self.answer(format!("[!] {}.", capitalized(&NotSaid::NotThere(room).to_string())));
+        }
+        let list = notices::list(&room, &self.session.list(&room));
+        let away = if self.is_in() { "" } else { notices::LIST_IS_OLD };
+        self.answer(list + away)
+    }
+
+    /// Where one speaks now, to somebody who looks.
+    fn tell_focus(&mut self, room: &RoomName) -> Result<(), ClientError> {
+        if self.screen.is_watched() && self.session.focus() == Ok(room) {
+            self.answer(notices::you_speak_in(room))?;
+        }
+        Ok(())
+    }
+
+    /// Something that cannot be done.
+    fn mistakes(&mut self, why: &NotSaid) -> Result<(), ClientError> {
+        self.not_sent(&capitalized(&why.to_string()))
     }
 
     fn is_said(&mut self, say: impl FnOnce(&mut Session, &Files) -> Result<(), NotSaid>) -> Result<(), ClientError> {

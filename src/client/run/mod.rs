@@ -193,7 +193,10 @@ impl Talk<'_> {
             if self.mode == Mode::Over {
                 return self.gone();
             }
-            let takes_lines = self.mode == Mode::Talking && self.session.has_room();
+            let takes_lines = self.mode == Mode::Talking && self.session.has_room() && !self.session.is_joining();
+            if takes_lines {
+                self.screen.speaks_in(self.session.focus().ok(), self.session.has_a_choice());
+            }
             let lines = if takes_lines { self.input.clone() } else { never() };
             select! {
                 recv(self.way.arrived()) -> arrived => self.take(arrived.unwrap_or(Err(Silenced::Ended(Ended::Closed))))?,
@@ -219,7 +222,7 @@ impl Talk<'_> {
         match self.mode {
             Mode::Leaving(deadline) if now >= deadline => self.mode = Mode::Over,
             Mode::Finishing if self.answer_due() <= now => return Err(self.lost("the server does not answer")),
-            Mode::Finishing if self.session.undelivered() == 0 => self.leave(),
+            Mode::Finishing if self.session.is_settled() => self.leave(),
             _ => {}
         }
         match self.way {
@@ -273,14 +276,14 @@ impl Talk<'_> {
     fn goes_on(&mut self, progress: Progress) -> Result<(), ClientError> {
         match progress {
             Progress::Pong if self.is_in() => self.is_back()?,
-            Progress::Goes | Progress::Pong => {}
             Progress::Resumed => self.is_in_again(),
             Progress::Welcomed if self.mode == Mode::Joining => {
                 self.is_in_again();
                 self.absence = None;
                 self.screen.set_away(false);
-                let (room, people) = self.session.list();
-                if let Some(here) = notices::here(room, &people).filter(|_| self.screen.is_watched()) {
+                let room = RoomName::lobby();
+                let people = self.session.list(&room);
+                if let Some(here) = notices::here(&room, &people).filter(|_| self.screen.is_watched()) {
                     self.answer(here)?;
                 }
                 self.input = self.screen.start_input()?;
@@ -290,6 +293,9 @@ impl Talk<'_> {
                 self.is_in_again();
                 self.is_back()?;
             }
+            // Who has typed on may have meant that room, and no other.
+            Progress::NotInThere if !self.screen.is_watched() || !self.input.is_empty() => self.session.look_nowhere(),
+            Progress::Goes | Progress::Pong | Progress::NotInThere => {}
             Progress::Refused(ErrorCode::Password, text) if self.mode == Mode::Joining => {
                 self.is_asked_for_password(&text)?;
             }
@@ -310,7 +316,9 @@ impl Talk<'_> {
 
     fn show_all(&mut self, all: &[Shown]) -> io::Result<()> {
         self.unsent += all.iter().filter(|item| matches!(item, Shown::Undelivered(_))).count();
-        all.iter().try_for_each(|item| self.screen.show(item))
+        let is_watched = self.screen.is_watched();
+        let mut shown = all.iter().filter(|item| is_watched || !matches!(item, Shown::Greeting(_)));
+        shown.try_for_each(|item| self.screen.show(item))
     }
 
     fn send_due(&mut self) -> Result<(), ClientError> {
@@ -371,10 +379,15 @@ impl Talk<'_> {
             return;
         }
         if self.renewing.take().is_none() {
-            let leave = self.session.leave();
-            self.send(&leave);
+            self.leave_all();
         }
         self.mode = Mode::Leaving(Instant::now() + self.config.timing.leave);
+    }
+
+    pub(self) fn leave_all(&mut self) {
+        for leave in self.session.leave() {
+            self.send(&leave);
+        }
     }
 
     /// Says what leaving waits for, to somebody who looks.
@@ -409,7 +422,10 @@ impl Talk<'_> {
 fn is_answer(message: &ToClient) -> bool {
     match message {
         ToClient::Error { code, .. } => !matches!(code, ErrorCode::Again | ErrorCode::Wait),
-        message => matches!(message, ToClient::Accepted(_) | ToClient::Found { .. } | ToClient::Answer(_)),
+        message => matches!(
+            message,
+            ToClient::Accepted(_) | ToClient::Found { .. } | ToClient::Answer(_) | ToClient::Welcome(_)
+        ),
     }
 }
 

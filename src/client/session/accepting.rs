@@ -31,9 +31,7 @@ impl Session {
             return Err(NotChanged::Nobody.into());
         }
         let held = self.people.admit(session);
-        if let Some(inside) = &mut self.inside {
-            inside.speaking.more_may_read();
-        }
+        self.rooms.all_mut().for_each(|inside| inside.speaking.more_may_read());
         shown.push(Shown::Remark(notices::accepted(name, fingerprint, files.users.path())));
         self.tell_unread(&[session], shown);
         for boxed in held.iter().rev() {

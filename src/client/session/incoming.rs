@@ -1,12 +1,12 @@
-//! What happens in the room, and what others say: opened only if all of it holds, and shown only then. PROTOCOL.md §7.
+//! What happens in rooms, and what others say: opened only if all of it holds, and shown only then. PROTOCOL.md §7.
 
 use std::time::Duration;
 
 use super::super::notices;
 use super::super::people::{MOST_MET, Present};
 use super::super::roster::{BadRoster, Named};
-use super::super::view::{Manner, Shown};
-use super::{Broken, Files, Id, Session, Standing};
+use super::super::view::{Manner, Shown, lines};
+use super::{Broken, Files, Id, Session, Standing, Unopened};
 use crate::chat::Moment;
 use crate::chat::message::{Event, LeftReason};
 use crate::chat::name::{Name, RoomName, Text};
@@ -20,6 +20,8 @@ use crate::store::known_users::Acquaintance;
 
 /// The server is told of an event after this at the latest.
 const SEEN_AFTER: Duration = Duration::from_secs(1);
+/// So many boxes wait for the server to tell whose they are.
+const MOST_UNOPENED: usize = 256;
 /// So many letters of one author's are taken in one session: what is more is not worth a disk.
 const MOST_LETTERS: u32 = 100;
 
@@ -35,16 +37,21 @@ impl Session {
         if !matches!(self.standing, Standing::Inside) {
             return Err(Broken::Unasked("an event"));
         }
-        self.is_due(&event)?;
         self.seen.is_due_by(now.tick + SEEN_AFTER);
         self.latest = self.latest.max(at);
+        if self.is_passed_over(&event) {
+            return Ok(());
+        }
+        self.is_due(&event)?;
         match event {
-            Event::Said { session, change, envelope, .. } => self.said(session, change, &envelope, at, shown),
+            Event::Said { room, session, change, envelope } => {
+                self.said(&room, session, change, &envelope, at, shown);
+            }
             Event::Whispered { session, boxed } => self.whispered(session, &boxed, at, shown),
             Event::Shared { session, boxed } => self.shared(session, &boxed, shown),
-            Event::Joined { session, change, .. } => self.joined(session, change, now, files, shown)?,
-            Event::Left { session, change, reason, .. } => self.left(session, change, reason, shown)?,
-            Event::Notice(text) => shown.push(Shown::quoted("[server] ", &text)),
+            Event::Joined { room, session, change } => self.joined(&room, session, change, now, files, shown)?,
+            Event::Left { room, session, change, reason } => self.left(&room, session, change, reason, shown)?,
+            Event::Notice(text) => shown.extend(lines(&text).map(Shown::Remark)),
             Event::Letter(letter) => {
                 let letter = self.letter(&letter, at, now, files, shown);
                 shown.push(letter);
@@ -53,6 +60,49 @@ impl Session {
             Event::Unknown => {}
         }
         Ok(())
+    }
+
+    /// Whether an event is of a room into which the server may have let one, without one's having heard of it: one does not
+    /// know who is there. What somebody there has for oneself alone waits until one does.
+    fn is_passed_over(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Left { room, session, reason, .. } if self.requests.is_in_limbo(room) => {
+                if *session == self.id && *reason == LeftReason::Left {
+                    self.requests.has_left(room);
+                }
+                true
+            }
+            Event::Said { room, .. } | Event::Joined { room, .. } => self.requests.is_in_limbo(room),
+            Event::Whispered { session, boxed } | Event::Shared { session, boxed }
+                if self.requests.are_in_limbo() && !self.rooms.have(*session) =>
+            {
+                if self.unopened.len() < MOST_UNOPENED {
+                    let is_whisper = matches!(event, Event::Whispered { .. });
+                    self.unopened.push(Unopened {
+                        session: *session,
+                        boxed: boxed.clone(),
+                        at: self.latest,
+                        is_whisper,
+                    });
+                }
+                true
+            }
+            Event::Presence { session, .. } => self.requests.are_in_limbo() && !self.rooms.have(*session),
+            _ => false,
+        }
+    }
+
+    /// One is in a room, and knows who is there: what waited for that is opened. Keys from before are of no use.
+    pub(super) fn open_what_waited(&mut self, shown: &mut Vec<Shown>) {
+        for Unopened { session, boxed, at, is_whisper } in std::mem::take(&mut self.unopened) {
+            if is_whisper && self.rooms.have(session) {
+                self.whispered(session, &boxed, at, shown);
+            } else if is_whisper {
+                shown.push(Shown::Remark(notices::whisper_of_somebody_gone()));
+            } else if self.rooms.have(session) {
+                self.open_box(session, &boxed, Purpose::Key, shown);
+            }
+        }
     }
 
     /// Whether an event is about a room one is in, and somebody whom the server has told of.
@@ -66,7 +116,7 @@ impl Session {
             }
             Event::Notice(_) | Event::Letter(_) | Event::Unknown => return Ok(()),
         };
-        if room.is_some_and(|room: &RoomName| *room != self.room) {
+        if room.is_some_and(|room: &RoomName| self.rooms.get(room).is_none()) {
             return Err(Broken::Unasked("an event"));
         }
         if *session != self.id && !self.people.has_met(*session) {
@@ -77,13 +127,14 @@ impl Session {
 
     fn joined(
         &mut self,
+        room: &RoomName,
         session: Id,
         change: u64,
         now: Moment,
         files: &mut Files,
         shown: &mut Vec<Shown>,
     ) -> Result<(), Broken> {
-        if let Some(inside) = &mut self.inside {
+        if let Some(inside) = self.rooms.get_mut(room) {
             inside.roster.joined(session, change, self.latest)?;
             inside.speaking.more_may_read();
             // Who has gone is remembered as long as their credential could come back.
@@ -92,49 +143,57 @@ impl Session {
             }
             inside.readings.entry(session).or_insert_with(Reading::from_the_first);
         }
-        self.outbox.room_changed();
+        self.has_changed(room);
         let before = shown.len();
+        let is_new = self.people.get(session).is_none();
         self.come_in(&[session], now, files, shown)?;
-        self.tell_unread(&[session], shown);
+        if is_new {
+            self.tell_unread(&[session], shown);
+        }
         if let Some(present) = self.people.get(session) {
-            shown.insert(before, Shown::Joined(present.name.clone()));
+            shown.insert(before, Shown::Joined(present.name.clone(), self.rooms.told(room)));
         }
         Ok(())
     }
 
-    fn left(&mut self, session: Id, change: u64, reason: LeftReason, shown: &mut Vec<Shown>) -> Result<(), Broken> {
-        if let Some(inside) = &mut self.inside {
+    fn left(
+        &mut self,
+        room: &RoomName,
+        session: Id,
+        change: u64,
+        reason: LeftReason,
+        shown: &mut Vec<Shown>,
+    ) -> Result<(), Broken> {
+        if let Some(inside) = self.rooms.get_mut(room) {
             inside.roster.left(session, change, self.latest)?;
             inside.speaking.left(session);
-            inside.away.remove(&session);
             if let Some(reading) = inside.readings.get_mut(&session) {
                 reading.end();
             }
         }
-        self.outbox.room_changed();
+        self.has_changed(room);
+        if session == self.id {
+            return self.is_out(room, reason, shown);
+        }
         if let Some(present) = self.people.get(session) {
-            shown.push(Shown::Left(present.name.clone()));
+            shown.push(Shown::Left(present.name.clone(), self.rooms.told(room)));
         }
-        if session == self.id && !self.leaving {
-            shown.push(Shown::Remark(notices::put_out(&self.room, reason)));
-        }
-        self.people.go(session);
+        self.are_gone(&[session]);
         Ok(())
     }
 
-    /// Somebody's connection was lost, or is there again. They are in the room all the time.
+    /// Somebody's connection was lost, or is there again. They are in their rooms all the time.
     fn is_away(&mut self, session: Id, lost: bool) {
-        if let Some(inside) = self.inside.as_mut().filter(|inside| inside.roster.has(session)) {
-            if lost {
-                inside.away.insert(session)
-            } else {
-                inside.away.remove(&session)
-            };
+        if lost && self.rooms.have(session) {
+            self.rooms.away.insert(session);
+        } else {
+            self.rooms.away.remove(&session);
         }
     }
 
-    fn said(&mut self, session: Id, change: u64, envelope: &[u8], at: u64, shown: &mut Vec<Shown>) {
-        let Some(inside) = &mut self.inside else {
+    fn said(&mut self, room: &RoomName, session: Id, change: u64, envelope: &[u8], at: u64, shown: &mut Vec<Shown>) {
+        let told = self.rooms.told(room);
+        let Some(inside) = self.rooms.get_mut(room) else {
             return;
         };
         if !inside.roster.has(session) {
@@ -149,13 +208,13 @@ impl Session {
         let roster = match inside.roster.named(change, self.latest) {
             Named::Roster(hash) => hash,
             // It was written before one came, for those who were there.
-            Named::BeforeOneself if !reading.has_begun() => return,
+            Named::BeforeOneself if !reading.has_begun() || inside.came_back => return,
             Named::BeforeOneself | Named::Stale | Named::Unknown => {
                 shown.push(Shown::Remark(notices::said_for_another_roster(name)));
                 return;
             }
         };
-        let opened = SignedEnvelope::verify(envelope, keys, self.own.server, self.room.as_str(), roster)
+        let opened = SignedEnvelope::verify(envelope, keys, self.own.server, room.as_str(), roster)
             .and_then(|envelope| reading.open(&envelope));
         match opened {
             // It came in one's last session too: there it was shown.
@@ -163,14 +222,8 @@ impl Session {
             Err(why) => shown.push(Shown::Remark(notices::said_refused(name, why))),
             Ok(opened) => {
                 shown.extend(notices::gap(opened.missing, name).map(Shown::Remark));
-                shown.push(message(
-                    "A message",
-                    Manner::Said,
-                    name,
-                    at,
-                    self.longest_text,
-                    Said::unpad(&opened.padded),
-                ));
+                let said = Said::unpad(&opened.padded);
+                shown.push(message("A message", Manner::Said(told), name, at, self.longest_text, said));
             }
         }
     }
@@ -188,8 +241,11 @@ impl Session {
         let Some((name, opened)) = self.open_box(session, boxed, Purpose::Key, shown) else {
             return;
         };
-        let taken = SharedKey::parse(&opened.text).and_then(|key| match &mut self.inside {
-            Some(inside) if key.room() == self.room.as_str() => {
+        let taken = SharedKey::parse(&opened.text).and_then(|key| match RoomName::parse(key.room()) {
+            // It was on its way when one left.
+            Ok(room) if self.rooms.get(&room).is_none() && self.rooms.have_left(&room) => Ok(0),
+            Ok(room) if self.rooms.has(&room, session) => {
+                let Some(inside) = self.rooms.get_mut(&room) else { return Err(Refused::OtherRoom) };
                 let reading = inside.readings.entry(session).or_default();
                 // Keys that are missing may have opened what is missing with them.
                 let is_unknown = opened.missing > 0 && !reading.has_begun();
@@ -216,7 +272,7 @@ impl Session {
             Purpose::Whisper => "a whisper",
             Purpose::Key => "a key",
         };
-        if !self.inside.as_ref().is_some_and(|inside| inside.roster.has(session)) {
+        if !self.rooms.have(session) {
             shown.push(Shown::Remark(notices::said_from_outside(&self.people.last_name(session))));
             return None;
         }

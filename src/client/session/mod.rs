@@ -4,38 +4,38 @@
 //! lines ──▶ outgoing ──▶ ToServer ──▶ …  ──▶ ToClient ──▶ receive ──▶ incoming ──▶ Shown
 //! ```
 //!
-//! A session outlives its connections: [`Session::lost`], and then [`Session::resume`] or [`Session::begin_anew`].
+//! A session outlives its connections: [`Session::lost`], and then [`Session::resume`] or [`Session::begin_anew`]. It is in
+//! one room at least, from the first Welcome on; what is asked without a number waits for its answer in one queue.
 //!
 //! Invariant: no socket and no clock; the only files are [`Files`], and what they admit is on disk before it is used.
 //! A server that breaks the protocol ends the session, and is told of.
 
 mod accepting;
-mod asking;
 mod incoming;
-mod letters;
 mod outgoing;
+mod requests;
 mod returning;
+mod rooms;
+mod wishes;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use self::asking::{Asked, Asking};
-use self::letters::{Letters, NotFound};
 use self::outgoing::Item;
 pub use self::outgoing::NotSaid;
+use self::requests::{Pending, Request, Requests, Wish};
+use self::rooms::{Rooms, present};
 use super::notices;
 use super::notices::Listed;
 use super::outbox::{NotDue, Outbox};
 use super::people::{BadPeople, People, Present};
 use super::roster::{BadRoster, Roster};
-use super::speaking::Speaking;
-use super::view::Shown;
+use super::view::{Shown, lines};
 use crate::chat::Moment;
 use crate::chat::message::{BadServer, ByeReason, ErrorCode, Numbered, Session as Id, ToClient, ToServer, Welcome};
 use crate::chat::name::{MAX_TEXT, Name, RoomName};
 use crate::secure::credential::{OwnCredential, UnixSeconds};
-use crate::secure::e2e::sender_key::Reading;
 use crate::secure::identity::{Fingerprint, Identity};
 use crate::store::known_users::KnownUsers;
 use crate::store::letters_seen::LettersSeen;
@@ -85,11 +85,9 @@ pub struct Files {
 pub struct Session {
     own: Own,
     id: Id,
-    room: RoomName,
     standing: Standing,
     people: People,
-    /// From the first Welcome on.
-    inside: Option<Inside>,
+    rooms: Rooms,
     cursor: u64,
     longest_text: usize,
     /// Where the session before this one had come to.
@@ -97,8 +95,13 @@ pub struct Session {
     outbox: Outbox<Item, Numbered>,
     /// What goes first on a connection after a loss.
     sent_again: VecDeque<ToServer>,
-    letters: Letters,
-    asking: Asking,
+    requests: Requests,
+    /// Boxes of people whom the server tells of when it lets one into a room again.
+    unopened: Vec<Unopened>,
+    /// On this connection there may still come what was missed: until the Pong behind it has.
+    catching_up: bool,
+    /// The room one was in last is not to be had, in a new session: the lobby may be.
+    shut_out: bool,
     seen: Seen,
     /// How many letters of each author's have come in this session.
     letters_read: HashMap<Fingerprint, u32>,
@@ -106,32 +109,28 @@ pub struct Session {
     latest: u64,
     /// Who last whispered to oneself.
     last_whisper: Option<Name>,
-    /// What the operator had to say when one came in.
-    notice: String,
     pings: u32,
     leaving: bool,
 }
 
 /// How one stands with the server.
 enum Standing {
-    /// A new session asks to be let in. These are whom it has been told of; until it is in, one has whom one had.
-    Joining(People),
-    /// In the room.
+    /// A new session asks to be let in here. These are whom it has been told of; until it is in, one has whom one had.
+    Joining(RoomName, People),
+    /// In a room, or in several.
     Inside,
     /// Without a connection.
     Lost,
-    /// On another connection, and yet to be told that the session goes on.
-    Resuming,
+    /// On another connection, and yet to be told that the session goes on, by this room's Welcome.
+    Resuming(RoomName),
 }
 
-/// A room that one is in.
-struct Inside {
-    roster: Roster,
-    speaking: Speaking,
-    /// What one has of each, whoever has come after oneself from their first word on.
-    readings: HashMap<Id, Reading>,
-    /// Who has lost their connection, and may be back soon.
-    away: HashSet<Id>,
+/// Something for oneself alone, from somebody whom the server is yet to tell of.
+struct Unopened {
+    session: Id,
+    boxed: Vec<u8>,
+    at: u64,
+    is_whisper: bool,
 }
 
 /// When the server is to be told what has come: it forgets that then.
@@ -169,6 +168,8 @@ pub enum Progress {
     Pong,
     /// The server does not let one in.
     Refused(ErrorCode, String),
+    /// The server does not let one into another room, for which the user has asked.
+    NotInThere,
     /// The server ends the session.
     Bye(ByeReason),
 }
@@ -201,21 +202,22 @@ impl Session {
     #[must_use]
     pub fn join(own: Own, room: RoomName) -> (Self, ToServer) {
         let id = own.session();
+        let join = asks_to_join(room.clone(), 0);
         let session = Self {
-            standing: Standing::Joining(own.nobody_else()),
+            standing: Standing::Joining(room.clone(), own.nobody_else()),
             people: own.nobody_else(),
             own,
             id,
-            room,
-            inside: None,
+            rooms: Rooms::beginning_with(room),
             cursor: 0,
             left_off: 0,
             sent_again: VecDeque::new(),
-            notice: String::new(),
             longest_text: MAX_TEXT,
             outbox: Outbox::new(),
-            letters: Letters::default(),
-            asking: Asking::default(),
+            requests: Requests::default(),
+            unopened: Vec::new(),
+            catching_up: false,
+            shut_out: false,
             seen: Seen::default(),
             letters_read: HashMap::new(),
             latest: 0,
@@ -223,7 +225,6 @@ impl Session {
             pings: 0,
             leaving: false,
         };
-        let join = session.asks_to_join();
         (session, join)
     }
 
@@ -233,10 +234,13 @@ impl Session {
         ToServer::Ping
     }
 
-    /// Leaves.
-    pub fn leave(&mut self) -> ToServer {
+    /// Leaves all rooms.
+    pub fn leave(&mut self) -> Vec<ToServer> {
         self.leaving = true;
-        ToServer::Leave(self.room.clone())
+        let rooms: Vec<RoomName> = self.rooms.names().filter(|room| self.rooms.get(room).is_some()).cloned().collect();
+        let requests = rooms.iter().map(|room| Request::Leave { room: room.clone(), again: false });
+        self.requests.sent(requests);
+        rooms.into_iter().map(ToServer::Leave).collect()
     }
 
     /// Who one is, and whose server this is.
@@ -245,12 +249,12 @@ impl Session {
         &self.own
     }
 
-    /// The room, and who is in it, by name.
+    /// Who is in a room that one is in, by name.
     #[must_use]
-    pub fn list(&self) -> (&RoomName, Vec<Listed>) {
-        let members = self.inside.iter().flat_map(|inside| inside.roster.members());
+    pub fn list(&self, room: &RoomName) -> Vec<Listed> {
+        let members = self.rooms.get(room).into_iter().flat_map(|inside| inside.roster.members());
         let listed = |session: &Id| {
-            let away = self.inside.as_ref().is_some_and(|inside| inside.away.contains(session));
+            let away = self.rooms.away.contains(session);
             let (name, mark, fingerprint) = match self.people.get(*session) {
                 _ if *session == self.id => (self.own.name.to_string(), "you", Some(self.own.fingerprint())),
                 Some(Present { name, keys, standing }) => (name.to_string(), standing.word(), Some(keys.fingerprint)),
@@ -260,7 +264,7 @@ impl Session {
         };
         let mut all: Vec<Listed> = members.map(listed).collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
-        (&self.room, all)
+        all
     }
 
     /// Somebody who is here or known, by this name or by one that could be taken for it.
@@ -289,9 +293,7 @@ impl Session {
         let marked = files.users.verify(name, fingerprint)?;
         if marked {
             self.people.verify(name, fingerprint);
-            if let Some(inside) = &mut self.inside {
-                inside.speaking.more_may_read();
-            }
+            self.rooms.all_mut().for_each(|inside| inside.speaking.more_may_read());
         }
         Ok(marked)
     }
@@ -307,7 +309,7 @@ impl Session {
         files: &mut Files,
         shown: &mut Vec<Shown>,
     ) -> Result<Progress, Broken> {
-        if matches!(self.standing, Standing::Resuming) && !returning::may_come_first(&message) {
+        if matches!(self.standing, Standing::Resuming(_)) && !returning::may_come_first(&message) {
             return Err(Broken::Unasked("something before the Welcome"));
         }
         match message {
@@ -318,7 +320,8 @@ impl Session {
                 self.happened(at, event, now, files, shown)?;
             }
             ToClient::Person(person) => {
-                let people = if let Standing::Joining(people) = &mut self.standing { people } else { &mut self.people };
+                let people =
+                    if let Standing::Joining(_, people) = &mut self.standing { people } else { &mut self.people };
                 people.meet(&person, UnixSeconds(now.at / 1_000))?;
             }
             ToClient::Error { code, text, n: 0 } => return self.refused(code, text, now, shown),
@@ -326,13 +329,11 @@ impl Session {
             ToClient::Found { name, spki } => self.found(&name, &spki, shown)?,
             ToClient::Pong => {
                 self.pings = self.pings.checked_sub(1).ok_or(Broken::Unasked("a Pong"))?;
+                self.catching_up = false;
                 return Ok(Progress::Pong);
             }
             ToClient::Bye(reason) => return Ok(Progress::Bye(reason)),
-            ToClient::Answer(text) => {
-                self.asking.answers(Asked::Password).ok_or(Broken::Unasked("an Answer"))?;
-                shown.extend(text.lines().map(|line| Shown::quoted("[server] ", line)));
-            }
+            ToClient::Answer(text) => self.answered(&text, shown)?,
             ToClient::Unknown => {}
         }
         Ok(Progress::Goes)
@@ -345,40 +346,98 @@ impl Session {
         files: &mut Files,
         shown: &mut Vec<Shown>,
     ) -> Result<Progress, Broken> {
-        let is_ours = welcome.room == self.room;
-        let people = match std::mem::replace(&mut self.standing, Standing::Inside) {
-            Standing::Joining(people) if is_ours && !welcome.resumed => people,
-            Standing::Resuming if is_ours && self.is_resumed_by(welcome) => return Ok(self.goes_on(now)),
-            _ => return Err(Broken::Unasked("a Welcome")),
-        };
+        match std::mem::replace(&mut self.standing, Standing::Inside) {
+            Standing::Joining(room, people) if room == welcome.room && !welcome.resumed => {
+                self.first_welcome(welcome, people, now, files, shown)?;
+                Ok(Progress::Welcomed)
+            }
+            Standing::Resuming(room) if room == welcome.room && self.is_resumed_by(welcome) => Ok(self.goes_on(now)),
+            Standing::Inside if !welcome.resumed => {
+                let is_this = |room: &RoomName, limbo: bool| *room == welcome.room && !limbo;
+                let asked = self
+                    .requests
+                    .answered(|request| matches!(request, Request::Join { room, limbo, .. } if is_this(room, *limbo)));
+                let Some(Request::Join { why, .. }) = asked else { return Err(Broken::Unasked("a Welcome")) };
+                self.grow(welcome.cursor)?;
+                let roster = Roster::new(welcome, self.id, self.own.server, &self.people)?;
+                self.latest = self.latest.max(welcome.at);
+                self.enters(welcome, roster, Some(why), now, files, shown)?;
+                Ok(Progress::Goes)
+            }
+            _ => Err(Broken::Unasked("a Welcome")),
+        }
+    }
+
+    /// A new session is in its first room; it comes back to the others that the one before it was in.
+    fn first_welcome(
+        &mut self,
+        welcome: &Welcome,
+        people: People,
+        now: Moment,
+        files: &mut Files,
+        shown: &mut Vec<Shown>,
+    ) -> Result<(), Broken> {
         self.grow(welcome.cursor)?;
         let id = self.own.session();
         let roster = Roster::new(welcome, id, self.own.server, &people)?;
-        let others: Vec<Id> = roster.members().iter().filter(|member| **member != id).copied().collect();
-        let before = self.inside.as_ref().map(|_| self.present());
-        let readings = self.inside.take().map_or_else(HashMap::new, Inside::carried_over);
+        self.rooms.begin_anew(&self.people);
         (self.id, self.people) = (id, people);
-        self.inside = Some(Inside { roster, speaking: Speaking::default(), readings, away: HashSet::new() });
-        self.longest_text = usize::try_from(welcome.longest_text).unwrap_or(MAX_TEXT).min(MAX_TEXT);
         self.latest = welcome.at;
+        self.shut_out = false;
+        self.requests.keep_waiting(
+            |request| !matches!(request, Request::Join { room, why: Wish::New, .. } if *room == welcome.room),
+        );
+        self.enters(welcome, roster, None, now, files, shown)?;
+        let others: Vec<RoomName> = self.rooms.names().filter(|room| **room != welcome.room).cloned().collect();
+        for room in others.into_iter().rev() {
+            self.requests.push_first(Request::Join { room, why: Wish::Again, limbo: false });
+        }
+        Ok(())
+    }
+
+    /// One is in a room: as the first of a session, or because one asked for it.
+    fn enters(
+        &mut self,
+        welcome: &Welcome,
+        roster: Roster,
+        why: Option<Wish>,
+        now: Moment,
+        files: &mut Files,
+        shown: &mut Vec<Shown>,
+    ) -> Result<(), Broken> {
+        let others: Vec<Id> = roster.members().iter().filter(|member| **member != self.id).copied().collect();
+        let room = &welcome.room;
+        self.longest_text = usize::try_from(welcome.longest_text).unwrap_or(MAX_TEXT).min(MAX_TEXT);
+        let unmet: Vec<Id> = others.iter().filter(|session| !self.rooms.have(**session)).copied().collect();
+        let before = self.rooms.enter(room, roster, welcome.notice.clone());
+        if why == Some(Wish::New) {
+            self.rooms.look_at(room);
+        }
         let first = shown.len();
-        self.come_in(&others, now, files, shown)?;
+        self.come_in(&unmet, now, files, shown)?;
+        let known_notice = before.as_ref().map(|before| before.notice.clone()).unwrap_or_default();
         if let Some(before) = before {
-            let changes = self.changes_since(&before);
-            let is_new = |id: &Id| self.people.get(*id).is_some_and(|who| !before.contains(&who.named()));
+            let changes = self.changes_since(room, &before.present);
+            let is_new = |id: &Id| self.people.get(*id).is_some_and(|who| !before.present.contains(&who.named()));
             let new: Vec<Id> = others.into_iter().filter(is_new).collect();
             shown.splice(first..first, changes);
             self.tell_unread(&new, shown);
         } else {
-            self.tell_unread(&others, shown);
-            shown.push(Shown::Step("Initial set up had been completed!"));
-            shown.push(Shown::Step("Now you can start to exchange messages"));
+            self.tell_unread(&unmet, shown);
+            if why.is_none() && self.left_off == 0 {
+                shown.push(Shown::Step("Initial set up had been completed!"));
+                shown.push(Shown::Step("Now you can start to exchange messages"));
+            } else {
+                shown.push(Shown::Answer(notices::you_are_in(room, &self.list(room))));
+            }
         }
-        if welcome.notice != self.notice {
-            shown.push(Shown::quoted("[server] ", &welcome.notice));
-            self.notice.clone_from(&welcome.notice);
+        if welcome.notice != known_notice {
+            // Who asked for a room is told of it; of the server whoever looks.
+            let how = if why.is_some() { Shown::Remark } else { Shown::Greeting };
+            shown.extend(lines(&welcome.notice).map(how));
         }
-        Ok(Progress::Welcomed)
+        self.open_what_waited(shown);
+        Ok(())
     }
 
     /// Some have come in, and the user is told what there is to tell of them.
@@ -389,7 +448,8 @@ impl Session {
         files: &mut Files,
         shown: &mut Vec<Shown>,
     ) -> Result<(), BadPeople> {
-        let arrivals = self.people.come_in(sessions, UnixSeconds(now.at / 1_000), &mut files.users)?;
+        let now = UnixSeconds(now.at / 1_000);
+        let arrivals = self.people.come_in(sessions, self.rooms.count(), now, &mut files.users)?;
         shown.extend(arrivals.shunned.into_iter().map(Shown::Remark));
         shown.extend(notices::first_contact(&arrivals.new, files.users.path()).map(Shown::Remark));
         Ok(())
@@ -400,33 +460,6 @@ impl Session {
         let present = sessions.iter().filter_map(|session| self.people.get(*session));
         let unread = present.filter(|present| !self.people.trusts(present.standing));
         shown.extend(unread.map(|present| Shown::Remark(notices::not_verified(present.name))));
-    }
-
-    /// An Error that answers nothing counted: a Lookup, the Join, or a Leave, which is no fault.
-    fn refused(
-        &mut self,
-        code: ErrorCode,
-        text: String,
-        now: Moment,
-        shown: &mut Vec<Shown>,
-    ) -> Result<Progress, Broken> {
-        if !matches!(self.standing, Standing::Inside) {
-            return Ok(Progress::Refused(code, text));
-        }
-        if self.asking.answers(Asked::Password).is_some() {
-            let code = code.to_string();
-            let why = if text.is_empty() { &code } else { &text };
-            shown.push(Shown::quoted("[!] The password is as it was. The server says: ", why));
-            return Ok(Progress::Goes);
-        }
-        self.asking.answers(Asked::Lookup);
-        match self.letters.not_found(code, now.tick) {
-            NotFound::Lost(told) => shown.push(Shown::Undelivered(told)),
-            NotFound::ComesAgain => {}
-            NotFound::NotAsked if self.leaving => {}
-            NotFound::NotAsked => return Err(Broken::Unasked("an Error")),
-        }
-        Ok(Progress::Goes)
     }
 
     fn grow(&mut self, cursor: u64) -> Result<(), Broken> {
@@ -440,10 +473,14 @@ impl Session {
     /// When something may be due that is not now.
     #[must_use]
     pub fn due_at(&self) -> Option<Instant> {
-        let said = if self.leaving { [None, None] } else { [self.outbox.due_at(), self.letters.due_at()] };
+        let said = if self.leaving { [None, None] } else { [self.outbox.due_at(), self.requests.due_at()] };
         let next = said.into_iter().chain([self.seen.due_at()]).flatten().min();
         next.filter(|_| self.may_speak())
     }
+}
+
+fn asks_to_join(room: RoomName, cursor: u64) -> ToServer {
+    ToServer::Join { room, password: String::new(), cursor }
 }
 
 #[cfg(test)]

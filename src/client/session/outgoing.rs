@@ -3,14 +3,12 @@
 use std::time::Instant;
 
 use super::super::notices;
-use super::super::outbox::{CAPACITY, Form, NotDue, NotTaken};
+use super::super::outbox::{Form, NotDue, NotTaken};
 use super::super::view::{Manner, Shown};
-use super::asking::Asked;
-use super::letters::Pending;
-use super::{Broken, Files, Id, Own, People, Session, Standing};
+use super::{Broken, Files, Id, Own, Pending, People, Request, Session, Standing};
 use crate::chat::Moment;
 use crate::chat::message::{ErrorCode, Numbered, ToServer};
-use crate::chat::name::{BadText, Name, Text};
+use crate::chat::name::{BadText, Name, RoomName, Text};
 use crate::secure::e2e::boxed::{self, Purpose};
 use crate::secure::e2e::letter::{self, Author};
 use crate::secure::e2e::sender_key::SealedSaid;
@@ -20,10 +18,10 @@ use crate::secure::identity::PublicIdentity;
 /// Something that gets a number.
 #[derive(Debug)]
 pub(super) enum Item {
-    /// Something to the room.
-    Say { kind: Kind, text: Text, sent_at: u64, sealed: Option<SealedSaid> },
-    /// One's key, to each of these; in boxes, once it has been sent.
-    Share { to: Vec<Id>, boxes: Vec<(Id, Vec<u8>)> },
+    /// Something to a room.
+    Say { room: RoomName, kind: Kind, text: Text, sent_at: u64, sealed: Option<SealedSaid> },
+    /// One's key for a room, to each of these; in boxes, once it has been sent.
+    Share { room: RoomName, to: Vec<Id>, boxes: Vec<(Id, Vec<u8>)> },
     /// Something to somebody who is here; in a box, once it has been sent.
     Whisper { to: Id, name: Name, text: Text, sent_at: u64, boxed: Option<Vec<u8>> },
     /// Something to somebody who is away.
@@ -60,23 +58,37 @@ pub enum NotSaid {
     /// Nobody has whispered yet.
     #[error("nobody has whispered to you yet")]
     NoWhisper,
+    /// One is not in that room.
+    #[error("you are not in {0}")]
+    NotThere(RoomName),
+    /// The user has not chosen a room since one that was meant was not to be had.
+    #[error("no room is in focus: /focus #name chooses one")]
+    Nowhere,
+    /// A line was typed under another room's prompt.
+    #[error("you were in {0} when you began to type, and are not now: say it again")]
+    Elsewhere(RoomName),
+    /// It is the only one.
+    #[error("it is the only room you are in: EXIT leaves")]
+    LastRoom,
     /// Fingerprints have not been compared, and that was asked for.
     #[error("{0} is not verified, and --verified-only was given")]
     NotVerified(Name),
 }
 
 impl Session {
-    /// Takes something to say to the room.
+    /// Takes something to say to the room in focus.
     ///
     /// # Errors
     /// [`NotSaid`] if it may not be said; nothing is cut.
     pub fn say(&mut self, kind: Kind, text: &str, now: Moment) -> Result<(), NotSaid> {
         let text = Text::parse(text, self.longest_text)?;
-        let mut others = self.inside.iter().flat_map(|inside| inside.roster.members()).filter(|who| **who != self.id);
+        let room = self.focus()?.clone();
+        let members = self.rooms.get(&room).into_iter().flat_map(|inside| inside.roster.members());
+        let mut others = members.filter(|who| **who != self.id);
         if self.own.verified_only && others.clone().next().is_some() && !others.any(|who| self.people.may_read(*who)) {
             return Err(NotSaid::Unread);
         }
-        self.outbox.push(Item::Say { kind, text, sent_at: now.at, sealed: None });
+        self.outbox.push(Item::Say { room, kind, text, sent_at: now.at, sealed: None });
         Ok(())
     }
 
@@ -109,7 +121,8 @@ impl Session {
                 if known.is_empty() {
                     return Err(NotSaid::NotVerified(name.clone()));
                 }
-                self.letters.push(Pending { name: name.clone(), known, text, sent_at });
+                let pending = Pending { name: name.clone(), known, text, sent_at };
+                self.requests.push(Request::Lookup(pending));
                 Ok(())
             }
         }
@@ -127,15 +140,20 @@ impl Session {
     /// Whether it takes something more to say.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.outbox.has_room() && self.letters.len() < CAPACITY
+        self.outbox.has_room() && self.takes_requests()
     }
 
     /// How much has been said that has no final answer.
     #[must_use]
     pub fn undelivered(&self) -> usize {
-        self.asking.len()
-            + self.letters.len()
+        self.requests.all().filter(|request| request.is_said()).count()
             + self.outbox.unanswered().filter(|item| !matches!(item, Item::Share { .. })).count()
+    }
+
+    /// Whether all that one has said and asked for has its final answer.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.undelivered() == 0 && self.requests.all().next().is_none()
     }
 
     /// The next thing to send now. What is found not to be for anybody any more is told.
@@ -151,18 +169,15 @@ impl Session {
         if self.seen.take_due(now.tick) {
             return Some(ToServer::Seen(self.cursor));
         }
+        if let Some(asks) = self.asks(now.tick) {
+            return Some(asks);
+        }
         if self.leaving {
             return None;
         }
-        if let Some(asked) = self.asking.take_due() {
-            return Some(asked);
-        }
-        if let Some(name) = self.letters.take_due(now.tick) {
-            return Some(self.asking.looks_up(name));
-        }
         loop {
             let due = match self.outbox.due(now.tick)? {
-                Item::Say { .. } => self.say_due(),
+                Item::Say { .. } => self.say_due(shown),
                 Item::Share { .. } => self.share_due(shown),
                 Item::Whisper { .. } => self.whisper_due(shown),
                 Item::Letter { .. } => self.letter_due(),
@@ -177,45 +192,69 @@ impl Session {
 
     /// Whether the server is there to be told anything. Who has been put out says nothing any more, whatever it would relay.
     pub(super) fn may_speak(&self) -> bool {
-        let is_in = |inside: &super::Inside| self.leaving || inside.roster.has(self.id);
-        matches!(self.standing, Standing::Inside) && self.inside.as_ref().is_some_and(is_in)
+        matches!(self.standing, Standing::Inside) && (self.leaving || self.rooms.have(self.id))
+    }
+
+    fn asks(&mut self, now: Instant) -> Option<ToServer> {
+        let next = self.requests.next()?;
+        let may_go = self.may_ask(next) && !(self.catching_up && next.may_be_done());
+        if may_go { self.requests.take_due(now) } else { None }
     }
 
     /// The Say that is due, once everybody who may read it has the key.
-    fn say_due(&mut self) -> Due {
-        let (Some(inside), own) = (&mut self.inside, &self.own) else {
+    fn say_due(&mut self, shown: &mut Vec<Shown>) -> Due {
+        let Some(Item::Say { room, .. }) = self.outbox.due_now() else {
             return Due::Wait;
+        };
+        let (room, own) = (room.clone(), &self.own);
+        let Some(inside) = self.rooms.get_mut(&room) else {
+            if self.rooms.are_with(&room) {
+                return Due::Wait;
+            }
+            if let Some(Item::Say { text, .. }) = self.outbox.drop_due() {
+                let why = NotSaid::NotThere(room).to_string();
+                shown.push(Shown::Undelivered(notices::not_delivered(&why, None, &text)));
+            }
+            return Due::Another;
         };
         if !inside.speaking.is_ready() {
             // What has no answer yet was not meant for whoever has come, and may still come back.
-            if self.outbox.in_flight().any(|item| matches!(item, Item::Say { .. })) {
+            if self.outbox.in_flight().any(|item| item.is_said_in(&room)) {
                 return Due::Wait;
             }
-            for share in inside.speaking.prepare(self.id, &inside.roster, &self.people).into_iter().rev() {
-                self.outbox.push_first(Item::Share { to: share, boxes: Vec::new() });
+            for to in inside.speaking.prepare(self.id, &inside.roster, &self.people).into_iter().rev() {
+                self.outbox.push_first(Item::Share { room: room.clone(), to, boxes: Vec::new() });
             }
             return Due::Another;
         }
-        let Some(Item::Say { kind, text, sent_at, sealed }) = self.outbox.due_now() else {
+        let Some(Item::Say { kind, text, sent_at, sealed, .. }) = self.outbox.due_now() else {
             return Due::Wait;
         };
         let said = padded(*kind, text, *sent_at);
         let Some(ready) = inside.speaking.seal(&said, sealed.take()) else {
             return Due::Wait;
         };
-        let (room, change) = (self.room.clone(), inside.roster.change());
+        let change = inside.roster.change();
         let envelope = ready.sign(&own.credential, own.server, room.as_str(), inside.roster.hash());
         *sealed = Some(ready);
         Due::Send(Numbered::Say { room, change, envelope })
     }
 
+    /// A room has changed: what was written for it as it was may go at once.
+    pub(super) fn has_changed(&mut self, room: &RoomName) {
+        let first = self.outbox.unanswered().find(|item| matches!(item, Item::Say { .. }));
+        if first.is_some_and(|item| item.is_said_in(room)) {
+            self.outbox.room_changed();
+        }
+    }
+
     /// The Share that is due, for those who are still here. One that comes again is what it was: its boxes are counted.
     fn share_due(&mut self, shown: &mut Vec<Shown>) -> Due {
-        let Some(Item::Share { to, boxes }) = self.outbox.due_now() else {
+        let Some(Item::Share { room, to, boxes }) = self.outbox.due_now() else {
             return Due::Wait;
         };
         // A key that is not used any more is not sent any more.
-        let key = self.inside.as_ref().and_then(|inside| inside.speaking.shared(self.room.as_str()));
+        let key = self.rooms.get(room).and_then(|inside| inside.speaking.shared(room.as_str()));
         if let Some(key) = key.filter(|_| boxes.is_empty()) {
             for session in to.drain(..) {
                 let sealed = seal(&self.own, &mut self.people, session, Purpose::Key, &key, shown);
@@ -243,9 +282,8 @@ impl Session {
         }
         let to = *to;
         if let Some(Item::Whisper { name, text, .. }) = self.outbox.drop_due() {
-            let is_here = self.inside.as_ref().is_some_and(|inside| inside.roster.has(to));
-            let why = if is_here { format!("nothing is sent to {name}") } else { gone(&name) };
-            shown.push(Shown::Undelivered(notices::not_delivered(&why, &text)));
+            let why = if self.rooms.have(to) { format!("nothing is sent to {name}") } else { gone(&name) };
+            shown.push(Shown::Undelivered(notices::not_delivered(&why, None, &text)));
         }
         Due::Another
     }
@@ -265,8 +303,10 @@ impl Session {
 
     /// Whose a name is, as the server says: it is believed only if that is what is known.
     pub(super) fn found(&mut self, name: &Name, spki: &[u8], shown: &mut Vec<Shown>) -> Result<(), Broken> {
-        let due = self.letters.found(name).ok_or(Broken::Unasked("a Found"))?;
-        self.asking.answers(Asked::Lookup).ok_or(Broken::Unasked("a Found"))?;
+        let is_due = |request: &Request| matches!(request, Request::Lookup(pending) if pending.name == *name);
+        let Some(Request::Lookup(due)) = self.requests.answered(is_due) else {
+            return Err(Broken::Unasked("a Found"));
+        };
         let Pending { name, known, text, sent_at } = due;
         match PublicIdentity::from_spki(spki) {
             Ok(to) if known.contains(&to.fingerprint()) => {
@@ -280,9 +320,9 @@ impl Session {
     /// `n` was taken.
     pub(super) fn accepted(&mut self, n: u64, now: Moment, shown: &mut Vec<Shown>) -> Result<(), NotDue> {
         let (manner, name, text, sent_at) = match self.outbox.accepted(n)? {
-            Item::Say { sealed, .. } => {
-                if let (Some(inside), Some(sealed)) = (&mut self.inside, sealed) {
-                    inside.speaking.settle(&sealed);
+            Item::Say { room, sealed, .. } => {
+                if let Some(sealed) = sealed {
+                    self.rooms.settle(&room, &sealed);
                 }
                 return Ok(());
             }
@@ -309,8 +349,10 @@ impl Session {
             }
             NotTaken::ForNow(item) => self.outbox.put_back(item, Form::Unmade),
             NotTaken::ForGood(item) => {
+                let room = if let Item::Say { room, .. } = &item { self.rooms.told(room) } else { None };
                 let lost = self.is_lost(item, code);
-                shown.extend(lost.map(|(why, text)| Shown::Undelivered(notices::not_delivered(&why, &text))));
+                let told = lost.map(|(why, text)| notices::not_delivered(&why, room.as_ref(), &text));
+                shown.extend(told.map(Shown::Undelivered));
             }
         }
         Ok(())
@@ -318,16 +360,15 @@ impl Session {
 
     /// What has been refused for good: why, and what the user had said.
     fn is_lost(&mut self, item: Item, code: ErrorCode) -> Option<(String, Text)> {
-        let speaking = self.inside.as_mut().map(|inside| &mut inside.speaking);
         match item {
-            Item::Say { text, sealed, .. } => {
-                if let (Some(speaking), Some(sealed)) = (speaking, sealed) {
-                    speaking.refused(&sealed);
+            Item::Say { room, text, sealed, .. } => {
+                if let Some(sealed) = sealed {
+                    self.rooms.refuse(&room, &sealed);
                 }
                 Some((why(code).to_owned(), text))
             }
-            Item::Share { .. } => {
-                speaking?.forget_key();
+            Item::Share { room, .. } => {
+                self.rooms.get_mut(&room)?.speaking.forget_key();
                 None
             }
             Item::Whisper { name, text, .. } => {
@@ -357,11 +398,16 @@ impl Item {
         true
     }
 
-    /// What the user is told of one that was sent, and of which nobody knows more.
-    pub(super) fn not_known(&self) -> Option<Shown> {
+    /// Whether it is something said in this room.
+    pub(super) fn is_said_in(&self, room: &RoomName) -> bool {
+        matches!(self, Self::Say { room: which, .. } if which == room)
+    }
+
+    /// What the user is told of one that was sent, and of which nobody knows more; rooms are named if there are several.
+    pub(super) fn not_known(&self, are_several: bool) -> Option<Shown> {
         let told = match self {
-            Self::Say { text, .. } => notices::not_known(None, text),
-            Self::Whisper { name, text, .. } | Self::Letter { name, text, .. } => notices::not_known(Some(name), text),
+            Self::Say { room, text, .. } => notices::not_known_in(are_several.then_some(room), text),
+            Self::Whisper { name, text, .. } | Self::Letter { name, text, .. } => notices::not_known(name, text),
             Self::Share { .. } => return None,
         };
         Some(Shown::Undelivered(told))
@@ -408,7 +454,8 @@ fn why(code: ErrorCode) -> &'static str {
         ErrorCode::Large => "it is too long for this server",
         ErrorCode::Volatile => "the server handed it out, but could not keep it",
         ErrorCode::Muted => "an operator has muted you",
-        ErrorCode::Password | ErrorCode::Taken | ErrorCode::Absent => "there is nobody such",
+        ErrorCode::Taken | ErrorCode::Password => "your name belongs to somebody else",
+        ErrorCode::Absent => "there is nobody such",
         ErrorCode::Malformed | ErrorCode::Unsupported => "the server does not understand it",
         ErrorCode::Again | ErrorCode::Wait => "too fast",
     }

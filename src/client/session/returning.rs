@@ -1,35 +1,33 @@
 //! A session from one connection to the next, and from one session to the next. PROTOCOL.md §8.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::outgoing::Item;
-use super::{Id, Inside, Progress, Seen, Session, Standing};
+use super::{Progress, Request, Seen, Session, Standing, asks_to_join, present};
 use crate::chat::Moment;
 use crate::chat::message::{ToClient, ToServer, Welcome};
-use crate::chat::name::Name;
+use crate::chat::name::{Name, RoomName};
+use crate::client::notices;
 use crate::client::view::Shown;
 use crate::secure::credential::OwnCredential;
-use crate::secure::e2e::sender_key::Reading;
 use crate::secure::identity::Fingerprint;
-
-impl Inside {
-    /// What another session of one's own goes on with: how far one has read whom.
-    pub(super) fn carried_over(mut self) -> HashMap<Id, Reading> {
-        self.readings.values_mut().for_each(Reading::carry_over);
-        self.readings
-    }
-}
 
 impl Session {
     /// The connection is lost: what was asked on it is not answered any more.
-    pub fn lost(&mut self) {
+    pub fn lost(&mut self, shown: &mut Vec<Shown>) {
         self.standing = Standing::Lost;
         self.pings = 0;
-        self.letters.lost();
-        self.asking.lost();
+        self.catching_up = false;
         self.sent_again.clear();
+        for unknown in self.requests.lost() {
+            shown.extend(match unknown {
+                Request::Command(line) => Some(Shown::Undelivered(notices::not_known_to_be_done(&line))),
+                Request::Password(_) => Some(Shown::Undelivered(notices::PASSWORD_NOT_KNOWN.into())),
+                _ => None,
+            });
+        }
+        self.requests.limbo().for_each(|room| self.rooms.was_left(room));
     }
 
     /// Whether there is a session that a server may go on with: one that has been welcomed.
@@ -40,23 +38,51 @@ impl Session {
 
     /// Asks to go on, on another connection: the message that comes first there.
     pub fn resume(&mut self) -> ToServer {
-        self.standing = Standing::Resuming;
-        self.asks_to_join()
+        let is_there = |room: &&RoomName| self.rooms.has(room, self.id);
+        let stays = self.rooms.names().filter(is_there).find(|room| !self.is_leaving(room));
+        let room = stays.or(self.rooms.names().find(is_there)).or(self.rooms.last());
+        let room = room.cloned().unwrap_or_else(RoomName::lobby);
+        self.standing = Standing::Resuming(room.clone());
+        asks_to_join(room, self.cursor)
     }
 
     /// Begins a new session instead of this one, with another credential: gives the message that asks to be let in, as
     /// the first on another connection. What was sent and has no answer is told; what was not sent goes on.
     pub fn begin_anew(&mut self, credential: Arc<OwnCredential>, shown: &mut Vec<Shown>) -> ToServer {
-        self.lost();
+        self.lost(shown);
         self.own.credential = credential;
-        self.standing = Standing::Joining(self.own.nobody_else());
         self.left_off = self.left_off.max(self.cursor);
         self.cursor = 0;
         self.seen = Seen::default();
-        self.leaving = false;
+        self.unopened.clear();
         let unknown = self.outbox.begin_anew(Item::goes_on);
-        shown.extend(unknown.iter().filter_map(Item::not_known));
-        self.asks_to_join()
+        let are_several = self.rooms.are_several();
+        shown.extend(unknown.iter().filter_map(|item| item.not_known(are_several)));
+        if !self.leaving {
+            // Where one has been put out, or was on one's way out, one does not come back.
+            for room in self.requests.left_again() {
+                self.rooms.forget(room);
+            }
+        }
+        self.requests.begin_anew();
+        self.leaving = false;
+        let last = self.rooms.last().filter(|_| !self.shut_out);
+        let room = last.cloned().unwrap_or_else(RoomName::lobby);
+        self.standing = Standing::Joining(room.clone(), self.own.nobody_else());
+        asks_to_join(room, 0)
+    }
+
+    /// A new session is not let into the room that it asked for first: the lobby is to be asked for first from now on.
+    /// Gives that room, if it was another.
+    pub fn asks_for_the_lobby(&mut self) -> Option<RoomName> {
+        let Standing::Joining(room, _) = &self.standing else {
+            return None;
+        };
+        if *room == RoomName::lobby() {
+            return None;
+        }
+        self.shut_out = true;
+        Some(room.clone())
     }
 
     /// How many events came between the last one of the session before this one and one's coming in again, at most:
@@ -75,7 +101,11 @@ impl Session {
     /// The message that asks to be let in.
     #[must_use]
     pub fn asks_to_join(&self) -> ToServer {
-        ToServer::Join { room: self.room.clone(), password: String::new(), cursor: self.cursor }
+        let room = match &self.standing {
+            Standing::Joining(room, _) | Standing::Resuming(room) => room.clone(),
+            Standing::Inside | Standing::Lost => self.rooms.last().cloned().unwrap_or_else(RoomName::lobby),
+        };
+        asks_to_join(room, self.cursor)
     }
 
     /// Whether a Welcome says just what it has to for the session to go on.
@@ -88,25 +118,24 @@ impl Session {
     pub(super) fn goes_on(&mut self, now: Moment) -> Progress {
         let numbered = self.outbox.sent_again().map(|(n, body)| ToServer::Numbered { n, body });
         self.sent_again = numbered.collect();
-        if self.leaving {
-            self.sent_again.push_back(ToServer::Leave(self.room.clone()));
+        // What was asked before may have been done, and what that led to is among what was missed.
+        if self.pings == 0 && self.requests.all().any(Request::may_be_done) {
+            let ping = self.ping();
+            self.sent_again.push_back(ping);
         }
+        self.catching_up = self.pings > 0;
         self.seen.is_due_by(now.tick);
         Progress::Resumed
     }
 
-    /// Who is here and is shown, oneself left out.
-    pub(super) fn present(&self) -> Vec<(Name, Fingerprint)> {
-        let members = self.inside.iter().flat_map(|inside| inside.roster.members());
-        let present = members.filter_map(|session| self.people.get(*session));
-        present.map(|present| present.named()).collect()
-    }
-
-    /// Who has come and gone, seen from before a new session and from after.
-    pub(super) fn changes_since(&self, before: &[(Name, Fingerprint)]) -> Vec<Shown> {
-        let now = self.present();
-        let left = before.iter().filter(|who| !now.contains(who)).map(|(name, _)| Shown::Left(name.clone()));
-        let joined = now.iter().filter(|who| !before.contains(who)).map(|(name, _)| Shown::Joined(name.clone()));
+    /// Who has come into a room and gone, seen from before a new session and from after.
+    pub(super) fn changes_since(&self, room: &RoomName, before: &[(Name, Fingerprint)]) -> Vec<Shown> {
+        let now = self.rooms.get(room).map_or_else(Vec::new, |inside| present(&inside.roster, &self.people));
+        let told = self.rooms.told(room);
+        let gone = before.iter().filter(|who| !now.contains(who));
+        let left = gone.map(|(name, _)| Shown::Left(name.clone(), told.clone()));
+        let come = now.iter().filter(|who| !before.contains(who));
+        let joined = come.map(|(name, _)| Shown::Joined(name.clone(), told.clone()));
         left.chain(joined).collect()
     }
 }
@@ -151,7 +180,7 @@ mod tests {
             let users = KnownUsers::open(folder.path(), SERVER).unwrap();
             let files = Files { users, letters: LettersSeen::in_folder(folder.path()) };
             let (session, join) = Session::join(own, RoomName::lobby());
-            assert_eq!(join, session.asks_to_join());
+            assert_eq!(join, asks_to_join(RoomName::lobby(), 0));
             let mut alone = Self { session, files, tick: Instant::now(), _folder: folder };
             alone.is_let_in(1);
             alone
@@ -220,7 +249,7 @@ mod tests {
         let sent = alone.sends();
         assert_eq!(sent.len(), 2);
         alone.session.ping();
-        alone.session.lost();
+        alone.session.lost(&mut Vec::new());
         alone.says("three");
         assert_eq!((alone.sends(), alone.session.due_at()), (vec![], None));
         let join = ToServer::Join { room: RoomName::lobby(), password: String::new(), cursor: 1 };
@@ -239,12 +268,17 @@ mod tests {
         let mut alone = Alone::new();
         alone.says("one");
         let mut sent = alone.sends();
-        sent.push(alone.session.leave());
-        alone.session.lost();
+        sent.extend(alone.session.leave());
+        alone.session.lost(&mut Vec::new());
         alone.session.resume();
         let welcome = alone.welcome(true, 1);
         assert_eq!(alone.hears(welcome), Ok(Progress::Resumed));
+        // Not before it is known that it was not done: what was missed comes before the Pong.
+        let leave = sent.pop().unwrap();
+        sent.push(ToServer::Ping);
         assert_eq!(alone.sends(), sent);
+        assert_eq!(alone.hears(ToClient::Pong), Ok(Progress::Pong));
+        assert_eq!(alone.sends(), [leave]);
     }
 
     #[test]
@@ -286,7 +320,7 @@ mod tests {
         (0..20).for_each(|text| alone.says(&format!("text {text}")));
         assert_eq!(alone.numbers().len(), 16);
         alone.hears(ToClient::Accepted(1)).unwrap();
-        alone.session.lost();
+        alone.session.lost(&mut Vec::new());
         let credential = Alone::credential(&alone.session.own.identity);
         let mut shown = Vec::new();
         alone.session.begin_anew(credential, &mut shown);

@@ -1,9 +1,10 @@
 //! A terminal: a line to edit at the bottom, what arrives above it. Append-only: nothing that was shown is drawn again.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use crossbeam::channel::{self, Receiver, Sender, TrySendError};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -16,13 +17,17 @@ use super::plain::print;
 use super::secret::ask_and_wait;
 use super::{Input, Screen};
 use crate::chat::command::{NewPassword, UserCommand};
+use crate::chat::name::RoomName;
 use crate::client::entry::as_password;
 use crate::client::outbox::CAPACITY;
 use crate::client::view::{Shown, Stream};
 
+/// Behind the room, if there are several; and while what is typed waits for a connection. Both are as wide: the editor
+/// measures the prompt once for each line.
 const PROMPT: &str = "> ";
-/// While what is typed waits for a connection. As wide as the other: the editor measures it once for each line.
 const PROMPT_AWAY: &str = "~ ";
+/// A command may have the next line go to another room: so long it is waited for, with no line to edit.
+const DONE_WITHIN: Duration = Duration::from_secs(5);
 /// Ends what the line editor may have begun: bracketed paste; and the prompt that waits for a line.
 const LEAVE_LINE: &[u8] = b"\r\x1b[K\x1b[?2004l";
 
@@ -30,21 +35,62 @@ const LEAVE_LINE: &[u8] = b"\r\x1b[K\x1b[?2004l";
 #[derive(Default)]
 pub struct LineScreen {
     editing: Option<Editing>,
-    away: Arc<AtomicBool>,
+    desk: Arc<Desk>,
 }
 
-/// The prompt as it is now: the editor asks whenever it draws the line, which it does after all that is shown above.
-struct State(Arc<AtomicBool>);
+/// What the editor's thread and the others have in common.
+#[derive(Default)]
+struct Desk {
+    away: AtomicBool,
+    place: Mutex<Place>,
+    changed: Condvar,
+}
+
+/// Where the next line goes.
+#[derive(Default)]
+struct Place {
+    room: Option<RoomName>,
+    is_told: bool,
+    /// The lines passed on so far have been done.
+    is_known: bool,
+}
+
+/// The prompt of one line. Its room stays what it is, and so does its width: a line goes to the room that it was typed for,
+/// or to none.
+struct State {
+    desk: Arc<Desk>,
+    room: Option<RoomName>,
+    there: String,
+    away: String,
+}
 
 impl Prompt for State {
+    /// The editor asks whenever it draws the line, which it does after all that is shown above.
     fn raw(&self) -> &str {
-        if self.0.load(Ordering::Relaxed) { PROMPT_AWAY } else { PROMPT }
+        if self.desk.away.load(Ordering::Relaxed) { &self.away } else { &self.there }
+    }
+}
+
+impl Desk {
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The prompt for the next line, once it is known where that goes.
+    fn prompt(self: &Arc<Self>) -> State {
+        let is_open = |place: &mut Place| !place.is_known && !self.away.load(Ordering::Relaxed);
+        let waited = self.changed.wait_timeout_while(self.place(), DONE_WITHIN, is_open);
+        let (place, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let room = place.room.as_ref().filter(|_| place.is_told).map_or("", RoomName::as_str);
+        let (there, away) = (format!("{room}{PROMPT}"), format!("{room}{PROMPT_AWAY}"));
+        State { desk: self.clone(), room: place.room.clone(), there, away }
     }
 }
 
 struct Editing {
     printer: Box<dyn ExternalPrinter + Send>,
     before: Option<Termios>,
+    lines: Receiver<Input>,
     thread: thread::JoinHandle<()>,
 }
 
@@ -68,16 +114,17 @@ impl Screen for LineScreen {
         let before = tcgetattr(io::stdin()).ok();
         let (sender, lines) = channel::bounded(CAPACITY);
         let mut full = editor.create_external_printer().map_err(io::Error::other)?;
-        let state = State(self.away.clone());
+        let desk = self.desk.clone();
+        desk.place().is_known = true;
         let thread = thread::Builder::new().name("input".into()).spawn(move || {
-            while let Some(input) = next_input(&mut editor, &state) {
-                if !pass_on(&input, &sender, &mut full) {
+            while let Some((input, room)) = next_input(&mut editor, &desk) {
+                if !pass_on(&input, room, &sender, &desk, &mut full) {
                     return;
                 }
             }
             let _ = sender.try_send(Input::End);
         })?;
-        self.editing = Some(Editing { printer, before, thread });
+        self.editing = Some(Editing { printer, before, lines: lines.clone(), thread });
         Ok(lines)
     }
 
@@ -86,7 +133,21 @@ impl Screen for LineScreen {
     }
 
     fn set_away(&mut self, away: bool) {
-        self.away.store(away, Ordering::Relaxed);
+        let _place = self.desk.place();
+        self.desk.away.store(away, Ordering::Relaxed);
+        self.desk.changed.notify_all();
+    }
+
+    fn speaks_in(&mut self, room: Option<&RoomName>, is_told: bool) {
+        let mut place = self.desk.place();
+        if place.room.as_ref() != room || place.is_told != is_told {
+            (place.room, place.is_told) = (room.cloned(), is_told);
+        }
+        // A line that waits may lead elsewhere.
+        if self.editing.as_ref().is_some_and(|editing| editing.lines.is_empty()) && !place.is_known {
+            place.is_known = true;
+            self.desk.changed.notify_all();
+        }
     }
 
     fn close(&mut self) {
@@ -103,17 +164,18 @@ impl Screen for LineScreen {
     }
 }
 
-/// What the user typed or pasted; `None` at the end of input, and for Ctrl+C.
-fn next_input(editor: &mut Editor<(), MemHistory>, prompt: &State) -> Option<String> {
+/// What the user typed or pasted, and for which room; `None` at the end of input, and for Ctrl+C.
+fn next_input(editor: &mut Editor<(), MemHistory>, desk: &Arc<Desk>) -> Option<(String, Option<RoomName>)> {
     loop {
-        match editor.readline(prompt) {
+        let prompt = desk.prompt();
+        match editor.readline(&prompt) {
             Ok(text) => {
                 // Of a paste each line is one: who looks back for one is not to say all of it again.
                 for line in text.lines().filter(|line| !UserCommand::is_secret(line)) {
                     // What cannot be kept is only less to look back at.
                     let _ = editor.add_history_entry(line);
                 }
-                return Some(text);
+                return Some((text, prompt.room));
             }
             Err(ReadlineError::Signal(_)) => {}
             Err(_) => return None,
@@ -122,10 +184,20 @@ fn next_input(editor: &mut Editor<(), MemHistory>, prompt: &State) -> Option<Str
 }
 
 /// Passes each line on, without ever waiting: what arrives is shown only while the editor runs. Gives whether to go on.
-fn pass_on(text: &str, sender: &Sender<Input>, printer: &mut impl ExternalPrinter) -> bool {
+fn pass_on(
+    text: &str,
+    mut room: Option<RoomName>,
+    sender: &Sender<Input>,
+    desk: &Desk,
+    printer: &mut impl ExternalPrinter,
+) -> bool {
     let mut refused = 0;
     for line in text.lines() {
         let command = UserCommand::parse(line);
+        if line.starts_with('/') {
+            // What was pasted behind it goes where it leads.
+            room = None;
+        }
         let input = if matches!(command, Some(Ok(UserCommand::Password(NewPassword::Set)))) {
             match ask_for_password() {
                 Ok(password) => Input::Password(password),
@@ -135,8 +207,10 @@ fn pass_on(text: &str, sender: &Sender<Input>, printer: &mut impl ExternalPrinte
                 }
             }
         } else {
-            Input::Line(line.to_owned())
+            Input::Line(line.to_owned(), room.clone())
         };
+        let mut place = desk.place();
+        place.is_known &= !line.starts_with('/');
         match sender.try_send(input) {
             Ok(()) if matches!(command, Some(Ok(UserCommand::Exit))) => return false,
             Ok(()) => {}

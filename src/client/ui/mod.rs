@@ -14,12 +14,13 @@ use crossbeam::channel::Receiver;
 use zeroize::Zeroizing;
 
 use super::view::Shown;
+use crate::chat::name::RoomName;
 
 /// What the user does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// A line.
-    Line(String),
+    /// A line, and the room whose it was to be when it was typed, as far as the screen knows.
+    Line(String, Option<RoomName>),
     /// A new password for one's name, asked for twice; as it travels.
     Password(Zeroizing<String>),
     /// A line that cannot be sent, and why.
@@ -56,6 +57,9 @@ pub trait Screen {
 
     /// Whether what is typed has to wait for a connection: shown where one types, if there is such a place.
     fn set_away(&mut self, _away: bool) {}
+
+    /// The lines taken so far have been done, and the next one is for this room: shown where one types, if rooms are told.
+    fn speaks_in(&mut self, _room: Option<&RoomName>, _is_told: bool) {}
 
     /// Leaves the terminal as it was.
     fn close(&mut self);

@@ -63,7 +63,7 @@ fn read_lines(mut input: impl BufRead, lines: &Sender<Input>) {
             let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             match std::str::from_utf8(line) {
-                Ok(line) => Input::Line(line.to_owned()),
+                Ok(line) => Input::Line(line.to_owned(), None),
                 Err(_) => Input::Unreadable("the line is not UTF-8"),
             }
         };
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn lines_end_with_a_line_feed_or_the_input() {
-        let line = |text: &str| Input::Line(text.into());
+        let line = |text: &str| Input::Line(text.into(), None);
         assert_eq!(inputs(b"Hi\r\n\nthere"), [line("Hi"), line(""), line("there"), Input::End]);
     }
 
@@ -97,6 +97,6 @@ mod tests {
         let long = vec![b'x'; 3 * 65_536];
         let all = [b"\xff\n", &long[..], b"\nHi\n"].concat();
         let found = inputs(&all);
-        assert!(matches!(found[..], [Input::Unreadable(_), Input::Unreadable(_), Input::Line(_), Input::End]));
+        assert!(matches!(found[..], [Input::Unreadable(_), Input::Unreadable(_), Input::Line(..), Input::End]));
     }
 }

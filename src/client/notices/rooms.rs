@@ -1,0 +1,76 @@
+//! What the user is told of rooms, and of what the server was asked for.
+
+use super::{Listed, here};
+use crate::chat::message::LeftReason;
+use crate::chat::name::{RoomName, Visible};
+
+/// One has come into another room.
+pub fn you_are_in(room: &RoomName, people: &[Listed]) -> String {
+    let others = here(room, people).unwrap_or_else(|| "[!] Nobody else is there.".into());
+    format!("[+] You are in {room} now.\n{others}")
+}
+
+/// One speaks in another room from now on.
+pub fn you_speak_in(room: &RoomName) -> String {
+    format!("[+] What you say goes to {room} now.")
+}
+
+/// One has left a room by one's own wish.
+pub fn you_have_left(room: &RoomName) -> String {
+    format!("[+] You have left {room}.")
+}
+
+/// The rooms that one is in, the one in focus first.
+pub fn rooms<'a>(all: impl Iterator<Item = &'a RoomName>) -> String {
+    let all: Vec<String> = all.map(ToString::to_string).collect();
+    format!("[+] You are in {}{}", all.join(", "), if all.len() > 1 { "; you speak in the first" } else { "" })
+}
+
+/// One is not in the room any more, and did not ask for it.
+pub fn put_out(room: &RoomName, reason: LeftReason) -> String {
+    format!("[!] You are no longer in {room} ({reason}): what you say is not delivered.")
+}
+
+/// The same of one room of several.
+pub fn put_out_of(room: &RoomName, reason: LeftReason) -> String {
+    format!("[!] You are no longer in {room} ({reason}).")
+}
+
+/// The server does not let one into another room.
+pub fn not_let_into(room: &RoomName, why: &str) -> String {
+    format!("[!] You are not in {room}. The server says: {}", Visible(why))
+}
+
+/// The server does not let a new session into a room of the last one.
+pub fn not_back_in(room: &RoomName, why: &str) -> String {
+    format!("[!] You are no longer in {room}. The server says: {}", Visible(why))
+}
+
+/// The room that one was in is not to be had in a new session.
+pub fn tries_the_lobby(room: &RoomName) -> String {
+    format!("[!] Not back in {room}; trying #lobby. The server says: ")
+}
+
+/// Something that the server did not do.
+pub fn not_done(line: &str, why: &str) -> String {
+    format!("[!] Not done: {}. The server says: {}", Visible(line), Visible(why))
+}
+
+/// Something of which nobody knows whether the server has done it.
+pub fn not_known_to_be_done(line: &str) -> String {
+    format!("[!] The connection was lost; not known to have been done: {}", Visible(line))
+}
+
+/// The password is what it was.
+pub fn password_not_set(why: &str) -> String {
+    format!("[!] The password is as it was. The server says: {}", Visible(why))
+}
+
+/// Nobody knows what the password is.
+pub const PASSWORD_NOT_KNOWN: &str =
+    "[!] The connection was lost; it is not known whether the password was changed. /password sets it again.";
+
+/// A private message of somebody whom one never got to know.
+pub fn whisper_of_somebody_gone() -> String {
+    "[!] A private message could not be opened: whoever sent it has gone.".into()
+}

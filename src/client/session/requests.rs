@@ -1,0 +1,249 @@
+//! What is asked of the server without a number, and answered in order. PROTOCOL.md §6 "Codes".
+//!
+//! ```text
+//! push ──▶ waiting ──take_due──▶ asked ──answer──▶ …        one at a time, but for the Leaves at the end
+//! ```
+//!
+//! Invariant: an answer is the front's, or nobody's. What has none when the connection is lost is asked again, but for
+//! commands and passwords: nobody knows whether they were done.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use crate::chat::message::{ErrorCode, ToServer};
+use crate::chat::name::{Name, RoomName, Text};
+use crate::secure::identity::Fingerprint;
+
+/// What came too fast is asked again after this.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Something asked of the server.
+pub(super) enum Request {
+    /// To be let into another room.
+    Join {
+        /// Which.
+        room: RoomName,
+        /// Why.
+        why: Wish,
+        /// It was asked on a connection that is lost: the room is left first, for the server may have let one in.
+        limbo: bool,
+    },
+    /// To leave a room.
+    Leave {
+        /// Which.
+        room: RoomName,
+        /// It was asked before, on a connection that is lost.
+        again: bool,
+    },
+    /// Whose a name is: a letter waits for it.
+    Lookup(Pending),
+    /// To do something.
+    Command(String),
+    /// To take one's name's password.
+    Password(Zeroizing<String>),
+}
+
+/// Why one wants to be in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// The user has asked for it.
+    New,
+    /// One was in it, in the session before.
+    Again,
+}
+
+/// A letter whose reader's key is yet to be told.
+#[derive(Debug)]
+pub(super) struct Pending {
+    /// To whom, by name.
+    pub(super) name: Name,
+    /// And by the keys that are known: it may be any of them.
+    pub(super) known: Vec<Fingerprint>,
+    /// What.
+    pub(super) text: Text,
+    /// When, in milliseconds since 1970.
+    pub(super) sent_at: u64,
+}
+
+/// Requests, on their way and before.
+#[derive(Default)]
+pub(super) struct Requests {
+    waiting: VecDeque<Request>,
+    asked: VecDeque<Request>,
+    not_before: Option<Instant>,
+}
+
+impl Requests {
+    pub(super) fn push(&mut self, request: Request) {
+        self.waiting.push_back(request);
+    }
+
+    /// Adds a request that goes before all that wait.
+    pub(super) fn push_first(&mut self, request: Request) {
+        self.waiting.push_front(request);
+    }
+
+    /// These have been sent.
+    pub(super) fn sent(&mut self, all: impl IntoIterator<Item = Request>) {
+        self.asked.extend(all);
+    }
+
+    /// Everything that has no answer, in order.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Request> {
+        self.asked.iter().chain(&self.waiting)
+    }
+
+    /// What is yet to be asked, but for these.
+    pub(super) fn keep_waiting(&mut self, keep: impl FnMut(&Request) -> bool) {
+        self.waiting.retain(keep);
+    }
+
+    /// What is to be asked next; if it may not be asked yet, nothing is.
+    pub(super) fn next(&self) -> Option<&Request> {
+        self.waiting.front()
+    }
+
+    /// The next message to send, if it is time.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<ToServer> {
+        if !self.asked.is_empty() || self.not_before.is_some_and(|when| now < when) {
+            return None;
+        }
+        let request = self.waiting.pop_front()?;
+        let message = request.message();
+        self.asked.push_back(request);
+        Some(message)
+    }
+
+    /// When something may be due that is not now.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        self.not_before.filter(|_| self.asked.is_empty() && !self.waiting.is_empty())
+    }
+
+    /// The request that is answered now, if it is one of these.
+    pub(super) fn answered(&mut self, is_it: impl FnOnce(&Request) -> bool) -> Option<Request> {
+        pop_if(&mut self.asked, is_it)
+    }
+
+    /// One has left a room as one asked for: gives whether one had. What was asked on a connection that is lost may have
+    /// been done there, and is not asked again then.
+    pub(super) fn has_left(&mut self, room: &RoomName) -> bool {
+        let leaves = |request: &Request| match request {
+            Request::Leave { room: which, .. } | Request::Join { room: which, limbo: true, .. } => which == room,
+            _ => false,
+        };
+        let was_sent = |request: &Request| matches!(request, Request::Leave { again: true, .. } | Request::Join { .. });
+        let (queue, place) = if self.asked.front().is_some_and(leaves) {
+            (&mut self.asked, 0)
+        } else if let Some(place) = self.waiting.iter().position(|request| leaves(request) && was_sent(request)) {
+            (&mut self.waiting, place)
+        } else {
+            return false;
+        };
+        if let Some(Request::Join { room, why, .. }) = queue.remove(place) {
+            self.push_first(Request::Join { room, why, limbo: false });
+        }
+        true
+    }
+
+    /// Whether the server may have let one into this room, and cannot say so any more.
+    pub(super) fn is_in_limbo(&self, room: &RoomName) -> bool {
+        self.limbo().any(|other| other == room)
+    }
+
+    /// All such rooms.
+    pub(super) fn limbo(&self) -> impl Iterator<Item = &RoomName> {
+        self.all().filter_map(|request| match request {
+            Request::Join { room, limbo: true, .. } => Some(room),
+            _ => None,
+        })
+    }
+
+    /// Whether there are any.
+    pub(super) fn are_in_limbo(&self) -> bool {
+        self.limbo().next().is_some()
+    }
+
+    /// An Error with n 0: the request that is not done. One that came too fast is asked again, and not given.
+    pub(super) fn refused(&mut self, code: ErrorCode, now: Instant) -> Result<Option<Request>, NotAsked> {
+        match self.asked.pop_front().ok_or(NotAsked)? {
+            Request::Join { room, why, limbo: true } => {
+                // The server had not let one in.
+                self.push_first(Request::Join { room, why, limbo: false });
+            }
+            request @ (Request::Lookup(_) | Request::Command(_)) if code == ErrorCode::Wait => {
+                self.not_before = Some(now + PAUSE);
+                self.push_first(request);
+            }
+            request => return Ok(Some(request)),
+        }
+        Ok(None)
+    }
+
+    /// The connection is lost. Gives those of which nobody knows whether they were done; the others are asked again.
+    pub(super) fn lost(&mut self) -> Vec<Request> {
+        let mut unknown = Vec::new();
+        for request in self.asked.drain(..).rev() {
+            match request {
+                Request::Join { room, why, .. } => {
+                    self.waiting.push_front(Request::Join { room, why, limbo: true });
+                }
+                Request::Leave { room, .. } => self.waiting.push_front(Request::Leave { room, again: true }),
+                Request::Lookup(pending) => self.waiting.push_front(Request::Lookup(pending)),
+                Request::Command(_) | Request::Password(_) => unknown.push(request),
+            }
+        }
+        unknown
+    }
+
+    /// Rooms that were asked to be left, on a connection that is lost.
+    pub(super) fn left_again(&self) -> impl Iterator<Item = &RoomName> {
+        self.waiting.iter().filter_map(|request| match request {
+            Request::Leave { room, again: true } => Some(room),
+            _ => None,
+        })
+    }
+
+    /// Another session begins, which is in no room: what was left is left, and nobody has been let in anywhere. Rooms that
+    /// one was in are asked for anew.
+    pub(super) fn begin_anew(&mut self) {
+        self.waiting.retain_mut(|request| match request {
+            Request::Join { why, limbo, .. } => {
+                *limbo = false;
+                *why == Wish::New
+            }
+            Request::Leave { again, .. } => !*again,
+            Request::Lookup(_) | Request::Command(_) | Request::Password(_) => true,
+        });
+    }
+}
+
+fn pop_if(queue: &mut VecDeque<Request>, is_it: impl FnOnce(&Request) -> bool) -> Option<Request> {
+    if queue.front().is_some_and(is_it) { queue.pop_front() } else { None }
+}
+
+/// An answer that nothing was waiting for.
+pub(super) struct NotAsked;
+
+impl Request {
+    fn message(&self) -> ToServer {
+        match self {
+            Self::Join { room, limbo: true, .. } | Self::Leave { room, .. } => ToServer::Leave(room.clone()),
+            Self::Join { room, .. } => ToServer::Join { room: room.clone(), password: String::new(), cursor: 0 },
+            Self::Lookup(Pending { name, .. }) => ToServer::Lookup(name.clone()),
+            Self::Command(line) => ToServer::Command(line.clone()),
+            Self::Password(password) => ToServer::Password(password.to_string()),
+        }
+    }
+
+    /// Whether it was asked on a connection that is lost, and what it led to may be among what was missed.
+    pub(super) fn may_be_done(&self) -> bool {
+        matches!(self, Self::Join { limbo: true, .. } | Self::Leave { again: true, .. })
+    }
+
+    /// Whether it is something that the user has said.
+    pub(super) fn is_said(&self) -> bool {
+        matches!(self, Self::Lookup(_) | Self::Command(_) | Self::Password(_))
+    }
+}
