@@ -89,6 +89,11 @@ impl Accounts {
         self.changes.drain(..)
     }
 
+    /// Whether a new name needs another to give way.
+    pub(super) fn is_full(&self) -> bool {
+        self.all.len() >= MOST
+    }
+
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
@@ -121,7 +126,7 @@ impl Accounts {
     }
 
     /// The name is used by this identity, whose it is from now on if it was nobody's, or one of whose keys it becomes.
-    /// Nothing has changed if it cannot.
+    /// If there are too many, one that `gives_way` is forgotten. Nothing has changed if it cannot.
     pub(super) fn claim(
         &mut self,
         user: &User,
@@ -129,10 +134,16 @@ impl Accounts {
         most_each: Option<usize>,
         now: u64,
         free: impl Fn(&Account) -> bool,
+        gives_way: impl Fn(&Account) -> bool,
     ) -> Result<AccountId, NoName> {
         let User { name, owner, spki, .. } = user;
         let has_enough = most_each.filter(|most| self.of(*owner).count() >= *most);
         self.may_claim(name, *owner, before, has_enough, &free)?;
+        if before.is_none() && self.is_full() {
+            let oldest = self.all.values().filter(|it| gives_way(it)).min_by_key(|account| account.used_at);
+            let oldest = oldest.map(|account| account.id).ok_or(NoName::Full)?;
+            self.forget(oldest);
+        }
         // What has run out of time gives the name up.
         let expired: Vec<AccountId> = self
             .claimants(name)
@@ -142,7 +153,7 @@ impl Accounts {
         for id in expired {
             self.forget(id);
         }
-        let id = before.unwrap_or_else(|| self.begin(name, now, &free));
+        let id = before.unwrap_or_else(|| self.begin(name, now));
         let Some(account) = self.all.get_mut(&id) else { return Err(NoName::Full) };
         let mut is_news = account.name != *name || now.saturating_sub(account.used_at) >= NOTED_EVERY;
         account.name = name.clone();
@@ -192,23 +203,11 @@ impl Accounts {
                 }
             }
             (None, Some(most)) => Err(NoName::TooMany(most)),
-            (None, None)
-                if self.all.len() >= MOST && !self.all.values().any(|it| it.password.is_none() && free(it)) =>
-            {
-                Err(NoName::Full)
-            }
             (None, None) => Ok(()),
         }
     }
 
-    fn begin(&mut self, name: &Name, now: u64, gives_way: impl Fn(&Account) -> bool) -> AccountId {
-        if self.all.len() >= MOST {
-            let unprotected = self.all.values().filter(|it| it.password.is_none() && gives_way(it));
-            let oldest = unprotected.min_by_key(|account| account.used_at).map(|account| account.id);
-            if let Some(id) = oldest {
-                self.forget(id);
-            }
-        }
+    fn begin(&mut self, name: &Name, now: u64) -> AccountId {
         // Never one that was there before, whatever the clock did.
         let id = AccountId(now.max(self.last.0.saturating_add(1)));
         self.last = id;

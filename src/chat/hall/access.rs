@@ -1,6 +1,7 @@
 //! Who may come in, and by what name: bans, names that are taken, passwords, invitations. PROTOCOL.md §6.
 
 use core::net::IpAddr;
+use std::collections::HashSet;
 
 use super::bans::ban_text;
 use super::{
@@ -256,8 +257,18 @@ impl Hall {
         let (policy, order, present) = (&self.policy, &self.order, &self.present);
         let is_free = |account: &Account| policy.is_free(account, order, present, now.at);
         let most = self.limits.names;
-        let account =
-            self.accounts.claim(user, entitled.account, most, now.at, is_free).map_err(|why| why.to_string())?;
+        // Looked through once, not for each of so many names.
+        let here: HashSet<AccountId> =
+            if self.accounts.is_full() { present.values().map(|it| it.account).collect() } else { HashSet::new() };
+        let gives_way = |account: &Account| {
+            account.password.is_none()
+                && !account.keys.iter().any(|key| order.is_operator(key.owner))
+                && !here.contains(&account.id)
+        };
+        let account = self
+            .accounts
+            .claim(user, entitled.account, most, now.at, is_free, gives_way)
+            .map_err(|why| why.to_string())?;
         if let Some(invite) = entitled.invite {
             self.order.use_up(invite);
         }

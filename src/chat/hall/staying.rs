@@ -41,7 +41,10 @@ impl Hall {
                     // It was written down before they were let in, unless the disk took nothing.
                     let account = match hall.accounts.standing(&user.name, user.owner, |_| false) {
                         Standing::Taken(_) => AccountId::default(),
-                        own => hall.accounts.claim(&user, own.own(), None, now.at, |_| false).unwrap_or_default(),
+                        own => hall
+                            .accounts
+                            .claim(&user, own.own(), None, now.at, |_| false, |_| false)
+                            .unwrap_or_default(),
                     };
                     let numbers = Numbers::restore(last, refused);
                     hall.present.insert(member, Present::new(user, account, None, place, numbers, range));

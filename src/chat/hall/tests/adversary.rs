@@ -3,7 +3,7 @@
 
 use super::order::With;
 use super::*;
-use crate::chat::lasting::Lasting;
+use crate::chat::lasting::{Account, Lasting};
 use crate::wire::frame::MAX_FRAME;
 
 /// What is sealed around a record's text, at most.
@@ -246,4 +246,29 @@ fn a_key_that_is_known_may_have_another_name_whoever_was_banned_beside_it() {
     assert_eq!(test.arrive_with(("Boris2", 2, 4), "#lobby", With::Nothing, "192.0.2.3"), Verdict::Admitted);
     let new = test.arrive_with(("Trudy", 5, 5), "#lobby", With::Nothing, "192.0.2.3");
     assert!(matches!(new, Verdict::Closed(..)));
+}
+
+#[test]
+fn when_all_names_are_taken_the_one_that_was_here_least_lately_gives_way() {
+    let mut test = Test::new(open());
+    test.arrive(1, "Zoe", 1, 1);
+    test.hall.lost(Conn(1), test.now, &mut Vec::new());
+    test.now.at += 1;
+    test.arrive(2, "Ira", 2, 2);
+    let mut number = 1_000;
+    while !test.hall.accounts.is_full() {
+        number += 1;
+        test.hall.accounts.restore(Account {
+            id: AccountId(number),
+            name: Name::parse("Mallory").unwrap(),
+            looks: vec![format!("mallory{number}")],
+            keys: Vec::new(),
+            password: (number == 1_001).then(|| "kept".into()),
+            used_at: if number == 1_001 { 0 } else { 3 },
+        });
+    }
+    assert_eq!(test.arrive(3, "Mia", 3, 3), Verdict::Admitted);
+    assert!(test.hall.accounts.find(&Name::parse("Zoe").unwrap()).is_none());
+    assert!(test.hall.accounts.find(&Name::parse("Ira").unwrap()).is_some(), "she is here");
+    assert!(test.hall.accounts.get(AccountId(1_001)).is_some(), "it has a password");
 }
