@@ -1,15 +1,11 @@
-//! What lets one in where one is not known: an invitation, or a password. Neither ever stands on a command line.
+//! Invitations: read from standard input or a file, and never from a command line.
 
-use std::path::{Path, PathBuf};
-
-use zeroize::Zeroizing;
+use std::path::PathBuf;
 
 use super::ui::line_of_input;
-use crate::chat::password::{BadPassword, normalized};
 use crate::secure::invitation::{BadInvitation, Invitation};
-use crate::secure::password::{BadLength, LENGTH};
 use crate::store::DiskError;
-use crate::store::passphrase::{first_line, secret_line};
+use crate::store::passphrase::first_line;
 
 /// Where an invitation is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,30 +52,4 @@ pub fn invitation(source: &InvitationSource) -> Result<Invitation, NoInvitation>
         InvitationSource::File(file) => first_line(file).map_err(NoInvitation::File)?,
     };
     Ok(line.trim().parse()?)
-}
-
-/// A text that can be no password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoPassword {
-    /// For what is in it.
-    #[error(transparent)]
-    Bad(#[from] BadPassword),
-    /// For its length.
-    #[error(transparent)]
-    Length(#[from] BadLength),
-}
-
-/// A password as it travels (PROTOCOL.md §6 "Passwords").
-///
-/// # Errors
-/// [`NoPassword`] for what no server takes.
-pub fn as_password(text: &str) -> Result<Zeroizing<String>, NoPassword> {
-    let password = normalized(text)?;
-    if LENGTH.contains(&password.len()) { Ok(password) } else { Err(BadLength.into()) }
-}
-
-/// The password that is a file's first line.
-pub(super) fn password_in(file: &Path) -> Result<Zeroizing<String>, DiskError> {
-    as_password(&secret_line(file)?)
-        .map_err(|why| DiskError::Read { path: file.to_owned(), source: std::io::Error::other(why) })
 }

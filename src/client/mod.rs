@@ -17,6 +17,7 @@ mod connect;
 pub mod entry;
 mod notices;
 mod outbox;
+mod passwords;
 mod people;
 mod roster;
 mod run;

@@ -10,7 +10,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::{Talk, Way};
 use crate::chat::message::{ErrorCode, ToServer};
 use crate::chat::name::Visible;
-use crate::client::entry::as_password;
+use crate::client::passwords::as_password;
 use crate::client::ui::Asked;
 use crate::client::view::Shown;
 use crate::client::{ClientError, Config};

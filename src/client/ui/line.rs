@@ -18,8 +18,8 @@ use super::secret::ask_and_wait;
 use super::{Input, Screen};
 use crate::chat::command::{NewPassword, UserCommand};
 use crate::chat::name::RoomName;
-use crate::client::entry::as_password;
 use crate::client::outbox::CAPACITY;
+use crate::client::passwords::as_password;
 use crate::client::view::{Shown, Stream};
 
 /// Behind the room, if there are several; and while what is typed waits for a connection. Both are as wide: the editor
