@@ -49,8 +49,9 @@ pub use saying::answer;
 /// Passwords that somebody sets.
 const PASSWORDS: Pace = Pace { burst: 3, interval: Duration::from_secs(10) };
 const NOT_DONE: &str = "this server does not do that";
-/// So many members fit into a Welcome, which is one record; the bound that stays when limits are off.
-const MOST_MEMBERS: usize = 1_900;
+/// So many members fit into a Welcome, which is one record, beside the longest notice; the bound that stays when limits
+/// are off.
+const MOST_MEMBERS: usize = 1_800;
 
 /// What is to be done, in this order.
 #[derive(Clone, Debug)]

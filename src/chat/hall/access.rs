@@ -1,6 +1,7 @@
 //! Who may come in, and by what name: bans, names that are taken, passwords, invitations. PROTOCOL.md §6.
 
 use core::net::IpAddr;
+use std::collections::HashSet;
 
 use super::bans::ban_text;
 use super::{
@@ -106,6 +107,14 @@ impl Hall {
             _ => return Verdict::Closed("its first message is no Join".into(), Fault::Plain),
         };
         if cursor > 0 {
+            // They were put out when they were banned: but from where they were then, and as far as a crash remembers it.
+            let account = self.sessions.get(&who.user.session).and_then(|member| self.present.get(member));
+            let account = account.map(|present| present.account);
+            if let Some(ban) = self.order.banned(who.user.owner, account, who.address, now.at) {
+                let why = ban_text(ban);
+                out.push(refusal(conn, ErrorCode::Refused, &why));
+                return Verdict::Closed(why, Fault::Plain);
+            }
             return match self.resume(&who, room, cursor, now, out) {
                 Ok(()) => Verdict::Admitted,
                 Err(why) => {
@@ -161,9 +170,11 @@ impl Hall {
                     Some(ban) => Err(Denied::banned(ban)),
                 }
             }
-            (Standing::Free, _) if self.is_wary_of(address, now) => Err(Denied::plain(
-                "somebody from your address has just been banned: new names from there are taken again in ten minutes",
-            )),
+            (Standing::Free, _) if self.is_wary_of(address, now) && self.accounts.of(user.owner).next().is_none() => {
+                Err(Denied::plain(
+                    "somebody from your address has just been banned: new names from there are taken again in ten minutes",
+                ))
+            }
             (Standing::Free, Access::Open) => Ok(Entitled { account: None, invite: None }),
             (Standing::Free, Access::Closed) => {
                 Err(Denied::plain("this server is closed: only those come in who have registered a name here"))
@@ -248,8 +259,18 @@ impl Hall {
         let most = self.limits.names;
         let before = entitled.account.and_then(|account| self.accounts.get(account));
         let is_new_key = before.is_some_and(|account| !account.has(user.owner));
-        let account =
-            self.accounts.claim(user, entitled.account, most, now.at, is_free).map_err(|why| why.to_string())?;
+        // Looked through once, not for each of so many names.
+        let here: HashSet<AccountId> =
+            if self.accounts.is_full() { present.values().map(|it| it.account).collect() } else { HashSet::new() };
+        let gives_way = |account: &Account| {
+            account.password.is_none()
+                && !account.keys.iter().any(|key| order.is_operator(key.owner))
+                && !here.contains(&account.id)
+        };
+        let account = self
+            .accounts
+            .claim(user, entitled.account, most, now.at, is_free, gives_way)
+            .map_err(|why| why.to_string())?;
         if let Some(invite) = entitled.invite {
             self.order.use_up(invite);
         }

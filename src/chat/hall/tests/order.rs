@@ -30,7 +30,7 @@ impl Test {
         test
     }
 
-    fn console(&mut self, line: &str) -> String {
+    pub(super) fn console(&mut self, line: &str) -> String {
         self.effects.clear();
         match self.hall.console(line, self.now, &mut self.effects) {
             Some(Reply::Done(text)) => text,
@@ -39,7 +39,7 @@ impl Test {
     }
 
     /// What somebody is told who tells the server to do something.
-    fn orders(&mut self, conn: u64, line: &str) -> Result<String, ErrorCode> {
+    pub(super) fn orders(&mut self, conn: u64, line: &str) -> Result<String, ErrorCode> {
         let told = self.receive(conn, ToServer::Command(line.into()));
         match told.last() {
             Some(ToClient::Answer(text)) => Ok(text.clone()),
@@ -48,12 +48,12 @@ impl Test {
         }
     }
 
-    fn done(&mut self, conn: u64, line: &str) -> String {
+    pub(super) fn done(&mut self, conn: u64, line: &str) -> String {
         self.orders(conn, line).unwrap_or_else(|code| panic!("{line}: {code}"))
     }
 
     /// Comes in with a password, or a token.
-    fn arrive_with(&mut self, who: (&str, u8, u8), room: &str, with: With, address: &str) -> Verdict {
+    pub(super) fn arrive_with(&mut self, who: (&str, u8, u8), room: &str, with: With, address: &str) -> Verdict {
         let (name, owner, session) = who;
         let password = if matches!(with, With::Nothing) { String::new() } else { "secret".into() };
         let message = ToServer::Join { room: RoomName::parse(room).unwrap(), password, cursor: 0 };
@@ -75,11 +75,11 @@ impl Test {
         self.hall.arrive(who, &asks, self.now, &mut self.effects)
     }
 
-    fn is_in(&self, room: &str) -> usize {
+    pub(super) fn is_in(&self, room: &str) -> usize {
         self.hall.rooms.get(&RoomName::parse(room).unwrap()).map_or(0, |open| open.roster.members().len())
     }
 
-    fn refusal_text(&self) -> String {
+    pub(super) fn refusal_text(&self) -> String {
         let mut texts = self.effects.iter().filter_map(|effect| match effect {
             Effect::Tell(_, bytes) => match &ToClient::parse_all(bytes).unwrap()[..] {
                 [ToClient::Error { text, .. }] => Some(text.clone()),
@@ -92,7 +92,7 @@ impl Test {
 }
 
 #[derive(Clone, Copy)]
-enum With {
+pub(super) enum With {
     Nothing,
     Password,
     Checked(&'static str, bool),
