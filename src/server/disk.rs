@@ -55,6 +55,8 @@ pub enum Item {
     Command(Conn, Command),
     /// All there is, for a journal that begins here.
     Snapshot(Vec<Kept>),
+    /// Dropped when all before it is written down, or cannot be.
+    Written(Sender<()>),
     /// The server stops.
     Stop,
 }
@@ -303,6 +305,7 @@ impl Writing {
                 }
                 Item::Effect(effect) => self.couriers.carry_out(effect),
                 Item::Command(conn, command) => self.couriers.send(conn, command),
+                Item::Written(written) => drop(written),
                 Item::Together(_) | Item::Snapshot(_) | Item::Stop => {}
             }
         }

@@ -44,6 +44,8 @@ use crate::store::lasting::Registry;
 const QUEUE: usize = 1_024;
 /// How long everybody may take to hear that the server stops.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long the console waits for what it is told to be on the disk.
+const WRITTEN: Duration = Duration::from_secs(5);
 
 const NOT_KEPT: &str = "The server's disk cannot keep what is said: it is delivered to who is here, and lost if the \
                         server fails before they have it.";
@@ -238,6 +240,11 @@ impl Hub {
             self.changed.notify_all();
             return None;
         }
+        let (on_its_way, written) = channel::bounded(0);
+        state.send(Item::Written(on_its_way));
+        drop(state);
+        // What is answered is on the disk. A disk that fails tells of itself.
+        let _ = written.recv_timeout(WRITTEN);
         match reply {
             Reply::Done(text) | Reply::Refused(_, text) => Some(text),
             Reply::Wish(_) => None,

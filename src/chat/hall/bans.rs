@@ -87,17 +87,25 @@ impl Hall {
         self.wary.iter().any(is_watched)
     }
 
-    pub(super) fn unban(&mut self, whom: &Whom) -> Result<Done, Refused> {
+    /// They are not banned any more.
+    fn watch_no_longer(&mut self, account: Option<AccountId>) {
+        self.wary.retain(|_, (_, of)| Some(*of) != account);
+    }
+
+    pub(super) fn unban(&mut self, whom: &Whom, now: u64) -> Result<Done, Refused> {
         let by_name = |hall: &Self, name: &Name| hall.accounts.find(name).map(|account| account.id);
         let lifted = match whom {
             Whom::Number(number, name) => {
+                let of_number = self.order.bans(now).find(|ban| ban.id == *number);
+                let banned = of_number.and_then(|ban| ban.on.account());
                 let lifted = self.order.unban(|ban| ban.id == *number);
                 let account = name.as_ref().filter(|_| lifted == 0).and_then(|name| by_name(self, name));
-                lifted + account.map_or(0, |account| self.order.unban(|ban| ban.on.is_name(account)))
+                self.watch_no_longer(banned.or(account));
+                lifted + account.map_or(0, |account| self.order.unban(|ban| ban.on.account() == Some(account)))
             }
             Whom::Name(name) => {
                 let account = by_name(self, name);
-                self.wary.retain(|_, (_, of)| Some(*of) != account);
+                self.watch_no_longer(account);
                 let is_it = |ban: &Ban| match &ban.on {
                     Banned::Name { account: id, name: spelt, .. } => Some(*id) == account || spelt == name,
                     _ => false,
@@ -115,8 +123,8 @@ impl Hall {
 }
 
 impl Banned {
-    fn is_name(&self, account: AccountId) -> bool {
-        matches!(self, Self::Name { account: other, .. } if *other == account)
+    fn account(&self) -> Option<AccountId> {
+        if let Self::Name { account, .. } = self { Some(*account) } else { None }
     }
 }
 

@@ -189,7 +189,7 @@ impl Hall {
                 format!("{name} is out").into()
             }
             Command::Ban(whom, lasts, reason) => self.ban(by, whom, lasts, &reason, now, out)?,
-            Command::Unban(whom) => self.unban(&whom)?,
+            Command::Unban(whom) => self.unban(&whom, now.at)?,
             Command::Bans => lines(self.order.bans(now.at).map(ban_line), "nobody is banned").into(),
             Command::Mute(name, lasts) => {
                 let account = self.named(&name)?;
