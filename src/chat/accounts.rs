@@ -53,6 +53,9 @@ pub(super) enum NoName {
     /// It looks in too many ways.
     #[error("that name has been written in too many ways: write it as before")]
     TooManyLooks,
+    /// It could be taken for another one, too.
+    #[error("that name looks like two that are registered: choose another")]
+    LooksLikeTwo,
     /// None is free.
     #[error("this server has no more names to give")]
     Full,
@@ -64,18 +67,31 @@ pub(super) struct Accounts {
     all: BTreeMap<AccountId, Account>,
     looks: HashMap<String, AccountId>,
     owners: HashMap<Owner, Vec<AccountId>>,
+    /// The highest number that there has been.
+    last: AccountId,
     changes: Vec<Lasting>,
 }
 
 impl Accounts {
     pub(super) fn restore(&mut self, account: Account) {
+        self.is_past(account.id);
         self.index(&account);
         self.all.insert(account.id, account);
+    }
+
+    /// Something is said of this number: it is nobody else's.
+    pub(super) fn is_past(&mut self, id: AccountId) {
+        self.last = self.last.max(id);
     }
 
     /// What has to be written down.
     pub(super) fn take_changes(&mut self) -> impl Iterator<Item = Lasting> {
         self.changes.drain(..)
+    }
+
+    /// Whether a new name needs another to give way.
+    pub(super) fn is_full(&self) -> bool {
+        self.all.len() >= MOST
     }
 
     pub(super) fn len(&self) -> usize {
@@ -110,7 +126,7 @@ impl Accounts {
     }
 
     /// The name is used by this identity, whose it is from now on if it was nobody's, or one of whose keys it becomes.
-    /// Nothing has changed if it cannot.
+    /// If there are too many, one that `gives_way` is forgotten. Nothing has changed if it cannot.
     pub(super) fn claim(
         &mut self,
         user: &User,
@@ -118,10 +134,16 @@ impl Accounts {
         most_each: Option<usize>,
         now: u64,
         free: impl Fn(&Account) -> bool,
+        gives_way: impl Fn(&Account) -> bool,
     ) -> Result<AccountId, NoName> {
         let User { name, owner, spki, .. } = user;
         let has_enough = most_each.filter(|most| self.of(*owner).count() >= *most);
         self.may_claim(name, *owner, before, has_enough, &free)?;
+        if before.is_none() && self.is_full() {
+            let oldest = self.all.values().filter(|it| gives_way(it)).min_by_key(|account| account.used_at);
+            let oldest = oldest.map(|account| account.id).ok_or(NoName::Full)?;
+            self.forget(oldest);
+        }
         // What has run out of time gives the name up.
         let expired: Vec<AccountId> = self
             .claimants(name)
@@ -131,7 +153,7 @@ impl Accounts {
         for id in expired {
             self.forget(id);
         }
-        let id = before.unwrap_or_else(|| self.begin(name, now, &free));
+        let id = before.unwrap_or_else(|| self.begin(name, now));
         let Some(account) = self.all.get_mut(&id) else { return Err(NoName::Full) };
         let mut is_news = account.name != *name || now.saturating_sub(account.used_at) >= NOTED_EVERY;
         account.name = name.clone();
@@ -165,6 +187,10 @@ impl Accounts {
         has_enough: Option<usize>,
         free: &impl Fn(&Account) -> bool,
     ) -> Result<(), NoName> {
+        // Whoever may use one name gets nothing of another by a third that looks like both.
+        if self.claimants(name).any(|it| Some(it.id) != before && (it.has(owner) || !free(it))) {
+            return Err(NoName::LooksLikeTwo);
+        }
         match (before.and_then(|id| self.all.get(&id)), has_enough) {
             (Some(account), _) => {
                 let new = name.skeletons().iter().filter(|look| !account.looks.contains(look)).count();
@@ -177,26 +203,14 @@ impl Accounts {
                 }
             }
             (None, Some(most)) => Err(NoName::TooMany(most)),
-            (None, None)
-                if self.all.len() >= MOST && !self.all.values().any(|it| it.password.is_none() && free(it)) =>
-            {
-                Err(NoName::Full)
-            }
             (None, None) => Ok(()),
         }
     }
 
-    fn begin(&mut self, name: &Name, now: u64, gives_way: impl Fn(&Account) -> bool) -> AccountId {
-        if self.all.len() >= MOST {
-            let unprotected = self.all.values().filter(|it| it.password.is_none() && gives_way(it));
-            let oldest = unprotected.min_by_key(|account| account.used_at).map(|account| account.id);
-            if let Some(id) = oldest {
-                self.forget(id);
-            }
-        }
+    fn begin(&mut self, name: &Name, now: u64) -> AccountId {
         // Never one that was there before, whatever the clock did.
-        let last = self.all.last_key_value().map_or(0, |(id, _)| id.0);
-        let id = AccountId(now.max(last + 1));
+        let id = AccountId(now.max(self.last.0.saturating_add(1)));
+        self.last = id;
         let (name, looks) = (name.clone(), Vec::new());
         self.all.insert(id, Account { id, name, looks, keys: Vec::new(), password: None, used_at: now });
         id

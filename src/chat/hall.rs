@@ -49,8 +49,9 @@ pub use saying::answer;
 /// Passwords that somebody sets.
 const PASSWORDS: Pace = Pace { burst: 3, interval: Duration::from_secs(10) };
 const NOT_DONE: &str = "this server does not do that";
-/// So many members fit into a Welcome, which is one record; the bound that stays when limits are off.
-const MOST_MEMBERS: usize = 1_900;
+/// So many members fit into a Welcome, which is one record, beside the longest notice; the bound that stays when limits
+/// are off.
+const MOST_MEMBERS: usize = 1_800;
 
 /// What is to be done, in this order.
 #[derive(Clone, Debug)]
@@ -378,11 +379,13 @@ impl Hall {
         self.write_down(out);
     }
 
-    /// Something for everybody who is in a room, from the operator.
+    /// Something for everybody who is here, from the operator: once for each. Most are where all begin.
     pub fn notice(&mut self, text: &str, now: Moment, out: &mut Vec<Effect>) {
-        let rooms: Vec<RoomName> = self.rooms.keys().cloned().collect();
-        for room in rooms {
-            self.post(&room, None, &[], Event::Notice(text.to_owned()), now, out);
+        let (lobby, notice) = (RoomName::lobby(), || Event::Notice(text.to_owned()));
+        self.post(&lobby, None, &[], notice(), now, out);
+        let elsewhere = self.present.iter().filter(|(_, present)| !present.is_in(&lobby));
+        for member in elsewhere.map(|(member, _)| *member).collect::<Vec<_>>() {
+            self.post_to(member, notice(), now, out);
         }
     }
 

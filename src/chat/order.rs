@@ -75,6 +75,12 @@ impl Order {
         applies.max_by_key(|ban| ban.until.unwrap_or(u64::MAX))
     }
 
+    /// Whether a name is banned now.
+    pub(super) fn bans_name(&self, account: AccountId, now: u64) -> bool {
+        let is_it = |ban: &Ban| matches!(ban.on, Banned::Name { account: banned, .. } if banned == account);
+        self.bans.values().any(|ban| is_it(ban) && !is_over(ban.until, now))
+    }
+
     /// All bans that are not over, and the past ones forgotten.
     pub(super) fn bans(&mut self, now: u64) -> impl Iterator<Item = &Ban> {
         self.tidy(now);

@@ -246,7 +246,7 @@ impl ClientError {
             ),
             Self::Refused { hint, .. } => hint.map(str::to_owned),
             Self::Ended { reason: ByeReason::Replaced, .. } => {
-                Some("the same name has come in from somewhere else, with your key".into())
+                Some("the same name has come in from somewhere else, with your key or another of its keys: /devices lists them".into())
             }
             Self::Unsent { mistaken: true, .. } => {
                 Some("/say in front of a line sends it whatever it begins with".into())

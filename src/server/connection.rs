@@ -108,7 +108,13 @@ impl Connection {
     ) -> Result<(), Turned> {
         let mut asks = asks(messages.remove(0), false);
         let mut deadline = None;
+        let mut pace = Bucket::default();
         loop {
+            // Whoever waits for a password may ping meanwhile: no faster than those who are in.
+            if self.timing.messages.is_some_and(|limit| !pace.take(limit, Instant::now())) {
+                self.link.close(Shutdown::Both);
+                return Err(Turned::refused(format!("{}: too fast", who.user.name)));
+            }
             match shared.hub.arrive(who.clone(), &asks) {
                 Verdict::Admitted => return Ok(()),
                 Verdict::Check(kept) => {

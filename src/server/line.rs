@@ -5,6 +5,8 @@ use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
 
+use log::warn;
+
 use crate::chat::hall::Piece;
 use crate::chat::log::Log;
 use crate::chat::{Conn, Cursor, Member, RoomId};
@@ -237,7 +239,7 @@ impl Line {
         if self.state == State::Done || !self.send_tail() {
             return;
         }
-        while self.has_more(latest) {
+        while self.state != State::Done && self.has_more(latest) {
             sealed.clear();
             if let Some(room) = self.reads_only() {
                 batch.fill(room, self.position(room), latest, rooms);
@@ -329,6 +331,13 @@ impl Line {
                     break;
                 }
             };
+            if text.is_empty() && next.len() > MAX_RECORD_TEXT {
+                // It would never go out, and nothing behind it: better one connection ends than all wait for this thread.
+                warn!("[!] Something for a connection is longer than a record: the connection ends");
+                self.link.close(Shutdown::Both);
+                self.state = State::Done;
+                return;
+            }
             if text.len() + next.len() > MAX_RECORD_TEXT {
                 break;
             }

@@ -76,17 +76,17 @@ class ComingIn(AtOurServer):
     def test_by_invitation(self) -> None:
         server, port, fingerprint = self.serve("invite")
         stranger = self.client(port, "Ira", "Ira")
-        stranger.await_json(error="password")
+        stranger.await_json(error="invitation")
         self.assertNotEqual(stranger.await_exit(), 0)
         line = self.invite(server)
         self.assertRegex(line, r"^cfb-chat://[^ /]+:\d+/#SHA256:[^ ]{43}/[\w-]{22}$")
         invited = self.invited("Ira", line)
         invited.await_json(server=fingerprint)
-        invited.await_json(asked_for="password")
+        invited.await_json(asked_for="invitation")
         invited.await_json(welcome=None)
         other = self.invited("Ben", line)  # it was for one
-        other.await_json(asked_for="password")
-        other.await_json(error="password")
+        other.await_json(asked_for="invitation")
+        other.await_json(error="invitation")
         self.assertNotEqual(other.await_exit(), 0)
         invited.write("/leave")
         self.assert_ends_well(invited)
@@ -216,7 +216,7 @@ class TheirClientComingIn(AtOurServer):
         invited.write("EXIT")
         self.assert_ends_well(invited)
         other = self.theirs(None, "Ben", "Ben", "--join-file", self.file("invitation", line))
-        server.await_json(join_refused="Ben", code="password")
+        server.await_json(join_refused="Ben", code="invitation")
         self.assertNotEqual(other.await_exit(), 0)
 
     def test_rooms_and_commands(self) -> None:

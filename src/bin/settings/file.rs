@@ -81,7 +81,7 @@ pub fn read(path: &Path, settings: &Command) -> Result<Vec<Item>, Problem> {
     let source = Source { path, text: &text };
     let table = DeTable::parse(&text).map_err(|error| {
         let at = error.span().map_or(text.len(), |span| span.start);
-        source.problem(at, error.message(), Some("a line is: key = value".into()))
+        source.problem(at, error.message(), Some("a line is: key = value, and a text stands in quotes".into()))
     })?;
     let mut items = table.get_ref().iter().collect::<Vec<_>>();
     items.sort_by_key(|(key, _)| key.span().start);

@@ -1,11 +1,12 @@
 //! Who may come in, and by what name: bans, names that are taken, passwords, invitations. PROTOCOL.md §6.
 
 use core::net::IpAddr;
+use std::collections::HashSet;
 
 use super::bans::ban_text;
 use super::{
-    Access, ByeReason, Conn, Duration, Effect, ErrorCode, Hall, HashMap, LeftReason, Member, Moment, Numbers, Order,
-    Pace, Place, Policy, Present, Range, RoomName, Session, ToClient, ToServer, User, refusal, tell,
+    Access, ByeReason, Conn, Duration, Effect, ErrorCode, Event, Hall, HashMap, LeftReason, Member, Moment, Numbers,
+    Order, Pace, Place, Policy, Present, Range, RoomName, Session, ToClient, ToServer, User, refusal, tell,
 };
 use crate::chat::accounts::Standing;
 use crate::chat::kept::Kept;
@@ -106,6 +107,14 @@ impl Hall {
             _ => return Verdict::Closed("its first message is no Join".into(), Fault::Plain),
         };
         if cursor > 0 {
+            // They were put out when they were banned: but from where they were then, and as far as a crash remembers it.
+            let account = self.sessions.get(&who.user.session).and_then(|member| self.present.get(member));
+            let account = account.map(|present| present.account);
+            if let Some(ban) = self.order.banned(who.user.owner, account, who.address, now.at) {
+                let why = ban_text(ban);
+                out.push(refusal(conn, ErrorCode::Refused, &why));
+                return Verdict::Closed(why, Fault::Plain);
+            }
             return match self.resume(&who, room, cursor, now, out) {
                 Ok(()) => Verdict::Admitted,
                 Err(why) => {
@@ -117,8 +126,8 @@ impl Hall {
         let entitled = match self.is_entitled(&who.user, who.address, password, asks, now) {
             Ok(entitled) => entitled,
             Err(Denied::Check(kept)) => return Verdict::Check(kept),
-            Err(Denied::OnceMore(text)) => {
-                out.push(refusal(conn, ErrorCode::Password, text));
+            Err(Denied::OnceMore(code, text)) => {
+                out.push(refusal(conn, code, text));
                 return Verdict::OnceMore;
             }
             Err(Denied::Closed(code, why, fault)) => {
@@ -161,9 +170,11 @@ impl Hall {
                     Some(ban) => Err(Denied::banned(ban)),
                 }
             }
-            (Standing::Free, _) if self.is_wary_of(address, now) => Err(Denied::plain(
-                "somebody from your address has just been banned: new names from there are taken again in ten minutes",
-            )),
+            (Standing::Free, _) if self.is_wary_of(address, now) && self.accounts.of(user.owner).next().is_none() => {
+                Err(Denied::plain(
+                    "somebody from your address has just been banned: new names from there are taken again in ten minutes",
+                ))
+            }
             (Standing::Free, Access::Open) => Ok(Entitled { account: None, invite: None }),
             (Standing::Free, Access::Closed) => {
                 Err(Denied::plain("this server is closed: only those come in who have registered a name here"))
@@ -175,10 +186,10 @@ impl Hall {
                 match asks.token.and_then(|token| self.order.invited_by(token, now.at)) {
                     Some(invite) => Ok(Entitled { account: None, invite: Some(invite) }),
                     None if password.is_empty() && !asks.once_more => {
-                        Err(Denied::OnceMore("this server is by invitation: join with one (client --join)"))
+                        Err(Denied::OnceMore(ErrorCode::Invitation, "this server is by invitation"))
                     }
                     None => Err(Denied::Closed(
-                        ErrorCode::Password,
+                        ErrorCode::Invitation,
                         "that invitation is not good, or not any more".into(),
                         Fault::Wrong,
                     )),
@@ -198,7 +209,7 @@ impl Hall {
             return Err(if asks.once_more {
                 Denied::Closed(ErrorCode::Password, why.into(), Fault::Wrong)
             } else {
-                Denied::OnceMore(why)
+                Denied::OnceMore(ErrorCode::Password, why)
             });
         }
         match &asks.checked {
@@ -246,8 +257,20 @@ impl Hall {
         let (policy, order, present) = (&self.policy, &self.order, &self.present);
         let is_free = |account: &Account| policy.is_free(account, order, present, now.at);
         let most = self.limits.names;
-        let account =
-            self.accounts.claim(user, entitled.account, most, now.at, is_free).map_err(|why| why.to_string())?;
+        let before = entitled.account.and_then(|account| self.accounts.get(account));
+        let is_new_key = before.is_some_and(|account| !account.has(user.owner));
+        // Looked through once, not for each of so many names.
+        let here: HashSet<AccountId> =
+            if self.accounts.is_full() { present.values().map(|it| it.account).collect() } else { HashSet::new() };
+        let gives_way = |account: &Account| {
+            account.password.is_none()
+                && !account.keys.iter().any(|key| order.is_operator(key.owner))
+                && !here.contains(&account.id)
+        };
+        let account = self
+            .accounts
+            .claim(user, entitled.account, most, now.at, is_free, gives_way)
+            .map_err(|why| why.to_string())?;
         if let Some(invite) = entitled.invite {
             self.order.use_up(invite);
         }
@@ -258,8 +281,13 @@ impl Hall {
             self.end(earlier, LeftReason::Replaced, Some(ByeReason::Replaced), now, out);
         }
         let owner = user.owner;
+        let is_new_key = is_new_key.then(|| user.name.clone());
         let member = self.begin(who, account, out);
         self.join(member, room, now, out);
+        if let Some(name) = is_new_key {
+            let told = format!("others know {name} by another key: they see nothing of you until they /accept {name}");
+            self.post_to(member, Event::Notice(told), now, out);
+        }
         self.hand_over_letters(owner, member, now, out);
         Ok(())
     }
@@ -296,7 +324,7 @@ impl Hall {
 
 /// Why somebody is not let in, for now or at all.
 enum Denied {
-    OnceMore(&'static str),
+    OnceMore(ErrorCode, &'static str),
     Check(String),
     Closed(ErrorCode, String, Fault),
 }

@@ -3,6 +3,7 @@
 
 use core::net::IpAddr;
 
+use super::orders::count;
 use super::orders::{By, Done, Refused, absent, end, refused, until_text};
 use super::rooms::because;
 use super::{Duration, Effect, Hall, Member, Moment, Present};
@@ -80,7 +81,10 @@ impl Hall {
     /// Whether new names from an address are not taken for now.
     pub(super) fn is_wary_of(&self, address: Option<IpAddr>, now: Moment) -> bool {
         let Some(address) = address else { return false };
-        self.wary.iter().any(|(network, (until, _))| *until > now.tick && network.has(address))
+        let is_watched = |(network, (until, account)): (&Network, &(_, AccountId))| {
+            *until > now.tick && network.has(address) && self.order.bans_name(*account, now.at)
+        };
+        self.wary.iter().any(is_watched)
     }
 
     /// They are not banned any more.
@@ -134,7 +138,7 @@ pub(super) fn ban_text(ban: &Ban) -> String {
 /// A ban, in a list.
 pub(super) fn ban_line(ban: &Ban) -> String {
     let on = match &ban.on {
-        Banned::Name { name, keys, .. } => format!("{name} and {} keys", keys.len()),
+        Banned::Name { name, keys, .. } => format!("{name} with {}", count(keys.len(), "key")),
         Banned::Key(owner) => fingerprint::Shown(*owner).to_string(),
         Banned::Network(network) => network.to_string(),
     };

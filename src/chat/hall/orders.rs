@@ -15,8 +15,8 @@ use crate::chat::{Conn, Owner, when};
 
 /// Operators who are named to everybody.
 const NAMED: usize = 10;
-/// People who are listed.
-const LISTED: usize = 500;
+/// A list is so long, in bytes: it is one record, with something around it.
+const LONGEST_LIST: usize = 60_000;
 
 /// Who tells the server to do something.
 #[derive(Clone, Debug)]
@@ -179,7 +179,7 @@ impl Hall {
             Command::Who => self.list_people().into(),
             Command::Say(text) => {
                 self.notice(&text, now, out);
-                format!("said to {} people", self.present.len()).into()
+                format!("said to {}", count(self.present.len(), "session")).into()
             }
             Command::Kick(name, reason) => {
                 let account = self.named(&name)?;
@@ -299,7 +299,7 @@ impl Hall {
             return Err(refused(format!("{name} {why}")));
         }
         let (told, answer) = if is_one {
-            ("made you an operator: /server HELP", format!("{name} is an operator, with {changed} keys"))
+            ("made you an operator: /server HELP", format!("{name} is an operator, with {}", count(changed, "key")))
         } else {
             ("made you no operator any more", format!("{name} is no operator any more"))
         };
@@ -344,9 +344,8 @@ impl Hall {
                 Err(refused("that is the key you are here with: use another one to remove it".into()))
             }
             By::Somebody { account, .. } if self.accounts.remove_key(*account, gone) => {
-                if self.accounts.of(gone).next().is_none() {
-                    self.order.set_operator(gone, false);
-                }
+                // Whoever gives a key up does not trust it, whatever other names it has.
+                self.order.set_operator(gone, false);
                 Ok(format!("{} cannot use this name any more", fingerprint::Shown(gone)).into())
             }
             By::Somebody { .. } => Err(absent("your name has no such key: DEVICES lists them".into())),
@@ -367,12 +366,7 @@ impl Hall {
         if all.is_empty() {
             return "nobody is here".into();
         }
-        let mut told: Vec<String> = vec![format!("{} here", all.len())];
-        told.extend(all.iter().take(LISTED).map(line));
-        if all.len() > LISTED {
-            told.push(format!("and {} more", all.len() - LISTED));
-        }
-        told.join("\n")
+        format!("{} here\n{}", all.len(), lines(all.iter().map(line), ""))
     }
 
     /// What whoever comes in is told of this server, as it is set: one line; then the words of the day.
@@ -421,7 +415,20 @@ pub(super) fn until_text(until: Option<u64>) -> String {
     until.map_or("until it is lifted".into(), |until| format!("until {}", when(until)))
 }
 
-fn lines(all: impl Iterator<Item = String>, none: &str) -> String {
-    let all: Vec<String> = all.collect();
-    if all.is_empty() { none.to_owned() } else { all.join("\n") }
+/// So many of something.
+pub(super) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A list: as many of its lines as one answer can have, and how many there are beyond that.
+pub(super) fn lines(mut all: impl Iterator<Item = String>, none: &str) -> String {
+    let mut text = String::new();
+    while let Some(line) = all.next() {
+        if text.len() + line.len() > LONGEST_LIST {
+            return format!("{text}and {} more", 1 + all.count());
+        }
+        text.push_str(&line);
+        text.push('\n');
+    }
+    if text.is_empty() { none.to_owned() } else { text.trim_end_matches('\n').to_owned() }
 }

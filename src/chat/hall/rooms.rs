@@ -1,6 +1,6 @@
 //! What is settled for a room, by its keeper or an operator. PROTOCOL.md §6 "Rooms".
 
-use super::orders::{By, Done, Refused, absent, refused};
+use super::orders::{By, Done, Refused, absent, lines, refused};
 use super::{ByeReason, Effect, Event, Hall, LeftReason, Member, Moment, RoomName};
 use crate::chat::command::server::InRoom;
 use crate::chat::lasting::{AccountId, Lasting, RoomRules};
@@ -11,8 +11,6 @@ const MOST_EACH: usize = 8;
 const MOST: usize = 1_000;
 /// Guests of a room.
 const MOST_GUESTS: usize = 256;
-/// A list of rooms has so many.
-const LISTED: usize = 200;
 
 impl Hall {
     /// Whether somebody may come into a room that is locked, or into any other; or else why not.
@@ -103,14 +101,12 @@ impl Hall {
             let here = self.rooms.get(*room).map_or(0, |open| open.roster.members().len());
             let rules = self.rules.get(*room);
             let locked = if rules.is_some_and(|rules| rules.locked) { "  locked" } else { "" };
+            let keeper = rules.and_then(|rules| rules.keeper).and_then(|keeper| self.accounts.get(keeper));
+            let keeper = keeper.map_or(String::new(), |keeper| format!("  kept by {}", keeper.name));
             let topic = rules.map_or("", |rules| &rules.topic);
-            format!("{room:<widest$}  {here:>4}{locked}{}{topic}", if topic.is_empty() { "" } else { "  " })
+            format!("{room:<widest$}  {here:>4}{keeper}{locked}{}{topic}", if topic.is_empty() { "" } else { "  " })
         };
-        let mut lines: Vec<String> = all.iter().take(LISTED).map(line).collect();
-        if all.len() > LISTED {
-            lines.push(format!("and {} more", all.len() - LISTED));
-        }
-        if lines.is_empty() { "there are no rooms".into() } else { lines.join("\n") }
+        lines(all.iter().map(line), "there are no rooms")
     }
 
     /// Does what a room's keeper may, or an operator.
@@ -150,18 +146,20 @@ impl Hall {
             }
             InRoom::Keeper(name) => {
                 let account = self.named(&name)?;
+                if rules.registered && rules.keeper != Some(account) {
+                    self.may_register(Some(account))?;
+                }
                 rules.keeper = Some(account);
                 rules.guests.retain(|guest| *guest != account);
                 format!("{} has made {name} the keeper of {room}", by.label())
             }
             InRoom::Register => {
-                let registered = self.rules.values().filter(|rules| rules.registered);
-                if !rules.registered && registered.clone().count() >= MOST {
+                if !rules.registered && self.rules.values().filter(|rules| rules.registered).count() >= MOST {
                     return Err(refused("there are too many registered rooms here already".into()));
                 }
                 let keeper = rules.keeper.or(by.account());
-                if !rules.registered && registered.filter(|rules| rules.keeper == keeper).count() >= MOST_EACH {
-                    return Err(refused(format!("its keeper has {MOST_EACH} registered rooms already")));
+                if !rules.registered {
+                    self.may_register(keeper)?;
                 }
                 (rules.keeper, rules.registered) = (keeper, true);
                 format!("{room} stays when nobody is in it ({})", by.label())
@@ -173,11 +171,21 @@ impl Hall {
         };
         self.settle(rules);
         if self.rooms.contains_key(room) {
-            self.post(&room.clone(), None, &[], Event::Notice(told.clone()), now, out);
+            // Whoever did it has the answer.
+            self.post(&room.clone(), by.member(), &[], Event::Notice(told.clone()), now, out);
         } else {
             self.empties(room);
         }
         Ok(told.into())
+    }
+
+    /// Whether a name may keep one more registered room.
+    fn may_register(&self, keeper: Option<AccountId>) -> Result<(), Refused> {
+        let its = self.rules.values().filter(|rules| rules.registered && rules.keeper == keeper);
+        if its.count() < MOST_EACH {
+            return Ok(());
+        }
+        Err(refused(format!("its keeper has {MOST_EACH} registered rooms already")))
     }
 
     /// Whether somebody keeps a room: its keeper does, and while they are not there whoever has been there longest, unless
@@ -186,6 +194,10 @@ impl Hall {
         let (Some(rules), Some(present)) = (self.rules.get(room), self.present.get(&member)) else {
             return false;
         };
+        // What an operator has settled for the lobby gives it no keeper.
+        if *room == RoomName::lobby() {
+            return false;
+        }
         if rules.keeper == Some(present.account) {
             return true;
         }
@@ -206,7 +218,9 @@ impl Hall {
         out: &mut Vec<Effect>,
     ) -> Result<Done, Refused> {
         let (account, room) = (self.named(name)?, rules.room.clone());
-        if !rules.guests.contains(&account) && rules.keeper != Some(account) {
+        // Whoever is told so again and again by somebody they do not know cannot help it.
+        let is_news = !rules.guests.contains(&account) && rules.keeper != Some(account);
+        if is_news {
             if rules.guests.len() >= MOST_GUESTS {
                 return Err(refused(format!("{room} has {MOST_GUESTS} guests already")));
             }
@@ -214,7 +228,9 @@ impl Hall {
             self.settle(rules);
         }
         let is_here = self.session_of(account);
-        if let Some(member) = is_here.filter(|member| self.present.get(member).is_some_and(|one| !one.is_in(&room))) {
+        if let Some(member) =
+            is_here.filter(|member| is_news && self.present.get(member).is_some_and(|one| !one.is_in(&room)))
+        {
             let text = format!("{} invites you to {room}: /join {room}", by.label());
             self.post_to(member, Event::Notice(text), now, out);
         }

@@ -79,8 +79,10 @@ impl Hall {
 
     /// Whether somebody is not muted.
     pub(super) fn may_speak(&self, member: Member, now: Moment) -> Result<(), ErrorCode> {
-        let muted = self.present.get(&member).and_then(|present| self.order.muted(present.account, now.at));
-        if muted.is_some() { Err(ErrorCode::Muted) } else { Ok(()) }
+        let Some(Present { account, user, .. }) = self.present.get(&member) else { return Ok(()) };
+        // Another name of the same key says nothing either.
+        let mut names = self.accounts.of(user.owner).map(|name| name.id).chain([*account]);
+        if names.any(|name| self.order.muted(name, now.at).is_some()) { Err(ErrorCode::Muted) } else { Ok(()) }
     }
 
     /// Something happens in a room. `before` goes in front of it, to the same people.
@@ -135,7 +137,7 @@ pub fn answer(n: u64, outcome: Outcome) -> ToClient {
         ErrorCode::Wait => "too fast",
         ErrorCode::Volatile => "handed out, but the disk could not keep it",
         ErrorCode::Muted => "you are muted",
-        ErrorCode::Password | ErrorCode::Taken => "",
+        ErrorCode::Password | ErrorCode::Invitation | ErrorCode::Taken => "",
     };
     ToClient::Error { code, text: text.to_owned(), n }
 }

@@ -10,6 +10,7 @@ use super::{
     Room, RoomId, RoomName, Seat, To, ToClient, User,
 };
 use crate::chat::accounts::Standing;
+use crate::chat::lasting::{Ban, Banned};
 
 /// Others are told of somebody who has been away for so long.
 const TOLD_AFTER: Duration = Duration::from_secs(2);
@@ -40,7 +41,10 @@ impl Hall {
                     // It was written down before they were let in, unless the disk took nothing.
                     let account = match hall.accounts.standing(&user.name, user.owner, |_| false) {
                         Standing::Taken(_) => AccountId::default(),
-                        own => hall.accounts.claim(&user, own.own(), None, now.at, |_| false).unwrap_or_default(),
+                        own => hall
+                            .accounts
+                            .claim(&user, own.own(), None, now.at, |_| false, |_| false)
+                            .unwrap_or_default(),
                     };
                     let numbers = Numbers::restore(last, refused);
                     hall.present.insert(member, Present::new(user, account, None, place, numbers, range));
@@ -102,7 +106,13 @@ impl Hall {
             Lasting::Letter(letter) => self.mailbox.restore(letter),
             Lasting::Account(account) => self.accounts.restore(account),
             Lasting::Room(rules) => drop(self.rules.insert(rules.room.clone(), rules)),
-            lasting => self.order.restore(lasting),
+            lasting => {
+                // A name that is gone can have left a ban behind.
+                if let Lasting::Ban(Ban { on: Banned::Name { account, .. }, .. }) = &lasting {
+                    self.accounts.is_past(*account);
+                }
+                self.order.restore(lasting);
+            }
         }
     }
 
@@ -165,7 +175,8 @@ impl Hall {
         };
         present.place = Place::Away { since: now.tick, tell_at: now.tick + TOLD_AFTER, told: false };
         if self.limits.resume.is_zero() {
-            return self.end(member, LeftReason::Lost, None, now, out);
+            self.end(member, LeftReason::Lost, None, now, out);
+            return self.write_down(out);
         }
         out.push(Effect::Note(Note::Lost(present.user.name.clone())));
         self.look_again_at(now.tick + TOLD_AFTER.min(self.limits.resume));
@@ -175,6 +186,7 @@ impl Hall {
     pub fn slow(&mut self, conn: Conn, now: Moment, out: &mut Vec<Effect>) {
         if let Some((member, _)) = self.at(conn) {
             self.end(member, LeftReason::Slow, None, now, out);
+            self.write_down(out);
         }
     }
 
@@ -214,6 +226,7 @@ impl Hall {
             self.end(member, LeftReason::Lost, None, now, out);
         }
         self.forget_seen(now, out);
+        self.write_down(out);
     }
 
     /// Who has been away longest, if anybody is.
@@ -283,7 +296,8 @@ impl Hall {
             return;
         };
         if from < present.range.lowest {
-            return self.end(member, LeftReason::Slow, Some(ByeReason::Slow), now, out);
+            self.end(member, LeftReason::Slow, Some(ByeReason::Slow), now, out);
+            return self.write_down(out);
         }
         self.hand_on(conn, member, from, None, out);
     }

@@ -7,6 +7,7 @@ use crate::wire::codec::Writer;
 const IRA: (&str, u8) = ("Ira", 1);
 const USED: &str = "that session has been here before: begin a new one";
 
+mod adversary;
 mod delivery;
 mod order;
 mod staying;

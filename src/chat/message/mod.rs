@@ -59,8 +59,10 @@ words! {
         Refused = "refused",
         /// The name belongs to another key, and has no password.
         Taken = "taken",
-        /// It has one, or the server is by invitation.
+        /// It has one.
         Password = "password",
+        /// The server is by invitation.
+        Invitation = "invitation",
         /// Nobody such.
         Absent = "absent",
         /// An operator has this name say nothing.

@@ -79,8 +79,7 @@ impl Talk<'_> {
         }
         if !self.entry.is_pinned {
             let why = format!(
-                "it wants a password or an invitation{said}, and this is the first contact with it: none is sent to a server \
-                 that is not known"
+                "it wants a password{said}, and this is the first contact with it: none is sent to a server that is not known"
             );
             let hint = "compare its fingerprint. Then connect once more: it is known now; or give --fingerprint";
             return Err(refused(self.config, why, hint));
@@ -101,9 +100,8 @@ impl Talk<'_> {
         if self.entry.asked.is_some() {
             return Ok(());
         }
-        let why = format!("{} has a password there, or the server is by invitation{said}", self.config.name);
-        let hint =
-            "--password-file FILE has the password; --join-file FILE an invitation. Or choose another name with -u";
+        let why = format!("{} has a password there{said}", self.config.name);
+        let hint = "--password-file FILE has it. Or choose another name with -u";
         Err(refused(self.config, why, hint))
     }
 
@@ -160,7 +158,13 @@ impl Talk<'_> {
                      with /password to use it with more keys",
                 ),
             ),
-            ErrorCode::Password => (format!("it wants a password or an invitation ({said})"), Some(OTHER_NAME)),
+            ErrorCode::Password => (format!("it wants a password ({said})"), Some(OTHER_NAME)),
+            ErrorCode::Invitation if self.config.token.is_some() => {
+                (said, Some("ask whoever invited you for another; if the name is yours already, come without one"))
+            }
+            ErrorCode::Invitation => {
+                (said, Some("ask whoever runs it for one, and come with --join - or --join-file FILE"))
+            }
             ErrorCode::Wait => (format!("too fast ({said})"), Some("wait half a minute, and try again")),
             _ => (said, None),
         };

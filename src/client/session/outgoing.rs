@@ -454,7 +454,7 @@ fn why(code: ErrorCode) -> &'static str {
         ErrorCode::Large => "it is too long for this server",
         ErrorCode::Volatile => "the server handed it out, but could not keep it",
         ErrorCode::Muted => "an operator has muted you",
-        ErrorCode::Taken | ErrorCode::Password => "your name belongs to somebody else",
+        ErrorCode::Taken | ErrorCode::Password | ErrorCode::Invitation => "your name belongs to somebody else",
         ErrorCode::Absent => "there is nobody such",
         ErrorCode::Malformed | ErrorCode::Unsupported => "the server does not understand it",
         ErrorCode::Again | ErrorCode::Wait => "too fast",

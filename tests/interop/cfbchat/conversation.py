@@ -436,10 +436,10 @@ class Conversation(Events):
             return
         line = {"error": code, "text": text, "n": 0}
         if request.opens:
-            if code == "password" and self.secret and not self.cursor:
+            if code in ("password", "invitation") and self.secret and not self.cursor:
                 secret, self.secret = self.secret, ""
                 self.errands.join(request.about, secret, 0, opens=True)
-                self.show({"asked_for": "password", "text": text})
+                self.show({"asked_for": code, "text": text})
                 return
             self.refused = code
         elif request.kind == shapes.LOOKUP:

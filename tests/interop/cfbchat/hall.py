@@ -224,8 +224,8 @@ class Hall(Relay):
         """A Join that gets nowhere: who was asked for a password once may try once more."""
         guest.error(code, text=why)
         self.report({"join_refused": guest.person.name, "code": code})
-        guest.told_password += code == "password"
-        if not guest.member.joined and (code != "password" or guest.told_password > 1):
+        guest.told_password += code in ("password", "invitation")
+        if not guest.member.joined and (code not in ("password", "invitation") or guest.told_password > 1):
             guest.end()
 
     def _is_known(self, session: bytes) -> bool:

@@ -102,8 +102,8 @@ class Registry:
         if self.access is Access.CLOSED:
             return "refused", "this server is closed"
         if not secret:
-            return "password", "this server is by invitation"
-        return None if self._invited(secret) else ("password", "this invitation is none, or over")
+            return "invitation", "this server is by invitation"
+        return None if self._invited(secret) else ("invitation", "this invitation is none, or over")
 
     def _invited(self, token: str) -> Invited | None:
         invited = self.invitations.get(sha256(token.encode()))

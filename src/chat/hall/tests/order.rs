@@ -26,11 +26,11 @@ impl Test {
         let mut test = Self::new(Limits { joins: None, messages: None, ..Limits::standard() });
         test.arrive(1, "Ira", 1, 1);
         test.arrive(2, "Boris", 2, 2);
-        assert_eq!(test.console("OP Ira"), "Ira is an operator, with 1 keys");
+        assert_eq!(test.console("OP Ira"), "Ira is an operator, with 1 key");
         test
     }
 
-    fn console(&mut self, line: &str) -> String {
+    pub(super) fn console(&mut self, line: &str) -> String {
         self.effects.clear();
         match self.hall.console(line, self.now, &mut self.effects) {
             Some(Reply::Done(text)) => text,
@@ -39,7 +39,7 @@ impl Test {
     }
 
     /// What somebody is told who tells the server to do something.
-    fn orders(&mut self, conn: u64, line: &str) -> Result<String, ErrorCode> {
+    pub(super) fn orders(&mut self, conn: u64, line: &str) -> Result<String, ErrorCode> {
         let told = self.receive(conn, ToServer::Command(line.into()));
         match told.last() {
             Some(ToClient::Answer(text)) => Ok(text.clone()),
@@ -48,12 +48,12 @@ impl Test {
         }
     }
 
-    fn done(&mut self, conn: u64, line: &str) -> String {
+    pub(super) fn done(&mut self, conn: u64, line: &str) -> String {
         self.orders(conn, line).unwrap_or_else(|code| panic!("{line}: {code}"))
     }
 
     /// Comes in with a password, or a token.
-    fn arrive_with(&mut self, who: (&str, u8, u8), room: &str, with: With, address: &str) -> Verdict {
+    pub(super) fn arrive_with(&mut self, who: (&str, u8, u8), room: &str, with: With, address: &str) -> Verdict {
         let (name, owner, session) = who;
         let password = if matches!(with, With::Nothing) { String::new() } else { "secret".into() };
         let message = ToServer::Join { room: RoomName::parse(room).unwrap(), password, cursor: 0 };
@@ -75,11 +75,11 @@ impl Test {
         self.hall.arrive(who, &asks, self.now, &mut self.effects)
     }
 
-    fn is_in(&self, room: &str) -> usize {
+    pub(super) fn is_in(&self, room: &str) -> usize {
         self.hall.rooms.get(&RoomName::parse(room).unwrap()).map_or(0, |open| open.roster.members().len())
     }
 
-    fn refusal_text(&self) -> String {
+    pub(super) fn refusal_text(&self) -> String {
         let mut texts = self.effects.iter().filter_map(|effect| match effect {
             Effect::Tell(_, bytes) => match &ToClient::parse_all(bytes).unwrap()[..] {
                 [ToClient::Error { text, .. }] => Some(text.clone()),
@@ -92,7 +92,7 @@ impl Test {
 }
 
 #[derive(Clone, Copy)]
-enum With {
+pub(super) enum With {
     Nothing,
     Password,
     Checked(&'static str, bool),
@@ -389,7 +389,7 @@ fn who_is_there_longest_keeps_a_room_while_its_keeper_is_not() {
     test.receive(2, ToServer::Leave(RoomName::parse("#lab").unwrap()));
     assert_eq!(test.orders(3, "LOCK #lab"), Err(ErrorCode::Refused), "a registered one waits for its keeper");
     test.receive(3, ToServer::Leave(RoomName::parse("#lab").unwrap()));
-    assert!(test.done(3, "ROOMS").contains("#lab       0  mine"), "{}", test.done(3, "ROOMS"));
+    assert!(test.done(3, "ROOMS").contains("#lab       0  kept by Boris  mine"), "{}", test.done(3, "ROOMS"));
     test.done(2, "UNREGISTER #lab");
     assert!(!test.done(3, "ROOMS").contains("#lab"));
 }
