@@ -75,7 +75,7 @@ fn a_rooms_keeper_settles_what_is_to_be_in_it() {
     assert_eq!(boris.notices(), ["Keeper invites you to #den: /join #den"]);
     boris.joins("#den");
     keeper.says("/rooms");
-    keeper.process.err.wait_for("2  locked  canary-of-a-topic");
+    keeper.process.err.wait_for("2  kept by Keeper  locked  canary-of-a-topic");
     keeper.says("/kick Boris rude words");
     keeper.process.err.wait_for("Boris is out of #den");
     assert_eq!(boris.notices(), ["Keeper has put you out of #den: rude words"]);

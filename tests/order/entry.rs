@@ -109,10 +109,10 @@ fn a_server_that_is_by_invitation_or_closed_knows_who_has_been_there() {
         assert!(stage.asks("RELOAD").contains(&format!("→ {access}")));
     };
     reloads(&mut stage, "invite");
-    let told = boris().is_refused(port, "#lobby", "", ErrorCode::Password);
-    assert!(told.starts_with("this server is by invitation"), "{told}");
-    boris().is_refused(port, "#lobby", "no token at all", ErrorCode::Password);
-    boris().is_refused(port, "#lobby", "AAAAAAAAAAAAAAAAAAAAAA", ErrorCode::Password);
+    let told = boris().is_refused(port, "#lobby", "", ErrorCode::Invitation);
+    assert!(told == "this server is by invitation", "{told}");
+    boris().is_refused(port, "#lobby", "no token at all", ErrorCode::Invitation);
+    boris().is_refused(port, "#lobby", "AAAAAAAAAAAAAAAAAAAAAA", ErrorCode::Invitation);
     let token = |stage: &mut Stage, uses: &str| {
         let invitation = stage.asks(&format!("INVITE 1 {uses}"));
         invitation.rsplit('/').next().expect("a token").to_owned()
@@ -126,7 +126,7 @@ fn a_server_that_is_by_invitation_or_closed_knows_who_has_been_there() {
     let number = stage.asks("INVITES").lines().last().and_then(|line| line.trim().split(' ').next().map(str::to_owned));
     stage.asks(&format!("REVOKE {}", number.expect("an invitation")));
     let dora = Who::new(&DORA, "Dora", 5);
-    dora.is_refused(port, "#lobby", &revoked, ErrorCode::Password);
+    dora.is_refused(port, "#lobby", &revoked, ErrorCode::Invitation);
 
     reloads(&mut stage, "closed");
     let why = dora.is_refused(port, "#lobby", &for_two, ErrorCode::Refused);
@@ -135,7 +135,7 @@ fn a_server_that_is_by_invitation_or_closed_knows_who_has_been_there() {
     anna().called("Annabel").is_refused(port, "#lobby", "", ErrorCode::Refused);
     reloads(&mut stage, "invite");
     dora.tries(port, "#lobby", &for_two).unwrap_or_else(|why| panic!("{why:?}"));
-    Who::new(CLARA, "Clara", 4).is_refused(port, "#lobby", &for_two, ErrorCode::Password);
+    Who::new(CLARA, "Clara", 4).is_refused(port, "#lobby", &for_two, ErrorCode::Invitation);
     let log = stage.console.log();
     assert!(!log.contains(&for_two) && !log.contains(&revoked));
     assert_eq!(stage.console.terminates(), 0);

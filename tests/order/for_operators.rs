@@ -5,7 +5,7 @@ use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, LeftReason, ToClient}
 use cfb_chat::secure::invitation::Invitation;
 
 use crate::commands::{Row, row};
-use crate::people::{DORA, Who, fingerprint, has_left};
+use crate::people::{DORA, NEW, Who, fingerprint, has_left};
 use crate::stage::{By, Stage, anna, boris, settles};
 use crate::support::peer::{Answer, BORIS};
 
@@ -64,7 +64,7 @@ fn who(stage: &mut Stage, line: &str) {
 fn says(stage: &mut Stage, line: &str) {
     let (mut boris, mut anna) = (boris().comes(stage.port(), "#lobby"), anna().comes(stage.port(), "#elsewhere"));
     let answer = stage.does(line, "SAY");
-    assert!(answer.starts_with("said to ") && answer.ends_with(" people"), "{answer}");
+    assert!(answer.starts_with("said to ") && answer.ends_with(" sessions"), "{answer}");
     for one in [&mut boris, &mut anna] {
         assert_eq!(one.notices(), [SAY_CANARY]);
     }
@@ -96,7 +96,7 @@ fn bans_a_name(stage: &mut Stage, line: &str) {
     let session = boris_here.session();
     let answer = stage.does(line, "BAN Boris 2d (rude words)");
     let by = format!("(by {}, ", stage.label());
-    let parts = ["Boris and 1 keys until 2", " UTC ", &by, ": rude words\nput out: 1"];
+    let parts = ["Boris with 1 key until 2", " UTC ", &by, ": rude words\nput out: 1"];
     assert!(parts.iter().all(|part| answer.contains(part)), "{answer}");
     let told = boris_here.ends_by(ByeReason::Kicked);
     let why = told.last().expect("they are told why").clone();
@@ -105,12 +105,13 @@ fn bans_a_name(stage: &mut Stage, line: &str) {
     // Until when, and what for; under that name, with that key, and for a while by new names from there.
     assert_eq!(boris().is_refused(port, "#lobby", "", ErrorCode::Refused), why);
     assert_eq!(boris().called("Borislav").is_refused(port, "#lobby", "", ErrorCode::Refused), why);
-    let new = Who { from: boris().from, ..Who::new(&DORA, "Newcomer", 0) };
+    let new = Who { from: boris().from, ..Who::new(&NEW, "Newcomer", 0) };
     let wary = new.is_refused(port, "#lobby", "", ErrorCode::Refused);
     assert!(wary.starts_with("somebody from your address has just been banned"), "{wary}");
     stage.does("UNBAN Boris", "UNBAN Boris");
     boris().comes(port, "#lobby");
-    new.comes(port, "#lobby");
+    new.comes(port, "#lobby").goes("#lobby");
+    stage.does("FORGET Newcomer", "FORGET Newcomer");
 }
 
 fn bans_a_key(stage: &mut Stage, line: &str) {
@@ -163,11 +164,13 @@ fn unbans(stage: &mut Stage, line: &str) {
     // By its number; then nothing of it is left either.
     stage.does("BAN Boris", "BAN Boris forever");
     boris_here.ends_by(ByeReason::Kicked);
+    let new = Who { from: boris().from, ..Who::new(&NEW, "Unsuspected", 0) };
+    new.is_refused(port, "#lobby", "", ErrorCode::Refused);
     let (_, number) = last_ban(stage);
     let by_number = format!("UNBAN {number}");
     assert_eq!(stage.does(&by_number, &by_number), format!("{number} may come in again"));
     boris().comes(port, "#lobby");
-    Who { from: boris().from, ..Who::new(&DORA, "Unsuspected", 0) }.comes(port, "#lobby");
+    new.comes(port, "#lobby");
 }
 
 fn bans(stage: &mut Stage, line: &str) {
@@ -176,7 +179,7 @@ fn bans(stage: &mut Stage, line: &str) {
     stage.does("BAN Boris 3h rude words", "BAN Boris 3h (rude words)");
     let (told, number) = last_ban(stage);
     let by = format!("(by {}, ", stage.label());
-    let parts = [&*format!("{number}  Boris and 1 keys until 2"), &by, " UTC): rude words"];
+    let parts = [&*format!("{number}  Boris with 1 key until 2"), &by, " UTC): rude words"];
     assert!(parts.iter().all(|part| told.contains(part)), "{told}");
     stage.does("UNBAN Boris", "UNBAN Boris");
     assert_eq!(stage.asks(line), "nobody is banned");
@@ -222,7 +225,7 @@ fn unmutes(stage: &mut Stage, line: &str) {
 fn ops(stage: &mut Stage, line: &str) {
     let mut anna = anna().comes(stage.port(), "#lobby");
     assert_eq!(anna.commands("WHO").map_err(|why| why.0), Err(ErrorCode::Refused));
-    assert_eq!(stage.does(line, "OP Anna"), "Anna is an operator, with 1 keys");
+    assert_eq!(stage.does(line, "OP Anna"), "Anna is an operator, with 1 key");
     assert_eq!(anna.notices(), [format!("{} has made you an operator: /server HELP", stage.label())]);
     assert!(anna.commands("WHO").is_ok_and(|told| told.contains("Anna")));
     assert_eq!(stage.is_refused(line, ErrorCode::Refused), "Anna is an operator already");

@@ -45,12 +45,13 @@ fn people_in(stage: &mut Stage, room: &str) -> Option<(usize, String)> {
 fn rooms(stage: &mut Stage, line: &str) {
     let _keeper = stage.opens("#rooms");
     assert!(stage.asks(line).contains("#rooms"));
-    assert_eq!(people_in(stage, "#rooms"), Some((1, String::new())));
+    let kept = format!("kept by {}", stage.keeper());
+    assert_eq!(people_in(stage, "#rooms"), Some((1, kept.clone())));
     let _boris = boris().comes(stage.port(), "#rooms");
-    assert_eq!(people_in(stage, "#rooms"), Some((2, String::new())));
+    assert_eq!(people_in(stage, "#rooms"), Some((2, kept.clone())));
     stage.does("TOPIC #rooms canary-of-a-topic", "TOPIC #rooms");
     stage.does("LOCK #rooms", "LOCK #rooms");
-    assert_eq!(people_in(stage, "#rooms"), Some((2, format!("locked  {TOPIC_CANARY}"))));
+    assert_eq!(people_in(stage, "#rooms"), Some((2, format!("{kept}  locked  {TOPIC_CANARY}"))));
     // Who may not come in is not told that it is there.
     let mut dora = Who::new(&DORA, "Dora", 5).comes(stage.port(), "#lobby");
     let told = dora.commands("ROOMS").expect("anybody may");
@@ -223,7 +224,7 @@ fn registers(stage: &mut Stage, line: &str) {
     stage.does("TOPIC #register canary-of-a-topic", "TOPIC #register");
     boris_inside.goes("#register");
     is_left_by(stage, keeper, "#register");
-    assert_eq!(people_in(stage, "#register"), Some((0, TOPIC_CANARY.into())));
+    assert_eq!(people_in(stage, "#register"), Some((0, format!("kept by {}  {TOPIC_CANARY}", stage.keeper()))));
     // Whoever comes first into it does not keep it.
     let mut first = boris().comes(stage.port(), "#register");
     assert!(first.notice.ends_with(&format!("\n#register is about: {TOPIC_CANARY}")), "{}", first.notice);

@@ -49,7 +49,7 @@ fn everything_that_was_settled_is_as_it_was_after_a_kill() {
     let mut operator = comes(clara(), "#lobby");
     let dora = Who::new(&DORA, "Dora", 5);
     let banned = comes(dora, "#lobby");
-    assert_eq!(console(&mut house, "OP Clara"), "Clara is an operator, with 1 keys");
+    assert_eq!(console(&mut house, "OP Clara"), "Clara is an operator, with 1 key");
     for line in ["BAN Dora 3d selling things", "BAN 127.0.0.99 2h noise", "MUTE Boris 5h"] {
         operator.commands(line).unwrap_or_else(|why| panic!("{line}: {why:?}"));
     }
@@ -145,7 +145,7 @@ fn a_room_whose_members_come_back_in_time_is_as_it_was() {
     keeper.hears();
     dies(&mut house);
     // They are away, and in it all the same.
-    assert_eq!(console(&mut house, "ROOMS").lines().next(), Some("#gone     1"));
+    assert_eq!(console(&mut house, "ROOMS").lines().next(), Some("#gone     1  kept by Clara"));
     let mut keeper = keeper.comes_back(port, "#tent");
     let dora = Who::new(&DORA, "Dora", 5);
     let why = dora.is_refused(port, "#tent", "", ErrorCode::Refused);

@@ -15,6 +15,9 @@ use crate::support::wire::{Refusal, Wire};
 /// Two more keys, beside Anna's and Boris'.
 pub static CLARA: &LazyLock<Identity> = &IRA;
 pub static DORA: LazyLock<Identity> = LazyLock::new(|| identity(SERVER));
+/// One that has no name anywhere until a test gives it one.
+pub static NEW: LazyLock<Identity> =
+    LazyLock::new(|| Identity::generate(&mut rand::rng(), 2_048).expect("a key of this size"));
 
 /// Where somebody comes from, whose key they have, and by what name they go.
 #[derive(Clone, Copy)]

@@ -99,7 +99,7 @@ fn an_invitation_for_one_that_two_use_at_once_lets_one_in() {
         });
         let won = came.iter().filter(|outcome| outcome.is_ok()).count();
         assert_eq!(won, 1, "round {round}: {came:?}");
-        assert!(came.contains(&Err(ErrorCode::Password)), "round {round}: {came:?}");
+        assert!(came.contains(&Err(ErrorCode::Invitation)), "round {round}: {came:?}");
         assert!(!house.log().contains(token));
     }
 }

@@ -137,7 +137,7 @@ impl Stage {
         let mut console = Console::open();
         let clara = (by != By::Console).then(|| clara().comes(console.port, "#lobby"));
         if by == By::Operator {
-            assert_eq!(console.types("OP Clara"), "Clara is an operator, with 1 keys");
+            assert_eq!(console.types("OP Clara"), "Clara is an operator, with 1 key");
         }
         Self { by, console, clara }
     }
