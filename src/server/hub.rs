@@ -47,6 +47,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// How long the console waits for what it is told to be on the disk.
 const WRITTEN: Duration = Duration::from_secs(5);
 
+const STOPS: &str = "the server stops";
 const NOT_KEPT: &str = "The server's disk cannot keep what is said: it is delivered to who is here, and lost if the \
                         server fails before they have it.";
 const KEPT_AGAIN: &str = "The server's disk keeps what is said again.";
@@ -319,6 +320,12 @@ impl State {
                 self.reloads.push(conn);
                 continue;
             }
+            if matches!(wish, Wish::Terminate) {
+                // Behind Bye nobody hears an answer.
+                self.send(Item::Effect(replied(conn, &Reply::Done(STOPS.into()))));
+                self.terminate();
+                continue;
+            }
             let reply = self.grant(wish);
             self.send(Item::Effect(replied(conn, &reply)));
         }
@@ -330,7 +337,7 @@ impl State {
         match wish {
             Wish::Terminate => {
                 self.terminate();
-                Reply::Done("the server stops".into())
+                Reply::Done(STOPS.into())
             }
             Wish::Status => {
                 let waiting = self.disk.as_ref().map_or(0, Disk::waiting);
