@@ -148,7 +148,7 @@ fn status(error: &ClientError) -> u8 {
         ClientError::Unwanted(_) => 5,
         ClientError::Refused { .. } => 6,
         ClientError::Ended { .. } => 7,
-        ClientError::Lost { .. } | ClientError::Hurried { .. } | ClientError::Broken(_) => 8,
+        ClientError::Lost { .. } | ClientError::Hurried { .. } | ClientError::Abandoned | ClientError::Broken(_) => 8,
         ClientError::Unsent { .. } => 9,
     }
 }

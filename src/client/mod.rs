@@ -159,6 +159,9 @@ pub enum ClientError {
         /// Messages of which it is not known whether they were delivered.
         undelivered: usize,
     },
+    /// The user left before the server had let them in.
+    #[error("left before one was in")]
+    Abandoned,
     /// The user left before everything was delivered.
     #[error("left{}", undelivered_text(*.undelivered))]
     Hurried {
@@ -255,6 +258,7 @@ impl ClientError {
             | Self::Ended { .. }
             | Self::Lost { .. }
             | Self::Hurried { .. }
+            | Self::Abandoned
             | Self::Broken(_)
             | Self::System(_) => None,
         }

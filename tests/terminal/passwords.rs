@@ -72,7 +72,7 @@ fn the_terminal_is_as_it_was_after_a_prompt_however_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     let hostile = known_in(folder.path());
     // Ctrl+C, the end of the input, and the end of the connection.
-    for (end, code) in [("\x03", 0), ("\x04", 6), ("", 8)] {
+    for (end, code) in [("\x03", 8), ("\x04", 6), ("", 8)] {
         let mut shell = Terminal::start("sh", &["-c", &around_client(hostile.port())], folder.path());
         let served = asks(&hostile);
         shell.wait_for("Password for Ira: ");
@@ -100,12 +100,12 @@ fn a_new_password_is_asked_for_twice_and_is_nowhere_to_be_seen() {
     shell.wait_until("a prompt", |screen| last_line(screen) == ">");
     for (first, second, told) in [
         (PASSWORD, Some("another horse"), "Nothing is changed: the two were not the same."),
-        ("short", None, "Nothing is changed: a password has 8 to 256 bytes."),
+        ("short", Some("short"), "Nothing is changed: a password has 8 to 256 bytes."),
         ("", None, "Nothing is changed: an empty password is none; /password off takes yours away."),
         (PASSWORD, Some(PASSWORD), "[server] It is set."),
     ] {
         shell.enter("/password");
-        shell.wait_until("a prompt", |screen| last_line(screen) == "New password:");
+        shell.wait_until("a prompt", |screen| last_line(screen) == "New password, 8 characters or more:");
         shell.enter(first);
         if let Some(second) = second {
             shell.wait_until("another prompt", |screen| last_line(screen) == "The same once more:");
@@ -135,8 +135,11 @@ fn a_new_password_is_asked_for_twice_and_is_nowhere_to_be_seen() {
     shell.wait_for("[server] It is gone.");
     // Leaving from the middle of it.
     shell.enter("/password");
-    shell.wait_until("a prompt", |screen| last_line(screen) == "New password:");
+    shell.wait_until("a prompt", |screen| last_line(screen) == "New password, 8 characters or more:");
     shell.type_in("half a passw\x03");
+    shell.wait_for("Nothing is changed: no password was given.");
+    shell.wait_until("a prompt", |screen| last_line(screen) == ">");
+    shell.enter("EXIT");
     served.waits_for(|said| matches!(said, ToServer::Leave(_)));
     drop(served);
     shell.wait_for("code 0");

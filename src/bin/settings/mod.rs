@@ -107,6 +107,11 @@ fn origin(arg: &Arg, given: &ArgMatches, matches: &ArgMatches, items: &[Item]) -
         _ => items.iter().find(|item| item.id == id).map_or("default".to_owned(), |item| item.place.clone()),
     };
     let value = matches.get_raw(id).and_then(|mut values| values.next()).map(OsString::from);
+    // Whole, so that it is the same place wherever a file with it stands.
+    let value = match (file::Kind::of(arg), value) {
+        (file::Kind::Path, Some(path)) => Some(std::path::absolute(&path).map_or(path, OsString::from)),
+        (_, value) => value,
+    };
     Origin {
         key: arg.get_long().unwrap_or(id).to_owned(),
         value,

@@ -69,10 +69,15 @@ impl Talk<'_> {
             }
             Some(Ok(UserCommand::Accept(name))) => self.accept(&name)?,
             Some(Ok(UserCommand::Password(NewPassword::Off))) => self.session.set_password(Zeroizing::default()),
-            Some(Ok(UserCommand::Password(NewPassword::Set))) => match self.entry.password.clone() {
-                Some(password) => self.sets_password(password)?,
-                None => self.not_sent(NO_PASSWORD)?,
-            },
+            Some(Ok(UserCommand::Password(NewPassword::Set))) => {
+                if let Some(password) = self.entry.password.clone() {
+                    self.sets_password(password)?;
+                } else {
+                    self.not_sent(NO_PASSWORD)?;
+                    // What stands behind it may be the password: it is not said to the room.
+                    self.finish();
+                }
+            }
             Some(Ok(UserCommand::Verify(name, compared))) => self.verify(&name, compared)?,
             Some(Ok(UserCommand::Say(text))) => self.says(room, Kind::Text, text)?,
             Some(Ok(UserCommand::Act(text))) => self.says(room, Kind::Action, text)?,

@@ -208,8 +208,14 @@ impl Talk<'_> {
                 recv(lines) -> line => self.obey(line.unwrap_or(Input::End))?,
                 recv(interrupts) -> _ => match self.mode {
                     Mode::Talking => self.finish(),
-                    // Nothing said yet, or in a hurry: what is not delivered is told.
-                    Mode::Joining | Mode::Finishing | Mode::Leaving(_) | Mode::Over => self.mode = Mode::Over,
+                    Mode::Joining => {
+                        if self.entry.is_asking() {
+                            self.screen.show(&Shown::Remark(String::new()))?;
+                        }
+                        return Err(ClientError::Abandoned);
+                    }
+                    // In a hurry: what is not delivered is told.
+                    Mode::Finishing | Mode::Leaving(_) | Mode::Over => self.mode = Mode::Over,
                 },
                 default(self.patience()) => {}
             }

@@ -28,6 +28,8 @@ const PROMPT: &str = "> ";
 const PROMPT_AWAY: &str = "~ ";
 /// A command may have the next line go to another room: so long it is waited for, with no line to edit.
 const DONE_WITHIN: Duration = Duration::from_secs(5);
+/// What is yet to be shown at the end has so long.
+const SHOWN_WITHIN: Duration = Duration::from_secs(1);
 /// Ends what the line editor may have begun: bracketed paste; and the prompt that waits for a line.
 const LEAVE_LINE: &[u8] = b"\r\x1b[K\x1b[?2004l";
 
@@ -88,7 +90,11 @@ impl Desk {
 }
 
 struct Editing {
-    printer: Box<dyn ExternalPrinter + Send>,
+    /// What is to be shown, for a thread of its own: the editor takes it while a line is edited, and whoever waits for that
+    /// is not to be waited for by the editor.
+    shown: Option<Sender<Shown>>,
+    /// Ends with that thread.
+    all_shown: Receiver<()>,
     before: Option<Termios>,
     lines: Receiver<Input>,
     thread: thread::JoinHandle<()>,
@@ -98,9 +104,10 @@ impl Screen for LineScreen {
     fn show(&mut self, shown: &Shown) -> io::Result<()> {
         match &mut self.editing {
             // What goes to a file goes past the terminal.
-            Some(editing) if shown.stream() == Stream::Output || io::stderr().is_terminal() => {
-                // An editor that has ended takes nothing any more, and is in nobody's way.
-                editing.printer.print(format!("{}\n", shown.text())).or_else(|_| print(shown))
+            Some(Editing { shown: Some(sender), .. })
+                if shown.stream() == Stream::Output || io::stderr().is_terminal() =>
+            {
+                sender.send(shown.clone()).map_err(|_| io::ErrorKind::BrokenPipe.into())
             }
             _ => print(shown),
         }
@@ -110,7 +117,18 @@ impl Screen for LineScreen {
         let config = Config::builder().build();
         let mut editor: Editor<(), MemHistory> =
             Editor::with_history(config, MemHistory::new()).map_err(io::Error::other)?;
-        let printer = Box::new(editor.create_external_printer().map_err(io::Error::other)?);
+        let mut printer = editor.create_external_printer().map_err(io::Error::other)?;
+        let (shown, to_show) = channel::bounded::<Shown>(CAPACITY);
+        let (ends, all_shown) = channel::bounded(0);
+        thread::Builder::new().name("screen".into()).spawn(move || {
+            let _ends: Sender<()> = ends;
+            for item in to_show {
+                // An editor that has ended takes nothing any more, and is in nobody's way.
+                if printer.print(format!("{}\n", item.text())).or_else(|_| print(&item)).is_err() {
+                    return;
+                }
+            }
+        })?;
         let before = tcgetattr(io::stdin()).ok();
         let (sender, lines) = channel::bounded(CAPACITY);
         let mut full = editor.create_external_printer().map_err(io::Error::other)?;
@@ -124,7 +142,7 @@ impl Screen for LineScreen {
             }
             let _ = sender.try_send(Input::End);
         })?;
-        self.editing = Some(Editing { printer, before, lines: lines.clone(), thread });
+        self.editing = Some(Editing { shown: Some(shown), all_shown, before, lines: lines.clone(), thread });
         Ok(lines)
     }
 
@@ -151,9 +169,14 @@ impl Screen for LineScreen {
     }
 
     fn close(&mut self) {
-        let Some(editing) = self.editing.take() else {
+        let Some(mut editing) = self.editing.take() else {
             return;
         };
+        // An editor that waits for a command to be done takes what is yet to be shown.
+        self.desk.place().is_known = true;
+        self.desk.changed.notify_all();
+        drop(editing.shown.take());
+        let _ = editing.all_shown.recv_timeout(SHOWN_WITHIN);
         // The editor's thread may wait for a key for ever: the terminal is put right without it.
         if !editing.thread.is_finished() {
             if let Some(before) = editing.before {
@@ -230,12 +253,13 @@ fn ask_for_password() -> Result<Zeroizing<String>, String> {
         Ok(typed) => typed.ok_or_else(|| "no password was given".to_owned()),
         Err(error) => Err(error.to_string()),
     };
-    let first = ask("New password: ")?;
+    let first = ask("New password, 8 characters or more: ")?;
     if first.is_empty() {
         return Err("an empty password is none; /password off takes yours away".into());
     }
-    let first = as_password(&first).map_err(|why| why.to_string())?;
+    // Whoever types two lines unseen is not to say the second to the room.
     let second = ask("The same once more: ")?;
+    let first = as_password(&first).map_err(|why| why.to_string())?;
     match as_password(&second) {
         Ok(second) if second == first => Ok(first),
         _ => Err("the two were not the same".into()),

@@ -6,11 +6,23 @@ use std::io::{self, IsTerminal, Write};
 use std::thread;
 
 use crossbeam::channel::{self, Receiver};
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 /// The longest line that is taken, in bytes.
 const LONGEST: usize = 4_096;
+
+/// What Ctrl+C types where it interrupts nothing.
+const CTRL_C: u8 = 3;
+
+/// What Ctrl+C does while a secret is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CtrlC {
+    /// It interrupts the program.
+    Interrupts,
+    /// It ends the line, which is none then.
+    Cancels,
+}
 
 /// A terminal that shows nothing of what is typed, until this is dropped.
 #[derive(Debug)]
@@ -23,12 +35,16 @@ impl Hidden {
     ///
     /// # Errors
     /// Whatever the system says; standard input may be no terminal.
-    pub(super) fn begin() -> io::Result<Self> {
+    pub(super) fn begin(ctrl_c: CtrlC) -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
         let mut hidden = before.clone();
         hidden.local_modes.remove(LocalModes::ECHO);
         // The line's end shows: so it is seen that it was taken.
         hidden.local_modes.insert(LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG);
+        if ctrl_c == CtrlC::Cancels {
+            hidden.local_modes.remove(LocalModes::ISIG);
+            hidden.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
+        }
         tcsetattr(io::stdin(), OptionalActions::Flush, &hidden)?;
         Ok(Self { before })
     }
@@ -60,7 +76,7 @@ impl From<Receiver<Option<Zeroizing<String>>>> for Asked {
 /// # Errors
 /// Whatever the system says; standard input may be no terminal.
 pub(super) fn ask(prompt: &str) -> io::Result<Asked> {
-    let hidden = Hidden::begin()?;
+    let hidden = Hidden::begin(CtrlC::Interrupts)?;
     say(prompt)?;
     let (sender, answer) = channel::bounded(1);
     thread::Builder::new().name("secret".into()).spawn(move || {
@@ -69,14 +85,18 @@ pub(super) fn ask(prompt: &str) -> io::Result<Asked> {
     Ok(Asked { answer, _hidden: Some(hidden) })
 }
 
-/// Asks for a secret, and waits for it.
+/// Asks for a secret, and waits for it. Ctrl+C gives none.
 ///
 /// # Errors
 /// Whatever the system says; standard input may be no terminal.
 pub(super) fn ask_and_wait(prompt: &str) -> io::Result<Option<Zeroizing<String>>> {
-    let _hidden = Hidden::begin()?;
+    let _hidden = Hidden::begin(CtrlC::Cancels)?;
     say(prompt)?;
-    read_line()
+    let typed = read_line()?;
+    if typed.is_none() {
+        say("\n")?;
+    }
+    Ok(typed)
 }
 
 fn say(prompt: &str) -> io::Result<()> {
@@ -115,6 +135,7 @@ fn read_line_from(mut read: impl FnMut(&mut [u8; 1]) -> io::Result<usize>) -> io
     loop {
         match (read(&mut byte)?, byte) {
             (0, _) if line.is_empty() => return Ok(None),
+            (_, [CTRL_C]) => return Ok(None),
             (0, _) | (_, [b'\n']) => break,
             (_, [byte]) if line.len() < LONGEST => line.push(byte),
             _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "the line is too long")),
