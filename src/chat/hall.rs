@@ -10,6 +10,7 @@
 //! Invariant: whoever is here arrived as a [`Newcomer`], which the server makes of a verified peer only.
 
 mod access;
+mod acting;
 mod bans;
 mod coming;
 mod direct;
@@ -43,7 +44,8 @@ use super::user::User;
 use super::{Conn, Cursor, Member, Moment, Owner, RoomId};
 
 pub use access::{Asks, Fault, Newcomer, Verdict};
-pub use orders::{Counts, Reply, Wish, replied};
+pub use acting::{Reply, Wish, replied};
+pub use orders::Counts;
 pub use saying::answer;
 
 /// Passwords that somebody sets.

@@ -381,6 +381,9 @@ fn whom(text: &str) -> Result<Whom, Option<String>> {
     if let Some(owner) = fingerprint::parse(text) {
         return Ok(Whom::Key(owner));
     }
+    if text.starts_with("SHA256:") {
+        return Err(Some("that is no fingerprint".into()));
+    }
     let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
     if let Ok(address) = address.parse::<IpAddr>() {
         let prefix = prefix.map(str::parse).transpose().map_err(|_| Some("that prefix is no number".into()))?;

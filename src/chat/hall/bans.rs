@@ -3,9 +3,7 @@
 
 use core::net::IpAddr;
 
-use super::orders::count;
-use super::orders::{By, Done, Refused, absent, end, refused, until_text};
-use super::rooms::because;
+use super::acting::{By, Done, Refused, absent, because, count, end, refused, until_text};
 use super::{Duration, Effect, Hall, Member, Moment, Present};
 use crate::chat::command::server::Whom;
 use crate::chat::lasting::{AccountId, Ban, Banned, Network};

@@ -1,10 +1,10 @@
 //! What the server is told to do, at its console, by operators and by people in rooms. PROTOCOL.md §6 "Commands".
 
+use super::acting::{By, Done, Refused, Reply, Wish, absent, because, count, end, lines, refused, replied, until_text};
 use super::bans::ban_line;
-use super::rooms::because;
 use super::{
     ByeReason, Duration, Effect, ErrorCode, Event, Hall, JournalKind, LeftReason, Member, Moment, Note, Present,
-    RoomName, ToClient, refusal, tell,
+    RoomName, refusal,
 };
 use crate::chat::accounts::MOST_KEYS;
 use crate::chat::command::server::{Command, Rank, help, shown_span};
@@ -15,71 +15,6 @@ use crate::chat::{Conn, Owner, when};
 
 /// Operators who are named to everybody.
 const NAMED: usize = 10;
-/// A list is so long, in bytes: it is one record, with something around it.
-const LONGEST_LIST: usize = 60_000;
-
-/// Who tells the server to do something.
-#[derive(Clone, Debug)]
-pub(super) enum By {
-    /// Whoever sits at its console.
-    Console,
-    /// Somebody who is here.
-    Somebody { member: Member, account: AccountId, owner: Owner, name: Name, is_operator: bool },
-}
-
-/// What somebody is told when it is done.
-pub(super) enum Done {
-    Text(String),
-    Wish(Wish),
-}
-
-impl From<String> for Done {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-/// What is to be done by those who have a clock, files and threads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// To end everything.
-    Terminate,
-    /// To read the settings again.
-    Reload,
-    /// To tell how it goes.
-    Status,
-    /// To draw a token, for [`Hall::invite`].
-    Invite {
-        /// For how long it is good.
-        lasts: Duration,
-        /// For how many.
-        uses: u32,
-        /// Who invites.
-        by: String,
-    },
-}
-
-/// Why something is not done.
-pub(super) struct Refused(ErrorCode, String);
-
-pub(super) fn refused(why: String) -> Refused {
-    Refused(ErrorCode::Refused, why)
-}
-
-pub(super) fn absent(why: String) -> Refused {
-    Refused(ErrorCode::Absent, why)
-}
-
-/// What has become of a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// Done, with this to tell.
-    Done(String),
-    /// Not done, and why.
-    Refused(ErrorCode, String),
-    /// To be done by others, who reply then.
-    Wish(Wish),
-}
 
 /// How much there is of what.
 #[derive(Clone, Copy, Debug, Default)]
@@ -98,27 +33,6 @@ pub struct Counts {
     pub deliveries: u64,
     /// Events that somebody has yet to read, in bytes.
     pub unread: u64,
-}
-
-impl By {
-    pub(super) fn label(&self) -> String {
-        match self {
-            Self::Console => "the console".into(),
-            Self::Somebody { name, .. } => name.to_string(),
-        }
-    }
-
-    pub(super) fn member(&self) -> Option<Member> {
-        if let Self::Somebody { member, .. } = self { Some(*member) } else { None }
-    }
-
-    pub(super) fn account(&self) -> Option<AccountId> {
-        if let Self::Somebody { account, .. } = self { Some(*account) } else { None }
-    }
-
-    pub(super) fn is_operator(&self) -> bool {
-        matches!(self, Self::Console | Self::Somebody { is_operator: true, .. })
-    }
 }
 
 impl Hall {
@@ -395,40 +309,4 @@ impl Hall {
         );
         if self.order.words().is_empty() { rules } else { format!("{rules}\n{}", self.order.words()) }
     }
-}
-
-/// What somebody is told of their line.
-#[must_use]
-pub fn replied(to: Conn, reply: &Reply) -> Effect {
-    match reply {
-        Reply::Done(text) => tell(to, &ToClient::Answer(text.clone())),
-        Reply::Refused(code, why) => refusal(to, *code, why),
-        Reply::Wish(_) => refusal(to, ErrorCode::Unsupported, super::NOT_DONE),
-    }
-}
-
-pub(super) fn end(now: Moment, lasts: Duration) -> u64 {
-    now.at.saturating_add(u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX))
-}
-
-pub(super) fn until_text(until: Option<u64>) -> String {
-    until.map_or("until it is lifted".into(), |until| format!("until {}", when(until)))
-}
-
-/// So many of something.
-pub(super) fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-/// A list: as many of its lines as one answer can have, and how many there are beyond that.
-pub(super) fn lines(mut all: impl Iterator<Item = String>, none: &str) -> String {
-    let mut text = String::new();
-    while let Some(line) = all.next() {
-        if text.len() + line.len() > LONGEST_LIST {
-            return format!("{text}and {} more", 1 + all.count());
-        }
-        text.push_str(&line);
-        text.push('\n');
-    }
-    if text.is_empty() { none.to_owned() } else { text.trim_end_matches('\n').to_owned() }
 }

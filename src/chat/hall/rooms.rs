@@ -1,6 +1,6 @@
 //! What is settled for a room, by its keeper or an operator. PROTOCOL.md §6 "Rooms".
 
-use super::orders::{By, Done, Refused, absent, lines, refused};
+use super::acting::{By, Done, Refused, absent, because, lines, refused};
 use super::{ByeReason, Effect, Event, Hall, LeftReason, Member, Moment, RoomName};
 use crate::chat::command::server::InRoom;
 use crate::chat::lasting::{AccountId, Lasting, RoomRules};
@@ -264,11 +264,6 @@ impl Hall {
         }
         Ok(format!("{name} is out of {room}").into())
     }
-}
-
-/// A reason, at the end of a sentence.
-pub(super) fn because(reason: &str) -> String {
-    if reason.is_empty() { String::new() } else { format!(": {reason}") }
 }
 
 fn no_rules(room: &RoomName) -> RoomRules {

@@ -107,6 +107,7 @@ fn a_line_that_is_no_command_changes_nothing_and_says_what_would_do() {
         ("BAN 10.0.0.0/33", "longer than the address"),
         ("BAN 10.0.0.0/x", "no number"),
         ("BAN", "usage: BAN NAME"),
+        ("BAN SHA256:short", "no fingerprint"),
         ("MUTE Mallory because", "30s, 10m, 2h"),
         ("INVITE 0", "1 to 8760 hours"),
         ("INVITE 1 0", "1 to 8760 hours"),
