@@ -30,6 +30,7 @@ In the room:
   EXIT                leaves (so do end of input and Ctrl+C)
   /whisper NAME TEXT  says TEXT to NAME alone; a letter, if NAME is away
   /verify NAME        shows digits to compare with NAME
+  /join #ROOM         comes into another room, or opens it
   /list, /help        who is here; all commands
 
 Exit status:
@@ -41,8 +42,8 @@ Exit status:
   5  not the server that was expected: nothing about you was sent
   6  refused by the server
   7  the server ended the session
-  8  the connection was lost and you left before it was back (with --no-reconnect: it was lost), or somebody broke the
-     protocol
+  8  the connection was lost, and you left before it was back (or --no-reconnect);
+     you left before you were in; or somebody broke the protocol
   9  left at the end of a pipe or file of which some lines were not delivered";
 
 /// So long what was said last over UDP may take to arrive.
