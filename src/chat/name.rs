@@ -67,7 +67,12 @@ impl Name {
         if text.chars().nth(MAX_NAME).is_some() {
             return Err(BadName::TooLong);
         }
-        let normal = UsernameCasePreserved::new().enforce(text).map_err(|_| BadName::Characters)?;
+        let enforce = |text| UsernameCasePreserved::new().enforce(text).map_err(|_| BadName::Characters);
+        let normal = enforce(text)?.into_owned();
+        // What is composed in the normal form, as ≠ is, may be what no name has.
+        if enforce(&normal)? != *normal {
+            return Err(BadName::Characters);
+        }
         // `#lab` is a room, `/w` a command, `[+]` a line of the server's.
         if normal.chars().next().is_some_and(|first| !first.is_alphanumeric() && first != '_') {
             return Err(BadName::Beginning);
@@ -267,6 +272,7 @@ mod tests {
             ("😀", BadName::Characters),
             ("Zoe\u{308}", BadName::NotNormal),
             ("ＩＲＡ", BadName::NotNormal),
+            ("a=\u{338}", BadName::Characters),
             ("#lab", BadName::Beginning),
             ("/w", BadName::Beginning),
             ("[+]", BadName::Beginning),
