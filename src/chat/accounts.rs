@@ -112,7 +112,7 @@ impl Accounts {
         self.owners.get(&owner).into_iter().flatten().filter_map(|id| self.all.get(id))
     }
 
-    /// What the name is to an identity. One that has run out of time is nobody's, unless `is_kept`.
+    /// What the name is to an identity. One that is `free` is nobody's.
     pub(super) fn standing(&self, name: &Name, owner: Owner, free: impl Fn(&Account) -> bool) -> Standing {
         let mut own = None;
         for account in self.claimants(name) {
@@ -292,6 +292,11 @@ impl Account {
     #[must_use]
     pub fn has(&self, owner: Owner) -> bool {
         self.keys.iter().any(|key| key.owner == owner)
+    }
+
+    /// Every identity that it is used with.
+    pub(super) fn owners(&self) -> Vec<Owner> {
+        self.keys.iter().map(|key| key.owner).collect()
     }
 
     /// Whether it has run out of time: nothing protects it, and it has not been used for so long.

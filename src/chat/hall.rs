@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use self::policy::{Access, JournalKind, Policy};
+pub use self::policy::{Access, JournalPlace, Policy};
 use super::accounts::Accounts;
 use super::backlog::{Backlog, To};
 use super::command::server::LONGEST as LONGEST_LINE;

@@ -14,7 +14,8 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::gate::GateLimits;
-use crate::chat::hall::{Access, JournalKind, Limits, Policy};
+pub use crate::chat::hall::JournalPlace;
+use crate::chat::hall::{Access, Limits, Policy};
 use crate::chat::name::Visible;
 use crate::chat::pace::Pace;
 use crate::store::passphrase::PassphraseSource;
@@ -61,15 +62,6 @@ pub struct Keeping {
     pub resume: Duration,
     /// A name without a password is free again when it has not been used for so long.
     pub unused_names: Duration,
-}
-
-/// Where the journal is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JournalPlace {
-    /// On disk: what was accepted is found again after a crash.
-    Disk,
-    /// In memory: what was accepted is lost with the process.
-    Memory,
 }
 
 /// Deadlines and paces of one connection.
@@ -147,14 +139,7 @@ impl Config {
 
     /// What else the hall goes by.
     pub(super) fn policy(&self) -> Policy {
-        Policy {
-            access: self.access,
-            unused_names: self.keeping.unused_names,
-            journal: match self.keeping.journal {
-                JournalPlace::Disk => JournalKind::Disk,
-                JournalPlace::Memory => JournalKind::Memory,
-            },
-        }
+        Policy { access: self.access, unused_names: self.keeping.unused_names, journal: self.keeping.journal }
     }
 
     pub(super) fn gate_limits(&self) -> GateLimits {

@@ -2,11 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use cfb_chat::chat::hall::Access;
 use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, LeftReason, ToClient, ToServer};
 use cfb_chat::chat::name::RoomName;
-use cfb_chat::server::{self, Config, JournalPlace, Keeping, Timing};
-use cfb_chat::store::passphrase::PassphraseSource;
+use cfb_chat::server::{self, Config, Timing};
 
 use crate::support::folder::{Folder, SERVER};
 use crate::support::peer::{ANNA, Answer, BORIS, Heard, Peer, credential, still_serves};
@@ -36,26 +34,8 @@ fn whoever_vanishes_has_left_the_room_as_lost() {
 fn a_connection_on_which_nothing_comes_for_too_long_is_lost() {
     const SILENCE: Duration = Duration::from_secs(3);
     let folder = Folder::of_server(SERVER);
-    let config = Config {
-        host: "127.0.0.1".into(),
-        port: 0,
-        public_address: None,
-        udp: false,
-        keys: folder.path().to_owned(),
-        bits: 2048,
-        passphrase: PassphraseSource::default(),
-        keeping: Keeping {
-            data: folder.file("data"),
-            journal: JournalPlace::Memory,
-            journal_size: 1 << 20,
-            resume: Duration::ZERO,
-            unused_names: Duration::from_secs(86_400),
-        },
-        access: Access::Open,
-        limits: true,
-        log_level: log::LevelFilter::Info,
-        timing: Timing { silence: SILENCE, ..Timing::standard() },
-    };
+    let timing = Timing { silence: SILENCE, ..Timing::standard() };
+    let config = Config { limits: true, timing, ..folder.server_settings() };
     let server = server::Server::start(&config).expect("it starts");
     let port = server.address().port();
     let mut watcher = Peer::join(port, &BORIS, "watcher");

@@ -1,11 +1,8 @@
 //! Coming in where one is not known: with the password of a name, and by invitation. PROTOCOL.md §6.
 
-use std::time::Duration;
-
 use cfb_chat::chat::hall::Access;
 use cfb_chat::secure::invitation::Invitation;
-use cfb_chat::server::{self, Config, JournalPlace, Keeping, Timing};
-use cfb_chat::store::passphrase::PassphraseSource;
+use cfb_chat::server::{self, Config};
 
 use crate::support::folder::{Folder, SERVER, USER_A, USER_B};
 use crate::support::process::{Ended, Server, run_client};
@@ -70,26 +67,7 @@ fn a_name_with_a_password_is_used_with_another_key_by_whoever_knows_it() {
 #[test]
 fn an_invitation_lets_one_in_once_and_from_then_on_the_key_does() {
     let folder = Folder::of_server(SERVER);
-    let config = Config {
-        host: "127.0.0.1".into(),
-        port: 0,
-        public_address: None,
-        udp: false,
-        keys: folder.path().to_owned(),
-        bits: 2_048,
-        passphrase: PassphraseSource::default(),
-        keeping: Keeping {
-            data: folder.file("data"),
-            journal: JournalPlace::Memory,
-            journal_size: 1 << 20,
-            resume: Duration::ZERO,
-            unused_names: Duration::from_secs(86_400),
-        },
-        access: Access::Invite,
-        limits: false,
-        log_level: log::LevelFilter::Info,
-        timing: Timing::standard(),
-    };
+    let config = Config { access: Access::Invite, ..folder.server_settings() };
     let server = server::Server::start(&config).expect("a server");
     let line = server.stopper().command("INVITE").expect("an answer");
     let invitation: Invitation = line.trim().parse().unwrap_or_else(|why| panic!("{why}: {line}"));

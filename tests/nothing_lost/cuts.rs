@@ -4,10 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cfb_chat::chat::hall::Access;
 use cfb_chat::client::{Timing, Transport};
-use cfb_chat::server::{self, JournalPlace, Keeping, Server};
-use cfb_chat::store::passphrase::PassphraseSource;
+use cfb_chat::server::{JournalPlace, Server};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
@@ -113,26 +111,11 @@ fn nothing_is_lost_or_doubled_where_connections_fall_silent() {
     let (mut chance, start) = (crate::chance(), Instant::now());
     let silence = Duration::from_millis(1_500);
     let folder = Folder::of_server(SERVER);
-    let config = server::Config {
-        host: "127.0.0.1".into(),
-        port: 0,
-        public_address: None,
-        udp: false,
-        keys: folder.path().to_owned(),
-        bits: 2_048,
-        passphrase: PassphraseSource::default(),
-        keeping: Keeping {
-            data: folder.file("data"),
-            journal: JournalPlace::Disk,
-            journal_size: 64 * 1_024 * 1_024,
-            resume: Duration::from_secs(120),
-            unused_names: Duration::from_secs(86_400),
-        },
-        access: Access::Open,
-        limits: false,
-        log_level: log::LevelFilter::Info,
-        timing: server::Timing { silence, ..server::Timing::standard() },
-    };
+    let mut config = folder.server_settings();
+    config.keeping.journal = JournalPlace::Disk;
+    config.keeping.journal_size = 64 * 1_024 * 1_024;
+    config.keeping.resume = Duration::from_secs(120);
+    config.timing.silence = silence;
     let server = Server::start(&config).expect("it starts");
     let weather = Weather::fair(&[Cut::Silence], 40_000);
     let timing =

@@ -3,8 +3,12 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use cfb_chat::chat::hall::Access;
 use cfb_chat::secure::identity::Identity;
+use cfb_chat::server::{Config, JournalPlace, Keeping, Timing};
+use cfb_chat::store::passphrase::PassphraseSource;
 use tempfile::TempDir;
 
 /// Two users' keys and a server's, as PEM: for tests only.
@@ -34,6 +38,31 @@ impl Folder {
     /// One inside this one, which need not be there yet; it is gone when this one is.
     pub fn inside(&self, name: &str) -> Self {
         Self { path: self.file(name), _temporary: None }
+    }
+
+    /// What a server of these keys is started with inside the test, on any port: it keeps everything for itself, and takes
+    /// everybody. What a test is about it settles.
+    pub fn server_settings(&self) -> Config {
+        Config {
+            host: "127.0.0.1".into(),
+            port: 0,
+            public_address: None,
+            udp: false,
+            keys: self.path.clone(),
+            bits: 2_048,
+            passphrase: PassphraseSource::default(),
+            keeping: Keeping {
+                data: self.file("data"),
+                journal: JournalPlace::Memory,
+                journal_size: 1 << 20,
+                resume: Duration::ZERO,
+                unused_names: Duration::from_secs(86_400),
+            },
+            access: Access::Open,
+            limits: false,
+            log_level: log::LevelFilter::Info,
+            timing: Timing::standard(),
+        }
     }
 
     /// One with a server's key.

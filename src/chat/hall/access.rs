@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::bans::ban_text;
 use super::{
     Access, ByeReason, Conn, Duration, Effect, ErrorCode, Event, Hall, HashMap, LeftReason, Member, Moment, Numbers,
-    Order, Pace, Place, Policy, Present, Range, RoomName, Session, ToClient, ToServer, User, refusal, tell,
+    Order, Pace, Place, Policy, Present, Range, RoomName, ToClient, ToServer, User, refusal, tell,
 };
 use crate::chat::accounts::Standing;
 use crate::chat::kept::Kept;
@@ -313,12 +313,6 @@ impl Hall {
     /// The session that goes by a name now.
     pub(super) fn session_of(&self, account: AccountId) -> Option<Member> {
         self.present.iter().find(|(_, present)| present.account == account).map(|(member, _)| *member)
-    }
-
-    /// Whether the session of this hash is known.
-    #[must_use]
-    pub fn knows(&self, session: Session) -> bool {
-        self.sessions.contains_key(&session)
     }
 }
 

@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use super::acting::{By, Done, Refused, absent, because, count, end, refused, until_text};
 use super::{Duration, Effect, Hall, Member, Moment, Present};
 use crate::chat::command::server::Whom;
-use crate::chat::lasting::{AccountId, Ban, Banned, Network};
+use crate::chat::lasting::{Account, AccountId, Ban, Banned, Network};
 use crate::chat::name::Name;
 use crate::chat::{fingerprint, when};
 
@@ -17,6 +17,7 @@ const ADDRESS_BANNED_AT_MOST: Duration = Duration::from_secs(24 * 60 * 60);
 const WARY: Duration = Duration::from_secs(10 * 60);
 /// So many addresses are watched so.
 const MOST_WATCHED: usize = 1_024;
+
 impl Hall {
     pub(super) fn ban(
         &mut self,
@@ -30,8 +31,8 @@ impl Hall {
         let on = match whom {
             Whom::Name(name) => {
                 let account = self.named(&name)?;
-                let keys = self.accounts.get(account).map(|it| it.keys.iter().map(|key| key.owner).collect());
-                Banned::Name { account, name, keys: keys.unwrap_or_default() }
+                let keys = self.accounts.get(account).map(Account::owners).unwrap_or_default();
+                Banned::Name { account, name, keys }
             }
             Whom::Key(owner) => Banned::Key(owner),
             Whom::Network(network) => Banned::Network(network),
@@ -128,9 +129,7 @@ impl Banned {
 
 /// What somebody who is banned is told.
 pub(super) fn ban_text(ban: &Ban) -> String {
-    let until = ban.until.map_or("until it is lifted".into(), |until| format!("until {}", when(until)));
-    let because = if ban.reason.is_empty() { String::new() } else { format!(": {}", ban.reason) };
-    format!("you are banned {until}{because}")
+    format!("you are banned {}{}", until_text(ban.until), because(&ban.reason))
 }
 
 /// A ban, in a list.

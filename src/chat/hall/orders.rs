@@ -3,13 +3,13 @@
 use super::acting::{By, Done, Refused, Reply, Wish, absent, because, count, end, lines, refused, replied, until_text};
 use super::bans::ban_line;
 use super::{
-    ByeReason, Duration, Effect, ErrorCode, Event, Hall, JournalKind, LeftReason, Member, Moment, Note, Present,
+    ByeReason, Duration, Effect, ErrorCode, Event, Hall, JournalPlace, LeftReason, Member, Moment, Note, Present,
     RoomName, refusal,
 };
 use crate::chat::accounts::MOST_KEYS;
 use crate::chat::command::server::{Command, Rank, help, shown_span};
 use crate::chat::fingerprint;
-use crate::chat::lasting::{AccountId, Invite, Key, Mute};
+use crate::chat::lasting::{Account, AccountId, Invite, Key, Mute};
 use crate::chat::name::Name;
 use crate::chat::{Conn, Owner, when};
 
@@ -205,8 +205,7 @@ impl Hall {
         out: &mut Vec<Effect>,
     ) -> Result<Done, Refused> {
         let account = self.named(name)?;
-        let keys: Vec<Owner> =
-            self.accounts.get(account).map_or(Vec::new(), |it| it.keys.iter().map(|key| key.owner).collect());
+        let keys = self.accounts.get(account).map(Account::owners).unwrap_or_default();
         let changed = keys.into_iter().filter(|owner| self.order.set_operator(*owner, is_one)).count();
         if changed == 0 {
             let why = if is_one { "is an operator already" } else { "is no operator" };
@@ -226,8 +225,7 @@ impl Hall {
         if self.session_of(account).is_some() {
             return Err(refused(format!("{name} is here: KICK {name} first")));
         }
-        let keys: Vec<Owner> =
-            self.accounts.get(account).map_or(Vec::new(), |it| it.keys.iter().map(|key| key.owner).collect());
+        let keys = self.accounts.get(account).map(Account::owners).unwrap_or_default();
         self.order.forget(account, &keys);
         self.accounts.forget(account);
         Ok(format!("{name} is free").into())
@@ -295,8 +293,8 @@ impl Hall {
         }
         let operators = if named.is_empty() { "none".into() } else { named.join(", ") };
         let journal = match self.policy.journal {
-            JournalKind::Disk => "on disk",
-            JournalKind::Memory => "in memory",
+            JournalPlace::Disk => "on disk",
+            JournalPlace::Memory => "in memory",
         };
         let unread = match self.limits.resume {
             Duration::ZERO => String::new(),

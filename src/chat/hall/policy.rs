@@ -25,19 +25,19 @@ pub struct Policy {
     /// A name without a password is free again when it has not been used for so long.
     pub unused_names: Duration,
     /// Where what is yet to be read is kept.
-    pub journal: JournalKind,
+    pub journal: JournalPlace,
 }
 
 impl Default for Policy {
     fn default() -> Self {
         let unused_names = Duration::from_secs(180 * 24 * 60 * 60);
-        Self { access: Access::Open, unused_names, journal: JournalKind::Disk }
+        Self { access: Access::Open, unused_names, journal: JournalPlace::Disk }
     }
 }
 
 /// Where what is yet to be read is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JournalKind {
+pub enum JournalPlace {
     /// On disk.
     Disk,
     /// In memory.

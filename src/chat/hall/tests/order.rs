@@ -411,7 +411,7 @@ fn one_line_says_what_the_server_keeps_and_who_its_operators_are() {
     test.console("DEOP Ira");
     test.console("MOTD -");
     let unused_names = Duration::from_secs(24 * 60 * 60);
-    let policy = Policy { unused_names, journal: JournalKind::Memory, ..Policy::default() };
+    let policy = Policy { unused_names, journal: JournalPlace::Memory, ..Policy::default() };
     test.hall.govern(test.hall.limits, policy, test.now);
     test.arrive(4, "Mia", 4, 4);
     let told = test.told(4);
