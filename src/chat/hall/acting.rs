@@ -38,7 +38,7 @@ pub enum Wish {
     Reload,
     /// To tell how it goes.
     Status,
-    /// To draw a token, for [`Hall::invite`].
+    /// To draw a token, for [`invite`](super::Hall::invite).
     Invite {
         /// For how long it is good.
         lasts: Duration,
