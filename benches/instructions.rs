@@ -2,8 +2,8 @@
 //! of them takes more; tests/all runs it where there is valgrind.
 //!
 //! ```text
-//! a text:      said_send ─▶ [ says_parse ─▶ hall_say ─▶ record_seal ] ─▶ record_open ─▶ events_parse ─▶ said_read
-//!                           └──────────── server ─────────────────┘
+//! a text:      said_send ─▶ [ says_parse ─▶ hall_say ─▶ records_seal ] ─▶ record_open ─▶ events_parse ─▶ said_read
+//!                           └───────────── server ─────────────────┘
 //! a newcomer:  server_accept ─▶ server_check_user ─▶ server_issue
 //! ```
 //!
@@ -14,6 +14,7 @@
 //! It counts what our code asks for, not time: time is what benches/crypto.rs and benches/room measure. Valgrind knows
 //! AES-NI and AVX2, but neither SHA extensions nor AVX-512 and VAES: what looks for those when it runs takes another way
 //! here than on such a processor, SHA-256 above all. So a share of a count is not a share of the time.
+//! Nor is work that a processor does side by side, as in records_seal: that is as many instructions, in half the time.
 //! What couriers do between a room's log and a socket cannot be reached from here; `--bench room` measures that.
 //!
 //! The counts are of x86-64 with AES-NI and AVX2, Rust 1.95 and glibc 2.36; a tenth more is taken, which is for other
@@ -36,7 +37,7 @@ use cfb_chat::secure::e2e::sender_key::{OwnKey, Reading, SharedKey, SignedEnvelo
 use cfb_chat::secure::e2e::text::{Kind, Said};
 use cfb_chat::secure::handshake::{Established, client, server};
 use cfb_chat::secure::identity::{Fingerprint, Identity};
-use cfb_chat::secure::record::{Opener, Sealer};
+use cfb_chat::secure::record::{Lanes, Opener, Sealer};
 use cfb_chat::wire::frame::{Deframer, MAX_FRAME, PREFIX};
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use rand::SeedableRng;
@@ -74,6 +75,14 @@ fn counted(instructions: u64) -> LibraryBenchmarkConfig {
 fn record_seal((mut sealer, text, mut out): (Sealer, Vec<u8>, Vec<u8>)) -> (Sealer, Vec<u8>, Vec<u8>) {
     sealer.seal(black_box(&text), &mut out);
     (sealer, text, out)
+}
+
+// What many readers get: one text under as many keys.
+#[library_benchmark]
+#[bench::eight_of_4_096(setup = sealing_side_by_side, config = counted(2_236_408))]
+fn records_seal((mut sealers, mut lanes, text): (Vec<Sealer>, Lanes, Vec<u8>)) -> (Vec<Sealer>, Lanes, Vec<u8>) {
+    seal_for_all(&mut sealers, &mut lanes, black_box(&text));
+    (sealers, lanes, text)
 }
 
 #[library_benchmark]
@@ -150,7 +159,7 @@ fn server_issue((checked, mut rng): (server::Checked, StdRng)) -> (Established, 
     black_box(checked).issue(&mut rng)
 }
 
-library_benchmark_group!(name = records, benchmarks = [record_seal, record_open]);
+library_benchmark_group!(name = records, benchmarks = [record_seal, records_seal, record_open]);
 library_benchmark_group!(name = texts, benchmarks = [said_send, says_parse, hall_say, events_parse, said_read]);
 library_benchmark_group!(name = newcomers, benchmarks = [server_accept, server_check_user, server_issue]);
 
@@ -173,6 +182,21 @@ fn user() -> (Identity, OwnCredential) {
 
 fn sealing(length: usize) -> (Sealer, Vec<u8>, Vec<u8>) {
     (established().1.sealer, vec![7; length], Vec::with_capacity(MAX_FRAME + PREFIX))
+}
+
+/// Lanes that have been used before.
+fn sealing_side_by_side() -> (Vec<Sealer>, Lanes, Vec<u8>) {
+    let (mut sealers, mut lanes, text) = (Vec::new(), Lanes::default(), vec![7; 4_096]);
+    sealers.extend((0..Lanes::MOST).map(|_| established().1.sealer));
+    seal_for_all(&mut sealers, &mut lanes, &text);
+    (sealers, lanes, text)
+}
+
+fn seal_for_all(sealers: &mut [Sealer], lanes: &mut Lanes, text: &[u8]) {
+    for sealer in sealers {
+        lanes.add(sealer);
+    }
+    lanes.seal(text).for_each(|record| _ = black_box(record));
 }
 
 fn opening(length: usize) -> (Opener, Vec<u8>) {
@@ -222,7 +246,9 @@ fn parse_says(text: &[u8]) -> Vec<ToServer> {
 /// The same, as the hall has encoded what follows from it.
 fn events() -> Vec<u8> {
     let (mut hall, says, mut effects, now) = busy_room();
-    says.into_iter().for_each(|say| hall.receive(Conn(1), say, now, &mut effects));
+    for say in says {
+        hall.receive(Conn(1), say, now, &mut effects);
+    }
     let posted = |effect| if let Effect::Post(_, entry) = effect { Some(entry.bytes) } else { None };
     let text: Vec<u8> = effects.into_iter().filter_map(posted).flat_map(|bytes| bytes.to_vec()).collect();
     assert_eq!(parse_events(&text).len(), TOGETHER);
