@@ -20,12 +20,14 @@ use super::setup::Outcome;
 const GLANCE: Duration = Duration::from_millis(10);
 
 /// Those who join at a time: each waits for answers that the peer's kernel keeps back until the last were acknowledged.
-const AT_ONCE: usize = 25;
+pub(crate) const AT_ONCE: usize = 25;
 
-/// Everybody who is connected, all in one room.
+/// Everybody who is connected, and in a room.
 pub(crate) struct IrcCrowd {
-    /// What its clients' names begin with, and the room's name.
+    /// What its clients' names begin with, and the name of their room.
     names: &'static str,
+    /// Whether each has a room of its own.
+    apart: bool,
     epoll: OwnedFd,
     pub(crate) clients: Vec<IrcClient>,
     closed: usize,
@@ -37,9 +39,10 @@ pub(crate) fn ignore(_text: &[u8]) {}
 
 impl IrcCrowd {
     /// Nobody yet.
-    pub(crate) fn new(names: &'static str) -> Outcome<Self> {
+    pub(crate) fn new(names: &'static str, apart: bool) -> Outcome<Self> {
         Ok(Self {
             names,
+            apart,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             clients: Vec::new(),
             closed: 0,
@@ -47,9 +50,9 @@ impl IrcCrowd {
         })
     }
 
-    /// Their room.
-    pub(crate) fn room(&self) -> String {
-        format!("#{}", self.names)
+    /// Where a client is.
+    pub(crate) fn room(&self, place: usize) -> String {
+        if self.apart { format!("#{}{place}", self.names) } else { format!("#{}", self.names) }
     }
 
     /// This client may say as much as it likes.
@@ -58,23 +61,28 @@ impl IrcCrowd {
         peer.frees(&nick).map_or(Ok(()), |lines| self.clients[place].tell(&lines))
     }
 
-    /// Lets so many join, some at a time, and waits until all know of all.
-    pub(crate) fn join(&mut self, address: SocketAddr, config: &Arc<ClientConfig>, count: usize) -> Outcome<()> {
-        let join = format!("JOIN {}", self.room());
-        while self.clients.len() < count {
-            let newcomers = self.clients.len()..count.min(self.clients.len() + AT_ONCE);
-            for place in newcomers.clone() {
-                let client = IrcClient::connect(address, config, &format!("{}{place}", self.names))?;
-                let data = epoll::EventData::new_u64(place as u64);
-                epoll::add(&self.epoll, &client, data, epoll::EventFlags::IN)?;
-                self.clients.push(client);
+    /// Lets so many more come, and join some at a time, and waits until all know of all.
+    pub(crate) fn join(&mut self, address: SocketAddr, config: &Arc<ClientConfig>, more: usize) -> Outcome<()> {
+        let newcomers = self.clients.len()..self.clients.len() + more;
+        let count = newcomers.end;
+        for place in newcomers.clone() {
+            let client = IrcClient::connect(address, config, &format!("{}{place}", self.names))?;
+            let data = epoll::EventData::new_u64(place as u64);
+            epoll::add(&self.epoll, &client, data, epoll::EventFlags::IN)?;
+            self.clients.push(client);
+        }
+        self.until("somebody was not welcomed", |crowd| crowd.clients.iter().all(|client| client.tally.welcomed))?;
+        for place in newcomers {
+            let join = format!("JOIN {}", self.room(place));
+            self.clients[place].tell(&join)?;
+            let here = place + 1;
+            if here % AT_ONCE != 0 && here < count {
+                continue;
             }
-            self.until("somebody was not welcomed", |crowd| crowd.clients.iter().all(|client| client.tally.welcomed))?;
-            self.clients[newcomers].iter_mut().try_for_each(|client| client.tell(&join))?;
-            // The first hears of all, the second of one less.
-            let heard = (self.clients.len() * (self.clients.len() + 1) / 2) as u64;
+            // The first hears of all who come into its room, the second of one less.
+            let heard = if self.apart { here } else { here * (here + 1) / 2 } as u64;
             self.until("somebody does not know who is there", |crowd| {
-                let all_listed = crowd.clients.iter().all(|client| client.tally.listed);
+                let all_listed = crowd.clients[..here].iter().all(|client| client.tally.listed);
                 all_listed && crowd.clients.iter().map(|client| client.tally.joined).sum::<u64>() == heard
             })?;
         }
@@ -134,8 +142,10 @@ impl IrcCrowd {
 
     /// Everybody leaves the room and goes.
     pub(crate) fn go(&mut self) -> Outcome<()> {
-        let part = format!("PART {}\r\nQUIT", self.room());
-        self.clients.iter_mut().try_for_each(|client| client.tell(&part))?;
+        for place in 0..self.clients.len() {
+            let part = format!("PART {}\r\nQUIT", self.room(place));
+            self.clients[place].tell(&part)?;
+        }
         self.until("somebody was not told goodbye", |crowd| crowd.closed == crowd.clients.len())
     }
 

@@ -11,10 +11,11 @@
 //! thread, which opens every record and reads every line; what was said must have come to everybody else, once, and who
 //! is cut off or told off makes the measure fail.
 //!
-//! Where there was a choice it is the peers': a sender's lines go out together in one record (ours each in one of its
-//! own), and a saturated peer is measured with several windows, of which the best counts, ours with 64. IRC has no
-//! answer to what is said, so a window is how far a sender is ahead of the slowest reader. Certificates are ECDSA P-256
-//! except where connections are measured, which is done with RSA-2048 too.
+//! IRC has no answer to what is said, so a sender's window is how far it is ahead of the slowest reader. Where there was a
+//! choice it is the peers': a saturated peer is measured with several windows, of which its best counts, ours with 64.
+//! How much a peer delivers in one record, and so what a delivery costs it, hangs on how much it reads in one turn of its
+//! loop, from each sender one record: so there are two rows of each figure. In one a record has one line, as each of ours
+//! has one message; in the other eight. Certificates are ECDSA P-256, except where connections are measured with both.
 //!
 //! Figures are medians over rounds, in which all have their turn. Processor time is that of `/proc/PID/stat`, and of
 //! `/proc/PID/task/*/schedstat` where little is used.
@@ -54,7 +55,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use self::cpu::Placement;
-use self::irc_measures::Stage;
+use self::irc_measures::{Pace, Stage};
 use self::peer_process::{Certificate, Peer};
 use self::setup::{Outcome, Setup, prepare, progress};
 use self::table::{Better, Table, Unit};
@@ -65,7 +66,11 @@ const MEASURES: [&str; 6] = ["saturated", "free", "light", "connect", "idle", "f
 /// Says that a sender of ours has unanswered in a saturated room.
 const UNANSWERED: u64 = 64;
 /// Lines by which a peer's sender may be ahead of the slowest reader.
-const WINDOWS: [u64; 3] = [64, 256, 1_024];
+const WINDOWS: [u64; 2] = [64, 256];
+/// Lines that a peer's sender puts into each record: one, as ours does; or as many as ngIRCd takes at once, so that in
+/// one turn of a peer's loop more is queued for each reader.
+const ONE: u64 = 1;
+const SEVERAL: u64 = 8;
 /// What one sender alone must bring to a reader in a second, so that nobody can be said to be held back.
 const UNHINDERED: f64 = 2_000.0;
 
@@ -129,7 +134,7 @@ fn run(words: &[&str]) -> Outcome<()> {
             session.light(if quick { 50 } else { 200 }, 20)?;
         }
         if wanted("connect") {
-            session.connect(if quick { 40 } else { 400 })?;
+            session.connect(if quick { 40 } else { 1_000 })?;
         }
         if wanted("idle") {
             session.idle(if quick { 100 } else { 1_000 })?;
@@ -152,7 +157,8 @@ impl Session {
 
     fn check_that_nobody_is_held_back(&mut self) -> Outcome<()> {
         for peer in Peer::ALL {
-            let (version, per_second) = (peer.version()?, self.stage(peer).alone(WINDOWS[1])?);
+            let (version, per_second) =
+                (peer.version()?, self.stage(peer).alone(Pace { window: WINDOWS[1], together: ONE })?);
             if per_second < UNHINDERED {
                 return Err(format!("{version} holds senders back: {per_second:.0} lines a second").into());
             }
@@ -161,27 +167,36 @@ impl Session {
         Ok(())
     }
 
-    /// All in turn, the peers with all windows.
+    /// All in turn, the peers at every pace.
     fn saturated(&mut self, placement: Placement, members: usize) -> Outcome<()> {
-        let cores = self.setup.cores.words(placement);
-        let cpu = format!("CPU s per million deliveries, N = {members}, {cores}");
-        let rate = format!("deliveries a second, N = {members}, {cores}");
-        let add = |table: &mut Table, who: &str, side, window, figures: [f64; 2], more: String| {
-            progress(&format!("{who}, N = {members}, {cores}, window {window}: {figures:.2?}, {more}"));
-            table.add(&cpu, CPU, side, window, figures[0]);
-            table.add(&rate, RATE, side, window, figures[1]);
+        let (cores, envelope) = (self.setup.cores.words(placement), &self.setup.envelope);
+        let free = placement == Placement::Free;
+        let what = if free { format!("deliveries a second, {cores}") } else { "CPU s per million deliveries".into() };
+        let row = |together| match together {
+            1 => format!("{what}, N = {members}; a record for each line that is sent"),
+            _ => format!("{what}, N = {members}; peers' senders put {together} lines into each record"),
         };
-        let envelope = &self.setup.envelope;
+        let mut add = |who: &str, side, pace: Pace, [cpu, per_second, per_record]: [f64; 3], busy: [f64; 2]| {
+            progress(&format!(
+                "{who}, N = {members}, {cores}, {pace:?}: {cpu:.2} CPU s per million, {per_second:.0} a second, \
+                 {per_record:.0} together, busy {busy:.2?}"
+            ));
+            let figure = if free { per_second } else { cpu };
+            self.table.add(&row(pace.together), if free { RATE } else { CPU }, side, pace.window, figure);
+        };
         for it in measures::saturated(&self.setup, placement, members, envelope, &[UNANSWERED], &[])? {
-            let more = format!("{:.0} together, busy {:.2?}", it.per_record, it.busy);
-            add(&mut self.table, "ours", 0, UNANSWERED, [it.cpu_per_million, it.per_second], more);
+            for together in [ONE, SEVERAL] {
+                let pace = Pace { window: UNANSWERED, together };
+                add("ours", 0, pace, [it.cpu_per_million, it.per_second, it.per_record], it.busy);
+            }
         }
+        let paces = [ONE, SEVERAL].into_iter().flat_map(|together| WINDOWS.map(|window| Pace { window, together }));
+        let paces: Vec<Pace> = paces.collect();
         for (side, peer) in (1..).zip(Peer::ALL) {
-            for window in WINDOWS {
-                let stage = Stage { peer, setup: &self.setup, folder: self.folder.clone() };
-                let it = stage.saturated(placement, members, window)?;
-                let more = format!("{:.0} together, busy {:.2?}", it.per_record, it.busy);
-                add(&mut self.table, &peer.version()?, side, window, [it.cpu_per_million, it.per_second], more);
+            let stage = Stage { peer, setup: &self.setup, folder: self.folder.clone() };
+            for it in stage.saturated(placement, members, &paces)? {
+                let figures = [it.cpu_per_million, it.per_second, it.per_record];
+                add(&format!("{peer:?}"), side, it.pace, figures, it.busy);
             }
         }
         Ok(())
