@@ -19,7 +19,7 @@ use super::setup::Outcome;
 /// How often it is looked at what is waited for, if nothing comes.
 const GLANCE: Duration = Duration::from_millis(10);
 
-/// Those who join at a time: each waits for answers that the peer's kernel keeps back until the last were acknowledged.
+/// Those who join at a time: what all others are told of them is to stay well below what may wait for a reader.
 pub(crate) const AT_ONCE: usize = 25;
 
 /// Everybody who is connected, and in a room.

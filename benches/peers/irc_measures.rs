@@ -35,7 +35,7 @@ pub(crate) struct Busy {
     pub(crate) per_second: f64,
     pub(crate) per_record: f64,
     /// The shares of one core that the peer and the load used.
-    pub(crate) busy: [f64; 2],
+    pub(crate) shares: [f64; 2],
 }
 
 /// A room in which now and then somebody says something.
@@ -77,7 +77,7 @@ impl Stage<'_> {
                 cpu_per_million: per_million(used[0], deliveries),
                 per_second: ratio(deliveries, 1) / wall.as_secs_f64(),
                 per_record: ratio(deliveries, delivered.1 - before.3.1),
-                busy: used.map(|used| used.as_secs_f64() / wall.as_secs_f64()),
+                shares: used.map(|used| used.as_secs_f64() / wall.as_secs_f64()),
             });
         }
         Ok(all)

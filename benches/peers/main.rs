@@ -145,7 +145,7 @@ fn run(words: &[&str]) -> Outcome<()> {
     }
     let [ngircd, inspircd] = [Peer::Ngircd.version()?, Peer::Inspircd.version()?];
     println!("{}", session.table.to_markdown(["ours", &ngircd, &inspircd]));
-    session.notes.iter().for_each(|note| println!("{note}"));
+    println!("{}", session.notes.join("\n"));
     println!("Medians of {rounds} rounds. Machine: {}", cpu::machine(&session.setup.cores));
     Ok(())
 }
@@ -176,18 +176,17 @@ impl Session {
             1 => format!("{what}, N = {members}; a record for each line that is sent"),
             _ => format!("{what}, N = {members}; peers' senders put {together} lines into each record"),
         };
-        let mut add = |who: &str, side, pace: Pace, [cpu, per_second, per_record]: [f64; 3], busy: [f64; 2]| {
-            progress(&format!(
-                "{who}, N = {members}, {cores}, {pace:?}: {cpu:.2} CPU s per million, {per_second:.0} a second, \
-                 {per_record:.0} together, busy {busy:.2?}"
-            ));
-            let figure = if free { per_second } else { cpu };
-            self.table.add(&row(pace.together), if free { RATE } else { CPU }, side, pace.window, figure);
+        let mut add = |side, pace: Pace, cpu, per_second| {
+            let (unit, figure) = if free { (RATE, per_second) } else { (CPU, cpu) };
+            self.table.add(&row(pace.together), unit, side, pace.window, figure);
         };
         for it in measures::saturated(&self.setup, placement, members, envelope, &[UNANSWERED], &[])? {
+            progress(&format!(
+                "N = {members}, {cores}: ours: {:.2} CPU s per million, {:.0} a second, {:.0} together, busy {:.2?}",
+                it.cpu_per_million, it.per_second, it.per_record, it.busy
+            ));
             for together in [ONE, SEVERAL] {
-                let pace = Pace { window: UNANSWERED, together };
-                add("ours", 0, pace, [it.cpu_per_million, it.per_second, it.per_record], it.busy);
+                add(0, Pace { window: UNANSWERED, together }, it.cpu_per_million, it.per_second);
             }
         }
         let paces = [ONE, SEVERAL].into_iter().flat_map(|together| WINDOWS.map(|window| Pace { window, together }));
@@ -195,8 +194,12 @@ impl Session {
         for (side, peer) in (1..).zip(Peer::ALL) {
             let stage = Stage { peer, setup: &self.setup, folder: self.folder.clone() };
             for it in stage.saturated(placement, members, &paces)? {
-                let figures = [it.cpu_per_million, it.per_second, it.per_record];
-                add(&format!("{peer:?}"), side, it.pace, figures, it.busy);
+                progress(&format!(
+                    "N = {members}, {cores}: {peer:?}, {:?}: {:.2} CPU s per million, {:.0} a second, {:.0} together, \
+                     busy {:.2?}",
+                    it.pace, it.cpu_per_million, it.per_second, it.per_record, it.shares
+                ));
+                add(side, it.pace, it.cpu_per_million, it.per_second);
             }
         }
         Ok(())
@@ -237,7 +240,9 @@ impl Session {
             for (certificate, rows) in kinds {
                 let each = millis(self.stage(peer).connect(certificate, connections)?);
                 progress(&format!("connect: {}, {certificate:?}: {each:.3} ms", peer.version()?));
-                rows.iter().for_each(|row| self.table.add(row, FINE, side, 0, each));
+                for row in rows {
+                    self.table.add(row, FINE, side, 0, each);
+                }
             }
         }
         Ok(())

@@ -4,8 +4,8 @@
 //!
 //! - ngIRCd makes whom it has read much of wait for seconds: with `MaxPenaltyTime = 0` for none. Compiled in is that it
 //!   takes three commands of somebody in a turn of its loop, or ten with the user mode F, which an operator may set:
-//!   senders are operators, and set it. What is left over after that waits for the next turn, and be it a second, so
-//!   that nobody sends more at once. What waits for one reader may not exceed 64 KiB.
+//!   senders are operators, and set it. What is left over of a record after that waits until something else happens, and
+//!   be it a second: nobody puts more into one. What waits for one reader may not exceed 64 KiB.
 //! - InspIRCd counts commands a second: `threshold` and `commandrate` are out of reach, `fakelag` is off, and what may
 //!   wait for a reader or from a sender (`hardsendq`, `softsendq`, `recvq`) is more than a measure makes.
 //! - Both: no look-ups of names or idents, no PAM, no limit to connections from one address, no pings in the time that
@@ -14,7 +14,6 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -216,7 +215,7 @@ impl PeerProcess {
         let remarks = folder.join(peer.package()).with_extension("log");
         let said = File::create(&remarks)?;
         let mut command = peer.command(&configuration)?;
-        command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said).process_group(0);
+        command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);
         // What is started stays where its parent was.
         setup.cores.as_server(placement)?;
         let started = command.spawn();
