@@ -1,14 +1,17 @@
 //! Everybody a server has told of: who they are, whether they are here, and what has passed between them and oneself.
 
+mod check;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::chat::message::{Person, Session};
 use crate::chat::name::Name;
-use crate::secure::credential::{CheckedCredential, LIFETIME, Presented, Role, SessionKeys, UnixSeconds};
+use crate::secure::credential::{LIFETIME, SessionKeys, UnixSeconds};
 use crate::secure::e2e::boxed::Counts;
 use crate::secure::identity::Fingerprint;
 use crate::store::known_users::{Acquaintance, KnownUsers};
 
+use self::check::{Credential, DOES_NOT_HOLD, check, presented};
 use super::notices;
 
 /// No room holds so many, with a newcomer or two on the way.
@@ -28,6 +31,8 @@ const GRACE: u64 = 24 * 60 * 60;
 #[derive(Debug)]
 pub struct People {
     met: HashMap<Session, Peer>,
+    /// Those of them who are yet to be checked.
+    unchecked: Vec<Session>,
     here: usize,
     /// Whose each look of a name is, of those who are here, oneself included.
     looks: HashMap<String, Vec<(Session, Fingerprint)>>,
@@ -36,7 +41,9 @@ pub struct People {
 
 #[derive(Debug)]
 struct Peer {
-    credential: Result<(Name, SessionKeys), &'static str>,
+    credential: Credential,
+    /// What is to be checked: until then it does not hold.
+    unchecked: Option<Box<Person>>,
     presence: Presence,
     /// Boxes, which are counted as long as the credential holds, even if they leave and come back.
     boxes: Counts,
@@ -143,19 +150,24 @@ impl People {
     /// Nobody but oneself, whose name nobody else may look like.
     #[must_use]
     pub fn new(own: Session, name: &Name, key: Fingerprint, verified_only: bool) -> Self {
-        let mut people = Self { met: HashMap::new(), here: 0, looks: HashMap::new(), verified_only };
+        let mut people =
+            Self { met: HashMap::new(), unchecked: Vec::new(), here: 0, looks: HashMap::new(), verified_only };
         people.take_looks(own, name, key);
         people
     }
 
-    /// Takes a Person in. Their session is what their credential says it is.
+    /// Takes a Person in. Their session is what their credential says it is; whether that holds is yet to be checked.
     ///
     /// # Errors
     /// [`BadPeople::Crowd`] if the server tells of more people than there can be.
-    pub fn meet(&mut self, person: &Person, now: UnixSeconds) -> Result<(), BadPeople> {
-        let Person { spki, credential, signature } = person;
-        let presented = Presented { spki, credential, signature };
-        let session = Session(presented.session());
+    pub fn meet(&mut self, person: Person, now: UnixSeconds) -> Result<(), BadPeople> {
+        let session = Session(presented(&person).session());
+        match self.met.get(&session).and_then(|peer| peer.unchecked.as_deref()) {
+            Some(told) if *told == person => return Ok(()),
+            // One session, of which two things are told: the first that holds counts.
+            Some(_) => self.check(now),
+            None => {}
+        }
         if self.met.get(&session).is_some_and(|peer| peer.credential.is_ok() || peer.presence != Presence::Away) {
             return Ok(());
         }
@@ -169,14 +181,33 @@ impl People {
                 return Err(BadPeople::Crowd);
             }
         }
-        let checked = CheckedCredential::check(presented, Role::User, now, |name| Name::parse(name).is_ok());
-        let credential = match checked.as_ref().map(|checked| (Name::parse(checked.name()), checked.session_keys())) {
-            Ok((Ok(name), keys)) => Ok((name, keys)),
-            _ => Err("their credential does not hold"),
+        let peer = Peer {
+            credential: Err(DOES_NOT_HOLD),
+            unchecked: Some(Box::new(person)),
+            presence: Presence::Away,
+            boxes: Counts::default(),
+            expires: UnixSeconds(now.0 + LIFETIME),
         };
-        let expires = credential.as_ref().map_or(UnixSeconds(now.0 + LIFETIME), |(_, keys)| keys.expires);
-        self.met.insert(session, Peer { credential, presence: Presence::Away, boxes: Counts::default(), expires });
+        self.met.insert(session, peer);
+        self.unchecked.push(session);
+        if self.unchecked.len() > MOST_IN_A_ROOM {
+            // Nobody comes in with so many: what is yet to be checked takes more memory than what has been.
+            self.check(now);
+        }
         Ok(())
+    }
+
+    /// Checks everybody who has been told of, and has not been checked.
+    pub fn check(&mut self, now: UnixSeconds) {
+        let take = |session: Session| Some((session, self.met.get_mut(&session)?.unchecked.take()?));
+        let unchecked = std::mem::take(&mut self.unchecked).into_iter().filter_map(take);
+        let (sessions, unchecked): (Vec<Session>, Vec<Box<Person>>) = unchecked.unzip();
+        for (session, credential) in sessions.into_iter().zip(check(&unchecked, now)) {
+            if let Some(peer) = self.met.get_mut(&session) {
+                peer.expires = credential.as_ref().map_or(peer.expires, |(_, keys)| keys.expires);
+                peer.credential = credential;
+            }
+        }
     }
 
     /// These have come in, to one of so many rooms that one is in; who shares another of them with oneself is here
@@ -194,6 +225,7 @@ impl People {
         let mut new = Vec::new();
         let is_away = |session: &&Session| self.met.get(*session).is_some_and(|peer| peer.presence == Presence::Away);
         let sessions: Vec<Session> = sessions.iter().filter(is_away).copied().collect();
+        self.check(now);
         for session in &sessions {
             let Some(peer) = self.met.get(session) else { continue };
             let has_ended = peer.expires.0.saturating_add(GRACE) < now.0;

@@ -198,7 +198,7 @@ mod tests {
     fn people() -> (People, Session) {
         let mut people = People::new(OWN, &Name::parse("Ira").unwrap(), Fingerprint([1; 32]), false);
         let person = Person { spki: Vec::new(), credential: b"none".to_vec(), signature: Vec::new() };
-        people.meet(&person, UnixSeconds(0)).unwrap();
+        people.meet(person, UnixSeconds(0)).unwrap();
         let presented = crate::secure::credential::Presented { spki: &[], credential: b"none", signature: &[] };
         (people, Session(presented.session()))
     }

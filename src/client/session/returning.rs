@@ -55,6 +55,7 @@ impl Session {
         self.cursor = 0;
         self.seen = Seen::default();
         self.unopened.clear();
+        self.looks_around = None;
         let unknown = self.outbox.begin_anew(Item::goes_on);
         let are_several = self.rooms.are_several();
         shown.extend(unknown.iter().filter_map(|item| item.not_known(are_several)));
@@ -217,7 +218,9 @@ mod tests {
 
         fn hears(&mut self, message: ToClient) -> Result<Progress, Broken> {
             let now = self.at(0);
-            self.session.receive(message, now, &mut self.files, &mut Vec::new())
+            let progress = self.session.receive(message, now, &mut self.files, &mut Vec::new())?;
+            self.session.look_around(now, &mut self.files, &mut Vec::new())?;
+            Ok(progress)
         }
 
         fn says(&mut self, text: &str) {
