@@ -284,7 +284,7 @@ impl Tally {
         let read = match kind {
             1 => {
                 reader.text()?;
-                reader.bytes()?;
+                reader.uint()?;
                 reader.uint()?;
                 said(reader.bytes()?);
                 self.delivered.said += 1;
@@ -296,7 +296,7 @@ impl Tally {
             }
             4 | 5 => {
                 reader.text()?;
-                reader.bytes()?;
+                reader.uint()?;
                 self.change = reader.uint()?;
                 4
             }

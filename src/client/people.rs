@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use crate::chat::Member;
 use crate::chat::message::{Person, Session};
 use crate::chat::name::Name;
 use crate::secure::credential::{CheckedCredential, LIFETIME, Presented, Role, SessionKeys, UnixSeconds};
@@ -9,10 +10,11 @@ use crate::secure::e2e::boxed::Counts;
 use crate::secure::identity::Fingerprint;
 use crate::store::known_users::{Acquaintance, KnownUsers};
 
+use super::directory::Directory;
 use super::notices;
 
 /// No room holds so many, with a newcomer or two on the way.
-const MOST_IN_A_ROOM: usize = 2_000;
+const MOST_IN_A_ROOM: usize = 12_500;
 /// So many sessions are remembered until their credentials end. More is no chat, but an attack on one's memory.
 pub const MOST_MET: usize = 65_536;
 
@@ -27,7 +29,9 @@ const GRACE: u64 = 24 * 60 * 60;
 /// Everybody a server has told of.
 #[derive(Debug)]
 pub struct People {
+    own: Session,
     met: HashMap<Session, Peer>,
+    directory: Directory,
     here: usize,
     /// Whose each look of a name is, of those who are here, oneself included.
     looks: HashMap<String, Vec<(Session, Fingerprint)>>,
@@ -83,6 +87,12 @@ pub enum BadPeople {
     /// More were told of than there can be.
     #[error("it tells of more people than there can be")]
     Crowd,
+    /// A number that names somebody was given to somebody else.
+    #[error("it gives the number {0}, which is somebody's, to somebody else")]
+    Reused(u64),
+    /// Somebody who is here was given another number.
+    #[error("it gives a second number, {0}, to somebody who is here")]
+    Renumbered(u64),
     /// One name and key came in while they were here: whoever whispers to them could be answered by an old session.
     #[error("it tells of one person as being here twice")]
     Twice,
@@ -143,21 +153,24 @@ impl People {
     /// Nobody but oneself, whose name nobody else may look like.
     #[must_use]
     pub fn new(own: Session, name: &Name, key: Fingerprint, verified_only: bool) -> Self {
-        let mut people = Self { met: HashMap::new(), here: 0, looks: HashMap::new(), verified_only };
+        let (met, looks, directory) = (HashMap::new(), HashMap::new(), Directory::default());
+        let mut people = Self { own, met, directory, here: 0, looks, verified_only };
         people.take_looks(own, name, key);
         people
     }
 
-    /// Takes a Person in. Their session is what their credential says it is.
+    /// Takes a Person in. Their session is what their credential says it is; its number is what the server says.
     ///
     /// # Errors
-    /// [`BadPeople::Crowd`] if the server tells of more people than there can be.
+    /// [`BadPeople`] if the server tells of more people than there can be, or their number cannot be theirs.
     pub fn meet(&mut self, person: &Person, now: UnixSeconds) -> Result<(), BadPeople> {
-        let Person { spki, credential, signature } = person;
+        let Person { member, spki, credential, signature } = person;
         let presented = Presented { spki, credential, signature };
         let session = Session(presented.session());
-        if self.met.get(&session).is_some_and(|peer| peer.credential.is_ok() || peer.presence != Presence::Away) {
-            return Ok(());
+        let met = self.met.get(&session);
+        let is_here = session == self.own || met.is_some_and(|peer| peer.presence != Presence::Away);
+        if met.is_some_and(|peer| peer.credential.is_ok()) || is_here {
+            return self.directory.give(*member, session, is_here);
         }
         if self.met.len() >= MOST_MET {
             // With whom no box was exchanged there is nothing to remember of; nor of whose credential has ended.
@@ -168,7 +181,9 @@ impl People {
             if self.met.len() >= MOST_MET {
                 return Err(BadPeople::Crowd);
             }
+            self.directory.keep(|session| session == self.own || self.met.contains_key(&session));
         }
+        self.directory.give(*member, session, is_here)?;
         let checked = CheckedCredential::check(presented, Role::User, now, |name| Name::parse(name).is_ok());
         let credential = match checked.as_ref().map(|checked| (Name::parse(checked.name()), checked.session_keys())) {
             Ok((Ok(name), keys)) => Ok((name, keys)),
@@ -177,6 +192,36 @@ impl People {
         let expires = credential.as_ref().map_or(UnixSeconds(now.0 + LIFETIME), |(_, keys)| keys.expires);
         self.met.insert(session, Peer { credential, presence: Presence::Away, boxes: Counts::default(), expires });
         Ok(())
+    }
+
+    /// The server says which number one has oneself.
+    ///
+    /// # Errors
+    /// [`BadPeople`] if it cannot be one's own.
+    pub fn is_oneself(&mut self, number: Member) -> Result<(), BadPeople> {
+        self.directory.give(number, self.own, true)
+    }
+
+    /// Whom a number stands for.
+    #[must_use]
+    pub fn session(&self, number: Member) -> Option<Session> {
+        self.directory.session(number)
+    }
+
+    /// The number that somebody has.
+    #[must_use]
+    pub fn number(&self, session: Session) -> Option<Member> {
+        self.directory.number(session)
+    }
+
+    /// An event or a Welcome has come: whom the server has told of is whom it was about.
+    pub fn settle(&mut self) {
+        self.directory.settle();
+    }
+
+    /// The connection is lost: numbers that were told since the last event or Welcome may be others' yet.
+    pub fn lost(&mut self) {
+        self.directory.forget_fresh();
     }
 
     /// These have come in, to one of so many rooms that one is in; who shares another of them with oneself is here
