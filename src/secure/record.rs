@@ -2,9 +2,9 @@
 //!
 //! There is no counter and no rekeying: what is replayed, dropped or reordered meets another key.
 
-use super::keys::Chain;
+use super::keys::{Chain, StepKeys};
 use super::seal::{self, TAG};
-use crate::wire::frame::{self, MAX_FRAME};
+use crate::wire::frame::{self, MAX_FRAME, PREFIX};
 
 pub use super::seal::Unopened;
 
@@ -30,6 +30,67 @@ impl Sealer {
         out.extend_from_slice(&frame::prefix(text.len() + TAG));
         seal::seal(&self.chain.step(), text, out);
     }
+}
+
+/// Seals one text for several readers, each under their own chain: what [`Sealer::seal`] makes for each of them, sooner.
+#[derive(Default)]
+pub struct Lanes {
+    keys: Vec<StepKeys>,
+    records: Vec<Vec<u8>>,
+}
+
+impl Lanes {
+    /// So many readers fill a processor; more gain nothing.
+    pub const MOST: usize = 8;
+
+    /// One more reader gets the next text.
+    pub fn add(&mut self, sealer: &mut Sealer) {
+        self.keys.push(sealer.chain.step());
+    }
+
+    /// Seals `text`, at most [`MAX_RECORD_TEXT`] bytes, for those who have been added: their records, in their order, each
+    /// in its frame. Then nobody has been added.
+    ///
+    /// # Panics
+    /// If the text is longer: whoever gathers texts keeps the bound.
+    pub fn seal(&mut self, text: &[u8]) -> impl Iterator<Item = &[u8]> {
+        assert!(text.len() <= MAX_RECORD_TEXT, "a record's text is bounded by who gathers it");
+        if self.records.len() < self.keys.len() {
+            self.records.resize_with(self.keys.len(), Vec::new);
+        }
+        let prefix = frame::prefix(text.len() + TAG);
+        let all = self.keys.len();
+        let (mut keys, mut records) = (&self.keys[..], &mut self.records[..all]);
+        for record in &mut *records {
+            record.resize(PREFIX + text.len() + TAG, 0);
+            record[..PREFIX].copy_from_slice(&prefix);
+        }
+        while let [alone, ..] = keys {
+            let done = if seal_first::<8>(keys, text, records) {
+                8
+            } else if seal_first::<4>(keys, text, records) {
+                4
+            } else if seal_first::<2>(keys, text, records) {
+                2
+            } else {
+                records[0].truncate(PREFIX);
+                seal::seal(alone, text, &mut records[0]);
+                1
+            };
+            (keys, records) = (&keys[done..], &mut records[done..]);
+        }
+        self.keys.clear();
+        self.records[..all].iter().map(|record| &record[..])
+    }
+}
+
+/// Seals the first so many, if there are as many.
+fn seal_first<const N: usize>(keys: &[StepKeys], text: &[u8], records: &mut [Vec<u8>]) -> bool {
+    let (Some(keys), Some(records)) = (keys.first_chunk::<N>(), records.first_chunk_mut::<N>()) else {
+        return false;
+    };
+    seal::seal_side_by_side(keys.each_ref(), text, records.each_mut().map(|record| &mut record[PREFIX..]));
+    true
 }
 
 /// Opens one direction's records, and is dead after the first that fails.
@@ -75,6 +136,33 @@ mod tests {
         assert_ne!(first, second);
         assert_eq!(opener.open(&mut first).unwrap(), b"Hi");
         assert_eq!(opener.open(&mut second).unwrap(), b"Hi");
+    }
+
+    #[test]
+    fn what_is_sealed_side_by_side_is_what_is_sealed_alone() {
+        let all: Vec<u8> = (0..MAX_RECORD_TEXT).map(|at| at.to_le_bytes()[0]).collect();
+        let mut lanes = Lanes::default();
+        for readers in 0..=Lanes::MOST + 3 {
+            let chain = |reader: usize| Sealer::new(Chain::from_bytes([u8::try_from(reader).unwrap(); 32]));
+            let mut alone: Vec<Sealer> = (0..readers).map(chain).collect();
+            let mut together: Vec<Sealer> = (0..readers).map(chain).collect();
+            // Longer ones first: what is left of them must not show.
+            for length in [MAX_RECORD_TEXT, 4_097, 300, 129, 128, 127, 64, 17, 16, 15, 1, 0] {
+                for sealer in &mut together {
+                    lanes.add(sealer);
+                }
+                let records: Vec<Vec<u8>> = lanes.seal(&all[..length]).map(<[u8]>::to_vec).collect();
+                let expected: Vec<Vec<u8>> = alone
+                    .iter_mut()
+                    .map(|sealer| {
+                        let mut out = Vec::new();
+                        sealer.seal(&all[..length], &mut out);
+                        out
+                    })
+                    .collect();
+                assert!(records == expected, "{readers} readers, {length} bytes");
+            }
+        }
     }
 
     #[test]

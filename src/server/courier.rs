@@ -33,7 +33,7 @@ use crate::chat::log::Entry;
 use crate::chat::message::{ByeReason, ToClient};
 use crate::chat::{Conn, Cursor, Member, RoomId};
 use crate::net::{Link, timespec};
-use crate::secure::record::Sealer;
+use crate::secure::record::{Lanes, Sealer};
 
 /// Commands that may wait for a courier.
 const QUEUE: usize = 4_096;
@@ -205,6 +205,9 @@ struct Round {
     reports: Vec<Report>,
     batch: Batch,
     sealed: Vec<u8>,
+    /// Lines that get the next record of a room's log side by side, and what seals it for them.
+    together: Vec<usize>,
+    lanes: Lanes,
     stopping: bool,
 }
 
@@ -227,6 +230,8 @@ impl Round {
             reports: Vec::new(),
             batch: Batch::default(),
             sealed: Vec::new(),
+            together: Vec::with_capacity(Lanes::MOST),
+            lanes: Lanes::default(),
             stopping: false,
         }
     }
@@ -396,9 +401,7 @@ impl Round {
             room.dirty = false;
             // Flushing moves lines, not members.
             let members = std::mem::take(&mut room.members);
-            for &line in &members {
-                self.flush(line);
-            }
+            self.flush_room(*id, &members);
             if let Some(room) = self.rooms.get_mut(id) {
                 room.members = members;
             }
@@ -415,12 +418,61 @@ impl Round {
         }
     }
 
+    /// Most of a room are at the same place in its log, and have nothing else to get: they get it side by side.
+    fn flush_room(&mut self, room: RoomId, members: &[usize]) {
+        let mut from = 0;
+        for &line in members {
+            let Some(it) = self.lines.get(line) else { continue };
+            if self.together.is_empty() {
+                from = it.position(room);
+            }
+            if it.reads_on(room, from, self.latest) {
+                self.together.push(line);
+            } else {
+                self.flush(line);
+            }
+            if self.together.len() == Lanes::MOST {
+                self.flush_together(room, from);
+            }
+        }
+        self.flush_together(room, from);
+    }
+
+    /// Brings lines that are at the same place as far as their sockets let them.
+    fn flush_together(&mut self, room: RoomId, mut from: Cursor) {
+        let mut lines = std::mem::take(&mut self.together);
+        while !lines.is_empty() {
+            self.batch.fill(room, from, self.latest, &self.rooms);
+            let (batch, lanes) = (&self.batch, &mut self.lanes);
+            let excepted: Vec<usize> =
+                lines.extract_if(.., |line| !self.lines[*line].take_part(batch, lanes)).collect();
+            for (&line, record) in lines.iter().zip(lanes.seal(&batch.text)) {
+                self.lines[line].send(record);
+            }
+            from = batch.to;
+            for &line in &lines {
+                self.look_after(line, false);
+            }
+            lines.retain(|line| self.lines[*line].reads_on(room, from, self.latest));
+            for line in excepted {
+                self.flush(line);
+            }
+        }
+        self.together = lines;
+    }
+
     fn flush(&mut self, line: usize) {
         let Some(it) = self.lines.get_mut(line) else {
             return;
         };
         let was_stuck = it.is_stuck();
         it.flush(&self.rooms, self.latest, &mut self.batch, &mut self.sealed);
+        self.look_after(line, was_stuck);
+    }
+
+    /// Notes what has become of a line that was sent something.
+    fn look_after(&mut self, line: usize, was_stuck: bool) {
+        let it = &mut self.lines[line];
         self.reports.extend(it.wants_more().map(|cursor| Report::Behind(it.conn, cursor)));
         if it.is_stuck() && it.waiting(&self.rooms) > MOST_WAITING {
             self.overfull.push(line);

@@ -11,7 +11,7 @@ use crate::chat::hall::Piece;
 use crate::chat::log::Log;
 use crate::chat::{Conn, Cursor, Member, RoomId};
 use crate::net::Link;
-use crate::secure::record::{MAX_RECORD_TEXT, Sealer};
+use crate::secure::record::{Lanes, MAX_RECORD_TEXT, Sealer};
 
 /// What a message for one connection alone costs beside its bytes, so that many small ones are bounded too.
 const OVERHEAD: u64 = 64;
@@ -94,8 +94,8 @@ struct Seat {
 pub(super) struct Batch {
     /// What it was made from: a room's log after a cursor, when this was the last event.
     source: Option<(RoomId, Cursor, Cursor)>,
-    to: Cursor,
-    text: Vec<u8>,
+    pub(super) to: Cursor,
+    pub(super) text: Vec<u8>,
     except: Vec<Member>,
 }
 
@@ -234,6 +234,33 @@ impl Line {
         self.tail.len() as u64 + self.own_bytes + missed + self.seats.iter().map(unread).sum::<u64>()
     }
 
+    /// Whether a record that begins in a room's log after `from` is what it is to get next, and all that it is to get
+    /// until `latest` is in that log.
+    pub(super) fn reads_on(&self, room: RoomId, from: Cursor, latest: Cursor) -> bool {
+        self.state == State::Open
+            && !self.is_stuck()
+            && self.reads_only() == Some(room)
+            && self.cursor < latest
+            && self.position(room) == from
+    }
+
+    /// Takes its part in a batch, unless something of that is not for it: `lanes` seals it.
+    pub(super) fn take_part(&mut self, batch: &Batch, lanes: &mut Lanes) -> bool {
+        if self.is_excepted(batch) {
+            return false;
+        }
+        // Nothing is no record.
+        if !batch.text.is_empty() {
+            lanes.add(&mut self.sealer);
+        }
+        self.cursor = batch.to;
+        true
+    }
+
+    fn is_excepted(&self, batch: &Batch) -> bool {
+        self.member.is_some_and(|member| batch.except.contains(&member))
+    }
+
     /// Sends as much as its socket takes of what is due to it.
     pub(super) fn flush(&mut self, rooms: &Rooms, latest: Cursor, batch: &mut Batch, sealed: &mut Vec<u8>) {
         if self.state == State::Done || !self.send_tail() {
@@ -243,7 +270,7 @@ impl Line {
             sealed.clear();
             if let Some(room) = self.reads_only() {
                 batch.fill(room, self.position(room), latest, rooms);
-                if self.member.is_some_and(|member| batch.except.contains(&member)) {
+                if self.is_excepted(batch) {
                     self.fill_own(rooms, latest, sealed);
                 } else {
                     self.cursor = batch.to;
@@ -357,7 +384,7 @@ impl Line {
     }
 
     /// Sends what is sealed; what the socket does not take becomes the tail. Gives whether it took all.
-    fn send(&mut self, sealed: &[u8]) -> bool {
+    pub(super) fn send(&mut self, sealed: &[u8]) -> bool {
         let mut rest = sealed;
         while !rest.is_empty() {
             match self.link.write_now(rest) {
@@ -388,7 +415,7 @@ impl Line {
 
 impl Batch {
     /// Makes the text of the record that begins after `from`, unless it is there already.
-    fn fill(&mut self, room: RoomId, from: Cursor, latest: Cursor, rooms: &Rooms) {
+    pub(super) fn fill(&mut self, room: RoomId, from: Cursor, latest: Cursor, rooms: &Rooms) {
         if self.source == Some((room, from, latest)) {
             return;
         }
