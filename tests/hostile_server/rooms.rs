@@ -138,7 +138,7 @@ fn in_several_rooms_each_line_names_its_own_and_what_is_said_goes_to_one() {
     stage.client.sees("Ira", "as before");
     assert!(!stage.client.process.out.so_far().contains("#lobby Ira: as before"));
     stage.client.says("/part");
-    stage.is_told_of("It is the only room you are in: EXIT leaves");
+    stage.client.process.err.wait_for("It is the only room you are in: EXIT leaves");
     stage.ends();
 }
 
