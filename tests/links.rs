@@ -11,7 +11,7 @@ use cfb_chat::net::channel::{Channel, Ended, accept, connect, now};
 use cfb_chat::net::tcp::TcpLink;
 use cfb_chat::net::udp::server::Listening;
 use cfb_chat::net::{Link, memory, udp, write_all};
-use cfb_chat::secure::credential::OwnCredential;
+use cfb_chat::secure::credential::{OwnCredential, Verified};
 use cfb_chat::secure::handshake::VerifiedPeer;
 use cfb_chat::secure::record::MAX_RECORD_TEXT;
 
@@ -63,7 +63,8 @@ fn each(test: impl Fn(End, End)) {
         let deadline = Instant::now() + PATIENCE;
         let accepting = thread::spawn(move || {
             let (server, own) = (server(), OwnCredential::for_server(&mut rand::rng(), &identity(SERVER), now()));
-            let channel = accept(&server, deadline, &mut rand::rng(), &own, now(), |_| true, |_, _| {});
+            let channel =
+                accept(&server, deadline, &mut rand::rng(), &own, &Verified::default(), now(), |_| true, |_, _| {});
             (channel.expect("it is a client"), server)
         });
         let (rng, who) = (&mut rand::rng(), identity(USER_A));

@@ -1,5 +1,6 @@
 //! The load: all members of a server in one thread, which reads whatever comes, as soon as it comes.
 
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
@@ -8,16 +9,15 @@ use std::time::{Duration, Instant};
 use cfb_chat::chat::name::RoomName;
 use cfb_chat::net::timespec;
 use cfb_chat::secure::identity::Identity;
-use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 
 use super::Outcome;
 use super::member::{Delivered, Line, Member, PATIENCE};
 
 /// Bytes that are read of one connection before the next has its turn.
-const CHUNK: usize = 64 * 1_024;
+pub(crate) const CHUNK: usize = 64 * 1_024;
 /// Connections that one turn looks at: few, so that senders hear soon that they may go on.
-const EVENTS: usize = 64;
+pub(crate) const EVENTS: usize = 64;
 /// Each member pings this often, as clients do that have nothing to say.
 const PING: Duration = Duration::from_secs(30);
 /// And each that has had an event tells so this often, as clients do.
@@ -32,7 +32,6 @@ pub(crate) struct Crowd {
     closed: usize,
     /// Whether the server has been asked to end: nobody has anything more to tell it.
     ends: bool,
-    ready: Vec<epoll::Event>,
     chunk: Vec<u8>,
     pinged: Turns,
     told: Turns,
@@ -73,7 +72,6 @@ impl Crowd {
             members: Vec::new(),
             closed: 0,
             ends: false,
-            ready: Vec::with_capacity(EVENTS),
             chunk: vec![0; CHUNK],
             pinged: Turns::new(PING),
             told: Turns::new(SEEN),
@@ -110,12 +108,13 @@ impl Crowd {
     /// Reads what has come, after waiting for it for `patience` at most. `said` gets each envelope of what was said, and
     /// who has heard it.
     pub(crate) fn turn(&mut self, patience: Duration, said: &mut impl FnMut(usize, &[u8])) -> Outcome<()> {
-        self.ready.clear();
-        match epoll::wait(&self.epoll, spare_capacity(&mut self.ready), Some(&timespec(patience))) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        let mut ready = [const { MaybeUninit::uninit() }; EVENTS];
+        let ready = match epoll::wait(&self.epoll, &mut ready, Some(&timespec(patience))) {
+            Ok((ready, _)) => ready,
+            Err(rustix::io::Errno::INTR) => &mut [],
             Err(error) => return Err(error.into()),
-        }
-        for event in &self.ready {
+        };
+        for event in ready {
             let place = usize::try_from(event.data.u64())?;
             let member = &mut self.members[place];
             if member.read(&mut self.chunk, &mut |envelope| said(place, envelope))? == Line::Closed {

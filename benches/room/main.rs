@@ -26,6 +26,7 @@ mod floor;
 mod journal;
 mod lagging;
 mod load;
+#[allow(dead_code, reason = "benches/peers uses the rest of it")]
 mod measures;
 mod member;
 mod paused;
@@ -35,27 +36,15 @@ mod relay;
 mod report;
 mod restart;
 mod server_process;
+mod setup;
 mod udp;
 
-use std::error::Error;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cfb_chat::chat::name::RoomName;
-use cfb_chat::secure::credential::{OwnCredential, UnixSeconds};
-use cfb_chat::secure::e2e::roster::RosterHash;
-use cfb_chat::secure::e2e::sender_key::OwnKey;
-use cfb_chat::secure::e2e::text::{Kind, Said};
-use cfb_chat::secure::identity::Identity;
-use cfb_chat::store::key_files::{Owner, load_or_make};
-use cfb_chat::store::passphrase::PassphraseSource;
-
-use self::cpu::{Cores, Placement};
+use self::cpu::Placement;
 use self::report::Report;
-
-/// What can go wrong here goes wrong for good.
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+use self::setup::{Outcome, Setup, TEXT, prepare, progress};
 
 /// What can be asked for.
 const MEASURES: [&str; 11] =
@@ -64,25 +53,6 @@ const MEASURES: [&str; 11] =
 /// Says that a sender in a saturated room has unanswered: with four senders, the second puts about as many messages
 /// into a record as the larger floor puts into a write.
 const UNANSWERED: [u64; 2] = [64, 4];
-
-/// Length of each text, in bytes.
-const TEXT: usize = 128;
-
-/// What every measure needs.
-struct Setup {
-    /// Whose members all are: names belong to an identity, and one may have many.
-    identity: Identity,
-    /// Where the server's keys are. Made once, for all servers of this run and of later ones.
-    keys: PathBuf,
-    /// What is said.
-    envelope: Vec<u8>,
-    cores: Cores,
-    warm_up: Duration,
-    /// How long saturated rooms are measured.
-    window: Duration,
-    /// How long quiet ones are.
-    listening: Duration,
-}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -108,7 +78,7 @@ fn run(words: &[&str]) -> Outcome<()> {
     let quick = words.contains(&"quick");
     let wanted = |measure| words.iter().all(|word| *word == "quick") || words.contains(&measure);
     cpu::raise_open_files()?;
-    let setup = prepare(quick)?;
+    let setup = prepare("room-bench", quick)?;
     let rooms: &[usize] = if quick { &[20, 100] } else { &[50, 500, 1_000] };
     let mut report = Report::default();
     // What the sealing of texts costs the server shows beside the same room in which they go as they are.
@@ -199,30 +169,4 @@ fn measure_keeping(
         report.keeping.restart.push(restart::measure(setup, members)?);
     }
     Ok(())
-}
-
-fn prepare(quick: bool) -> Outcome<Setup> {
-    progress("keys: 3072 bits, made once and kept");
-    let keys = Path::new(env!("CARGO_TARGET_TMPDIR")).join("room-bench");
-    let owner = Owner::Client("bench");
-    let identity = load_or_make(&keys, owner, 3072, &mut rand::rng(), &PassphraseSource::default())?.identity;
-    let seconds = |in_full: u64| Duration::from_secs(if quick { 1 } else { in_full });
-    let cores = Cores::find()?;
-    let envelope = envelope(&identity);
-    Ok(Setup { identity, keys, envelope, cores, warm_up: seconds(2), window: seconds(5), listening: seconds(10) })
-}
-
-/// A text as it goes to a room, where its sender has said a thousand before.
-fn envelope(identity: &Identity) -> Vec<u8> {
-    let rng = &mut rand::rng();
-    let said = Said { sent_at: 1_790_000_000_000, kind: Kind::Text, text: "x".repeat(TEXT) };
-    let (server, lobby) = (identity.public().fingerprint(), RoomName::lobby());
-    let roster = RosterHash::new(server, lobby.as_str(), 500, [].iter());
-    let own = OwnCredential::for_user(rng, identity, "bench", UnixSeconds(1_790_000_000));
-    OwnKey::new(rng, 1_000).seal(&said.pad()).sign(&own, server, lobby.as_str(), roster)
-}
-
-/// What is being done, for whoever waits: it takes minutes.
-fn progress(what: &str) {
-    eprintln!("{what}");
 }

@@ -1,5 +1,6 @@
 //! What is measured, and how.
 
+use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -60,7 +61,7 @@ pub(crate) struct Connect {
 }
 
 /// Who comes and goes at the same time.
-const AT_A_TIME: [&str; 4] = ["a", "b", "c", "d"];
+pub(crate) const AT_A_TIME: [&str; 4] = ["a", "b", "c", "d"];
 
 /// People who are there and say nothing.
 pub(crate) struct Idle {
@@ -215,20 +216,50 @@ pub(crate) fn number_of(envelope: &[u8]) -> usize {
 /// Handshake, Join, Leave and goodbye, some at a time, each in an empty room of its own: the load's processor is never
 /// idle, so that no send of the server pays for waking one.
 pub(crate) fn connect(setup: &Setup, connections: usize) -> Outcome<Connect> {
-    let mut server = ServerProcess::start(setup, Placement::Pinned, &[])?;
-    let address = server.address();
-    let come_and_go = |name: &'static str| {
+    let come_and_go = |address, name: &'static str| {
         let mut crowd = Crowd::new(name)?;
         crowd.join(address, &setup.identity, &format!("#{name}"), 1)?;
         crowd.members[0].leave()?;
         crowd.until_closed()
     };
-    come_and_go("warm")?;
+    let begin = |address, name| come_and_go(address, name).map(|()| (address, name));
+    visits(setup, connections, begin, |(address, name)| come_and_go(*address, name))
+}
+
+/// Handshake and Join, by which a session goes on whose connection was lost: the same credential each time.
+pub(crate) fn connect_again(setup: &Setup, connections: usize) -> Outcome<Connect> {
+    let begin = |address, name: &'static str| {
+        let mut crowd = Crowd::new(name)?;
+        crowd.join(address, &setup.identity, &format!("#{name}"), 1)?;
+        Ok((address, crowd))
+    };
+    visits(setup, connections, begin, |(address, crowd)| {
+        crowd.members[0].resume(*address, &setup.identity)?;
+        crowd.listen_to(0)?;
+        let pongs = crowd.members[0].tally.pongs;
+        crowd.until("somebody is not back", |crowd| crowd.members[0].tally.pongs > pongs)
+    })
+}
+
+/// So many visits, some at a time, by people who have begun to be there before that.
+fn visits<V: Send>(
+    setup: &Setup,
+    connections: usize,
+    begin: impl Fn(SocketAddr, &'static str) -> Outcome<V>,
+    visit: impl Fn(&mut V) -> Outcome<()> + Sync,
+) -> Outcome<Connect> {
+    let mut server = ServerProcess::start(setup, Placement::Pinned, &[])?;
+    let visitors = AT_A_TIME.iter().map(|name| begin(server.address(), name)).collect::<Outcome<Vec<V>>>()?;
+    let (each, visit) = (connections / AT_A_TIME.len(), &visit);
     let before = (server.cpu()?, Instant::now());
-    let each = connections / AT_A_TIME.len();
     thread::scope(|scope| {
-        let go = |name| scope.spawn(move || (0..each).try_for_each(|_| come_and_go(name)).map_err(|e| e.to_string()));
-        let threads = AT_A_TIME.map(go);
+        let go = |mut visitor: V| {
+            scope.spawn(move || {
+                let done = (0..each).try_for_each(|_| visit(&mut visitor));
+                done.map_err(|error| error.to_string())
+            })
+        };
+        let threads: Vec<_> = visitors.into_iter().map(go).collect();
         threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a client panicked")?)
     })?;
     let (cpu, wall) = (server.cpu()?.saturating_sub(before.0), before.1.elapsed());

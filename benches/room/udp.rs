@@ -12,7 +12,7 @@ use cfb_chat::net::channel::{accept, connect, now};
 use cfb_chat::net::tcp::TcpLink;
 use cfb_chat::net::udp::{client, server::Listening};
 use cfb_chat::net::{Link, write_all};
-use cfb_chat::secure::credential::OwnCredential;
+use cfb_chat::secure::credential::{OwnCredential, Verified};
 use cfb_chat::secure::handshake::VerifiedPeer;
 
 use super::member::PATIENCE;
@@ -63,7 +63,7 @@ fn journey(setup: &Setup, by: &'static str, lost: u32, records: usize, ends: End
     let (tell, told) = mpsc::channel();
     let writing = thread::spawn(move || {
         let link = writer().ok_or("nobody came")?;
-        let channel = accept(&link, deadline, &mut rand::rng(), &own, now(), |_| true, |_, _| {});
+        let channel = accept(&link, deadline, &mut rand::rng(), &own, &Verified::default(), now(), |_| true, |_, _| {});
         let mut sealer = channel.map_err(|error| error.to_string())?.sealer;
         // What opens the talk is the reader's, so that a stream over UDP is authenticated.
         link.read(&mut [0; 64], PATIENCE).map_err(|error| error.to_string())?;

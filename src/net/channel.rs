@@ -7,14 +7,17 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rand::CryptoRng;
 
 use super::{Link, left, write_all};
-use crate::secure::credential::{OwnCredential, UnixSeconds};
+use crate::secure::credential::{OwnCredential, UnixSeconds, Verified};
 use crate::secure::handshake::{Established, Failed, RefusalCode, Refused, VerifiedPeer, client, server};
 use crate::secure::identity::Identity;
 use crate::secure::record::{Opener, Sealer};
 use crate::wire::frame::{BadLength, Deframer, MAX_FRAME, MAX_HANDSHAKE_FRAME};
 
-/// Bytes that one read takes at most. On the stack: nothing is held while nothing comes.
-const CHUNK: usize = 4_096;
+/// Bytes that a read takes which waits for somebody to say something: most records are shorter. On the stack, which is
+/// all that a connection holds while nothing comes.
+const FIRST: usize = 512;
+/// And one that finds more there.
+const CHUNK: usize = 16_384;
 
 /// Now, by the clock that credentials are made and checked by.
 #[must_use]
@@ -139,11 +142,16 @@ pub enum ServerStep {
 ///
 /// # Errors
 /// [`NotAccepted`]: the refusal has been sent, the link is the caller's to close.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "each is something the handshake must be given, and none belongs to another"
+)]
 pub fn accept(
     link: &Arc<dyn Link>,
     deadline: Instant,
     rng: &mut impl CryptoRng,
     own: &OwnCredential,
+    verified: &Verified,
     now: UnixSeconds,
     name_holds: impl FnOnce(&str) -> bool,
     mut step: impl FnMut(ServerStep, Option<&VerifiedPeer>),
@@ -168,7 +176,7 @@ pub fn accept(
         Err(Ended::BadLength(_)) => return Err(refuse(proving.refuse(RefusalCode::Malformed), LENGTH)),
         Err(ended) => return Err(ended.into()),
     };
-    let checked = proving.check_user(proof, now, name_holds).map_err(|refused| {
+    let checked = proving.check_user_again(proof, now, name_holds, verified).map_err(|refused| {
         let detail = refused.farewell.is_none().then_some("a record that does not open");
         refuse(refused, detail)
     })?;
@@ -284,19 +292,30 @@ impl Frames<'_> {
 
     /// Reads until a frame is there; `patience` is what is left until `deadline`.
     fn wait(&mut self, mut patience: Duration, deadline: Instant) -> Result<(), Ended> {
-        let mut chunk = [0; CHUNK];
+        let mut is_more_there = false;
         loop {
             if self.deframer.has_frame()? {
                 return Ok(());
             }
-            match self.link.read(&mut chunk, patience)? {
-                0 => return Err(Ended::Closed),
-                read => self.deframer.feed(&chunk[..read]),
-            }
+            is_more_there = if is_more_there { self.read::<CHUNK>(patience)? } else { self.read::<FIRST>(patience)? };
             // Zero once it has passed: a frame that is whole by now still counts, another read does not.
             patience = deadline.saturating_duration_since(Instant::now());
             if patience.is_zero() && !self.deframer.has_frame()? {
                 return Err(Ended::Silent);
+            }
+        }
+    }
+
+    /// Reads once. Gives whether there may be more. A function of its own, so that who waits has no more on its stack
+    /// than it may need for that.
+    #[inline(never)]
+    fn read<const LENGTH: usize>(&mut self, patience: Duration) -> Result<bool, Ended> {
+        let mut chunk = [0; LENGTH];
+        match self.link.read(&mut chunk, patience)? {
+            0 => Err(Ended::Closed),
+            read => {
+                self.deframer.feed(&chunk[..read]);
+                Ok(read == LENGTH)
             }
         }
     }

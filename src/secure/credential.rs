@@ -2,6 +2,9 @@
 //!
 //! A user's credential is its session. The idea is RFC 9345's delegated credential.
 
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use rand::CryptoRng;
 use sha2::{Digest, Sha256};
@@ -153,6 +156,50 @@ impl OwnCredential {
     }
 }
 
+/// Which credentials' signatures have held: RSA takes a tenth of a millisecond to say so again, and who comes back
+/// shows the same one.
+#[derive(Debug, Default)]
+pub struct Verified(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    hashes: HashSet<[u8; 32]>,
+    in_order: VecDeque<[u8; 32]>,
+}
+
+impl Verified {
+    /// So many are remembered; the oldest gives way.
+    const MOST: usize = 4_096;
+
+    /// Whether it holds: as is known, or as `verify` says.
+    fn holds(&self, presented: Presented<'_>, verify: impl FnOnce() -> bool) -> bool {
+        let Presented { spki, credential, signature } = presented;
+        let all = Writer::new().array(3).bytes(spki).bytes(credential).bytes(signature).finish();
+        let hash = Sha256::digest(all).into();
+        let is_known = self.known().hashes.contains(&hash);
+        is_known || verify() && self.known().remember(hash)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // Whoever panicked with it has at most remembered less.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn remember(&mut self, hash: [u8; 32]) -> bool {
+        if self.hashes.insert(hash) {
+            self.in_order.push_back(hash);
+        }
+        if self.in_order.len() > Verified::MOST
+            && let Some(oldest) = self.in_order.pop_front()
+        {
+            self.hashes.remove(&oldest);
+        }
+        true
+    }
+}
+
 /// A credential that holds: its fields can be shown and used. Only [`CheckedCredential::check`] makes one.
 #[derive(Clone, Debug)]
 pub struct CheckedCredential {
@@ -211,6 +258,20 @@ impl CheckedCredential {
         now: UnixSeconds,
         name_holds: impl FnOnce(&str) -> bool,
     ) -> Result<Self, BadCredential> {
+        Self::check_again(presented, role, now, name_holds, &Verified::default())
+    }
+
+    /// The same, but for the signature, if that has held before.
+    ///
+    /// # Errors
+    /// [`BadCredential`] says which part does not hold.
+    pub fn check_again(
+        presented: Presented<'_>,
+        role: Role,
+        now: UnixSeconds,
+        name_holds: impl FnOnce(&str) -> bool,
+        verified: &Verified,
+    ) -> Result<Self, BadCredential> {
         let fields = Fields::parse(presented.credential).map_err(|_| BadCredential::Credential)?;
         let x25519_length = if role == Role::User { 32 } else { 0 };
         if fields.role != role.word()
@@ -228,7 +289,7 @@ impl CheckedCredential {
         if role == Role::User && !name_holds(fields.name) {
             return Err(BadCredential::Name);
         }
-        if !identity.verifies(presented.credential, presented.signature) {
+        if !verified.holds(presented, || identity.verifies(presented.credential, presented.signature)) {
             return Err(BadCredential::Credential);
         }
         let signing = VerifyingKey::from_bytes(&fields.ed25519).map_err(|_| BadCredential::Credential)?;

@@ -76,8 +76,16 @@ impl Connection {
         let deadline = Instant::now() + self.timing.join;
         let own = shared.credential();
         let name_holds = |name: &str| Name::parse(name).is_ok();
-        let channel =
-            accept(&self.link, deadline, &mut rand::rng(), &own, now(), name_holds, |step, user| match step {
+        let verified = &shared.verified;
+        let channel = accept(
+            &self.link,
+            deadline,
+            &mut rand::rng(),
+            &own,
+            verified,
+            now(),
+            name_holds,
+            |step, user| match step {
                 ServerStep::Spoke => shared.gate().spoke(self.ticket),
                 ServerStep::UserProved => {
                     if let Some(name) = user.and_then(name_of) {
@@ -86,7 +94,8 @@ impl Connection {
                     }
                 }
                 ServerStep::SecretSent => info!("[+] Secret key had been sent to the client"),
-            });
+            },
+        );
         let Channel { mut incoming, sealer, peer } = channel?;
         let who = self.newcomer(&peer).ok_or_else(|| Turned::refused("its name breaks the rules"))?;
         // Nobody is here before this has opened: it shows the RSA key, not just a credential.

@@ -44,7 +44,7 @@ use crate::net::channel::now;
 use crate::net::tcp::TcpLink;
 use crate::net::udp::server::Listening;
 use crate::net::{Link, timespec};
-use crate::secure::credential::{LIFETIME, OwnCredential, UnixSeconds};
+use crate::secure::credential::{LIFETIME, OwnCredential, UnixSeconds, Verified};
 use crate::secure::handshake::RefusalCode;
 use crate::secure::handshake::server::refused_bare;
 use crate::secure::identity::{Fingerprint, Identity};
@@ -154,6 +154,8 @@ struct Shared {
     hub: Arc<Hub>,
     gate: Mutex<Gate<Arc<dyn Link>>>,
     credential: Mutex<Arc<OwnCredential>>,
+    /// Users' credentials whose signatures have held.
+    verified: Verified,
     /// The last connection's number.
     last: AtomicU64,
     /// Passwords are looked at one at a time: each takes much memory.
@@ -258,6 +260,7 @@ impl Server {
             hub: hub.clone(),
             gate: Mutex::new(Gate::new(config.gate_limits())),
             credential: Mutex::new(Arc::new(credential)),
+            verified: Verified::default(),
             last: AtomicU64::new(0),
             passwords: Mutex::new(()),
         });

@@ -17,7 +17,7 @@ use cfb_chat::chat::name::RoomName;
 use cfb_chat::net::channel::{Channel, NotAccepted, accept, now};
 use cfb_chat::net::tcp::TcpLink;
 use cfb_chat::net::{Link, timespec};
-use cfb_chat::secure::credential::{OwnCredential, Presented};
+use cfb_chat::secure::credential::{OwnCredential, Presented, Verified};
 use cfb_chat::secure::identity::{Fingerprint, Identity};
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -104,7 +104,7 @@ impl HostileServer {
         let link: Arc<dyn Link> = Arc::new(TcpLink::new(socket).expect("a connection"));
         let deadline = Instant::now() + PATIENCE;
         let own = &self.own;
-        let channel = accept(&link, deadline, &mut rand::rng(), own, now(), |_| true, |_, _| {});
+        let channel = accept(&link, deadline, &mut rand::rng(), own, &Verified::default(), now(), |_| true, |_, _| {});
         (link, channel)
     }
 }

@@ -199,6 +199,42 @@ fn a_credential_with_a_flipped_byte_is_refused() {
     }
 }
 
+#[test]
+fn a_credential_that_held_before_holds_without_its_signature_and_no_other_does() {
+    let own = user_credential();
+    let (parts, verified) = (own.presented(), Verified::default());
+    let check =
+        |presented: Presented<'_>| CheckedCredential::check_again(presented, Role::User, now(), is_ira, &verified);
+    let again = |presented: Presented<'_>| check(presented).is_ok();
+    let asked = || !verified.holds(parts, || false);
+    assert!(asked() && again(parts) && !asked() && again(parts));
+    for (credential, signature) in [(0, 1), (1, 0)] {
+        let mut bent = (parts.credential.to_vec(), parts.signature.to_vec());
+        let last = bent.0.len() - 1;
+        bent.0[last] ^= credential;
+        bent.1[0] ^= signature;
+        let presented = Presented { credential: &bent.0, signature: &bent.1, ..parts };
+        assert!(!again(presented) && !again(presented), "what did not hold is not remembered either");
+    }
+    // Everything else is looked at all the same.
+    let late = UnixSeconds(now().0 + LIFETIME + 2 * DAY);
+    let refused = CheckedCredential::check_again(parts, Role::User, late, is_ira, &verified).err();
+    assert_eq!(refused, Some(BadCredential::Clock));
+}
+
+#[test]
+fn of_credentials_that_held_the_oldest_is_forgotten() {
+    let verified = Verified::default();
+    let shown =
+        |number: &[u8; 8], held| verified.holds(Presented { spki: &[], credential: number, signature: &[] }, || held);
+    for number in 0..=Verified::MOST as u64 {
+        assert!(shown(&number.to_be_bytes(), true));
+    }
+    assert!(!shown(&0u64.to_be_bytes(), false));
+    assert!(shown(&1u64.to_be_bytes(), false));
+    assert_eq!(verified.known().hashes.len(), Verified::MOST);
+}
+
 fn flipped(bytes: &[u8], at: usize) -> Vec<u8> {
     let mut bent = bytes.to_vec();
     bent[at] ^= 1 << (at % 8);

@@ -10,7 +10,7 @@ use zeroize::Zeroize;
 
 use super::messages::{self, ML_KEM_CIPHERTEXT, Prover, RefusalCode, SECRET_LABEL, Share};
 use super::{Established, Refused, VerifiedPeer};
-use crate::secure::credential::{BadCredential, CheckedCredential, OwnCredential, Role, UnixSeconds};
+use crate::secure::credential::{BadCredential, CheckedCredential, OwnCredential, Role, UnixSeconds, Verified};
 use crate::secure::keys::{Agreed, HandshakeSecret, IssuedSecret, Side, Transcript};
 use crate::secure::record::{Opener, Sealer};
 use crate::wire::frame;
@@ -89,10 +89,24 @@ impl Proving {
     /// # Errors
     /// [`Refused`], sealed; without a farewell if the record did not open.
     pub fn check_user(
+        self,
+        body: &mut [u8],
+        now: UnixSeconds,
+        name_holds: impl FnOnce(&str) -> bool,
+    ) -> Result<Checked, Refused> {
+        self.check_user_again(body, now, name_holds, &Verified::default())
+    }
+
+    /// The same, but for the credential's signature, if that has held before.
+    ///
+    /// # Errors
+    /// [`Refused`], as [`Proving::check_user`].
+    pub fn check_user_again(
         mut self,
         body: &mut [u8],
         now: UnixSeconds,
         name_holds: impl FnOnce(&str) -> bool,
+        verified: &Verified,
     ) -> Result<Checked, Refused> {
         let Ok(message) = self.opener.open(body) else {
             return Err(Refused { code: RefusalCode::Malformed, farewell: None });
@@ -100,7 +114,7 @@ impl Proving {
         let Ok((presented, proof)) = messages::parse_proof(Prover::Client, message) else {
             return Err(self.refuse(RefusalCode::Malformed));
         };
-        let user = match CheckedCredential::check(presented, Role::User, now, name_holds) {
+        let user = match CheckedCredential::check_again(presented, Role::User, now, name_holds, verified) {
             Ok(user) => user,
             Err(BadCredential::Credential) => return Err(self.refuse(RefusalCode::Credential)),
             Err(BadCredential::Clock) => return Err(self.refuse(RefusalCode::Clock)),
