@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use cfb_chat::store::key_files::{Owner, load_or_make};
 use cfb_chat::store::passphrase::PassphraseSource;
 
-use super::client_process::ClientProcess;
+use super::client_process::{ClientProcess, Console};
 use super::cpu::Placement;
 use super::load::ignore;
 use super::measures::Scene;
@@ -25,7 +25,7 @@ pub(crate) const ROUNDS: usize = 5;
 pub(crate) const AIM_EACH: Duration = Duration::from_micros(150);
 
 /// Nobody else's here, nor like anybody else's.
-const NAME: &str = "Ira";
+pub(crate) const NAME: &str = "Ira";
 /// What is still under way when all have heard has come to its end after this: answers, goodbyes.
 const SETTLE: Duration = Duration::from_millis(100);
 /// How soon after the client has said something it is looked at.
@@ -93,9 +93,10 @@ impl Stage {
     fn joins(&mut self) -> Outcome<(ClientProcess, Cost)> {
         self.scene.crowd.listen(SETTLE)?;
         let before = self.scene.server.cpu_of_living_threads()?;
-        let client = ClientProcess::start(self.scene.server.address(), NAME, &self.home)?;
+        let client = ClientProcess::start(self.scene.server.address(), NAME, &self.home, Console::Pipes)?;
         let wall = self.until_said(&client, "Now you can start to exchange messages")?;
-        let used = client.cpu()?;
+        self.until_rests(&client)?;
+        let used = client.cpu_of_all_threads()?;
         self.scene.crowd.listen(SETTLE)?;
         let server = self.scene.server.cpu_of_living_threads()?.saturating_sub(before);
         Ok((client, Cost { client: used, wall, server }))
@@ -132,6 +133,19 @@ impl Stage {
         Ok(())
     }
 
+    /// Reads for all until the client has nothing more to do: it looks who is there when one may type already.
+    fn until_rests(&mut self, client: &ClientProcess) -> Outcome<()> {
+        let mut before = client.cpu_of_all_threads()?;
+        loop {
+            self.scene.crowd.listen(SETTLE)?;
+            let used = client.cpu_of_all_threads()?;
+            if used == before {
+                return Ok(());
+            }
+            before = used;
+        }
+    }
+
     /// Reads for all until the client has said something. Gives how long after its start that was.
     fn until_said(&mut self, client: &ClientProcess, what: &str) -> Outcome<Duration> {
         let deadline = Instant::now() + PATIENCE;
@@ -161,7 +175,7 @@ fn median(rounds: &[[Cost; 5]], step: usize) -> Cost {
     Cost { client: of(|cost| cost.client), wall: of(|cost| cost.wall), server: of(|cost| cost.server) }
 }
 
-fn forget(file: &Path) -> Outcome<()> {
+pub(crate) fn forget(file: &Path) -> Outcome<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),

@@ -10,15 +10,16 @@
 //! time: to the server it is bytes. What is not done is what costs members only: checking who the others are, and
 //! opening envelopes. At the end of each measure everything that was said must have come to everybody, exactly once.
 //!
-//! What it costs a member is measured with the release client among them, as one more process: `big-room`.
+//! What it costs a member is measured with the release client among them, as one more process: `big-room`, `client`.
 //!
 //! What is kept is on the disk that the build's files are on; how long that takes to keep something is said with the
 //! tables. Members tell once a second what they have seen, as clients do.
 //!
-//! Arguments choose measures (`-- floor saturated light connect idle big-room udp journal paused lagging restart`; none:
+//! Arguments choose measures (`-- floor saturated light connect idle big-room client udp journal paused lagging restart`; none:
 //! all), and `quick` makes all of them small.
 
 mod big_room;
+mod client;
 mod client_process;
 mod cpu;
 mod disk;
@@ -47,8 +48,20 @@ use self::report::Report;
 use self::setup::{Outcome, Setup, TEXT, prepare, progress};
 
 /// What can be asked for.
-const MEASURES: [&str; 11] =
-    ["floor", "saturated", "light", "connect", "idle", "big-room", "udp", "journal", "paused", "lagging", "restart"];
+const MEASURES: [&str; 12] = [
+    "floor",
+    "saturated",
+    "light",
+    "connect",
+    "idle",
+    "big-room",
+    "client",
+    "udp",
+    "journal",
+    "paused",
+    "lagging",
+    "restart",
+];
 
 /// Says that a sender in a saturated room has unanswered: with four senders, the second puts about as many messages
 /// into a record as the larger floor puts into a write.
@@ -122,6 +135,12 @@ fn run(words: &[&str]) -> Outcome<()> {
         for members in if quick { [20, 100] } else { [100, 1_000] } {
             progress(&format!("big-room: {members} members, and a client"));
             report.big_room.push(big_room::measure(&setup, members)?);
+        }
+    }
+    if wanted("client") {
+        for members in if quick { [4, 100] } else { [20, 1_000] } {
+            progress(&format!("client: {members} members, and a client that starts, and reads them"));
+            report.client.push(client::measure(&setup, members)?);
         }
     }
     if wanted("udp") {

@@ -13,7 +13,7 @@ use super::{Outcome, Setup};
 /// Members who speak, of all who listen.
 pub(crate) const SENDERS: usize = 4;
 /// A sender waits while the slowest reader is behind by about this many bytes: nobody is to be cut off for being slow.
-const MOST_BEHIND: u64 = 1_024 * 1_024;
+pub(crate) const MOST_BEHIND: u64 = 1_024 * 1_024;
 
 pub(crate) const LOBBY: &str = "#lobby";
 

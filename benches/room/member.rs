@@ -8,11 +8,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use cfb_chat::chat::message::{Numbered, ToServer};
+use cfb_chat::chat::Member as Number;
+use cfb_chat::chat::message::{Numbered, Person, ToServer};
 use cfb_chat::chat::name::RoomName;
 use cfb_chat::secure::credential::{OwnCredential, UnixSeconds};
 use cfb_chat::secure::handshake::{Established, client};
-use cfb_chat::secure::identity::Identity;
+use cfb_chat::secure::identity::{Fingerprint, Identity};
 use cfb_chat::secure::record::{Opener, Sealer};
 use cfb_chat::wire::codec::{BadEncoding, Reader};
 use cfb_chat::wire::frame::{Deframer, MAX_FRAME, MAX_HANDSHAKE_FRAME, PREFIX};
@@ -24,7 +25,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A session, and its connection, which has joined a room.
 pub(crate) struct Member {
-    own: OwnCredential,
+    pub(crate) own: OwnCredential,
     channel: Channel,
     room: RoomName,
     /// Sealed, and not taken by the socket yet.
@@ -46,6 +47,7 @@ struct Channel {
     deframer: Deframer,
     opener: Opener,
     sealer: Sealer,
+    server: Fingerprint,
 }
 
 /// What was said, as it has come to members.
@@ -60,7 +62,7 @@ pub(crate) struct Delivered {
 }
 
 /// What a member has heard.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) delivered: Delivered,
     /// Sender keys, in boxes.
@@ -77,6 +79,9 @@ pub(crate) struct Tally {
     pub(crate) pongs: u64,
     /// Whether it has been told goodbye.
     pub(crate) bye: bool,
+    /// Whether it is to remember of whom the server has told last; and who that is.
+    pub(crate) minds_people: bool,
+    pub(crate) person: Option<Person>,
 }
 
 /// How a read went.
@@ -129,6 +134,18 @@ impl Member {
         self.asked.push_back(Instant::now());
         let body = Numbered::Say { room: self.room.clone(), change: self.tally.change, envelope: envelope.to_vec() };
         self.seal(&ToServer::Numbered { n: self.sent, body });
+    }
+
+    /// Sends a box with its key to somebody. It gets a number as a Say does, and is counted as one.
+    pub(crate) fn share(&mut self, to: Number, boxed: Vec<u8>) {
+        self.sent += 1;
+        self.asked.push_back(Instant::now());
+        self.seal(&ToServer::Numbered { n: self.sent, body: Numbered::Share(vec![(to, boxed)]) });
+    }
+
+    /// Whose server it is.
+    pub(crate) fn server(&self) -> Fingerprint {
+        self.channel.server
     }
 
     /// How many of its Says have not been answered.
@@ -215,11 +232,11 @@ impl Channel {
         let checked = keyed.check_server(next_frame(&socket, &mut deframer)?, now()?)?;
         let (proved, proof) = checked.prove(own);
         (&socket).write_all(&proof)?;
-        let Established { sealer, opener, .. } =
+        let Established { sealer, opener, peer, .. } =
             proved.establish(rng, next_frame(&socket, &mut deframer)?, identity)?;
         deframer.set_limit(MAX_FRAME);
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, deframer, opener, sealer })
+        Ok(Self { socket, deframer, opener, sealer, server: peer.credential().fingerprint() })
     }
 }
 
@@ -262,6 +279,12 @@ impl Tally {
                     reader.uint()?;
                     self.hear_event(&mut reader, said)?;
                     4
+                }
+                35 if self.minds_people => {
+                    let member = Number(reader.uint()?);
+                    let mut part = || reader.bytes().map(<[u8]>::to_vec);
+                    self.person = Some(Person { member, spki: part()?, credential: part()?, signature: part()? });
+                    5
                 }
                 36 => return Err(format!("told off: {} ({})", reader.text()?, reader.text()?).into()),
                 38 => {
@@ -307,7 +330,7 @@ impl Tally {
 }
 
 /// The present time, as credentials have it.
-fn now() -> Outcome<UnixSeconds> {
+pub(crate) fn now() -> Outcome<UnixSeconds> {
     Ok(UnixSeconds(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs()))
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use self::keeping::Keeping;
 use super::TEXT;
 use super::big_room::{self, BigRoom, Cost};
+use super::client::{self, Client};
+use super::client_process::Console;
 use super::cpu::{Cores, Placement};
 use super::disk::{self, Disk};
 use super::floor::Floor;
@@ -22,6 +24,7 @@ pub(crate) struct Report {
     pub(crate) connect: Vec<Connect>,
     pub(crate) idle: Vec<Idle>,
     pub(crate) big_room: Vec<BigRoom>,
+    pub(crate) client: Vec<Client>,
     pub(crate) journeys: Vec<Journey>,
     pub(crate) keeping: Keeping,
     pub(crate) disk: Option<Disk>,
@@ -49,6 +52,7 @@ impl Report {
                 self.connect.iter().flat_map(connect).chain(self.idle.iter().flat_map(idle)),
             ),
             self.big_room(cores),
+            self.client(),
             self.journeys(),
         ];
         tables
@@ -147,6 +151,15 @@ impl Report {
         ))
     }
 
+    fn client(&self) -> Option<String> {
+        let title = format!(
+            "The client, 3072-bit key, who knows the server and everybody: medians of {} starts on a terminal; and four \
+             who say {TEXT}-byte texts as fast as it shows them.",
+            client::STARTS,
+        );
+        table(&title, &["members", "what", "figure", "aim"], self.client.iter().flat_map(client_rows))
+    }
+
     fn big_room(&self, cores: &Cores) -> Option<String> {
         let title = format!(
             "Big room: a client among members who say nothing; medians of {} rounds. Its line has {TEXT} bytes. Wall \
@@ -159,6 +172,47 @@ impl Report {
         table(&title, &head, self.big_room.iter().flat_map(big_room_rows))
     }
 }
+
+fn client_rows(it: &Client) -> Vec<Vec<String>> {
+    let row = |what: String, figure: String, aim: String| vec![count(it.members), what, figure, aim];
+    let mut rows = Vec::new();
+    let mut before = Duration::ZERO;
+    for (what, when) in CLIENT_STEPS.iter().zip(it.steps) {
+        rows.push(row((*what).into(), format!("{} ms", millis(when.saturating_sub(before))), String::new()));
+        before = when;
+    }
+    rows.push(row(
+        "in all, from its start to a prompt".into(),
+        format!("{} ms", millis(before)),
+        format!("{} ms", millis(client::AIM_START)),
+    ));
+    rows.push(row("its CPU until then".into(), format!("{} ms", millis(it.start_cpu)), String::new()));
+    for busy in &it.busy {
+        let to = match busy.console {
+            Console::Pipes => "a pipe",
+            Console::Terminal => "a terminal",
+        };
+        let a_second = |each: Duration| thousands(&format!("{:.0}", each.as_secs_f64().recip()));
+        let each = busy.cpu_each.as_secs_f64() * 1_000_000.0;
+        let told = thousands(&busy.messages.to_string());
+        let per_second = thousands(&format!("{:.0}", busy.per_second));
+        rows.push(row(
+            format!("reads a busy room, to {to}: messages for a second of its CPU"),
+            format!("{} ({each:.1} µs each; {told} at {per_second} a second)", a_second(busy.cpu_each)),
+            a_second(client::AIM_EACH),
+        ));
+    }
+    rows
+}
+
+/// What each of the steps is the end of.
+const CLIENT_STEPS: [&str; client::STEPS.len()] = [
+    "process started, key loaded, credential signed, connected",
+    "the server has proved who it is",
+    "the secret is opened",
+    "welcomed",
+    "the prompt is there",
+];
 
 fn kept_on(it: &Disk) -> String {
     let [p50, p99] = it.sync.map(millis);

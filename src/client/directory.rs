@@ -39,20 +39,22 @@ impl Directory {
         Ok(())
     }
 
+    /// Whom a number stands for.
     pub(super) fn session(&self, number: Member) -> Option<Session> {
         self.sessions.get(&number).copied()
     }
 
+    /// The number that somebody has.
     pub(super) fn number(&self, session: Session) -> Option<Member> {
         self.numbers.get(&session).copied()
     }
 
-    /// What the numbers were given for has come: they are what they are from now on.
+    /// An event or a Welcome has come: what the numbers were given for has, and they are what they are from now on.
     pub(super) fn settle(&mut self) {
         self.fresh.clear();
     }
 
-    /// What they were given for will not come any more. A power cut may have taken it from the server too, which gives
+    /// The connection is lost: what they were given for since then will not come any more. A power cut may have taken it from the server too, which gives
     /// these numbers to others then.
     pub(super) fn forget_fresh(&mut self) {
         for number in std::mem::take(&mut self.fresh) {

@@ -1,15 +1,18 @@
 //! Everybody a server has told of: who they are, whether they are here, and what has passed between them and oneself.
 
+mod check;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::chat::Member;
 use crate::chat::message::{Person, Session};
 use crate::chat::name::Name;
-use crate::secure::credential::{CheckedCredential, LIFETIME, Presented, Role, SessionKeys, UnixSeconds};
+use crate::secure::credential::{LIFETIME, SessionKeys, UnixSeconds};
 use crate::secure::e2e::boxed::Counts;
 use crate::secure::identity::Fingerprint;
 use crate::store::known_users::{Acquaintance, KnownUsers};
 
+use self::check::{Credential, DOES_NOT_HOLD, check, presented};
 use super::directory::Directory;
 use super::notices;
 
@@ -31,7 +34,10 @@ const GRACE: u64 = 24 * 60 * 60;
 pub struct People {
     own: Session,
     met: HashMap<Session, Peer>,
-    directory: Directory,
+    /// Those of them who are yet to be checked.
+    unchecked: Vec<Session>,
+    /// Which number each has on the wire.
+    pub(super) directory: Directory,
     here: usize,
     /// Whose each look of a name is, of those who are here, oneself included.
     looks: HashMap<String, Vec<(Session, Fingerprint)>>,
@@ -40,7 +46,9 @@ pub struct People {
 
 #[derive(Debug)]
 struct Peer {
-    credential: Result<(Name, SessionKeys), &'static str>,
+    credential: Credential,
+    /// What is to be checked: until then it does not hold.
+    unchecked: Option<Box<Person>>,
     presence: Presence,
     /// Boxes, which are counted as long as the credential holds, even if they leave and come back.
     boxes: Counts,
@@ -153,24 +161,29 @@ impl People {
     /// Nobody but oneself, whose name nobody else may look like.
     #[must_use]
     pub fn new(own: Session, name: &Name, key: Fingerprint, verified_only: bool) -> Self {
-        let (met, looks, directory) = (HashMap::new(), HashMap::new(), Directory::default());
-        let mut people = Self { own, met, directory, here: 0, looks, verified_only };
+        let (met, unchecked, looks, directory) = (HashMap::new(), Vec::new(), HashMap::new(), Directory::default());
+        let mut people = Self { own, met, unchecked, directory, here: 0, looks, verified_only };
         people.take_looks(own, name, key);
         people
     }
 
-    /// Takes a Person in. Their session is what their credential says it is; its number is what the server says.
+    /// Takes a Person in. Their session is what their credential says it is, and their number what the server says; whether
+    /// the credential holds is yet to be checked.
     ///
     /// # Errors
     /// [`BadPeople`] if the server tells of more people than there can be, or their number cannot be theirs.
-    pub fn meet(&mut self, person: &Person, now: UnixSeconds) -> Result<(), BadPeople> {
-        let Person { member, spki, credential, signature } = person;
-        let presented = Presented { spki, credential, signature };
-        let session = Session(presented.session());
+    pub fn meet(&mut self, person: Person, now: UnixSeconds) -> Result<(), BadPeople> {
+        let (session, number) = (Session(presented(&person).session()), person.member);
         let met = self.met.get(&session);
         let is_here = session == self.own || met.is_some_and(|peer| peer.presence != Presence::Away);
-        if met.is_some_and(|peer| peer.credential.is_ok()) || is_here {
-            return self.directory.give(*member, session, is_here);
+        match met.and_then(|peer| peer.unchecked.as_deref()) {
+            Some(told) if *told == person => return self.directory.give(number, session, is_here),
+            // One session, of which two things are told: the first that holds counts.
+            Some(_) => self.check(now),
+            None => {}
+        }
+        if is_here || self.met.get(&session).is_some_and(|peer| peer.credential.is_ok()) {
+            return self.directory.give(number, session, is_here);
         }
         if self.met.len() >= MOST_MET {
             // With whom no box was exchanged there is nothing to remember of; nor of whose credential has ended.
@@ -183,14 +196,20 @@ impl People {
             }
             self.directory.keep(|session| session == self.own || self.met.contains_key(&session));
         }
-        self.directory.give(*member, session, is_here)?;
-        let checked = CheckedCredential::check(presented, Role::User, now, |name| Name::parse(name).is_ok());
-        let credential = match checked.as_ref().map(|checked| (Name::parse(checked.name()), checked.session_keys())) {
-            Ok((Ok(name), keys)) => Ok((name, keys)),
-            _ => Err("their credential does not hold"),
+        self.directory.give(number, session, is_here)?;
+        let peer = Peer {
+            credential: Err(DOES_NOT_HOLD),
+            unchecked: Some(Box::new(person)),
+            presence: Presence::Away,
+            boxes: Counts::default(),
+            expires: UnixSeconds(now.0 + LIFETIME),
         };
-        let expires = credential.as_ref().map_or(UnixSeconds(now.0 + LIFETIME), |(_, keys)| keys.expires);
-        self.met.insert(session, Peer { credential, presence: Presence::Away, boxes: Counts::default(), expires });
+        self.met.insert(session, peer);
+        self.unchecked.push(session);
+        if self.unchecked.len() > MOST_IN_A_ROOM {
+            // Nobody comes in with so many: what is yet to be checked takes more memory than what has been.
+            self.check(now);
+        }
         Ok(())
     }
 
@@ -202,26 +221,17 @@ impl People {
         self.directory.give(number, self.own, true)
     }
 
-    /// Whom a number stands for.
-    #[must_use]
-    pub fn session(&self, number: Member) -> Option<Session> {
-        self.directory.session(number)
-    }
-
-    /// The number that somebody has.
-    #[must_use]
-    pub fn number(&self, session: Session) -> Option<Member> {
-        self.directory.number(session)
-    }
-
-    /// An event or a Welcome has come: whom the server has told of is whom it was about.
-    pub fn settle(&mut self) {
-        self.directory.settle();
-    }
-
-    /// The connection is lost: numbers that were told since the last event or Welcome may be others' yet.
-    pub fn lost(&mut self) {
-        self.directory.forget_fresh();
+    /// Checks everybody who has been told of, and has not been checked.
+    pub fn check(&mut self, now: UnixSeconds) {
+        let take = |session: Session| Some((session, self.met.get_mut(&session)?.unchecked.take()?));
+        let unchecked = std::mem::take(&mut self.unchecked).into_iter().filter_map(take);
+        let (sessions, unchecked): (Vec<Session>, Vec<Box<Person>>) = unchecked.unzip();
+        for (session, credential) in sessions.into_iter().zip(check(&unchecked, now)) {
+            if let Some(peer) = self.met.get_mut(&session) {
+                peer.expires = credential.as_ref().map_or(peer.expires, |(_, keys)| keys.expires);
+                peer.credential = credential;
+            }
+        }
     }
 
     /// These have come in, to one of so many rooms that one is in; who shares another of them with oneself is here
@@ -239,6 +249,7 @@ impl People {
         let mut new = Vec::new();
         let is_away = |session: &&Session| self.met.get(*session).is_some_and(|peer| peer.presence == Presence::Away);
         let sessions: Vec<Session> = sessions.iter().filter(is_away).copied().collect();
+        self.check(now);
         for session in &sessions {
             let Some(peer) = self.met.get(session) else { continue };
             let has_ended = peer.expires.0.saturating_add(GRACE) < now.0;

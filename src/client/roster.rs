@@ -74,7 +74,7 @@ impl Roster {
     /// # Errors
     /// [`BadRoster`] if not.
     pub fn new(welcome: &Welcome, own: Session, server: Fingerprint, people: &People) -> Result<Self, BadRoster> {
-        let all = welcome.members.iter().map(|number| people.session(*number));
+        let all = welcome.members.iter().map(|number| people.directory.session(*number));
         let mut members: Vec<Session> = all.collect::<Option<_>>().ok_or(BadRoster::Stranger)?;
         members.sort_unstable();
         let count = members.len();
@@ -197,7 +197,7 @@ mod tests {
     fn people() -> (People, Session) {
         let mut people = People::new(OWN, &Name::parse("Ira").unwrap(), Fingerprint([1; 32]), false);
         let (spki, credential, signature) = (Vec::new(), b"none".to_vec(), Vec::new());
-        people.meet(&Person { member: Member(1), spki, credential, signature }, UnixSeconds(0)).unwrap();
+        people.meet(Person { member: Member(1), spki, credential, signature }, UnixSeconds(0)).unwrap();
         people.is_oneself(OWN_NUMBER).unwrap();
         let presented = crate::secure::credential::Presented { spki: &[], credential: b"none", signature: &[] };
         (people, Session(presented.session()))

@@ -81,6 +81,12 @@ impl Shown {
         }
     }
 
+    /// Whether it may wait to be shown together with what comes at the same time: there may be thousands a second.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        matches!(self, Self::Message { .. })
+    }
+
     /// Its lines, without the last line's end.
     #[must_use]
     pub fn text(&self) -> String {

@@ -6,6 +6,7 @@ pub mod member;
 pub mod served;
 pub mod stage;
 
+use std::convert::Infallible;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, LazyLock};
@@ -48,6 +49,12 @@ pub type Happened = Event<Session>;
 /// The number by which such a server names a session: always the same, without remembering any.
 pub fn number(session: Session) -> Number {
     Number(session.0[..6].iter().fold(1, |number, byte| number << 8 | u64::from(*byte)))
+}
+
+/// What happens, as it is told.
+pub fn on_the_wire(event: Happened) -> Event {
+    let Ok(event) = event.known_as(|session| Ok::<_, Infallible>(number(session)));
+    event
 }
 
 /// A Person, under the number of the session that it shows.

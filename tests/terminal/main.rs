@@ -4,6 +4,7 @@
 mod support;
 
 mod passwords;
+mod together;
 
 use std::num::NonZeroU16;
 use std::path::Path;
@@ -26,6 +27,8 @@ const COLUMNS: NonZeroU16 = NonZeroU16::new(90).unwrap();
 struct Terminal {
     session: OsSession,
     screen: vt100::Parser,
+    /// All that has come, as it came.
+    came: Vec<u8>,
 }
 
 impl Terminal {
@@ -35,7 +38,7 @@ impl Terminal {
         command.env_remove("CFB_CHAT_KEYS");
         let mut session = OsSession::spawn(command).unwrap();
         session.get_process_mut().set_window_size(COLUMNS.get(), ROWS.get()).unwrap();
-        Self { session, screen: vt100::Parser::new(ROWS, COLUMNS, 0) }
+        Self { session, screen: vt100::Parser::new(ROWS, COLUMNS, 0), came: Vec::new() }
     }
 
     fn server(folder: &Path) -> (Self, String) {
@@ -96,7 +99,10 @@ impl Terminal {
     fn read(&mut self) {
         let mut chunk = [0; 4_096];
         match self.session.try_read(&mut chunk) {
-            Ok(read) if read > 0 => self.screen.process(&chunk[..read]),
+            Ok(read) if read > 0 => {
+                self.came.extend_from_slice(&chunk[..read]);
+                self.screen.process(&chunk[..read]);
+            }
             // Nothing there yet, or the end.
             _ => thread::sleep(Duration::from_millis(5)),
         }

@@ -86,7 +86,10 @@ pub fn run(config: &Config, screen: &mut dyn Screen) -> Result<(), ClientError> 
         screen,
     };
     talk.asks_to_join(join);
-    let outcome = match talk.go() {
+    let outcome = talk.go();
+    // What was said before the end is shown before why it ended.
+    let shown = talk.screen.flush().map_err(ClientError::from);
+    let outcome = match outcome.and(shown) {
         Ok(()) if talk.unsent > 0 && !talk.screen.is_watched() => {
             Err(ClientError::Unsent { lines: talk.unsent, mistaken: talk.mistaken })
         }
@@ -198,8 +201,12 @@ impl Talk<'_> {
                 self.screen.speaks_in(self.session.focus().ok(), self.session.has_a_choice());
             }
             let lines = if takes_lines { self.input.clone() } else { never() };
+            let arrived = self.way.arrived();
+            if arrived.is_empty() {
+                self.screen.flush()?;
+            }
             select! {
-                recv(self.way.arrived()) -> arrived => self.take(arrived.unwrap_or(Err(Silenced::Ended(Ended::Closed))))?,
+                recv(arrived) -> arrived => self.take(arrived.unwrap_or(Err(Silenced::Ended(Ended::Closed))))?,
                 recv(self.way.news()) -> news => {
                     let gone = |_| News::Hopeless(io::Error::other("a thread has ended").into());
                     self.hears(news.unwrap_or_else(gone))?;
@@ -228,7 +235,10 @@ impl Talk<'_> {
         match self.mode {
             Mode::Leaving(deadline) if now >= deadline => self.mode = Mode::Over,
             Mode::Finishing if self.answer_due() <= now => return Err(self.lost("the server does not answer")),
-            Mode::Finishing if self.session.is_settled() => self.leave(),
+            Mode::Finishing if self.session.is_settled() => {
+                self.screen.flush()?;
+                self.leave();
+            }
             _ => {}
         }
         match self.way {
@@ -263,11 +273,12 @@ impl Talk<'_> {
                 return Ok(());
             }
         };
+        let mut shown = Vec::new();
         for message in messages {
             if is_answer(&message) {
                 self.last_answer = Instant::now();
             }
-            let mut shown = Vec::new();
+            shown.clear();
             let progress = self.session.receive(message, moment(), &mut self.files, &mut shown);
             self.counts(&shown);
             self.show_all(&shown)?;
@@ -287,13 +298,9 @@ impl Talk<'_> {
                 self.is_in_again();
                 self.absence = None;
                 self.screen.set_away(false);
-                let room = RoomName::lobby();
-                let people = self.session.list(&room);
-                if let Some(here) = notices::here(&room, &people).filter(|_| self.screen.is_watched()) {
-                    self.answer(here)?;
-                }
                 self.input = self.screen.start_input()?;
                 self.mode = Mode::Talking;
+                self.looks_around()?;
             }
             Progress::Welcomed => {
                 self.is_in_again();
@@ -320,6 +327,20 @@ impl Talk<'_> {
         Ok(())
     }
 
+    /// Tells who is there, to somebody who may be typing already.
+    fn looks_around(&mut self) -> Result<(), ClientError> {
+        let mut shown = Vec::new();
+        let looked = self.session.look_around(moment(), &mut self.files, &mut shown);
+        self.show_all(&shown)?;
+        looked.map_err(|broken| ClientError::Broken(broken.to_string()))?;
+        let room = RoomName::lobby();
+        let people = self.session.list(&room);
+        match notices::here(&room, &people).filter(|_| self.screen.is_watched()) {
+            Some(here) => self.answer(here),
+            None => Ok(()),
+        }
+    }
+
     fn show_all(&mut self, all: &[Shown]) -> io::Result<()> {
         self.unsent += all.iter().filter(|item| matches!(item, Shown::Undelivered(_))).count();
         let is_watched = self.screen.is_watched();
@@ -332,11 +353,14 @@ impl Talk<'_> {
         while self.loss.is_none()
             && let Some(message) = self.session.take_due(moment(), &mut shown)
         {
+            // What the server is told to have come has been shown; and if it takes nothing, that keeps nobody from reading.
+            self.screen.flush()?;
             self.send(&message);
         }
         self.show_all(&shown)?;
         // However much arrives: who only listens has to say that they are there.
         if self.way.live().is_some_and(|live| live.last_sent.elapsed() >= self.config.timing.ping) {
+            self.screen.flush()?;
             let ping = self.session.ping();
             self.send(&ping);
         }

@@ -44,7 +44,7 @@ impl Session {
         }
         self.is_due(&event)?;
         // From here on people are who they are, and not what the server calls them.
-        match event.known_as(|number| self.people.session(number).ok_or(BadRoster::Stranger))? {
+        match event.known_as(|number| self.people.directory.session(number).ok_or(BadRoster::Stranger))? {
             Event::Said { room, who, change, envelope } => self.said(&room, who, change, &envelope, at, shown),
             Event::Whispered { who, boxed } => self.whispered(who, &boxed, at, shown),
             Event::Shared { who, boxed } => self.shared(who, &boxed, shown),
@@ -66,7 +66,7 @@ impl Session {
     fn is_passed_over(&mut self, event: &Event) -> bool {
         match event {
             Event::Left { room, who, reason, .. } if self.requests.is_in_limbo(room) => {
-                if self.people.session(*who) == Some(self.id) && *reason == LeftReason::Left {
+                if self.people.directory.session(*who) == Some(self.id) && *reason == LeftReason::Left {
                     self.requests.has_left(room);
                 }
                 true
@@ -88,13 +88,13 @@ impl Session {
 
     /// Whether somebody with this number shares a room with oneself.
     fn is_here(&self, number: Member) -> bool {
-        self.people.session(number).is_some_and(|session| self.rooms.have(session))
+        self.people.directory.session(number).is_some_and(|session| self.rooms.have(session))
     }
 
     /// One is in a room, and knows who is there: what waited for that is opened. Keys from before are of no use.
     pub(super) fn open_what_waited(&mut self, shown: &mut Vec<Shown>) {
         for Unopened { from, boxed, at, is_whisper } in std::mem::take(&mut self.unopened) {
-            match self.people.session(from).filter(|session| self.rooms.have(*session)) {
+            match self.people.directory.session(from).filter(|session| self.rooms.have(*session)) {
                 Some(session) if is_whisper => self.whispered(session, &boxed, at, shown),
                 Some(session) => drop(self.open_box(session, &boxed, Purpose::Key, shown)),
                 None if is_whisper => shown.push(Shown::Remark(notices::whisper_of_somebody_gone())),

@@ -88,6 +88,8 @@ pub struct Session {
     standing: Standing,
     people: People,
     rooms: Rooms,
+    /// One is in for the first time, and has yet to look who is there.
+    looks_around: Option<Vec<Id>>,
     cursor: u64,
     longest_text: usize,
     /// Where the session before this one had come to.
@@ -160,7 +162,7 @@ impl Seen {
 pub enum Progress {
     /// The session goes on.
     Goes,
-    /// One is in the room, in a new session.
+    /// One is in the room, in a new session: if it is the first, [`Session::look_around`] is due.
     Welcomed,
     /// The session goes on; what one has missed follows.
     Resumed,
@@ -209,6 +211,7 @@ impl Session {
             own,
             id,
             rooms: Rooms::beginning_with(room),
+            looks_around: None,
             cursor: 0,
             left_off: 0,
             sent_again: VecDeque::new(),
@@ -309,6 +312,7 @@ impl Session {
         files: &mut Files,
         shown: &mut Vec<Shown>,
     ) -> Result<Progress, Broken> {
+        self.look_around(now, files, shown)?;
         if matches!(self.standing, Standing::Resuming(_)) && !returning::may_come_first(&message) {
             return Err(Broken::Unasked("something before the Welcome"));
         }
@@ -320,9 +324,14 @@ impl Session {
                 self.happened(at, event, now, files, shown)?;
             }
             ToClient::Person(person) => {
-                let people =
-                    if let Standing::Joining(_, people) = &mut self.standing { people } else { &mut self.people };
-                people.meet(&person, UnixSeconds(now.at / 1_000))?;
+                let now = UnixSeconds(now.at / 1_000);
+                if let Standing::Joining(_, people) = &mut self.standing {
+                    // Of a crowd all are checked together.
+                    people.meet(person, now)?;
+                } else {
+                    self.people.meet(person, now)?;
+                    self.people.check(now);
+                }
             }
             ToClient::Error { code, text, n: 0 } => return self.refused(code, text, now, shown),
             ToClient::Error { code, n, .. } => self.not_taken(n, code, now.tick, shown)?,
@@ -337,6 +346,19 @@ impl Session {
             ToClient::Unknown => {}
         }
         Ok(Progress::Goes)
+    }
+
+    /// Looks who is there, when one is in for the first time: whose credentials hold, and who is known. Of a crowd that takes
+    /// a while, in which nobody need wait for a place to type. Nothing else is taken in before.
+    ///
+    /// # Errors
+    /// [`Broken`] if the server's account of them does not add up.
+    pub fn look_around(&mut self, now: Moment, files: &mut Files, shown: &mut Vec<Shown>) -> Result<(), Broken> {
+        if let Some(others) = self.looks_around.take() {
+            self.come_in(&others, now, files, shown)?;
+            self.tell_unread(&others, shown);
+        }
+        Ok(())
     }
 
     fn welcome(
@@ -381,7 +403,7 @@ impl Session {
         self.grow(welcome.cursor)?;
         let id = self.own.session();
         people.is_oneself(welcome.own)?;
-        people.settle();
+        people.directory.settle();
         let roster = Roster::new(welcome, id, self.own.server, &people)?;
         self.rooms.begin_anew(&self.people);
         (self.id, self.people) = (id, people);
@@ -417,7 +439,10 @@ impl Session {
             self.rooms.look_at(room);
         }
         let first = shown.len();
-        self.come_in(&unmet, now, files, shown)?;
+        let is_first = before.is_none() && why.is_none() && self.left_off == 0;
+        if !is_first {
+            self.come_in(&unmet, now, files, shown)?;
+        }
         let known_notice = before.as_ref().map(|before| before.notice.clone()).unwrap_or_default();
         if let Some(before) = before {
             let changes = self.changes_since(room, &before.present);
@@ -425,14 +450,13 @@ impl Session {
             let new: Vec<Id> = others.into_iter().filter(is_new).collect();
             shown.splice(first..first, changes);
             self.tell_unread(&new, shown);
+        } else if is_first {
+            shown.push(Shown::Step("Initial set up had been completed!"));
+            shown.push(Shown::Step("Now you can start to exchange messages"));
+            self.looks_around = Some(unmet);
         } else {
             self.tell_unread(&unmet, shown);
-            if why.is_none() && self.left_off == 0 {
-                shown.push(Shown::Step("Initial set up had been completed!"));
-                shown.push(Shown::Step("Now you can start to exchange messages"));
-            } else {
-                shown.push(Shown::Answer(notices::you_are_in(room, &self.list(room))));
-            }
+            shown.push(Shown::Answer(notices::you_are_in(room, &self.list(room))));
         }
         if welcome.notice != known_notice {
             // Who asked for a room is told of it; of the server whoever looks.
@@ -470,7 +494,7 @@ impl Session {
             return Err(Broken::Cursor(cursor, self.cursor));
         }
         self.cursor = cursor;
-        self.people.settle();
+        self.people.directory.settle();
         Ok(())
     }
 

@@ -423,7 +423,7 @@ fn seal(
     text: &[u8],
     shown: &mut Vec<Shown>,
 ) -> Option<(Member, Vec<u8>)> {
-    let number = people.number(to)?;
+    let number = people.directory.number(to)?;
     let keys = people.get(to).filter(|_| people.may_read(to))?.keys.clone();
     let counts = people.boxes(to)?;
     let rng = &mut rand::rng();

@@ -17,7 +17,7 @@ impl Session {
     /// The connection is lost: what was asked on it is not answered any more.
     pub fn lost(&mut self, shown: &mut Vec<Shown>) {
         self.standing = Standing::Lost;
-        self.people.lost();
+        self.people.directory.forget_fresh();
         self.pings = 0;
         self.catching_up = false;
         self.sent_again.clear();
@@ -56,6 +56,7 @@ impl Session {
         self.cursor = 0;
         self.seen = Seen::default();
         self.unopened.clear();
+        self.looks_around = None;
         let unknown = self.outbox.begin_anew(Item::goes_on);
         let are_several = self.rooms.are_several();
         shown.extend(unknown.iter().filter_map(|item| item.not_known(are_several)));
@@ -112,7 +113,7 @@ impl Session {
     /// Whether a Welcome says just what it has to for the session to go on.
     pub(super) fn is_resumed_by(&self, welcome: &Welcome) -> bool {
         let Welcome { members, change, resumed, cursor, own, .. } = welcome;
-        let is_own = self.people.number(self.id) == Some(*own);
+        let is_own = self.people.directory.number(self.id) == Some(*own);
         *resumed && members.is_empty() && *change == 0 && *cursor == self.cursor && is_own
     }
 
@@ -221,7 +222,9 @@ mod tests {
 
         fn hears(&mut self, message: ToClient) -> Result<Progress, Broken> {
             let now = self.at(0);
-            self.session.receive(message, now, &mut self.files, &mut Vec::new())
+            let progress = self.session.receive(message, now, &mut self.files, &mut Vec::new())?;
+            self.session.look_around(now, &mut self.files, &mut Vec::new())?;
+            Ok(progress)
         }
 
         fn says(&mut self, text: &str) {

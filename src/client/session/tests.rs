@@ -396,6 +396,7 @@ impl World {
         };
         let mut shown = Vec::new();
         let progress = here.session.receive(message, now, &mut here.files, &mut shown);
+        let looked = here.session.look_around(now, &mut here.files, &mut shown);
         for item in shown {
             match item {
                 Shown::Message { manner: Manner::Said(_), text, .. } => here.read.push(text.as_written().to_owned()),
@@ -411,7 +412,7 @@ impl World {
         }
         let rooms: HashSet<RoomName> = ROOMS.map(|room| RoomName::parse(room).unwrap()).into();
         here.welcomed = rooms.into_iter().filter(|room| here.session.rooms.has(room, here.session.id)).collect();
-        match progress {
+        match progress.and_then(|progress| looked.map(|()| progress)) {
             Ok(Progress::Bye(ByeReason::Left)) => self.everybody[who].here = None,
             Ok(Progress::Goes | Progress::Welcomed | Progress::Resumed | Progress::Pong) => {}
             other => self.faults.push((who, format!("{other:?}"))),

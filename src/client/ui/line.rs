@@ -33,10 +33,16 @@ const SHOWN_WITHIN: Duration = Duration::from_secs(1);
 /// Ends what the line editor may have begun: bracketed paste; and the prompt that waits for a line.
 const LEAVE_LINE: &[u8] = b"\r\x1b[K\x1b[?2004l";
 
+/// So many lines are kept back, and drawn together, at most: what is said in some milliseconds, if it is said as fast as it
+/// can be read. Then whoever types has their turn.
+const TOGETHER: usize = 64;
+
 /// A terminal with line editing.
 #[derive(Default)]
 pub struct LineScreen {
     editing: Option<Editing>,
+    /// What is kept back, once lines are edited.
+    kept_back: Vec<Shown>,
     desk: Arc<Desk>,
 }
 
@@ -92,7 +98,7 @@ impl Desk {
 struct Editing {
     /// What is to be shown, for a thread of its own: the editor takes it while a line is edited, and whoever waits for that
     /// is not to be waited for by the editor.
-    shown: Option<Sender<Shown>>,
+    shown: Option<Sender<Vec<Shown>>>,
     /// Ends with that thread.
     all_shown: Receiver<()>,
     before: Option<Termios>,
@@ -102,14 +108,24 @@ struct Editing {
 
 impl Screen for LineScreen {
     fn show(&mut self, shown: &Shown) -> io::Result<()> {
-        match &mut self.editing {
-            // What goes to a file goes past the terminal.
-            Some(Editing { shown: Some(sender), .. })
-                if shown.stream() == Stream::Output || io::stderr().is_terminal() =>
-            {
-                sender.send(shown.clone()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let is_edited = matches!(self.editing, Some(Editing { shown: Some(_), .. }));
+        // What goes to a file goes past the terminal.
+        if !is_edited || shown.stream() == Stream::Error && !io::stderr().is_terminal() {
+            self.flush()?;
+            return print(shown);
+        }
+        self.kept_back.push(shown.clone());
+        if shown.may_wait() && self.kept_back.len() < TOGETHER { Ok(()) } else { self.flush() }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let kept_back = std::mem::take(&mut self.kept_back);
+        match &self.editing {
+            _ if kept_back.is_empty() => Ok(()),
+            Some(Editing { shown: Some(sender), .. }) => {
+                sender.send(kept_back).map_err(|_| io::ErrorKind::BrokenPipe.into())
             }
-            _ => print(shown),
+            _ => kept_back.iter().try_for_each(print),
         }
     }
 
@@ -118,13 +134,20 @@ impl Screen for LineScreen {
         let mut editor: Editor<(), MemHistory> =
             Editor::with_history(config, MemHistory::new()).map_err(io::Error::other)?;
         let mut printer = editor.create_external_printer().map_err(io::Error::other)?;
-        let (shown, to_show) = channel::bounded::<Shown>(CAPACITY);
+        let (shown, to_show) = channel::bounded::<Vec<Shown>>(CAPACITY / TOGETHER);
         let (ends, all_shown) = channel::bounded(0);
         thread::Builder::new().name("screen".into()).spawn(move || {
             let _ends: Sender<()> = ends;
-            for item in to_show {
+            for mut items in &to_show {
+                // The editor draws its line once for all that waits.
+                while items.len() < TOGETHER
+                    && let Ok(more) = to_show.try_recv()
+                {
+                    items.extend(more);
+                }
+                let lines = items.iter().map(|item| item.text() + "\n").collect::<String>();
                 // An editor that has ended takes nothing any more, and is in nobody's way.
-                if printer.print(format!("{}\n", item.text())).or_else(|_| print(&item)).is_err() {
+                if printer.print(lines).or_else(|_| items.iter().try_for_each(print)).is_err() {
                     return;
                 }
             }
@@ -169,6 +192,7 @@ impl Screen for LineScreen {
     }
 
     fn close(&mut self) {
+        let _ = self.flush();
         let Some(mut editing) = self.editing.take() else {
             return;
         };

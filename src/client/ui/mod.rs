@@ -29,7 +29,7 @@ pub enum Input {
     End,
 }
 
-/// Shows things, and gives lines. The order: `show` at any time, `ask_secret` before
+/// Shows things, and gives lines. The order: `show` and `flush` at any time, `ask_secret` before
 /// `start_input`, that once, `close` at the end.
 pub trait Screen {
     /// Shows something, whole, below all that was shown before.
@@ -37,6 +37,15 @@ pub trait Screen {
     /// # Errors
     /// Whatever the system says: nobody is looking any more.
     fn show(&mut self, shown: &Shown) -> io::Result<()>;
+
+    /// Nothing more has come for now: what people have said, and was kept back to be shown together, is shown. Everything
+    /// else is shown at once, behind it.
+    ///
+    /// # Errors
+    /// Whatever the system says: nobody is looking any more.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Asks for a secret, hidden, before lines are taken; nothing if there is nobody to ask.
     ///
@@ -72,6 +81,6 @@ pub fn screen() -> Box<dyn Screen> {
     if io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb {
         Box::new(LineScreen::default())
     } else {
-        Box::new(PlainScreen)
+        Box::new(PlainScreen::default())
     }
 }

@@ -11,12 +11,36 @@ use crate::client::view::{Shown, Stream};
 /// The longest line that is held, in bytes; what is longer could not be sent either.
 const LONGEST_LINE: u64 = 65_536;
 
+/// So many bytes are kept back at most: what is said in some milliseconds, if it is said as fast as it can be read.
+const KEPT_BACK: usize = 16 * 1_024;
+
 /// Standard input, output and error.
-pub struct PlainScreen;
+#[derive(Default)]
+pub struct PlainScreen {
+    /// Whole lines for standard output.
+    kept_back: Vec<u8>,
+}
 
 impl Screen for PlainScreen {
     fn show(&mut self, shown: &Shown) -> io::Result<()> {
-        print(shown)
+        if !shown.may_wait() {
+            self.flush()?;
+            return print(shown);
+        }
+        self.kept_back.extend_from_slice(shown.text().as_bytes());
+        self.kept_back.push(b'\n');
+        if self.kept_back.len() >= KEPT_BACK { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.kept_back.is_empty() {
+            return Ok(());
+        }
+        let mut output = io::stdout().lock();
+        let written = output.write_all(&self.kept_back).and_then(|()| output.flush());
+        // Whatever has become of them: they are not shown again.
+        self.kept_back.clear();
+        written
     }
 
     fn start_input(&mut self) -> io::Result<Receiver<Input>> {
@@ -30,7 +54,9 @@ impl Screen for PlainScreen {
         io::stdin().is_terminal()
     }
 
-    fn close(&mut self) {}
+    fn close(&mut self) {
+        let _ = self.flush();
+    }
 }
 
 pub(super) fn print(shown: &Shown) -> io::Result<()> {

@@ -8,6 +8,7 @@ use cfb_chat::chat::message::{Session, ToClient, ToServer, Welcome};
 use cfb_chat::chat::name::RoomName;
 use cfb_chat::net::channel::{Channel, now_in_millis};
 use cfb_chat::net::{Link, write_all};
+use cfb_chat::secure::credential::SessionKeys;
 
 use super::super::PATIENCE;
 use super::{HostileServer, number};
@@ -39,9 +40,19 @@ impl Served {
         self.tell(&ToClient::Welcome(welcome));
     }
 
+    /// The public keys of the client's session.
+    pub fn keys(&self) -> SessionKeys {
+        self.channel.peer.credential().session_keys()
+    }
+
     pub fn tell(&mut self, message: &ToClient) {
-        let mut frame = Vec::new();
-        self.channel.sealer.seal(&message.encode(), &mut frame);
+        self.tell_at_once(std::slice::from_ref(message));
+    }
+
+    /// Sends messages in one record, which they must fit in.
+    pub fn tell_at_once(&mut self, messages: &[ToClient]) {
+        let (text, mut frame) = (messages.iter().flat_map(ToClient::encode).collect::<Vec<u8>>(), Vec::new());
+        self.channel.sealer.seal(&text, &mut frame);
         write_all(&*self.link, &frame, Instant::now() + PATIENCE).expect("the client reads");
     }
 

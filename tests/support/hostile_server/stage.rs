@@ -1,7 +1,6 @@
 //! A client's session, from the server's side: what it is told, what it says, and what its user sees.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +16,7 @@ use cfb_chat::wire::codec::Reader;
 
 use super::super::PATIENCE;
 use super::super::process::{Client, Ended, READY, talk};
-use super::{Happened, HostileServer, Member, home, number, server};
+use super::{Happened, HostileServer, Member, home, number, on_the_wire, server};
 
 /// What stands before a server's words.
 const MARK: &str = "[server] ";
@@ -172,8 +171,7 @@ impl Stage {
     /// The next event, of this time.
     pub fn next_at(&mut self, at: u64, event: Happened) -> ToClient {
         self.cursor += 1;
-        let Ok(event) = event.known_as(|session| Ok::<_, Infallible>(number(session)));
-        ToClient::Event { cursor: self.cursor, at, event }
+        ToClient::Event { cursor: self.cursor, at, event: on_the_wire(event) }
     }
 
     /// Tells of something that happens now.
