@@ -6,7 +6,8 @@
 
 use std::sync::LazyLock;
 
-use cfb_chat::chat::message::{Numbered, Session, ToServer};
+use cfb_chat::chat::Member;
+use cfb_chat::chat::message::{Numbered, ToServer};
 use cfb_chat::chat::name::Name;
 use cfb_chat::secure::credential::{CheckedCredential, OwnCredential, Role, SessionKeys, UnixSeconds};
 use cfb_chat::secure::e2e::boxed::{self, Counts, Purpose, SignedBox};
@@ -224,7 +225,7 @@ fn rekey(bencher: Bencher, members: usize) {
         let text = OwnKey::new(&mut rand::rng(), 0).shared(ROOM);
         let mut records = Vec::new();
         for (n, some) in (1..).zip(others.chunks_mut(BOXES)) {
-            let boxes = some.iter_mut().map(|counts| (Session(to.session), key_box(&to, counts.next_sent(), &text)));
+            let boxes = some.iter_mut().map(|counts| (Member(1), key_box(&to, counts.next_sent(), &text)));
             let share = ToServer::Numbered { n, body: Numbered::Share(boxes.collect()) };
             sealer.seal(&share.encode(), &mut records);
         }

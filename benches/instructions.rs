@@ -268,8 +268,9 @@ fn busy_room() -> Busy {
         let mut bytes = [7; 32];
         bytes[..8].copy_from_slice(&number.to_be_bytes());
         let name = Name::parse(&format!("member{number:03}")).expect("a name");
-        let user = User { name, owner: bytes, session: Session(bytes), person: [7; 900].into(), spki: [7; 294].into() };
-        let newcomer = Newcomer { conn: Conn(number), user, address: None };
+        let user = User { name, owner: bytes, session: Session(bytes), spki: [7; 294].into() };
+        let (credential, signature) = ([7; 220].into(), [7; 384].into());
+        let newcomer = Newcomer { conn: Conn(number), user, credential, signature, address: None };
         assert_eq!(hall.arrive(newcomer, &Asks::first(join()), now, &mut effects), Verdict::Admitted);
         effects.clear();
     }

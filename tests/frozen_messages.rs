@@ -3,9 +3,9 @@
 
 use std::sync::LazyLock;
 
+use cfb_chat::chat::Member;
 use cfb_chat::chat::message::{
-    BadServer, ByeReason, ErrorCode, Event, LeftReason, NoMessages, Numbered, Person, Session, ToClient, ToServer,
-    Welcome,
+    BadServer, ByeReason, ErrorCode, Event, LeftReason, NoMessages, Numbered, Person, ToClient, ToServer, Welcome,
 };
 use cfb_chat::chat::name::{Name, RoomName};
 use cfb_chat::secure::credential::{BadCredential, CheckedCredential, Presented, Role, UnixSeconds};
@@ -111,8 +111,8 @@ fn room(case: &Value) -> RoomName {
     RoomName::parse(text(field(case, "room"))).expect("a frozen room is one")
 }
 
-fn session(value: &Value) -> Session {
-    Session(hex(&value["hex"]).try_into().expect("a session is 32 bytes"))
+fn member(value: &Value) -> Member {
+    Member(number(value))
 }
 
 fn name(case: &Value) -> Name {
@@ -150,9 +150,9 @@ fn numbered(case: &Value) -> Numbered {
             let change = number(field(case, "change"));
             Numbered::Say { room: room(case), change, envelope: bytes(case, "envelope") }
         }
-        "Whisper" => Numbered::Whisper { to: session(field(case, "to session")), boxed: bytes(case, "box") },
+        "Whisper" => Numbered::Whisper { to: member(field(case, "to number")), boxed: bytes(case, "box") },
         "Share" => {
-            let boxes = cases(field(case, "boxes")).iter().map(|pair| (session(&pair[0]), hex(&pair[1]["hex"])));
+            let boxes = cases(field(case, "boxes")).iter().map(|pair| (member(&pair[0]), hex(&pair[1]["hex"])));
             Numbered::Share(boxes.collect())
         }
         _ => {
@@ -167,13 +167,14 @@ fn from_server(case: &Value) -> ToClient {
     match text(&case["name"]) {
         "Welcome" => ToClient::Welcome(Welcome {
             room: room(case),
-            sessions: cases(field(case, "sessions")).iter().map(session).collect(),
+            members: cases(field(case, "numbers")).iter().map(member).collect(),
             change: number(field(case, "change")),
             resumed: number(field(case, "resumed")) == 1,
             cursor: number(field(case, "cursor")),
             at: number(field(case, "at")),
             notice: text(field(case, "notice")).to_owned(),
             longest_text: number(field(case, "longest text")),
+            own: member(field(case, "own number")),
         }),
         "Accepted" => ToClient::Accepted(number(field(case, "n"))),
         "Event" => {
@@ -184,6 +185,7 @@ fn from_server(case: &Value) -> ToClient {
             ToClient::Event { cursor, at, event: event(said) }
         }
         "Person" => ToClient::Person(Person {
+            member: member(field(case, "number")),
             spki: bytes(case, "SPKI"),
             credential: bytes(case, "credential"),
             signature: bytes(case, "signature"),
@@ -202,22 +204,20 @@ fn from_server(case: &Value) -> ToClient {
 
 /// What we read a frozen event as.
 fn event(case: &Value) -> Event {
-    let session = || session(field(case, "session"));
+    let who = || member(field(case, "number"));
     let change = || number(field(case, "change"));
     match text(&case["name"]) {
-        "said" => {
-            Event::Said { room: room(case), session: session(), change: change(), envelope: bytes(case, "envelope") }
-        }
-        "whispered" => Event::Whispered { session: session(), boxed: bytes(case, "box") },
-        "shared" => Event::Shared { session: session(), boxed: bytes(case, "box") },
-        "joined" => Event::Joined { room: room(case), session: session(), change: change() },
+        "said" => Event::Said { room: room(case), who: who(), change: change(), envelope: bytes(case, "envelope") },
+        "whispered" => Event::Whispered { who: who(), boxed: bytes(case, "box") },
+        "shared" => Event::Shared { who: who(), boxed: bytes(case, "box") },
+        "joined" => Event::Joined { room: room(case), who: who(), change: change() },
         "left" => {
             let reason = LeftReason::from_word(text(field(case, "reason"))).expect("a reason");
-            Event::Left { room: room(case), session: session(), change: change(), reason }
+            Event::Left { room: room(case), who: who(), change: change(), reason }
         }
         "notice" => Event::Notice(text(field(case, "text")).to_owned()),
         "letter" => Event::Letter(bytes(case, "letter")),
-        "absence" => Event::Presence { session: session(), lost: number(field(case, "lost")) == 1 },
+        "absence" => Event::Presence { who: who(), lost: number(field(case, "lost")) == 1 },
         other => panic!("a new event {other}"),
     }
 }

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::sync::Barrier;
 use std::thread;
 
-use cfb_chat::chat::message::{Event, LeftReason, Session, ToClient, ToServer};
+use cfb_chat::chat::Member;
+use cfb_chat::chat::message::{Event, LeftReason, ToClient, ToServer};
 use rustix::process::Signal;
 
 use support::folder::{Folder, USER_A, USER_B};
@@ -94,22 +95,22 @@ fn everybody_hears_everybody_in_one_order_and_each_in_their_own() {
     let port = server.port;
     let mut listener = Peer::join(port, &BORIS, "listener");
     let together = &Barrier::new(SPEAKERS);
-    let heard: Vec<(Session, Vec<(Session, String)>)> = thread::scope(|scope| {
+    let heard: Vec<(Member, Vec<(Member, String)>)> = thread::scope(|scope| {
         let speakers: Vec<_> = (0..SPEAKERS)
             .map(|number| {
                 let mut peer = Peer::join(port, &ANNA, &format!("speaker-{number}"));
                 scope.spawn(move || {
                     together.wait();
                     (0..EACH).for_each(|message| peer.say_raw(&message.to_string()));
-                    (peer.session, (0..EACH * (SPEAKERS - 1)).map(|_| peer.hears_raw()).collect())
+                    (peer.number, (0..EACH * (SPEAKERS - 1)).map(|_| peer.hears_raw()).collect())
                 })
             })
             .collect();
         speakers.into_iter().map(|speaker| speaker.join().expect("it heard all")).collect()
     });
-    let all: Vec<(Session, String)> = (0..SPEAKERS * EACH).map(|_| listener.hears_raw()).collect();
+    let all: Vec<(Member, String)> = (0..SPEAKERS * EACH).map(|_| listener.hears_raw()).collect();
 
-    let mut next: HashMap<Session, usize> = HashMap::new();
+    let mut next: HashMap<Member, usize> = HashMap::new();
     for (who, text) in &all {
         let next = next.entry(*who).or_default();
         assert_eq!(*text, next.to_string(), "each sender's in its order");
@@ -135,7 +136,7 @@ fn whoever_comes_late_hears_all_from_then_on_and_nothing_before() {
     }
     for (first, peer) in &mut late {
         for number in *first..100 {
-            assert_eq!(peer.hears_raw(), (speaker.session, number.to_string()));
+            assert_eq!(peer.hears_raw(), (speaker.number, number.to_string()));
         }
     }
 }
@@ -278,7 +279,7 @@ fn two_rooms_do_not_hear_each_other() {
     assert!(matches!(both.sees_change(), Event::Left { reason: LeftReason::Left, .. }));
     let say = side.saying("#side", b"still together");
     side.send(&say);
-    assert_eq!(both.hears_raw(), (side.session, "still together".into()));
+    assert_eq!(both.hears_raw(), (side.number, "still together".into()));
     for peer in [&mut lobby, &mut side] {
         peer.send(&ToServer::Ping);
     }

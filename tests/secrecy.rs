@@ -34,7 +34,7 @@ fn opens_none(peer: &mut Peer, events: &[Event]) {
     assert!(events.iter().any(|event| matches!(event, Event::Said { .. })));
     for event in events {
         match event {
-            Event::Shared { session, boxed } => {
+            Event::Shared { who: session, boxed } => {
                 let taken = peer.voice.take_key(*session, boxed);
                 assert!(taken.is_err(), "a key for somebody else");
             }

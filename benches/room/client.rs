@@ -5,7 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use cfb_chat::chat::message::Session;
 use cfb_chat::chat::name::Name;
 use cfb_chat::chat::name::RoomName;
 use cfb_chat::secure::credential::{CheckedCredential, Presented, Role, SessionKeys, UnixSeconds};
@@ -176,7 +175,7 @@ fn speakers(scene: &mut Scene) -> Outcome<Vec<Speaker>> {
         let key = OwnKey::new(rng, 0);
         let shared = key.shared(room.as_str());
         let boxed = boxed::seal(rng, &member.own, &client, member.server(), Purpose::Key, 1, &shared)?;
-        member.share(Session(client.session), boxed);
+        member.share(person.member, boxed);
         member.flush()?;
         Ok(Speaker { key, roster, said: said.clone() })
     };

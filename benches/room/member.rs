@@ -8,7 +8,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use cfb_chat::chat::message::{Numbered, Person, Session, ToServer};
+use cfb_chat::chat::Member as Number;
+use cfb_chat::chat::message::{Numbered, Person, ToServer};
 use cfb_chat::chat::name::RoomName;
 use cfb_chat::secure::credential::{OwnCredential, UnixSeconds};
 use cfb_chat::secure::handshake::{Established, client};
@@ -136,7 +137,7 @@ impl Member {
     }
 
     /// Sends a box with its key to somebody. It gets a number as a Say does, and is counted as one.
-    pub(crate) fn share(&mut self, to: Session, boxed: Vec<u8>) {
+    pub(crate) fn share(&mut self, to: Number, boxed: Vec<u8>) {
         self.sent += 1;
         self.asked.push_back(Instant::now());
         self.seal(&ToServer::Numbered { n: self.sent, body: Numbered::Share(vec![(to, boxed)]) });
@@ -280,9 +281,10 @@ impl Tally {
                     4
                 }
                 35 if self.minds_people => {
+                    let member = Number(reader.uint()?);
                     let mut part = || reader.bytes().map(<[u8]>::to_vec);
-                    self.person = Some(Person { spki: part()?, credential: part()?, signature: part()? });
-                    4
+                    self.person = Some(Person { member, spki: part()?, credential: part()?, signature: part()? });
+                    5
                 }
                 36 => return Err(format!("told off: {} ({})", reader.text()?, reader.text()?).into()),
                 38 => {
@@ -305,7 +307,7 @@ impl Tally {
         let read = match kind {
             1 => {
                 reader.text()?;
-                reader.bytes()?;
+                reader.uint()?;
                 reader.uint()?;
                 said(reader.bytes()?);
                 self.delivered.said += 1;
@@ -317,7 +319,7 @@ impl Tally {
             }
             4 | 5 => {
                 reader.text()?;
-                reader.bytes()?;
+                reader.uint()?;
                 self.change = reader.uint()?;
                 4
             }

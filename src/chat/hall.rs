@@ -51,9 +51,10 @@ pub use saying::answer;
 /// Passwords that somebody sets.
 const PASSWORDS: Pace = Pace { burst: 3, interval: Duration::from_secs(10) };
 const NOT_DONE: &str = "this server does not do that";
-/// So many members fit into a Welcome, which is one record, beside the longest notice; the bound that stays when limits
-/// are off.
-const MOST_MEMBERS: usize = 1_800;
+/// A Welcome, which is one record, has so many bytes for the numbers of those who are there, beside the longest notice.
+const WELCOME_NUMBERS: usize = 60_000;
+/// So many members fit into it; the bound that stays when limits are off.
+const MOST_MEMBERS: usize = WELCOME_NUMBERS / 5;
 
 /// What is to be done, in this order.
 #[derive(Clone, Debug)]
@@ -211,6 +212,8 @@ pub struct Hall {
 #[derive(Debug)]
 struct Present {
     user: User,
+    /// The Person message that shows others who they are, encoded once for all of them.
+    person: Arc<[u8]>,
     /// The name that they go by.
     account: AccountId,
     /// Where they come from, if that is known.

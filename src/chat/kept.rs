@@ -4,6 +4,8 @@
 //! hall ──Kept, Kept, …──▶ disk ──(crash)──▶ Kept, Kept, … ──▶ Hall::restore
 //! ```
 
+use std::sync::Arc;
+
 use super::backlog::To;
 use super::lasting::Lasting;
 use super::log::Entry;
@@ -15,12 +17,16 @@ use super::{Cursor, Member, RoomId};
 /// Something that is so from now on.
 #[derive(Clone, Debug)]
 pub enum Kept {
+    /// So many sessions there have been: their numbers are never used again.
+    Members(u64),
     /// A session is there.
     Session {
         /// Which.
         member: Member,
         /// Whose.
         user: User,
+        /// The Person message that shows others who they are.
+        person: Arc<[u8]>,
         /// How many of its messages have been answered.
         last: u64,
         /// Which of them were not taken, and why.

@@ -35,7 +35,7 @@ pub use backlog::To;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Conn(pub u64);
 
-/// A session, by a number that is never used again: it outlives its connections.
+/// A session, by a number that is never used again: it outlives its connections. It has it on the wire, too (§6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Member(pub u64);
 

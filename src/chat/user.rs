@@ -15,8 +15,6 @@ pub struct User {
     pub owner: Owner,
     /// Their credential's hash.
     pub session: Session,
-    /// The Person message that shows others who they are.
-    pub person: Arc<[u8]>,
     /// Their identity, as DER SubjectPublicKeyInfo.
     pub spki: Arc<[u8]>,
 }

@@ -14,6 +14,7 @@
 
 mod attempts;
 mod connect;
+mod directory;
 pub mod entry;
 mod notices;
 mod outbox;

@@ -4,6 +4,7 @@ mod check;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use crate::chat::Member;
 use crate::chat::message::{Person, Session};
 use crate::chat::name::Name;
 use crate::secure::credential::{LIFETIME, SessionKeys, UnixSeconds};
@@ -12,10 +13,11 @@ use crate::secure::identity::Fingerprint;
 use crate::store::known_users::{Acquaintance, KnownUsers};
 
 use self::check::{Credential, DOES_NOT_HOLD, check, presented};
+use super::directory::Directory;
 use super::notices;
 
 /// No room holds so many, with a newcomer or two on the way.
-const MOST_IN_A_ROOM: usize = 2_000;
+const MOST_IN_A_ROOM: usize = 12_500;
 /// So many sessions are remembered until their credentials end. More is no chat, but an attack on one's memory.
 pub const MOST_MET: usize = 65_536;
 
@@ -30,9 +32,12 @@ const GRACE: u64 = 24 * 60 * 60;
 /// Everybody a server has told of.
 #[derive(Debug)]
 pub struct People {
+    own: Session,
     met: HashMap<Session, Peer>,
     /// Those of them who are yet to be checked.
     unchecked: Vec<Session>,
+    /// Which number each has on the wire.
+    pub(super) directory: Directory,
     here: usize,
     /// Whose each look of a name is, of those who are here, oneself included.
     looks: HashMap<String, Vec<(Session, Fingerprint)>>,
@@ -90,6 +95,12 @@ pub enum BadPeople {
     /// More were told of than there can be.
     #[error("it tells of more people than there can be")]
     Crowd,
+    /// A number that names somebody was given to somebody else.
+    #[error("it gives the number {0}, which is somebody's, to somebody else")]
+    Reused(u64),
+    /// Somebody who is here was given another number.
+    #[error("it gives a second number, {0}, to somebody who is here")]
+    Renumbered(u64),
     /// One name and key came in while they were here: whoever whispers to them could be answered by an old session.
     #[error("it tells of one person as being here twice")]
     Twice,
@@ -150,26 +161,29 @@ impl People {
     /// Nobody but oneself, whose name nobody else may look like.
     #[must_use]
     pub fn new(own: Session, name: &Name, key: Fingerprint, verified_only: bool) -> Self {
-        let mut people =
-            Self { met: HashMap::new(), unchecked: Vec::new(), here: 0, looks: HashMap::new(), verified_only };
+        let (met, unchecked, looks, directory) = (HashMap::new(), Vec::new(), HashMap::new(), Directory::default());
+        let mut people = Self { own, met, unchecked, directory, here: 0, looks, verified_only };
         people.take_looks(own, name, key);
         people
     }
 
-    /// Takes a Person in. Their session is what their credential says it is; whether that holds is yet to be checked.
+    /// Takes a Person in. Their session is what their credential says it is, and their number what the server says; whether
+    /// the credential holds is yet to be checked.
     ///
     /// # Errors
-    /// [`BadPeople::Crowd`] if the server tells of more people than there can be.
+    /// [`BadPeople`] if the server tells of more people than there can be, or their number cannot be theirs.
     pub fn meet(&mut self, person: Person, now: UnixSeconds) -> Result<(), BadPeople> {
-        let session = Session(presented(&person).session());
-        match self.met.get(&session).and_then(|peer| peer.unchecked.as_deref()) {
-            Some(told) if *told == person => return Ok(()),
+        let (session, number) = (Session(presented(&person).session()), person.member);
+        let met = self.met.get(&session);
+        let is_here = session == self.own || met.is_some_and(|peer| peer.presence != Presence::Away);
+        match met.and_then(|peer| peer.unchecked.as_deref()) {
+            Some(told) if *told == person => return self.directory.give(number, session, is_here),
             // One session, of which two things are told: the first that holds counts.
             Some(_) => self.check(now),
             None => {}
         }
-        if self.met.get(&session).is_some_and(|peer| peer.credential.is_ok() || peer.presence != Presence::Away) {
-            return Ok(());
+        if is_here || self.met.get(&session).is_some_and(|peer| peer.credential.is_ok()) {
+            return self.directory.give(number, session, is_here);
         }
         if self.met.len() >= MOST_MET {
             // With whom no box was exchanged there is nothing to remember of; nor of whose credential has ended.
@@ -180,7 +194,9 @@ impl People {
             if self.met.len() >= MOST_MET {
                 return Err(BadPeople::Crowd);
             }
+            self.directory.keep(|session| session == self.own || self.met.contains_key(&session));
         }
+        self.directory.give(number, session, is_here)?;
         let peer = Peer {
             credential: Err(DOES_NOT_HOLD),
             unchecked: Some(Box::new(person)),
@@ -195,6 +211,14 @@ impl People {
             self.check(now);
         }
         Ok(())
+    }
+
+    /// The server says which number one has oneself.
+    ///
+    /// # Errors
+    /// [`BadPeople`] if it cannot be one's own.
+    pub fn is_oneself(&mut self, number: Member) -> Result<(), BadPeople> {
+        self.directory.give(number, self.own, true)
     }
 
     /// Checks everybody who has been told of, and has not been checked.

@@ -29,7 +29,7 @@ pub enum BadRoster {
     /// Somebody joined who was there, or left who was not.
     #[error("the room's list of members does not add up: the server hides who is here")]
     Member,
-    /// A session was named before its Person.
+    /// A number was named before its Person.
     #[error("somebody was named before it was told who they are")]
     Stranger,
 }
@@ -74,11 +74,8 @@ impl Roster {
     /// # Errors
     /// [`BadRoster`] if not.
     pub fn new(welcome: &Welcome, own: Session, server: Fingerprint, people: &People) -> Result<Self, BadRoster> {
-        let known = |session: &Session| *session == own || people.has_met(*session);
-        if !welcome.sessions.iter().all(known) {
-            return Err(BadRoster::Stranger);
-        }
-        let mut members = welcome.sessions.clone();
+        let all = welcome.members.iter().map(|number| people.directory.session(*number));
+        let mut members: Vec<Session> = all.collect::<Option<_>>().ok_or(BadRoster::Stranger)?;
         members.sort_unstable();
         let count = members.len();
         members.dedup();
@@ -187,39 +184,43 @@ impl Roster {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::Member;
     use crate::chat::message::Person;
     use crate::chat::name::{Name, RoomName};
     use crate::secure::credential::UnixSeconds;
 
     const OWN: Session = Session([1; 32]);
+    const OWN_NUMBER: Member = Member(7);
     const SERVER: Fingerprint = Fingerprint([9; 32]);
 
     /// Nobody, and somebody whose credential does not hold.
     fn people() -> (People, Session) {
         let mut people = People::new(OWN, &Name::parse("Ira").unwrap(), Fingerprint([1; 32]), false);
-        let person = Person { spki: Vec::new(), credential: b"none".to_vec(), signature: Vec::new() };
-        people.meet(person, UnixSeconds(0)).unwrap();
+        let (spki, credential, signature) = (Vec::new(), b"none".to_vec(), Vec::new());
+        people.meet(Person { member: Member(1), spki, credential, signature }, UnixSeconds(0)).unwrap();
+        people.is_oneself(OWN_NUMBER).unwrap();
         let presented = crate::secure::credential::Presented { spki: &[], credential: b"none", signature: &[] };
         (people, Session(presented.session()))
     }
 
-    fn welcome(sessions: &[Session], change: u64) -> Welcome {
+    fn welcome(members: &[Member], change: u64) -> Welcome {
         Welcome {
             room: RoomName::lobby(),
-            sessions: sessions.to_vec(),
+            members: members.to_vec(),
             change,
             resumed: false,
             cursor: 1,
             at: 0,
             notice: String::new(),
             longest_text: 4_096,
+            own: OWN_NUMBER,
         }
     }
 
     #[test]
     fn each_change_follows_the_last_and_adds_up() {
         let (people, other) = people();
-        let roster = || Roster::new(&welcome(&[OWN], 4), OWN, SERVER, &people).unwrap();
+        let roster = || Roster::new(&welcome(&[OWN_NUMBER], 4), OWN, SERVER, &people).unwrap();
         assert_eq!(roster().joined(other, 5, 0), Ok(()));
         assert_eq!(roster().joined(other, 6, 0), Err(BadRoster::Change { told: 6, due: 5 }), "one was hidden");
         assert_eq!(roster().joined(other, 4, 0), Err(BadRoster::Change { told: 4, due: 5 }), "one was told twice");
@@ -234,17 +235,17 @@ mod tests {
     fn a_welcome_names_oneself_and_nobody_unknown_or_twice() {
         let (people, _) = people();
         let refused =
-            |sessions: &[Session], change| Roster::new(&welcome(sessions, change), OWN, SERVER, &people).unwrap_err();
+            |members: &[Member], change| Roster::new(&welcome(members, change), OWN, SERVER, &people).unwrap_err();
         assert_eq!(refused(&[], 1), BadRoster::Member);
-        assert_eq!(refused(&[OWN, Session([2; 32])], 2), BadRoster::Stranger);
-        assert_eq!(refused(&[OWN, OWN], 2), BadRoster::Member);
-        assert_eq!(refused(&[OWN], 0), BadRoster::Member);
+        assert_eq!(refused(&[OWN_NUMBER, Member(2)], 2), BadRoster::Stranger);
+        assert_eq!(refused(&[OWN_NUMBER, OWN_NUMBER], 2), BadRoster::Member);
+        assert_eq!(refused(&[OWN_NUMBER], 0), BadRoster::Member);
     }
 
     #[test]
     fn a_message_may_name_a_change_of_the_last_minute_and_none_before_oneself() {
         let (people, other) = people();
-        let mut roster = Roster::new(&welcome(&[OWN], 4), OWN, SERVER, &people).unwrap();
+        let mut roster = Roster::new(&welcome(&[OWN_NUMBER], 4), OWN, SERVER, &people).unwrap();
         let alone = roster.hash();
         roster.joined(other, 5, 1_000).unwrap();
         assert_ne!(alone, roster.hash());

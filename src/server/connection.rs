@@ -10,7 +10,7 @@ use super::gate::{Failure, Source, Ticket};
 use super::{Shared, Timing, named_thread};
 use crate::chat::Conn;
 use crate::chat::hall::{Asks, Fault, Newcomer, Verdict};
-use crate::chat::message::{NoMessages, Person, Session, ToClient, ToServer};
+use crate::chat::message::{NoMessages, Session, ToServer};
 use crate::chat::name::Name;
 use crate::chat::pace::Bucket;
 use crate::chat::user::User;
@@ -198,19 +198,15 @@ impl Connection {
     fn newcomer(&self, peer: &VerifiedPeer) -> Option<Newcomer> {
         let credential = peer.credential();
         let presented = credential.presented();
-        let person = ToClient::Person(Person {
-            spki: presented.spki.to_vec(),
-            credential: presented.credential.to_vec(),
-            signature: presented.signature.to_vec(),
-        });
         let user = User {
             name: name_of(peer)?,
             owner: credential.fingerprint().0,
             session: Session(credential.session()),
-            person: person.encode().into(),
             spki: presented.spki.into(),
         };
-        Some(Newcomer { conn: self.conn, user, address: Some(self.from.ip().to_canonical()) })
+        let (credential, signature) = (presented.credential.into(), presented.signature.into());
+        let address = Some(self.from.ip().to_canonical());
+        Some(Newcomer { conn: self.conn, user, credential, signature, address })
     }
 }
 

@@ -27,7 +27,8 @@ const FILE: &str = "journal.db";
 /// What a large transaction has needed of the log is given back, down to this, in bytes.
 const LOG_KEPT: i64 = 16 * 1_024 * 1_024;
 /// What makes each version of it, from the one before.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE session (
         member INTEGER PRIMARY KEY, name TEXT NOT NULL, owner BLOB NOT NULL, session BLOB NOT NULL, person BLOB NOT NULL,
         spki BLOB NOT NULL, last INTEGER NOT NULL, lowest INTEGER NOT NULL, highest INTEGER);
@@ -37,7 +38,14 @@ const STEPS: [&str; 1] = ["
         WITHOUT ROWID;
     CREATE TABLE event (cursor INTEGER PRIMARY KEY, room INTEGER, member INTEGER, except_for INTEGER, bytes BLOB NOT NULL);
     CREATE TABLE forgotten (cursor INTEGER NOT NULL);
-    INSERT INTO forgotten VALUES (0);"];
+    INSERT INTO forgotten VALUES (0);",
+    // What was written before names sessions in another way: it is given up, and who was here begins anew.
+    "
+    UPDATE forgotten SET cursor = max(cursor, coalesce((SELECT max(cursor) FROM event), 0));
+    DELETE FROM session; DELETE FROM refused; DELETE FROM room; DELETE FROM seat; DELETE FROM event;
+    CREATE TABLE members (count INTEGER NOT NULL);
+    INSERT INTO members VALUES (0);",
+];
 
 /// A journal that is open: nobody else can open it.
 pub struct Journal {
@@ -147,8 +155,9 @@ impl Journal {
     /// As [`Journal::begin`].
     pub fn keep(&mut self, kept: &Kept) -> Result<(), DatabaseError> {
         match kept {
-            Kept::Session { member, user, last, refused, range } => {
-                let User { name, owner, session, person, spki } = user;
+            Kept::Members(count) => self.run("UPDATE members SET count = ?1", [number(*count)]),
+            Kept::Session { member, user, person, last, refused, range } => {
+                let User { name, owner, session, spki } = user;
                 self.run(
                     "INSERT INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                     params![
@@ -270,10 +279,8 @@ fn read(connection: &Connection) -> rusqlite::Result<Vec<Kept>> {
         refused.entry(member).or_default().push((n, ErrorCode::from_word(&word).unwrap_or(ErrorCode::Refused)));
     }
     let mut rows = connection.prepare("SELECT * FROM session")?;
-    for session in rows.query_map([], session)? {
-        let (member, user, last, range) = session?;
-        let refused = refused.remove(&member).unwrap_or_default();
-        all.push(Kept::Session { member: Member(member), user, last, refused, range });
+    for session in rows.query_map([], |row| session(row, &mut refused))? {
+        all.push(session?);
     }
     let mut rows = connection.prepare("SELECT room, name, change FROM room")?;
     for room in rows.query_map([], |row| {
@@ -289,6 +296,7 @@ fn read(connection: &Connection) -> rusqlite::Result<Vec<Kept>> {
     })? {
         all.push(seat?);
     }
+    all.push(Kept::Members(connection.query_row("SELECT count FROM members", [], |row| uint(row, 0))?));
     all.push(Kept::Forgotten(connection.query_row("SELECT cursor FROM forgotten", [], |row| uint(row, 0))?));
     let mut rows = connection.prepare("SELECT cursor, room, member, except_for, bytes FROM event ORDER BY cursor")?;
     for event in rows.query_map([], |row| {
@@ -305,13 +313,16 @@ fn read(connection: &Connection) -> rusqlite::Result<Vec<Kept>> {
     Ok(all)
 }
 
-fn session(row: &Row<'_>) -> rusqlite::Result<(u64, User, u64, Range)> {
+fn session(row: &Row<'_>, refused: &mut HashMap<u64, Vec<(u64, ErrorCode)>>) -> rusqlite::Result<Kept> {
     let name = Name::parse(&row.get::<_, String>(1)?).map_err(|_| wrong(1))?;
     let bytes = |column| row.get::<_, Vec<u8>>(column);
     let hash = |column| bytes(column).and_then(|bytes| <[u8; 32]>::try_from(bytes).map_err(|_| wrong(column)));
     let (person, spki) = (bytes(4)?.into(), bytes(5)?.into());
-    let user = User { name, owner: hash(2)?, session: Session(hash(3)?), person, spki };
-    Ok((uint(row, 0)?, user, uint(row, 6)?, Range { lowest: uint(row, 7)?, highest: cursor(row, 8)? }))
+    let user = User { name, owner: hash(2)?, session: Session(hash(3)?), spki };
+    let range = Range { lowest: uint(row, 7)?, highest: cursor(row, 8)? };
+    let (member, last) = (uint(row, 0)?, uint(row, 6)?);
+    let refused = refused.remove(&member).unwrap_or_default();
+    Ok(Kept::Session { member: Member(member), user, person, last, refused, range })
 }
 
 fn cursor(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Cursor>> {
@@ -325,16 +336,11 @@ mod tests {
     fn journal_with_one() -> (tempfile::TempDir, Journal, Member) {
         let folder = tempfile::tempdir().unwrap();
         let mut journal = Journal::fresh(folder.path()).unwrap();
-        let user = User {
-            name: Name::parse("Mallory").unwrap(),
-            owner: [1; 32],
-            session: Session([1; 32]),
-            person: [1].into(),
-            spki: [1].into(),
-        };
-        let (member, range) = (Member(1), Range::default());
+        let user =
+            User { name: Name::parse("Mallory").unwrap(), owner: [1; 32], session: Session([1; 32]), spki: [1].into() };
+        let (member, person, range) = (Member(1), [1].into(), Range::default());
         journal.begin().unwrap();
-        journal.keep(&Kept::Session { member, user, last: 0, refused: Vec::new(), range }).unwrap();
+        journal.keep(&Kept::Session { member, user, person, last: 0, refused: Vec::new(), range }).unwrap();
         journal.commit().unwrap();
         (folder, journal, member)
     }
@@ -351,5 +357,31 @@ mod tests {
         let (_, kept) = Journal::open(folder.path()).unwrap();
         let Some(Kept::Session { refused, .. }) = kept.first() else { panic!() };
         assert!(refused.len() <= 1_024, "{} are kept", refused.len());
+    }
+
+    #[test]
+    fn what_was_written_before_sessions_had_numbers_is_given_up_and_events_are_counted_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let before = open(&folder.path().join(FILE), &STEPS[..1]).unwrap();
+        let old = "INSERT INTO session VALUES (9, 'Mallory', zeroblob(32), zeroblob(32), x'00', x'00', 0, 0, NULL);
+                   INSERT INTO seat VALUES (9, 1, 1, NULL);
+                   INSERT INTO room VALUES (1, '#lobby', 1);
+                   INSERT INTO event VALUES (7, 1, NULL, NULL, x'00');";
+        before.execute_batch(old).unwrap();
+        drop(before);
+        let (_, kept) = Journal::open(folder.path()).unwrap();
+        assert!(matches!(kept[..], [Kept::Members(0), Kept::Forgotten(7)]), "{kept:?}");
+    }
+
+    #[test]
+    fn how_many_sessions_there_have_been_outlives_them() {
+        let (folder, mut journal, member) = journal_with_one();
+        journal.begin().unwrap();
+        journal.keep(&Kept::Members(3)).unwrap();
+        journal.keep(&Kept::SessionGone(member)).unwrap();
+        journal.commit().unwrap();
+        drop(journal);
+        let (_, kept) = Journal::open(folder.path()).unwrap();
+        assert!(matches!(kept[..], [Kept::Members(3), Kept::Forgotten(0)]), "{kept:?}");
     }
 }

@@ -94,7 +94,7 @@ fn thirty_users_behind_one_address_get_in_at_once_while_two_hundred_bad_connecti
         coming.into_iter().map(|peer| peer.join().expect("got in, at the first try")).collect()
     });
     drop(bad.join().expect("they came"));
-    let (speaker, changes) = (peers[0].session, 30);
+    let (speaker, changes) = (peers[0].number, 30);
     while peers[0].change() < changes {
         peers[0].sees_change();
     }

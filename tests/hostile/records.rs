@@ -57,12 +57,12 @@ fn a_later_record_that_does_not_open_ends_the_session_unanswered_as_a_loss() {
     ];
     for (what, spoil) in spoilt {
         let mut peer = Peer::join(server.port, &ANNA, "Anna");
-        let session = peer.session;
+        let session = peer.number;
         spoil(&mut peer);
         peer.ends_unanswered();
-        assert!(matches!(watcher.sees_change(), Event::Joined { session: who, .. } if who == session), "{what}");
+        assert!(matches!(watcher.sees_change(), Event::Joined { who, .. } if who == session), "{what}");
         let left = watcher.sees_change();
-        let lost = matches!(left, Event::Left { session: who, reason: LeftReason::Lost, .. } if who == session);
+        let lost = matches!(left, Event::Left { who, reason: LeftReason::Lost, .. } if who == session);
         assert!(lost, "{what}: {left:?}");
     }
     still_serves(server.port);

@@ -239,10 +239,10 @@ fn sixteen_joins_and_leaves_a_minute_are_the_most_for_an_identity() {
         peer.is_welcomed();
         peer.leave("#side");
         let left = peer.wait_for(|message| match message {
-            ToClient::Event { event: Event::Left { room, session, .. }, .. } => Some((room.clone(), *session)),
+            ToClient::Event { event: Event::Left { room, who: session, .. }, .. } => Some((room.clone(), *session)),
             _ => None,
         });
-        assert_eq!(left, (room("#side"), peer.session));
+        assert_eq!(left, (room("#side"), peer.number));
     }
     // One is left of sixteen; a little may have come back meanwhile.
     let mut refused = false;

@@ -17,14 +17,14 @@ fn whoever_vanishes_has_left_the_room_as_lost() {
     let mut watcher = Peer::join(server.port, &BORIS, "watcher");
     for how in ["a reset", "a close without Leave"] {
         let victim = Peer::join(server.port, &ANNA, "Anna");
-        let (room, session) = (RoomName::lobby(), victim.session);
+        let (room, session) = (RoomName::lobby(), victim.number);
         let Event::Joined { change, .. } = watcher.sees_change() else { panic!("{how}: came in") };
         if how == "a reset" {
             victim.reset();
         } else {
             drop(victim);
         }
-        let left = Event::Left { room, session, change: change + 1, reason: LeftReason::Lost };
+        let left = Event::Left { room, who: session, change: change + 1, reason: LeftReason::Lost };
         assert_eq!(watcher.sees_change(), left, "{how}");
     }
     still_serves(server.port);
@@ -46,8 +46,8 @@ fn a_connection_on_which_nothing_comes_for_too_long_is_lost() {
             Heard::Nothing => watcher.send(&ToServer::Ping),
             Heard::End => panic!("whoever pings is there"),
             Heard::Message(message) => {
-                if let ToClient::Event { event: Event::Left { session, reason, .. }, .. } = *message {
-                    assert_eq!((session, reason), (silent.session, LeftReason::Lost));
+                if let ToClient::Event { event: Event::Left { who: session, reason, .. }, .. } = *message {
+                    assert_eq!((session, reason), (silent.number, LeftReason::Lost));
                     break;
                 }
             }
@@ -73,12 +73,12 @@ fn the_same_name_and_key_on_a_new_connection_replaces_the_old_one() {
     assert!(!heard.iter().any(left), "who is replaced does not get their own left event");
     let left = watcher.sees_change();
     assert!(
-        matches!(left, Event::Left { session, reason: LeftReason::Replaced, .. } if session == old.session),
+        matches!(left, Event::Left { who: session, reason: LeftReason::Replaced, .. } if session == old.number),
         "{left:?}"
     );
-    assert!(matches!(watcher.sees_change(), Event::Joined { session, .. } if session == new.session));
+    assert!(matches!(watcher.sees_change(), Event::Joined { who: session, .. } if session == new.number));
     new.say_raw("it is still me");
-    assert_eq!(watcher.hears_raw(), (new.session, "it is still me".into()));
+    assert_eq!(watcher.hears_raw(), (new.number, "it is still me".into()));
     still_serves(server.port);
 }
 
@@ -151,13 +151,13 @@ fn whoever_leaves_a_room_and_comes_again_at_once_misses_nothing_of_it() {
         anna.record(&[ToServer::Leave(room).encode(), again.encode()].concat());
         anna.is_welcomed();
         let is_back = |message: &ToClient| {
-            matches!(message, ToClient::Event { event: Event::Joined { session, .. }, .. } if *session == anna.session)
+            matches!(message, ToClient::Event { event: Event::Joined { who: session, .. }, .. } if *session == anna.number)
                 .then_some(())
         };
         boris.wait_for(is_back);
         let said = boris.saying("#a", format!("round {round}").as_bytes());
         boris.send(&said);
-        assert_eq!(anna.hears_raw(), (boris.session, format!("round {round}")));
+        assert_eq!(anna.hears_raw(), (boris.number, format!("round {round}")));
     }
     still_serves(server.port);
 }

@@ -78,7 +78,7 @@ fn a_reader_that_stops_for_longer_than_the_journal_reaches_hears_bye_slow() {
         assert_eq!(*text, numbered(number).as_bytes(), "what it did get has no gap");
     }
     let left = reader.hears_event(|event| matches!(event, Event::Left { reason: LeftReason::Slow, .. }));
-    assert!(matches!(left, Event::Left { session, .. } if session == stopped.session));
+    assert!(matches!(left, Event::Left { who: session, .. } if session == stopped.number));
     still_serves(server.port);
 }
 

@@ -3,7 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use cfb_chat::chat::message::{ErrorCode, Event, Numbered, Session, ToClient, ToServer};
+use cfb_chat::chat::Member;
+use cfb_chat::chat::message::{ErrorCode, Event, Numbered, ToClient, ToServer};
 use cfb_chat::chat::name::Name;
 use cfb_chat::secure::identity::Identity;
 
@@ -12,13 +13,13 @@ use crate::support::process::Server;
 use crate::support::voice::Voice;
 
 /// A session that nobody has.
-const NOBODY: Session = Session([7; 32]);
+const NOBODY: Member = Member(1 << 40);
 
-fn whisper(to: Session, boxed: &[u8]) -> Numbered {
+fn whisper(to: Member, boxed: &[u8]) -> Numbered {
     Numbered::Whisper { to, boxed: boxed.to_vec() }
 }
 
-fn share(to: &[Session], boxed: &[u8]) -> Numbered {
+fn share(to: &[Member], boxed: &[u8]) -> Numbered {
     Numbered::Share(to.iter().map(|to| (*to, boxed.to_vec())).collect())
 }
 
@@ -85,22 +86,22 @@ fn a_whisper_reaches_one_that_shares_a_room_and_nobody_else_hears_of_it() {
     let mut watcher = Peer::join(server.port, &BORIS, "watcher");
     let mut anna = Peer::join(server.port, &ANNA, "Anna");
     let gone = Peer::join(server.port, &BORIS, "gone");
-    let gone_session = gone.session;
+    let gone_session = gone.number;
     gone.leaves_for_good();
     anna.sees_change();
     anna.sees_change();
 
     for (to, expected) in [
-        (boris.session, Answer::Accepted(1)),
-        (side.session, Answer::Error(ErrorCode::Absent, 2)),
+        (boris.number, Answer::Accepted(1)),
+        (side.number, Answer::Error(ErrorCode::Absent, 2)),
         (gone_session, Answer::Error(ErrorCode::Absent, 3)),
         (NOBODY, Answer::Error(ErrorCode::Absent, 4)),
-        (anna.session, Answer::Error(ErrorCode::Absent, 5)),
-        (boris.session, Answer::Accepted(6)),
+        (anna.number, Answer::Error(ErrorCode::Absent, 5)),
+        (boris.number, Answer::Accepted(6)),
     ] {
         assert_eq!(answer(&mut anna, whisper(to, b"between us")), expected);
     }
-    let whispered = Event::Whispered { session: anna.session, boxed: b"between us".to_vec() };
+    let whispered = Event::Whispered { who: anna.number, boxed: b"between us".to_vec() };
     for _ in 0..2 {
         assert_eq!(boris.hears_event(|event| matches!(event, Event::Whispered { .. })), whispered);
     }
@@ -111,7 +112,7 @@ fn a_whisper_reaches_one_that_shares_a_room_and_nobody_else_hears_of_it() {
 
     anna.ask_to_join("#side");
     anna.is_welcomed();
-    assert_eq!(answer(&mut anna, whisper(side.session, b"between us")), Answer::Accepted(7));
+    assert_eq!(answer(&mut anna, whisper(side.number, b"between us")), Answer::Accepted(7));
     assert_eq!(side.hears_event(|event| matches!(event, Event::Whispered { .. })), whispered);
     still_serves(server.port);
 }
@@ -124,11 +125,11 @@ fn a_share_reaches_those_who_are_here_and_passes_over_the_rest() {
     let mut clara = Peer::join(server.port, &BORIS, "Clara");
     let gone = Peer::join(server.port, &BORIS, "gone");
     let mut anna = Peer::join(server.port, &ANNA, "Anna");
-    let to = [boris.session, gone.session, side.session, NOBODY, anna.session, clara.session];
+    let to = [boris.number, gone.number, side.number, NOBODY, anna.number, clara.number];
     gone.leaves_for_good();
 
     assert_eq!(answer(&mut anna, share(&to, b"a key")), Answer::Accepted(1));
-    let shared = Event::Shared { session: anna.session, boxed: b"a key".to_vec() };
+    let shared = Event::Shared { who: anna.number, boxed: b"a key".to_vec() };
     for peer in [&mut boris, &mut clara] {
         assert_eq!(peer.hears_event(|event| matches!(event, Event::Shared { .. })), shared);
     }
@@ -154,7 +155,7 @@ fn each_event_has_the_next_cursor_whomever_it_is_for() {
     // In one record, so that all of it is due at once.
     let change = anna.change();
     let say = Numbered::Say { room: room("#lobby"), change, envelope: b"said".to_vec() };
-    let (to_boris, to_clara) = (boris.session, clara.session);
+    let (to_boris, to_clara) = (boris.number, clara.number);
     let all = [
         whisper(to_boris, b"1"),
         share(&[to_boris, NOBODY, to_clara], b"2"),
@@ -168,10 +169,10 @@ fn each_event_has_the_next_cursor_whomever_it_is_for() {
     anna.record(&record);
     (1..=7).for_each(|n| assert_eq!(anna.is_answered(), Answer::Accepted(n)));
 
-    let session = anna.session;
-    let said = || Event::Said { room: room("#lobby"), session, change, envelope: b"said".to_vec() };
-    let whispered = |text: &[u8]| Event::Whispered { session, boxed: text.to_vec() };
-    let shared = || Event::Shared { session, boxed: b"2".to_vec() };
+    let session = anna.number;
+    let said = || Event::Said { room: room("#lobby"), who: session, change, envelope: b"said".to_vec() };
+    let whispered = |text: &[u8]| Event::Whispered { who: session, boxed: text.to_vec() };
+    let shared = || Event::Shared { who: session, boxed: b"2".to_vec() };
     let (for_boris, for_clara) = (events(boris.hears_until_pong()), events(clara.hears_until_pong()));
     // The same key has two sessions here: a letter goes to one of them.
     let is_letter = |(_, event): &&(u64, Event)| matches!(event, Event::Letter(_));
@@ -192,16 +193,16 @@ fn what_is_too_large_is_told_before_who_it_is_for_and_nobody_gets_any_of_it() {
     let mut anna = Peer::join(server.port, &ANNA, "Anna");
     boris.sees_change();
     let nobody = Numbered::Letter { to: [7; 32], letter: vec![0; 6_145] };
-    let mixed = Numbered::Share(vec![(boris.session, vec![0; 9]), (NOBODY, vec![0; 1_025])]);
+    let mixed = Numbered::Share(vec![(boris.number, vec![0; 9]), (NOBODY, vec![0; 1_025])]);
     let large = [
-        whisper(boris.session, &[0; 4_609]),
+        whisper(boris.number, &[0; 4_609]),
         whisper(NOBODY, &[0; 4_609]),
-        share(&[boris.session; 129], b"x"),
-        share(&[boris.session], &[0; 1_025]),
+        share(&[boris.number; 129], b"x"),
+        share(&[boris.number], &[0; 1_025]),
         mixed,
         letter_of(&anna, &BORIS, 6_145),
         nobody,
-        whisper(boris.session, &vec![0; 60_000]),
+        whisper(boris.number, &vec![0; 60_000]),
     ];
     for (body, n) in large.into_iter().zip(1..) {
         assert_eq!(answer(&mut anna, body), Answer::Error(ErrorCode::Large, n));
@@ -209,9 +210,9 @@ fn what_is_too_large_is_told_before_who_it_is_for_and_nobody_gets_any_of_it() {
     assert_eq!(boris.hears_until_pong(), []);
 
     let largest = [
-        (whisper(boris.session, &[0; 4_608]), 1),
-        (share(&[boris.session; 128], b"x"), 128),
-        (share(&[boris.session; 40], &[0; 1_024]), 40),
+        (whisper(boris.number, &[0; 4_608]), 1),
+        (share(&[boris.number; 128], b"x"), 128),
+        (share(&[boris.number; 40], &[0; 1_024]), 40),
         (letter_of(&anna, &BORIS, 6_144), 1),
     ];
     for ((body, count), n) in largest.into_iter().zip(9..) {
@@ -228,8 +229,8 @@ fn what_has_been_answered_is_answered_the_same_again_and_goes_to_nobody_twice() 
     let mut anna = Peer::join(server.port, &ANNA, "Anna");
     boris.sees_change();
     let bodies = [
-        whisper(boris.session, b"once"),
-        share(&[boris.session], b"once"),
+        whisper(boris.number, b"once"),
+        share(&[boris.number], b"once"),
         letter(&anna, &BORIS, b"once"),
         whisper(NOBODY, b"never"),
         Numbered::Letter { to: [7; 32], letter: b"never".to_vec() },
@@ -248,7 +249,7 @@ fn what_has_been_answered_is_answered_the_same_again_and_goes_to_nobody_twice() 
         }
         assert_eq!(events(boris.hears_until_pong()).len(), events_of_round, "{round}");
     }
-    anna.send(&ToServer::Numbered { n: 7, body: whisper(boris.session, b"never") });
+    anna.send(&ToServer::Numbered { n: 7, body: whisper(boris.number, b"never") });
     assert_eq!(anna.is_answered(), Answer::Error(ErrorCode::Again, 6), "6 is missing");
     assert_eq!(boris.hears_until_pong(), []);
     still_serves(server.port);

@@ -13,7 +13,7 @@ fn talking_to_ira() -> (Stage, Member) {
     let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.told();
-    assert_eq!(stage.talks_to(&mut ira, "first"), [ira.session()]);
+    assert_eq!(stage.talks_to(&mut ira, "first"), [ira.number()]);
     (stage, ira)
 }
 
@@ -69,7 +69,7 @@ fn who_comes_before_it_is_taken_is_told_of_and_then_given_the_same_sealed_text()
         other => panic!("no key for the newcomer: {other:?}"),
     };
     let to: Vec<_> = boxes.iter().map(|(to, _)| *to).collect();
-    assert_eq!((share, &to[..]), (n, &[ghost.session()][..]), "the key takes its number, and goes to nobody else");
+    assert_eq!((share, &to[..]), (n, &[ghost.number()][..]), "the key takes its number, and goes to nobody else");
     let (next, envelope) = say(&mut stage);
     assert_eq!((next, parts(&envelope)), (n + 1, parts(&before)));
     assert_ne!(envelope, before, "it is signed for other people");
@@ -89,7 +89,7 @@ fn who_leaves_before_it_is_taken_does_not_get_it_and_it_keeps_its_counter() {
     let mallory = Member::mallory();
     stage.joins(&mallory);
     stage.told();
-    assert_eq!(stage.talks_to(&mut ira, "second"), [mallory.session()]);
+    assert_eq!(stage.talks_to(&mut ira, "second"), [mallory.number()]);
     stage.client.says("third");
     let (n, before) = say(&mut stage);
     stage.left(mallory.session());
@@ -99,7 +99,7 @@ fn who_leaves_before_it_is_taken_does_not_get_it_and_it_keeps_its_counter() {
         other => panic!("no new key: {other:?}"),
     };
     let to: Vec<_> = boxes.iter().map(|(to, _)| *to).collect();
-    assert_eq!(to, [ira.session()]);
+    assert_eq!(to, [ira.number()]);
     let (next, envelope) = say(&mut stage);
     assert_eq!(next, n + 1);
     let ((old_key, old_counter, old_text), (key, counter, text)) = (parts(&before), parts(&envelope));
@@ -152,7 +152,7 @@ fn keys_and_whispers_that_are_told_again_come_again_and_are_delivered_once() {
     stage.tell(&[again(n)]);
     let (n, Numbered::Whisper { to, boxed }) = stage.hear_numbered() else { panic!("the whisper comes again") };
     stage.tell(&[ToClient::Accepted(n)]);
-    assert_eq!((n, to), (3, ira.session()));
+    assert_eq!((n, to), (3, ira.number()));
     assert_eq!(ira.hears(&stage, &boxed), "for you", "and is the box that is due");
     stage.client.process.out.wait_for("[whisper to Ira] for you");
     stage.ends();

@@ -57,6 +57,7 @@ fn a_message_is_opened_a_thousand_steps_ahead_of_its_key_and_no_further() {
     stage.is_told("[!] 1000 messages from Mallory are missing.");
     stage.relays(&mallory, all.remove(999));
     stage.is_told("[!] Dropped: a message from Mallory that has come before.");
+    stage.client.sees("Mallory", "far ahead");
     assert_eq!(stage.talk(), ["Mallory: far ahead"]);
     stage.ends();
 }
@@ -69,7 +70,7 @@ fn messages_far_ahead_of_their_key_are_refused_without_a_walk() {
     stage.shares(&mut ira);
     let mut forger = Forger::comes_in(&mut stage, &MALLORY, "Mallory");
     let boxed = forger.key(&stage, [1; 8], 0, &[7; 32]);
-    stage.event(Event::Shared { session: forger.session, boxed });
+    stage.event(Event::Shared { who: forger.session, boxed });
     stage.told();
     let ahead = [1_001, FAR, u64::MAX / 2, u64::MAX - 1, u64::MAX];
     let counters = ahead.iter().cycle().take(500);
@@ -106,7 +107,7 @@ fn the_last_numbers_that_there_are_stop_only_whoever_uses_them() {
     let session = forger.session;
     stage.told();
     let boxed = forger.key(&stage, [1; 8], u64::MAX - 1, &[7; 32]);
-    stage.event(Event::Shared { session, boxed });
+    stage.event(Event::Shared { who: session, boxed });
     stage.is_told("[!] 18446744073709551614 messages from Mallory are missing.");
     let event = stage
         .said_by(forger.session, forger.envelope(&stage, [1; 8], u64::MAX - 1, &seal(&[7; 32], &padded("almost"))));
@@ -114,7 +115,7 @@ fn the_last_numbers_that_there_are_stop_only_whoever_uses_them() {
     stage.client.sees("Mallory", "almost");
     for key in [[1; 8], [2; 8]] {
         let boxed = forger.key(&stage, key, u64::MAX, &[7; 32]);
-        stage.event(Event::Shared { session, boxed });
+        stage.event(Event::Shared { who: session, boxed });
         assert!(stage.told().is_empty(), "it is the one that is due");
         let envelope = forger.envelope(&stage, key, u64::MAX, &seal(&[7; 32], &padded("there is no next")));
         let event = stage.said_by(forger.session, envelope);
@@ -122,12 +123,12 @@ fn the_last_numbers_that_there_are_stop_only_whoever_uses_them() {
         stage.is_told(TOO_FAR);
     }
     let boxed = forger.boxed(&stage, "whisper", u64::MAX, &padded("the last box"));
-    stage.event(Event::Whispered { session, boxed });
+    stage.event(Event::Whispered { who: session, boxed });
     stage.client.process.out.wait_for("[whisper from Mallory] the last box");
     stage.is_told("[!] 18446744073709551611 private messages (or keys) from Mallory are missing.");
     for count in [0, 1, u64::MAX] {
         let boxed = forger.boxed(&stage, "whisper", count, &padded("one more"));
-        stage.event(Event::Whispered { session, boxed });
+        stage.event(Event::Whispered { who: session, boxed });
         stage.is_told("[!] Dropped: a whisper from Mallory that has come before.");
     }
     stage.says(&mut ira, "still here");
@@ -172,7 +173,7 @@ fn the_last_change_that_there_is_has_no_next() {
     stage.says(&mut mallory, "the last to come");
     let (room, change, one_more) = (RoomName::lobby(), u64::MAX, Member::mallory());
     stage.tell(&[one_more.person()]);
-    stage.event(Event::Joined { room, session: one_more.session(), change });
+    stage.event(Event::Joined { room, who: one_more.session(), change });
     let ended = stage.client.process.wait();
     assert_eq!(ended.status, Some(8), "{}", ended.err);
     assert!(ended.err.contains("the server hides who is here"), "{}", ended.err);

@@ -1,13 +1,13 @@
 //! Credentials that do not hold, each for another reason, and keys that are none: nothing of their owners is shown, and
 //! nothing is sealed to them.
 
-use cfb_chat::chat::message::{Event, Person, ToClient};
+use cfb_chat::chat::message::{Event, Person};
 use cfb_chat::net::channel::now;
 use cfb_chat::wire::codec::Writer;
 use ed25519_dalek::VerifyingKey;
 
 use crate::forger::{Claim, Forger};
-use crate::support::hostile_server::{IRA, MALLORY, Member, Stage, padded};
+use crate::support::hostile_server::{IRA, MALLORY, Member, Stage, number, numbered, padded};
 
 const DAY: u64 = 24 * 3_600;
 
@@ -37,14 +37,14 @@ fn order_8(last: u8) -> [u8; 32] {
 
 /// Comes in with this, and is told of as somebody of whom nothing is shown; and nothing is.
 fn is_refused(stage: &mut Stage, forger: &Forger, person: Person) {
-    stage.tell(&[ToClient::Person(person)]);
+    stage.tell(&[numbered(person)]);
     stage.joined(forger.session);
     stage.is_told("[!] Somebody is here of whom nothing is shown: their credential does not hold.");
     let envelope = forger.envelope(stage, [1; 8], 0, &[0; 96]);
     let said = stage.said_by(forger.session, envelope);
     stage.event(said);
-    stage.event(Event::Whispered { session: forger.session, boxed: vec![1; 200] });
-    stage.event(Event::Shared { session: forger.session, boxed: vec![1; 200] });
+    stage.event(Event::Whispered { who: forger.session, boxed: vec![1; 200] });
+    stage.event(Event::Shared { who: forger.session, boxed: vec![1; 200] });
 }
 
 #[test]
@@ -107,11 +107,11 @@ fn nobody_is_let_in_by_a_credential_that_does_not_hold() {
     is_refused(&mut stage, &forger, person);
     stage.left(forger.session);
 
-    assert_eq!(stage.talks_to(&mut ira, "for Ira alone"), [ira.session()]);
+    assert_eq!(stage.talks_to(&mut ira, "for Ira alone"), [ira.number()]);
     stage.says(&mut ira, "Who are all these?");
     for claim in [expires(now - DAY + 60), expires(now + 8 * DAY - 60), good.clone()] {
         let person = forger.person(&claim);
-        stage.tell(&[ToClient::Person(person)]);
+        stage.tell(&[numbered(person)]);
         stage.joined(forger.session);
         stage.left(forger.session);
     }
@@ -145,27 +145,27 @@ fn nothing_is_sealed_to_a_key_that_agrees_on_nothing_and_the_others_can_read() {
     for (number, key) in keys.iter().enumerate() {
         let claim = Claim { x25519: key.to_vec(), ..forger.claim(&format!("weak{number}")) };
         let person = forger.person(&claim);
-        stage.tell(&[ToClient::Person(person)]);
+        stage.tell(&[numbered(person)]);
         stage.joined(forger.session);
     }
     stage.told();
-    assert_eq!(stage.talks_to(&mut ira, "for Ira alone"), [ira.session()]);
+    assert_eq!(stage.talks_to(&mut ira, "for Ira alone"), [ira.number()]);
     let told = stage.told();
     let words = "their key is not one that anything can be sealed to";
     assert_eq!(told.iter().filter(|line| line.contains(words)).count(), keys.len(), "{told:#?}");
     let claim = Claim { x25519: vec![0; 32], ..forger.claim("late") };
     let person = forger.person(&claim);
-    stage.tell(&[ToClient::Person(person)]);
+    stage.tell(&[numbered(person)]);
     stage.joined(forger.session);
     stage.told();
     stage.client.says("/whisper late a secret");
     stage.client.process.err.wait_for("[!] Not delivered (");
     let good = Claim { name: "good".into(), ..forger.claim("good") };
     let person = forger.person(&good);
-    stage.tell(&[ToClient::Person(person)]);
+    stage.tell(&[numbered(person)]);
     stage.joined(forger.session);
     stage.told();
-    assert_eq!(stage.talks_to(&mut ira, "for two"), [forger.session], "and to a good key it is");
+    assert_eq!(stage.talks_to(&mut ira, "for two"), [number(forger.session)], "and to a good key it is");
     stage.ends();
 }
 
@@ -177,11 +177,11 @@ fn a_box_whose_key_agrees_on_nothing_is_not_opened() {
     let session = forger.session;
     for fresh in weak_x25519() {
         let boxed = forger.boxed_with(&stage, "whisper", 1, fresh, [0; 32], &padded("anybody could read this"));
-        stage.event(Event::Whispered { session, boxed });
+        stage.event(Event::Whispered { who: session, boxed });
         stage.is_told("[!] A whisper from Mallory could not be opened: it does not fit its key.");
     }
     let boxed = forger.boxed(&stage, "whisper", 1, &padded("for you alone"));
-    stage.event(Event::Whispered { session, boxed });
+    stage.event(Event::Whispered { who: session, boxed });
     stage.client.process.out.wait_for("[whisper from Mallory] for you alone");
     assert!(stage.told().is_empty());
     assert_eq!(stage.talk(), ["[whisper from Mallory] for you alone"]);

@@ -55,7 +55,7 @@ fn who_is_accepted_talks_and_is_talked_to_from_then_on() {
     stage.told();
     stage.says(&mut device, "it is me");
     stage.is_told("[!] 1 message from Ira is missing.");
-    assert_eq!(stage.talks_to(&mut device, "Welcome"), [device.session()], "with the key");
+    assert_eq!(stage.talks_to(&mut device, "Welcome"), [device.number()], "with the key");
     stage.whispers(&mut device, "psst");
     stage.client.says("/list");
     stage.client.process.err.wait_for(&format!("    Ira   new       {}", device.fingerprint()));
@@ -136,7 +136,7 @@ fn who_is_accepted_but_not_verified_reads_nothing_that_is_for_the_verified() {
     stage.client.process.err.wait_for("Then: /verify Ira yes");
     stage.client.says("/verify Ira yes");
     stage.client.process.err.wait_for("[+] Ira is verified.");
-    assert_eq!(stage.talks_to(&mut device, "It is"), [device.session()]);
+    assert_eq!(stage.talks_to(&mut device, "It is"), [device.number()]);
     stage.ends();
 }
 

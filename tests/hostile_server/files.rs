@@ -31,7 +31,7 @@ fn who_cannot_be_kept_is_not_shown_and_those_who_are_known_go_on() {
     let envelope = stage.envelope_from(&mut mallory, "not shown");
     stage.relays(&mallory, envelope);
     assert!(stage.told().is_empty());
-    assert_eq!(stage.talks_to(&mut ira, "for Ira alone"), [ira.session()]);
+    assert_eq!(stage.talks_to(&mut ira, "for Ira alone"), [ira.number()]);
     stage.says(&mut ira, "still here");
     assert_eq!(stage.talk(), ["Ira: still here"]);
     assert_eq!(stage.client.folder.read("known_users"), file);

@@ -6,7 +6,7 @@ use cfb_chat::chat::name::RoomName;
 use cfb_chat::net::channel::now_in_millis;
 use cfb_chat::secure::credential::Presented;
 
-use crate::support::hostile_server::{Member, Stage};
+use crate::support::hostile_server::{Happened, Member, Stage, numbered};
 
 /// Every one that differs from `bytes` in one bit, of these.
 fn flipped(bytes: &[u8], bits: &[u8]) -> Vec<Vec<u8>> {
@@ -23,7 +23,7 @@ const EVERY_BIT: [u8; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
 /// Sends all of these as events; each is told of in a line of its own, which names `whose` and says that nothing is
 /// shown.
-fn each_is_told_of(stage: &mut Stage, bent: Vec<Event>, whose: &str) {
+fn each_is_told_of(stage: &mut Stage, bent: Vec<Happened>, whose: &str) {
     let count = bent.len();
     let events: Vec<ToClient> = bent.into_iter().map(|event| stage.next(event)).collect();
     stage.tell(&events);
@@ -62,11 +62,12 @@ fn a_whisper_of_which_any_bit_was_flipped_is_not_shown() {
     stage.told();
     let whisper = stage.whisper_from(&mut ira, "for you alone");
     let session = ira.session();
-    let bent = flipped(&whisper, &EVERY_BIT).into_iter().map(|boxed| Event::Whispered { session, boxed }).collect();
+    let bent =
+        flipped(&whisper, &EVERY_BIT).into_iter().map(|boxed| Event::Whispered { who: session, boxed }).collect();
     each_is_told_of(&mut stage, bent, "Ira");
     // A box for one thing is none for another.
-    each_is_told_of(&mut stage, vec![Event::Shared { session, boxed: whisper.clone() }], "Ira");
-    stage.event(Event::Whispered { session, boxed: whisper });
+    each_is_told_of(&mut stage, vec![Event::Shared { who: session, boxed: whisper.clone() }], "Ira");
+    stage.event(Event::Whispered { who: session, boxed: whisper });
     stage.client.process.out.wait_for(" [whisper from Ira] for you alone");
     stage.whispers(&mut ira, "and more");
     assert!(stage.told().is_empty(), "nothing is missing");
@@ -81,13 +82,13 @@ fn a_key_of_which_any_bit_was_flipped_opens_nothing() {
     stage.told();
     let key = stage.key_from(&mut ira);
     let session = ira.session();
-    let bent = flipped(&key, &EVERY_BIT).into_iter().map(|boxed| Event::Shared { session, boxed }).collect();
+    let bent = flipped(&key, &EVERY_BIT).into_iter().map(|boxed| Event::Shared { who: session, boxed }).collect();
     each_is_told_of(&mut stage, bent, "Ira");
-    each_is_told_of(&mut stage, vec![Event::Whispered { session, boxed: key.clone() }], "Ira");
+    each_is_told_of(&mut stage, vec![Event::Whispered { who: session, boxed: key.clone() }], "Ira");
     let envelope = stage.envelope_from(&mut ira, "Hi");
     stage.relays(&ira, envelope.clone());
     stage.is_told_of("[!] A message from Ira could not be opened: they have not given you the key.");
-    stage.event(Event::Shared { session, boxed: key });
+    stage.event(Event::Shared { who: session, boxed: key });
     stage.relays(&ira, envelope);
     stage.client.sees("Ira", "Hi");
     assert!(stage.told().is_empty(), "nothing is missing");
@@ -116,18 +117,18 @@ fn a_person_of_whom_any_byte_was_changed_is_nobody() {
     let mallory = Member::mallory();
     let mut stage = Stage::with(&[&mallory]);
     stage.told();
-    let Person { spki, credential, signature } = ira.as_person();
+    let Person { spki, credential, signature, .. } = ira.as_person();
     let spkis = flipped(&spki, &[1]).into_iter().map(|spki| Person { spki, ..ira.as_person() });
     let credentials = flipped(&credential, &[1]).into_iter().map(|credential| Person { credential, ..ira.as_person() });
     let signatures = flipped(&signature, &[1]).into_iter().map(|signature| Person { signature, ..ira.as_person() });
     let bent: Vec<Person> = spkis.chain(credentials).chain(signatures).collect();
     let count = bent.len();
     for person in bent {
-        let Person { spki, credential, signature } = &person;
+        let Person { spki, credential, signature, .. } = &person;
         let session = Session(Presented { spki, credential, signature }.session());
-        stage.tell(&[ToClient::Person(person)]);
+        stage.tell(&[numbered(person)]);
         stage.joined(session);
-        let said = Event::Said { room: RoomName::lobby(), session, change: stage.change, envelope: vec![0; 200] };
+        let said = Event::Said { room: RoomName::lobby(), who: session, change: stage.change, envelope: vec![0; 200] };
         stage.event(said);
         stage.left(session);
     }

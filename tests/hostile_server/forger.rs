@@ -16,7 +16,7 @@ use rsa::{Pss, RsaPrivateKey};
 use sha2::{Digest, Sha256};
 use x25519_dalek::{PublicKey, StaticSecret};
 
-use crate::support::hostile_server::Stage;
+use crate::support::hostile_server::{Stage, number};
 
 /// Somebody who signs anything.
 pub struct Forger {
@@ -85,7 +85,8 @@ impl Forger {
     pub fn person_of(&mut self, credential: Vec<u8>) -> Person {
         self.session = Session(Sha256::digest(&credential).into());
         let signature = self.sign_slowly(&credential);
-        Person { spki: self.identity.public().spki().to_vec(), credential, signature }
+        let member = number(self.session);
+        Person { member, spki: self.identity.public().spki().to_vec(), credential, signature }
     }
 
     /// An envelope for the lobby as it is.

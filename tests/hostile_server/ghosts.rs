@@ -110,7 +110,7 @@ fn somebody_whose_leaving_is_hidden_shows_in_what_others_say_and_in_the_next_cha
     stage.is_told_of(OTHER_PEOPLE);
     let again = Member::mallory();
     stage.tell(&[again.person()]);
-    stage.event(Event::Joined { room: RoomName::lobby(), session: again.session(), change: change + 2 });
+    stage.event(Event::Joined { room: RoomName::lobby(), who: again.session(), change: change + 2 });
     let due = change + 1;
     let fault = format!("the room's change {} came where {due} was due: the server hides who is here", change + 2);
     stage.ends_for(&fault, &["Ira: Mallory, are you leaving?"]);
@@ -126,11 +126,11 @@ fn nobody_is_given_a_key_before_the_user_has_been_told_of_them() {
         stage.client.says("Who is here?");
         stage.joins(&ghost);
         let mut shared = Vec::new();
-        while !shared.contains(&ghost.session()) {
+        while !shared.contains(&ghost.number()) {
             match stage.hear_numbered() {
                 (n, Numbered::Share(boxes)) => {
                     shared = boxes.into_iter().map(|(session, _)| session).collect();
-                    if shared.contains(&ghost.session()) {
+                    if shared.contains(&ghost.number()) {
                         // Held, so that it says nothing after: what is there was there before the key had left.
                         stage.client.process.signal(Signal::STOP);
                     }
@@ -163,7 +163,7 @@ fn who_is_not_verified_gets_no_key_if_that_was_asked_for() {
     let told = stage.told().join("\n");
     assert!(told.contains(&format!("First contact with Mallory. Their fingerprint is\n    {}", ghost.fingerprint())));
     assert!(told.contains("[!] Mallory is not verified, and cannot read what you say (--verified-only)."), "{told}");
-    assert_eq!(stage.talks_to(&mut ira, "for Ira alone"), [ira.session()]);
+    assert_eq!(stage.talks_to(&mut ira, "for Ira alone"), [ira.number()]);
     stage.left(ghost.session());
     stage.joins(&ghost);
     stage.told();
@@ -175,6 +175,6 @@ fn who_is_not_verified_gets_no_key_if_that_was_asked_for() {
     stage.says(&mut ghost, "I can speak");
     stage.client.says("/verify Mallory yes");
     stage.client.process.err.wait_for("[+] Mallory is verified.");
-    assert_eq!(stage.talks_to(&mut ghost, "for Mallory too"), [ghost.session()]);
+    assert_eq!(stage.talks_to(&mut ghost, "for Mallory too"), [ghost.number()]);
     stage.ends();
 }

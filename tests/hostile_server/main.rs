@@ -18,6 +18,7 @@ mod letters;
 mod members;
 mod names;
 mod newcomers;
+mod numbers;
 mod order;
 mod outsiders;
 mod real_server;

@@ -27,7 +27,7 @@ fn whoever_has_the_chain_of_another_cannot_speak_with_it() {
     // Not even if Mallory hands Ira's chain out as Mallory's own: it is Mallory who has said it then.
     let key = ira.key.shared("#lobby");
     let boxed = mallory.boxes_up(&stage.keys, stage.server, Purpose::Key, &key);
-    stage.event(Event::Shared { session: mallory.session(), boxed });
+    stage.event(Event::Shared { who: mallory.session(), boxed });
     let mine = ira.key.seal(&padded("with a borrowed chain"));
     let mine = mine.sign(&mallory.credential, stage.server, "#lobby", stage.roster());
     stage.relays(&mallory, mine);
@@ -48,7 +48,7 @@ fn a_wrong_chain_opens_nothing_and_harms_nobody_else() {
     // The box names the key that the message names, with another chain behind it.
     let id = &envelope[2..10];
     let boxed = mallory.boxes_up(&stage.keys, stage.server, Purpose::Key, &key_text("#lobby", id, 0, &[9; 32]));
-    stage.event(Event::Shared { session: mallory.session(), boxed });
+    stage.event(Event::Shared { who: mallory.session(), boxed });
     stage.told();
     for _ in 0..3 {
         stage.relays(&mallory, envelope.clone());
@@ -92,7 +92,7 @@ fn what_is_sealed_well_and_is_no_text_is_not_shown() {
         key += 1;
         let (id, chain) = ([key; 8], [key; 32]);
         let boxed = forger.key(stage, id, u64::from(key) - 1, &chain);
-        stage.event(Event::Shared { session, boxed });
+        stage.event(Event::Shared { who: session, boxed });
         let envelope = forger.envelope(stage, id, u64::from(key) - 1, &seal(&chain, padded));
         let said = stage.said_by(session, envelope);
         stage.event(said);
@@ -102,7 +102,7 @@ fn what_is_sealed_well_and_is_no_text_is_not_shown() {
         stage.is_told("[!] A message from Mallory cannot be shown: it is empty, too long, or no text.");
         forger.boxes += 1;
         let boxed = forger.boxed(&stage, "whisper", forger.boxes, padded);
-        stage.event(Event::Whispered { session, boxed });
+        stage.event(Event::Whispered { who: session, boxed });
         stage.is_told("[!] A whisper from Mallory cannot be shown: it is empty, too long, or no text.");
     }
     // Keys that are none.
@@ -115,7 +115,7 @@ fn what_is_sealed_well_and_is_no_text_is_not_shown() {
     for text in no_keys {
         forger.boxes += 1;
         let boxed = forger.boxed(&stage, "key", forger.boxes, &text);
-        stage.event(Event::Shared { session, boxed });
+        stage.event(Event::Shared { who: session, boxed });
         stage.is_told_of("[!] A key from Mallory could not be opened");
     }
     says(&mut stage, &mut forger, &text("\u{1b}[2J\u{202e}all\nof it"));
@@ -173,10 +173,10 @@ fn whoever_comes_and_goes_all_the_time_costs_the_others_no_word() {
     for round in 0..20 {
         stage.joins(&mallory);
         let mut shared = stage.talks_to(&mut ira, "with you");
-        shared.retain(|session| *session == mallory.session());
+        shared.retain(|number| *number == mallory.number());
         assert_eq!(shared.len(), 1, "round {round}");
         stage.left(mallory.session());
-        assert_eq!(stage.talks_to(&mut ira, "without you"), [ira.session()], "round {round}");
+        assert_eq!(stage.talks_to(&mut ira, "without you"), [ira.number()], "round {round}");
     }
     stage.ends();
 }

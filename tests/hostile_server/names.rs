@@ -18,7 +18,7 @@ fn is_shunned(stage: &mut Stage, shunned: &mut Member) {
     let envelope = stage.envelope_from(shunned, "believe me");
     stage.relays(shunned, envelope);
     let boxed = stage.whisper_from(shunned, "believe me");
-    stage.event(Event::Whispered { session: shunned.session(), boxed });
+    stage.event(Event::Whispered { who: shunned.session(), boxed });
     assert!(stage.told().is_empty(), "it has been told of when they came");
     assert_eq!(stage.talk(), talk);
     stage.client.says("Who is here?");
@@ -40,7 +40,7 @@ fn who_looks_like_somebody_here_is_refused() {
         stage.shares(&mut impostor);
         let envelope = stage.envelope_from(&mut impostor, "believe me");
         stage.relays(&impostor, envelope);
-        assert_eq!(stage.talks_to(&mut ira, "Is it you?"), [ira.session()], "{name} gets no key");
+        assert_eq!(stage.talks_to(&mut ira, "Is it you?"), [ira.number()], "{name} gets no key");
         stage.says(&mut ira, "it is");
         stage.left(impostor.session());
         stage.says(&mut ira, "and they are gone");
@@ -117,7 +117,7 @@ fn somebody_with_the_name_of_one_who_is_here_and_another_key_is_refused_with_bot
     stage.shares(&mut false_ira);
     let envelope = stage.envelope_from(&mut false_ira, "believe me");
     stage.relays(&false_ira, envelope);
-    assert_eq!(stage.talks_to(&mut ira, "Is it you?"), [ira.session()]);
+    assert_eq!(stage.talks_to(&mut ira, "Is it you?"), [ira.number()]);
     stage.says(&mut ira, "it is");
     assert_eq!(stage.talk(), ["Ira: it is"]);
     stage.ends();

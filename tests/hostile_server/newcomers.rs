@@ -1,9 +1,8 @@
 //! What was said for a room as it was before the reader came, or long ago.
 
-use cfb_chat::chat::message::Event;
 use cfb_chat::secure::e2e::roster::RosterHash;
 
-use crate::support::hostile_server::{MINUTE, Member, Stage, said_at};
+use crate::support::hostile_server::{Happened, MINUTE, Member, Stage, said_at};
 
 const OTHER_ROSTER: &str =
     "[!] REFUSED: a message from Ira for a room as it was long ago, or never. The server may be holding it back.";
@@ -30,7 +29,7 @@ impl Old {
         (stage, Self { ira, mallory, change, roster, replaced })
     }
 
-    fn said(&mut self, stage: &Stage, text: &str) -> Event {
+    fn said(&mut self, stage: &Stage, text: &str) -> Happened {
         let envelope = stage.envelope_for(self.roster, &mut self.ira, text);
         said_at(self.change, self.ira.session(), envelope)
     }

@@ -69,8 +69,8 @@ fn what_comes_again_is_dropped_and_told_of() {
     let session = ira.session();
     for times in 0..3 {
         stage.relays(&ira, said.clone());
-        stage.event(Event::Whispered { session, boxed: whisper.clone() });
-        stage.event(Event::Shared { session, boxed: key.clone() });
+        stage.event(Event::Whispered { who: session, boxed: whisper.clone() });
+        stage.event(Event::Shared { who: session, boxed: key.clone() });
         let again = [
             "[!] Dropped: a message from Ira that has come before.",
             "[!] Dropped: a whisper from Ira that has come before.",
@@ -102,7 +102,7 @@ fn what_overtakes_is_shown_with_its_gap_and_what_it_overtook_is_dropped() {
     let session = ira.session();
     let [first, second] = ["first", "second"].map(|text| stage.whisper_from(&mut ira, text));
     for boxed in [second, first] {
-        stage.event(Event::Whispered { session, boxed });
+        stage.event(Event::Whispered { who: session, boxed });
     }
     let dropped = "[!] Dropped: a whisper from Ira that has come before.";
     assert_eq!(stage.told(), ["[!] 1 private message (or key) from Ira is missing.", dropped]);
@@ -124,10 +124,10 @@ fn one_members_words_are_not_shown_as_anothers() {
     stage.relays(&mallory, by_ira.clone());
     stage.is_told_of("REFUSED: a message said to be Mallory's");
     let (to, from) = (stage.whisper_from(&mut ira, "Ira's"), mallory.session());
-    stage.event(Event::Whispered { session: from, boxed: to });
+    stage.event(Event::Whispered { who: from, boxed: to });
     stage.is_told("[!] REFUSED: a whisper said to be Mallory's, whose signature does not hold.");
     let boxed = stage.key_from(&mut ira);
-    stage.event(Event::Shared { session: from, boxed });
+    stage.event(Event::Shared { who: from, boxed });
     stage.is_told("[!] REFUSED: a key said to be Mallory's, whose signature does not hold.");
     stage.relays(&ira, by_ira);
     stage.relays(&mallory, by_mallory);
@@ -146,13 +146,13 @@ fn what_was_said_in_another_room_is_not_shown_in_this_one() {
     stage.is_told_of("REFUSED: a message said to be Ira's");
     let text = ira.key.shared("#other");
     let boxed = ira.boxes_up(&stage.keys, stage.server, Purpose::Key, &text);
-    stage.event(Event::Shared { session: ira.session(), boxed });
+    stage.event(Event::Shared { who: ira.session(), boxed });
     stage.is_told_of("[!] A key from Ira could not be opened");
     stage.says(&mut ira, "here");
     stage.is_told("[!] 1 message from Ira is missing.");
     let envelope = stage.envelope_from(&mut ira, "here, but said to be there");
     let (room, session, change) = (RoomName::parse("#other").unwrap(), ira.session(), stage.change);
-    stage.event(Event::Said { room, session, change, envelope });
+    stage.event(Event::Said { room, who: session, change, envelope });
     stage.ends_for("an event that was not due", &["Ira: here"]);
 }
 
@@ -164,11 +164,11 @@ fn what_was_sealed_for_another_server_is_not_shown_on_this_one() {
     stage.relays(&ira, envelope);
     stage.is_told_of("REFUSED: a message said to be Ira's");
     let boxed = ira.boxes_up(&stage.keys, other_server(), Purpose::Whisper, &padded("not here"));
-    stage.event(Event::Whispered { session, boxed });
+    stage.event(Event::Whispered { who: session, boxed });
     stage.is_told("[!] REFUSED: a whisper said to be Ira's, whose signature does not hold.");
     let key = ira.key.shared("#lobby");
     let boxed = ira.boxes_up(&stage.keys, other_server(), Purpose::Key, &key);
-    stage.event(Event::Shared { session, boxed });
+    stage.event(Event::Shared { who: session, boxed });
     stage.is_told("[!] REFUSED: a key said to be Ira's, whose signature does not hold.");
     let letter = ira.letter("Ira", &stage.identity, other_server(), now_in_millis(), "not here");
     stage.event(Event::Letter(letter));
@@ -186,7 +186,7 @@ fn a_box_for_somebody_else_is_not_opened() {
     stage.joins(&other);
     stage.told();
     let boxed = ira.boxes_up(&other.keys(), stage.server, Purpose::Whisper, &padded("for Mallory"));
-    stage.event(Event::Whispered { session: ira.session(), boxed });
+    stage.event(Event::Whispered { who: ira.session(), boxed });
     stage.is_told("[!] REFUSED: a whisper said to be Ira's, whose signature does not hold.");
     stage.whispers(&mut ira, "for you");
     assert_eq!(stage.talk(), ["[whisper from Ira] for you"]);

@@ -3,13 +3,17 @@
 use cfb_chat::chat::message::{Event, LeftReason, Numbered, Session, ToClient};
 use cfb_chat::chat::name::RoomName;
 
-use crate::support::hostile_server::{Member, Stage, said_at};
+use crate::support::hostile_server::{Happened, Member, Stage, said_at};
 
 /// Everything that can come from a session: something said, a key, a whisper.
-fn all_from(stage: &Stage, session: Session, maker: &mut Member) -> [Event; 3] {
+fn all_from(stage: &Stage, session: Session, maker: &mut Member) -> [Happened; 3] {
     let (envelope, key) = (stage.envelope_from(maker, "believe me"), stage.key_from(maker));
     let boxed = stage.whisper_from(maker, "believe me");
-    [stage.said_by(session, envelope), Event::Shared { session, boxed: key }, Event::Whispered { session, boxed }]
+    [
+        stage.said_by(session, envelope),
+        Event::Shared { who: session, boxed: key },
+        Event::Whispered { who: session, boxed },
+    ]
 }
 
 #[test]
@@ -89,7 +93,7 @@ fn who_is_put_out_of_the_room_is_told_so() {
     let mut stage = Stage::with(&[&ira]);
     stage.told();
     let (session, change) = (stage.session(), stage.change + 1);
-    stage.event(Event::Left { room: RoomName::lobby(), session, change, reason: LeftReason::Kicked });
+    stage.event(Event::Left { room: RoomName::lobby(), who: session, change, reason: LeftReason::Kicked });
     let told = stage.told();
     assert!(!told.is_empty(), "somebody who is not in the room any more should know it");
 }

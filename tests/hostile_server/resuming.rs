@@ -3,12 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use cfb_chat::chat::Member as Number;
 use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, Numbered, Session, ToClient, ToServer, Welcome};
 use cfb_chat::chat::name::{Name, RoomName};
 use cfb_chat::secure::e2e::boxed::Purpose;
 use rustix::process::Signal;
 
-use crate::support::hostile_server::{HostileServer, IRA, MALLORY, Member, Stage, home, known, padded};
+use crate::support::hostile_server::{HostileServer, IRA, MALLORY, Member, Stage, home, known, number, padded};
 
 const NOT_DUE: &str = "a Welcome that was not due";
 const LOST: &str = "[!] Connection lost. Reconnecting …";
@@ -73,7 +74,7 @@ fn the_session_goes_on_and_what_was_missed_is_caught_up() {
         missed.push(stage.said(&ira, envelope));
     }
     let boxed = stage.whisper_from(&mut ira, "and for you alone");
-    missed.push(Event::Whispered { session: ira.session(), boxed });
+    missed.push(Event::Whispered { who: ira.session(), boxed });
     let session = stage.session();
     is_there_again(&server, &mut stage, session);
     goes_on(&mut stage);
@@ -90,15 +91,16 @@ fn the_session_goes_on_and_what_was_missed_is_caught_up() {
     stage.pongs();
     stage.is_told_of(" s; nothing was missed.");
     stage.says(&mut ira, "here we are");
-    assert_eq!(stage.talks_to(&mut ira, "all of us"), [ira.session()]);
+    assert_eq!(stage.talks_to(&mut ira, "all of us"), [ira.number()]);
     stage.ends();
 }
 
 #[test]
 fn a_welcome_that_does_not_say_just_this_ends_it() {
-    let bends: [fn(&mut Welcome, Session); 6] = [
+    let bends: [fn(&mut Welcome, Number); 7] = [
         |welcome, _| welcome.resumed = false,
-        |welcome, own| welcome.sessions = vec![own],
+        |welcome, own| welcome.members = vec![own],
+        |welcome, own| welcome.own = Number(own.0 + 1),
         |welcome, _| welcome.change = 1,
         |welcome, _| welcome.cursor += 1,
         |welcome, _| welcome.cursor -= 1,
@@ -108,7 +110,7 @@ fn a_welcome_that_does_not_say_just_this_ends_it() {
         let (server, mut stage, _) = with_ira();
         comes_back(&server, &mut stage);
         let mut welcome = stage.resumed();
-        bend(&mut welcome, stage.session());
+        bend(&mut welcome, number(stage.session()));
         stage.tell(&[ToClient::Welcome(welcome)]);
         stage.ends_for(NOT_DUE, &["Ira: before"]);
     }
@@ -143,7 +145,8 @@ fn what_has_come_does_not_come_again() {
     let envelope = stage.envelope_from(&mut ira, "as if it were new");
     let event = stage.said(&ira, envelope);
     let cursor = stage.cursor;
-    stage.tell(&[ToClient::Event { cursor, at: 0, event }]);
+    stage.cursor -= 1;
+    stage.event(event);
     stage.ends_for(&format!("event {cursor} came after event {cursor}"), &["Ira: before"]);
 }
 
@@ -285,7 +288,7 @@ fn who_is_refused_begins_anew_and_says_what_is_known_of_each_message() {
     assert_eq!(said, ["typed while away", "for you"]);
     // What Ira says is counted on: nothing is shown twice, and what is missing shows.
     let boxed = ira_again.boxes_up(&stage.keys, stage.server, Purpose::Key, &old);
-    stage.event(Event::Shared { session: ira_again.session(), boxed });
+    stage.event(Event::Shared { who: ira_again.session(), boxed });
     let missed = stage.envelope_from(&mut ira_again, "missed");
     stage.says(&mut ira_again, "after");
     stage.is_told("[!] 1 message from Ira is missing.");
@@ -308,7 +311,7 @@ fn what_was_read_in_the_first_session_is_passed_over_in_the_next() {
     stage.told();
     ira.boxes = 0;
     let boxed = ira.boxes_up(&stage.keys, stage.server, Purpose::Key, &first_key);
-    stage.event(Event::Shared { session: ira.session(), boxed });
+    stage.event(Event::Shared { who: ira.session(), boxed });
     let envelope = again.sign(&ira.credential, stage.server, "#lobby", stage.roster());
     stage.relays(&ira, envelope);
     assert!(stage.told().is_empty(), "it was shown then");
@@ -447,7 +450,7 @@ fn who_has_lost_their_connection_is_listed_so_until_they_are_back_or_gone() {
         let lines = stage.client.process.err.wait_for_times("    Ira ", times);
         lines[times - 1].ends_with("  (reconnecting)")
     };
-    let (session, is_lost) = (ira.session(), |lost| Event::Presence { session: Member::session(&ira), lost });
+    let (session, is_lost) = (ira.session(), |lost| Event::Presence { who: Member::session(&ira), lost });
     assert!(!listed(&mut stage, 1));
     stage.event(is_lost(true));
     assert!(listed(&mut stage, 2));

@@ -105,7 +105,7 @@ def handshake_vector(server_own: OwnCredential, client_own: OwnCredential) -> di
         for side, number in (("server", 3), ("client", 4))
     }
     join = cbor.encode([shapes.JOIN, "#lobby", "", 0])
-    welcome = cbor.encode([shapes.WELCOME, "#lobby", [client_own.session], 1, 0, 1, AT, "", 4096])
+    welcome = cbor.encode([shapes.WELCOME, "#lobby", [1], 1, 0, 1, AT, "", 4096, 1])
     chains = {
         "client": (client.done.send.key, join, client.done.send.seal(join)),
         "server": (server.done.send.key, welcome, server.done.send.seal(welcome)),
@@ -154,7 +154,7 @@ def handshake_vector(server_own: OwnCredential, client_own: OwnCredential) -> di
 
 def examples(client_own: OwnCredential) -> dict[str, Any]:
     """Every message and event once; `box` and `letter` are opaque bytes."""
-    other, spki = fixed("another session"), client_own.identity.spki
+    other, own, spki = 65_536, 23, client_own.identity.spki  # heads of 5 bytes, and of 1
     event_fields: dict[int, list[cbor.Value]] = {
         1: ["#lobby", other, 2, "Hello, wörld".encode()],
         2: [other, fixed("whispered box", 100)],
@@ -169,7 +169,7 @@ def examples(client_own: OwnCredential) -> dict[str, Any]:
         16: ["#lobby", "", 0],
         17: [1, "#lobby", 2, "Hello, wörld".encode()],
         18: [2, other, fixed("whisper box", 100)],
-        19: [3, [[other, fixed("box one", 100)], [client_own.session, fixed("box two", 100)]]],
+        19: [3, [[other, fixed("box one", 100)], [own, fixed("box two", 100)]]],
         20: [4, client_own.identity.fingerprint, fixed("letter", 120)],
         21: ["Ira"],
         22: [7],
@@ -177,10 +177,10 @@ def examples(client_own: OwnCredential) -> dict[str, Any]:
         24: [],
         25: ["kick Ira"],
         26: ["Correct horse, battery staple"],
-        32: ["#lobby", [other, client_own.session], 2, 0, 5, AT, "welcome", 4096],
+        32: ["#lobby", [other, own], 2, 0, 5, AT, "welcome", 4096, own],
         33: [1],
         34: [6, AT + 1, [shapes.SAID, *event_fields[1]]],
-        35: [spki, client_own.credential, client_own.signature],
+        35: [other, spki, client_own.credential, client_own.signature],
         36: ["again", "the roster has changed", 5],
         37: ["Ira", spki],
         38: [],

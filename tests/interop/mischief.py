@@ -6,7 +6,6 @@ import socket
 import threading
 from collections.abc import Callable
 
-from cfbchat.credential import Person
 from cfbchat.guests import Guest, Member
 from cfbchat.hall import Hall
 from people import server_credential
@@ -49,12 +48,12 @@ class MischievousHall(Hall):
         guest.send = send  # type: ignore[method-assign]
 
     def _hand_out(
-        self, event: list, to: list[Member], person: Person | None = None
+        self, event: list, to: list[Member], newcomer: Member | None = None
     ) -> tuple[int, int]:
         for member in to:
             for altered in self.alter(member, event):
-                super()._hand_out(altered, [member], person)
-        return super()._hand_out(event, [], person)
+                super()._hand_out(altered, [member], newcomer)
+        return super()._hand_out(event, [], newcomer)
 
 
 class MischievousServer:

@@ -27,6 +27,8 @@ from people import flipped, user
 from processes import OTHER, WAIT_SECONDS, Child, other_client, python_client
 from table import SERVER
 
+IRA, BEN, EVA, STRANGER = 7, 3, 300, 99  # the numbers by which the server names them
+
 
 class FromTheServer(unittest.TestCase):
     """What a server, and Ben behind it, say to Ira."""
@@ -42,15 +44,17 @@ class FromTheServer(unittest.TestCase):
         )
         self.talk.join()
 
-    def person(self, own: OwnCredential) -> list:
-        return [shapes.PERSON, own.identity.spki, own.credential, own.signature]
+    def person(self, own: OwnCredential, number: int) -> list:
+        return [shapes.PERSON, number, own.identity.spki, own.credential, own.signature]
 
-    def welcome(self, *sessions: bytes, change: int = 2, cursor: int = 5, resumed: int = 0) -> list:
-        return [shapes.WELCOME, "#lobby", list(sessions), change, resumed, cursor, 1, "", 4096]
+    def welcome(
+        self, *numbers: int, change: int = 2, cursor: int = 5, resumed: int = 0, own: int = IRA
+    ) -> list:
+        return [shapes.WELCOME, "#lobby", list(numbers), change, resumed, cursor, 1, "", 4096, own]
 
     def let_in(self) -> None:
-        self.talk.handle(self.person(self.ben))
-        self.talk.handle(self.welcome(self.ben.session, self.own.session))
+        self.talk.handle(self.person(self.ben, BEN))
+        self.talk.handle(self.welcome(BEN, IRA))
 
     def event(self, cursor: int, *event: cbor.Value) -> list:
         return [shapes.EVENT, cursor, 1, list(event)]
@@ -64,29 +68,28 @@ class AgainstTheClient(FromTheServer):
     """A server that breaks a rule of §6 is left."""
 
     def test_before_welcome(self) -> None:
-        both = (self.ben.session, self.own.session)
+        both = (BEN, IRA)
         for message in (
-            self.welcome(*both), self.welcome(), self.welcome(self.own.session, self.own.session),
-            self.welcome(self.own.session, resumed=1), self.welcome(self.own.session, change=0),
-            self.welcome(self.own.session, cursor=0), [shapes.WELCOME, "#lobby"],
+            self.welcome(*both), self.welcome(), self.welcome(IRA, IRA),
+            self.welcome(IRA, resumed=1), self.welcome(IRA, change=0),
+            self.welcome(IRA, cursor=0), [shapes.WELCOME, "#lobby"],
             [shapes.PONG], [shapes.ACCEPTED, 1], [shapes.ERROR, "refused", "", 1],
-            [shapes.FOUND, "Ben", b""], self.event(1, 4, "#lobby", self.own.session, 1),
+            [shapes.FOUND, "Ben", b""], self.event(1, 4, "#lobby", IRA, 1),
         ):  # fmt: skip
             self.setUp()
             self.assert_leaves(message)
 
     def test_after_welcome(self) -> None:
-        stranger = bytes(32)
         for message in (
-            self.welcome(self.own.session, cursor=9),
+            self.welcome(IRA, cursor=9),
             self.event(5, 6, "the cursor does not grow"),
-            self.event(6, 1, "#lobby", stranger, 2, b"x"),
-            self.event(6, 4, "#lobby", stranger, 3),
-            self.event(6, 2, stranger, b""),
-            self.event(6, 4, "#lobby", self.ben.session, 3),
-            self.event(6, 5, "#lobby", self.ben.session, 4, "left"),
-            self.event(6, 5, "#lobby", self.ben.session, 2, "left"),
-            self.event(6, 5, "#lobby", self.own.session, 3, "left"),
+            self.event(6, 1, "#lobby", STRANGER, 2, b"x"),
+            self.event(6, 4, "#lobby", STRANGER, 3),
+            self.event(6, 2, STRANGER, b""),
+            self.event(6, 4, "#lobby", BEN, 3),
+            self.event(6, 5, "#lobby", BEN, 4, "left"),
+            self.event(6, 5, "#lobby", BEN, 2, "left"),
+            self.event(6, 5, "#lobby", IRA, 3, "left"),
             self.event(6, 1, "#lobby"), self.event(6, "1"), self.event(6),
             [shapes.ERROR, "refused", "", 0],
         ):  # fmt: skip
@@ -94,6 +97,76 @@ class AgainstTheClient(FromTheServer):
             self.let_in()
             with self.subTest(message):
                 self.assert_leaves(message)
+
+    def test_numbers_before_welcome(self) -> None:
+        """A number is one session's, and a session has one; nobody has 0; oneself has one, too."""
+        eva = user("Eva")
+        cases: list[Callable[[], tuple[list, ...]]] = [
+            lambda: (self.person(self.ben, 0),),
+            lambda: (self.person(eva, BEN),),
+            lambda: (self.person(eva, EVA), self.welcome(BEN, 0, IRA, change=3)),
+            lambda: (self.person(eva, EVA), self.welcome(BEN, STRANGER, IRA, change=3)),
+            lambda: (self.person(eva, EVA), self.welcome(BEN, BEN, IRA, change=3)),
+            lambda: (self.welcome(BEN, IRA, own=BEN),),
+            lambda: (self.welcome(BEN, IRA, own=STRANGER),),
+            lambda: (self.welcome(BEN, IRA, own=0),),
+            lambda: (self.person(self.own, STRANGER), self.welcome(BEN, IRA)),
+            lambda: (self.person(self.ben, EVA), self.welcome(BEN, IRA)),  # the later one counts
+        ]
+        for number, case in enumerate(cases):
+            self.setUp()
+            self.talk.handle(self.person(self.ben, BEN))
+            with self.subTest(number):
+                *before, last = case()
+                for message in before:
+                    self.talk.handle(message)
+                self.assert_leaves(last)
+
+    def test_numbers_after_welcome(self) -> None:
+        eva = user("Eva")
+        cases: list[Callable[[], list]] = [
+            lambda: self.person(eva, BEN), lambda: self.person(eva, IRA), lambda: self.person(eva, 0),
+            lambda: self.person(self.ben, EVA), lambda: self.person(self.own, EVA),
+            lambda: self.event(6, 2, 0, b""),
+        ]  # fmt: skip
+        for number, case in enumerate(cases):
+            self.setUp()
+            self.let_in()
+            with self.subTest(number):
+                self.assert_leaves(case())
+
+    def test_numbers_that_may_come(self) -> None:
+        self.let_in()
+        eva = user("Eva")
+        for message in (
+            self.person(self.ben, BEN), self.person(self.own, IRA), self.person(eva, EVA),
+            self.event(6, 4, "#lobby", EVA, 3), self.event(7, 5, "#lobby", EVA, 4, "left"),
+            self.person(eva, STRANGER), self.event(8, 4, "#lobby", STRANGER, 5),
+        ):  # fmt: skip
+            self.talk.handle(message)
+        self.assertEqual([line["joined"] for line in self.shown if "joined" in line], ["Eva", "Eva"])
+        self.assert_leaves(self.event(9, 5, "#lobby", EVA, 6, "left"))
+
+    def test_numbers_that_were_told_for_nothing(self) -> None:
+        """After a power cut a server may give them to others: they are forgotten with the connection."""
+        eva, tom = user("Eva"), user("Tom")
+        for came in (False, True):
+            with self.subTest(came=came):
+                self.setUp()
+                self.let_in()
+                self.talk.handle(self.person(eva, EVA))
+                if came:
+                    self.talk.handle(self.event(6, 4, "#lobby", EVA, 3))
+                self.talk.lost()
+                self.talk.join()
+                cursor = self.talk.cursor
+                self.talk.handle([shapes.WELCOME, "#lobby", [], 0, 1, cursor, 9, "", 4096, IRA])
+                if came:
+                    self.assert_leaves(self.person(tom, EVA))
+                    continue
+                self.talk.handle(self.person(tom, EVA))
+                self.talk.handle(self.event(cursor + 1, 4, "#lobby", EVA, 3))
+                self.assertEqual(self.shown[-1]["joined"], "Tom")
 
     def test_what_is_passed_over(self) -> None:
         self.let_in()
@@ -103,16 +176,16 @@ class AgainstTheClient(FromTheServer):
         notice = self.event(7, 6, "Hi", "an extra field")
         self.talk.handle(notice + ["an extra field"])
         self.assertEqual(self.shown[-1], {"notice": "Hi"})
-        self.talk.handle(self.event(8, 1, "#lobby", self.ben.session, 2, b"\xff"))
+        self.talk.handle(self.event(8, 1, "#lobby", BEN, 2, b"\xff"))
         self.assertIn("message_refused", self.shown[-1])
 
     def test_a_refused_person_is_shown_as_refused(self) -> None:
-        spoiled = self.person(self.ben)
-        spoiled[3] = bytes(256)
+        spoiled = self.person(self.ben, BEN)
+        spoiled[4] = bytes(256)
         self.talk.handle(spoiled)
-        self.talk.handle(self.welcome(self.ben.session, self.own.session))
+        self.talk.handle(self.welcome(BEN, IRA))
         self.assertTrue(self.shown[-1]["welcome"]["members"][0].startswith("refused "))
-        self.talk.handle(self.event(6, 1, "#lobby", self.ben.session, 2, b"Hi"))
+        self.talk.handle(self.event(6, 1, "#lobby", BEN, 2, b"Hi"))
         self.assertFalse(any("said" in line for line in self.shown))
 
     def test_again_and_wait(self) -> None:
@@ -128,7 +201,7 @@ class AgainstTheClient(FromTheServer):
         again = [shapes.ERROR, "again", "", 2]
         self.talk.handle(again)
         self.assertEqual(self.talk.outgoing, [])
-        self.talk.handle(self.event(6, 5, "#lobby", self.ben.session, 3, "left"))
+        self.talk.handle(self.event(6, 5, "#lobby", BEN, 3, "left"))
         self.talk.handle(again)
         self.assertEqual([cbor.decode(m)[1:4] for m in self.talk.outgoing],
                          [[2, "#lobby", 3], [3, "#lobby", 3]])  # fmt: skip
@@ -166,27 +239,27 @@ class AgainstTheResuming(FromTheServer):
         self.talk.outgoing.clear()
 
     def resumed(self, **other: cbor.Value) -> list:
-        fields = {"room": "#lobby", "sessions": [], "change": 0, "resumed": 1, "cursor": 7, "at": 9,
-                  "notice": "", "longest": 4096}  # fmt: skip
+        fields = {"room": "#lobby", "numbers": [], "change": 0, "resumed": 1, "cursor": 7, "at": 9,
+                  "notice": "", "longest": 4096, "own": IRA}  # fmt: skip
         return [shapes.WELCOME, *{**fields, **other}.values()]
 
     def test_resumed_as_asked(self) -> None:
         self.talk.handle(self.resumed())
         self.assertEqual(self.talk.outgoing[:2], self.sent)
         self.assertEqual(cbor.decode(self.talk.outgoing[2]), [shapes.SEEN, 7])
-        self.talk.handle(self.event(8, 4, "#lobby", self.ben.session, 3)[:3] + [[6, "next"]])
+        self.talk.handle(self.event(8, 4, "#lobby", BEN, 3)[:3] + [[6, "next"]])
         self.assertEqual(self.shown[-1], {"notice": "next"})
 
     def test_other_fields(self) -> None:
         for other in (
-            {"room": "#other"}, {"sessions": [self.own.session]}, {"change": 2}, {"cursor": 6},
+            {"room": "#other"}, {"numbers": [IRA]}, {"own": BEN}, {"own": EVA}, {"change": 2}, {"cursor": 6},
             {"cursor": 8}, {"resumed": 2}, {"resumed": 0},
         ):  # fmt: skip
             with self.subTest(other):
                 self.setUp()
                 self.assert_leaves(self.resumed(**other))
         self.setUp()
-        self.assert_leaves(self.welcome(self.ben.session, self.own.session, cursor=8))
+        self.assert_leaves(self.welcome(BEN, IRA, cursor=8))
 
     def test_before_the_welcome(self) -> None:
         for message in (
@@ -204,7 +277,7 @@ class AgainstTheResuming(FromTheServer):
     def test_after_the_welcome(self) -> None:
         for message in (
             self.event(7, 6, "had before"), [shapes.ACCEPTED, 2],
-            self.event(8, 1, "#lobby", bytes(32), 2, b"x"),
+            self.event(8, 1, "#lobby", STRANGER, 2, b"x"),
         ):  # fmt: skip
             with self.subTest(message):
                 self.setUp()
@@ -234,7 +307,7 @@ class AgainstTheResuming(FromTheServer):
                 self.talk.leave()
                 self.come_back([shapes.PING])
                 self.talk.handle(self.resumed())
-                left = self.event(8, 5, "#lobby", self.own.session, 3, "left")
+                left = self.event(8, 5, "#lobby", IRA, 3, "left")
                 if comes == "before":
                     self.talk.handle(left)
                 self.talk.handle([shapes.PONG])
@@ -250,9 +323,9 @@ class AgainstTheResuming(FromTheServer):
     def test_lost_and_back(self) -> None:
         self.talk.handle(self.resumed())
         for cursor, lost, key in ((8, 1, "absent"), (9, 0, "back")):
-            self.talk.handle(self.event(cursor, 8, self.ben.session, lost))
+            self.talk.handle(self.event(cursor, 8, BEN, lost))
             self.assertEqual(self.shown[-1], {key: "Ben"})
-        self.assert_leaves(self.event(10, 8, bytes(32), 1))
+        self.assert_leaves(self.event(10, 8, STRANGER, 1))
 
     def test_seen(self) -> None:
         """At the latest 1 s after an event; at once after a letter; after each loss."""
@@ -305,7 +378,7 @@ class AgainstTheReader(FromTheServer):
         """Ben's key comes."""
         shares = self.speaker.shares_before(self.room, [self.me], 0)
         assert shares
-        self.give(shapes.SHARED, self.ben.session, shares[0].boxes[0][1])
+        self.give(shapes.SHARED, BEN, shares[0].boxes[0][1])
 
     def envelope(self, text: str, change: int | None = None) -> bytes:
         """The next that Ben says, in the roster as it is or was."""
@@ -316,7 +389,7 @@ class AgainstTheReader(FromTheServer):
         return envelope
 
     def said(self, envelope: bytes, change: int = 2, at: int = 1) -> None:
-        self.give(shapes.SAID, "#lobby", self.ben.session, change, envelope, at=at)
+        self.give(shapes.SAID, "#lobby", BEN, change, envelope, at=at)
 
     def heard(self) -> list[str]:
         return [line["said"]["text"] for line in self.shown if "said" in line]
@@ -359,8 +432,8 @@ class AgainstTheReader(FromTheServer):
     def test_a_message_kept_back(self) -> None:
         self.share()
         in_time, late = self.envelope("in time"), self.envelope("late")
-        self.talk.handle(self.person(self.eva))
-        self.give(shapes.JOINED, "#lobby", self.eva.session, 3, at=1000)
+        self.talk.handle(self.person(self.eva, EVA))
+        self.give(shapes.JOINED, "#lobby", EVA, 3, at=1000)
         self.said(in_time, at=66_000)
         self.said(late, at=66_001)
         self.assertEqual(self.heard(), ["in time"])
@@ -408,7 +481,7 @@ class AgainstTheReader(FromTheServer):
         assert key
         older = replace(key, counter=0)
         box = self.speaker.box("key", self.me, older.to_text())
-        self.give(shapes.SHARED, self.ben.session, box)
+        self.give(shapes.SHARED, BEN, box)
         self.assert_refused("passed_over")
         self.said(self.envelope("two"))
         self.assertEqual(self.heard(), ["one", "two"])
@@ -416,37 +489,37 @@ class AgainstTheReader(FromTheServer):
     def test_keys_for_what_is_no_room_of_ours(self) -> None:
         for text in (SenderKey.fresh("#elsewhere", 0).to_text(), b"", b"\x80"):
             box = self.speaker.box("key", self.me, text)
-            self.give(shapes.SHARED, self.ben.session, box)
+            self.give(shapes.SHARED, BEN, box)
             self.assert_refused()
 
     def test_a_key_from_somebody_who_has_left(self) -> None:
         box = self.speaker.box("key", self.me, SenderKey.fresh("#lobby", 0).to_text())
-        self.give(shapes.LEFT, "#lobby", self.ben.session, 3, "left")
-        self.give(shapes.SHARED, self.ben.session, box)
+        self.give(shapes.LEFT, "#lobby", BEN, 3, "left")
+        self.give(shapes.SHARED, BEN, box)
         self.assert_refused()
 
     def test_the_own_person(self) -> None:
         """It does not come; if it does, nothing is shared with oneself."""
-        self.talk.handle(self.person(self.own))
+        self.talk.handle(self.person(self.own, IRA))
         self.talk.say("Hi")
         share = cbor.decode(self.talk.outgoing[-2])
-        self.assertEqual([session for session, _ in share[2]], [self.ben.session])
+        self.assertEqual([number for number, _ in share[2]], [BEN])
 
     def test_a_key_is_no_whisper(self) -> None:
         padded = texts.pad(Text(1, texts.TEXT, "Hi"))
         for purpose, kind in (("whisper", shapes.SHARED), ("key", shapes.WHISPERED)):
-            self.give(kind, self.ben.session, self.speaker.box(purpose, self.me, padded))
+            self.give(kind, BEN, self.speaker.box(purpose, self.me, padded))
             self.assert_refused()
-        self.give(shapes.WHISPERED, self.ben.session, self.speaker.box("whisper", self.me, b"Hi"))
+        self.give(shapes.WHISPERED, BEN, self.speaker.box("whisper", self.me, b"Hi"))
         self.assert_refused("unreadable")
 
     def test_a_whisper_in_anothers_name(self) -> None:
-        self.talk.handle(self.person(self.eva))
+        self.talk.handle(self.person(self.eva, EVA))
         padded = texts.pad(Text(1, texts.TEXT, "Hi"))
         box = self.speaker.box("whisper", self.me, padded)
-        self.give(shapes.WHISPERED, self.eva.session, box)
+        self.give(shapes.WHISPERED, EVA, box)
         self.assert_refused()
-        self.give(shapes.WHISPERED, self.ben.session, box)
+        self.give(shapes.WHISPERED, BEN, box)
         self.assertEqual(self.shown[-1]["whispered"]["from"], "Ben")
 
     def test_answers_to_lookups(self) -> None:
@@ -490,7 +563,7 @@ class WronglyResumed(unittest.TestCase):
     def test_it_ends(self) -> None:
         """And begins nothing anew: nobody sees it come back."""
         changes: list[tuple[int, cbor.Value]] = [
-            (1, "#other"), (2, [bytes(32)]), (3, 1), (4, 0), (5, 10_000), (5, 0)
+            (1, "#other"), (2, [1]), (3, 1), (4, 0), (5, 10_000), (5, 0), (9, 1000), (9, 0)
         ]  # fmt: skip
         for number, (changed, value) in enumerate(changes):
             with self.subTest(changed=changed, value=value):
@@ -652,13 +725,13 @@ class AgainstTheOtherClient(unittest.TestCase):
         eva = self.start("Eva")
         for child in (self.ira, self.ben):
             self.await_shown(child, "[+] Eva joined the room.")
-        session = self.server.hall.present["Eva"].session
+        number = self.server.hall.present["Eva"].number
         eva.write("Hi")
         self.await_shown(self.ben, "Eva: Hi")
-        self.alter(shapes.SAID, lambda event: [[*event[:2], session, *event[3:]]])
+        self.alter(shapes.SAID, lambda event: [[*event[:2], number, *event[3:]]])
         with self.warned(self.ben, "Eva"):
             self.ira.write("I am Eva")
-        self.alter(shapes.WHISPERED, lambda event: [[event[0], session, event[2]]])
+        self.alter(shapes.WHISPERED, lambda event: [[event[0], number, event[2]]])
         with self.warned(self.ben, "Eva"):
             self.ira.write("/whisper Ben I am Eva")
         self.be_honest()

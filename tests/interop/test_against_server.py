@@ -19,6 +19,7 @@ from people import flipped, identity, user
 from processes import OTHER, Child, other_server, python_server
 
 SECONDS = 20.0
+NOBODY = 2**40  # a number that no session has
 
 
 def openly(own: OwnCredential, name: str, text: bytes) -> bytes:
@@ -233,8 +234,8 @@ class AgainstTheServer(AtTheServer):
             [shapes.SAY, 2, "#elsewhere", 1, b"x"],
             [shapes.SAY, 3, room, "1", b"x"],
             [shapes.SAY, 4, room, 1, bytes(5000)],
-            [shapes.WHISPER, 5, bytes(32), box],
-            [shapes.SHARE, 6, [[bytes(32), box]]],
+            [shapes.WHISPER, 5, NOBODY, box],
+            [shapes.SHARE, 6, [[NOBODY, box]]],
             [shapes.LETTER, 7, bytes(32), box],
             [shapes.SAY, 2, room, 1, b"again"],
             [shapes.SAY, 9, "wrong"],
@@ -274,7 +275,10 @@ class AgainstTheServer(AtTheServer):
     def test_to_one(self) -> None:
         """The answers to Whisper, Share and Letter, in the order of §6."""
         elsewhere, away = user("Other"), user("Away")
-        one, other = self.joined("One"), self.joined("Other", elsewhere)
+        one = self.joined("One")
+        other = self.records(own=elsewhere)
+        self.say(other, [shapes.JOIN, "#Other", "", 0])
+        number = other.read(after(SECONDS))[0][9]
         gone = self.records(own=away)
         self.say(gone, [shapes.JOIN, "#away", "", 0], [shapes.LEAVE, "#away"])
         self.assert_closed_after_bye(gone)
@@ -283,13 +287,13 @@ class AgainstTheServer(AtTheServer):
         letter, to_one = openly(user("One"), "One", b"letter"), openly(elsewhere, "Other", b"to one")
         self.say(
             one,
-            [shapes.WHISPER, 1, elsewhere.session, b"box"],
-            [shapes.WHISPER, 2, bytes(31), b"box"],
-            [shapes.WHISPER, 3, bytes(32), large],
-            [shapes.SHARE, 4, [[bytes(32), large]]],
-            [shapes.SHARE, 5, [[bytes(32), b""]] * 129],
-            [shapes.SHARE, 6, [[bytes(32), b""]] * 128],
-            [shapes.SHARE, 7, [[bytes(32)]]],
+            [shapes.WHISPER, 1, number, b"box"],
+            [shapes.WHISPER, 2, 0, b"box"],
+            [shapes.WHISPER, 3, NOBODY, large],
+            [shapes.SHARE, 4, [[NOBODY, large]]],
+            [shapes.SHARE, 5, [[NOBODY, b""]] * 129],
+            [shapes.SHARE, 6, [[NOBODY, b""]] * 128],
+            [shapes.SHARE, 7, [[0, b"box"]]],
             [shapes.LETTER, 8, bytes(32), large],
             [shapes.LETTER, 9, bytes(32), b"letter"],
             [shapes.LETTER, 10, there, letter],

@@ -213,8 +213,8 @@ class WhileAway(AtATable):
         came = self.resume(ben)
         self.assertEqual([m[0] for m in came], [shapes.WELCOME, shapes.PERSON, shapes.EVENT])
         self.assertEqual(came[0][1:6], [ROOM, [], 0, 1, ben.talk.cursor])
-        self.assertEqual(came[1][2], eva.own.credential)
-        self.assertEqual(came[2][3][:3], [shapes.JOINED, ROOM, eva.own.session])
+        self.assertEqual(came[1][3], eva.own.credential)
+        self.assertEqual(came[2][3][:3], [shapes.JOINED, ROOM, came[1][1]])
 
     def test_cursors_and_times_stay(self) -> None:
         ira, ben = self.two()

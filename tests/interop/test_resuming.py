@@ -12,7 +12,7 @@ from cfbchat.connection import RecordLink, after
 from cfbchat.credential import OwnCredential
 from people import user
 from processes import OTHER, other_server, python_server
-from test_against_server import SECONDS, AtTheServer, openly
+from test_against_server import NOBODY, SECONDS, AtTheServer, openly
 
 WINDOW = 5.0
 
@@ -26,6 +26,7 @@ class Raw:
     room: str
     cursor: int = 0
     change: int = 0
+    number: int = 0
     came: list[list] = field(default_factory=list)
 
     def events(self, kind: int) -> list[list]:
@@ -44,7 +45,7 @@ class Resuming(AtTheServer):
         self.say(raw.records, [shapes.JOIN, room, "", 0])
         welcome = self.read_to(raw, shapes.WELCOME)
         self.assertEqual(welcome[4], 0)
-        raw.change = welcome[3]
+        raw.change, raw.number = welcome[3], welcome[9]
         # What waits for its reader may have come in the same record.
         raw.cursor = max([welcome[5], *(m[1] for m in raw.came if m[0] == shapes.EVENT)])
         return raw
@@ -105,7 +106,7 @@ class Resuming(AtTheServer):
         cursor = ben.cursor
         self.cut(ben)
         self.say(ira.records, [shapes.SAY, 1, "#missed", 3, b"one"], [shapes.SAY, 2, "#missed", 3, b"two"],
-                 [shapes.WHISPER, 3, ben.own.session, b"psst"])  # fmt: skip
+                 [shapes.WHISPER, 3, ben.number, b"psst"])  # fmt: skip
         self.settle(ira)
         tom = self.enter("Tom", "#missed")
         self.say(tom.records, [shapes.LEAVE, "#missed"])
@@ -119,7 +120,7 @@ class Resuming(AtTheServer):
         for kind in (shapes.SAID, shapes.JOINED, shapes.LEFT):
             self.assertEqual(ben.events(kind), eva.events(kind)[-len(ben.events(kind)) :])
         joined = ben.came.index(ben.events(shapes.JOINED)[0])
-        self.assertIn(tom.own.credential, [m[2] for m in ben.came[:joined] if m[0] == shapes.PERSON])
+        self.assertIn(tom.own.credential, [m[3] for m in ben.came[:joined] if m[0] == shapes.PERSON])
         self.cut(ben)
         ben.cursor, again = cursor, [m for m in ben.came if m[0] == shapes.EVENT]
         self.resume(ben)
@@ -140,7 +141,7 @@ class Resuming(AtTheServer):
         self.resume(ben)
         self.settle(ben)
         (left,) = ben.events(shapes.LEFT)
-        self.assertEqual(left[3][1:3] + left[3][4:], ["#was", ben.own.session, "left"])
+        self.assertEqual(left[3][1:3] + left[3][4:], ["#was", ben.number, "left"])
         self.cut(ben)
         self.assert_refused(ben, None, "#was")
         ben.room = "#is"
@@ -150,7 +151,7 @@ class Resuming(AtTheServer):
         ira, ben = self.two("#answers")
         error, room = shapes.ERROR, "#answers"
         first: list[cbor.Value] = [
-            [shapes.SAY, 1, room, 2, b"one"], [shapes.WHISPER, 2, bytes(32), b"nobody"],
+            [shapes.SAY, 1, room, 2, b"one"], [shapes.WHISPER, 2, NOBODY, b"nobody"],
             [shapes.SAY, 3, "#no", 2, b"x"], [shapes.SAY, 4, room, 2, bytes(9000)],
             [shapes.SAY, 5, room, "2", b"x"], [shapes.SAY, 6, room, 2, b"six"],
         ]  # fmt: skip
@@ -242,11 +243,11 @@ class Resuming(AtTheServer):
         self.cut(ben)
         began = time.monotonic()
         event = self.read_to(ira, shapes.EVENT, shapes.ABSENCE)
-        self.assertEqual(event[3][:3], [shapes.ABSENCE, ben.own.session, 1])
+        self.assertEqual(event[3][:3], [shapes.ABSENCE, ben.number, 1])
         self.assertGreater(time.monotonic() - began, 1.5)
         self.resume(ben)
         event = self.read_to(ira, shapes.EVENT, shapes.ABSENCE)
-        self.assertEqual(event[3][:3], [shapes.ABSENCE, ben.own.session, 0])
+        self.assertEqual(event[3][:3], [shapes.ABSENCE, ben.number, 0])
         self.settle(ben)
         self.assertEqual(ben.events(shapes.ABSENCE), [])
         self.cut(ben)
@@ -260,7 +261,7 @@ class Resuming(AtTheServer):
         self.cut(ben)
         began = time.monotonic()
         event = self.read_to(ira, shapes.EVENT, shapes.LEFT)
-        self.assertEqual(event[3][2:5], [ben.own.session, 3, "lost"])
+        self.assertEqual(event[3][2:5], [ben.number, 3, "lost"])
         self.assertGreater(time.monotonic() - began, WINDOW - 1)
         self.assert_refused(ben)
         self.assert_refused(ben, cursor=0)
@@ -270,7 +271,7 @@ class Resuming(AtTheServer):
         self.cut(ben)
         again = self.enter("Bengone", "#gone")
         event = self.read_to(ira, shapes.EVENT, shapes.LEFT)
-        self.assertEqual((event[3][2], event[3][4]), (ben.own.session, "replaced"))
+        self.assertEqual((event[3][2], event[3][4]), (ben.number, "replaced"))
         self.assert_refused(ben)
         self.say(again.records, [shapes.LEAVE, "#gone"])
         self.read_to(again, shapes.BYE)

@@ -7,7 +7,7 @@ import unittest
 from cfbchat import cbor, shapes
 from people import user
 from table import ROOM, Seat, events
-from test_against_client import FromTheServer
+from test_against_client import IRA, STRANGER, FromTheServer
 from test_nothing_lost import AtATable
 
 LAB = "#lab"
@@ -363,7 +363,7 @@ class Asked(FromTheServer):
                          [[shapes.COMMAND, "ROOMS"], [shapes.LOOKUP, "Eva"],
                           [shapes.PASSWORD, "Correct horse"], [shapes.JOIN, LAB, "", 0]])  # fmt: skip
         eva = user("Eva").identity.spki
-        welcome = self.welcome(self.own.session, change=1, cursor=9)
+        welcome = self.welcome(IRA, change=1, cursor=9)
         welcome[1] = LAB
         return [[shapes.ANSWER, "#lobby"], [shapes.FOUND, "Eva", eva], [shapes.ANSWER, "It is set."], welcome]
 
@@ -408,9 +408,8 @@ class Asked(FromTheServer):
                          [[shapes.JOIN, ROOM, "", 5], [shapes.PING]])  # fmt: skip
         self.talk.outgoing.clear()
         self.talk.handle(self.welcome(change=0, cursor=5, resumed=1))
-        stranger = bytes(32)
         missed: list[list[cbor.Value]] = [
-            [4, LAB, stranger, 9], [1, LAB, stranger, 9, b"x"], [3, stranger, b"x"], [8, stranger, 1],
+            [4, LAB, STRANGER, 9], [1, LAB, STRANGER, 9, b"x"], [3, STRANGER, b"x"], [8, STRANGER, 1],
         ]
         for cursor, event in enumerate(missed, 6):
             self.talk.handle(self.event(cursor, *event))

@@ -21,7 +21,7 @@ fn talk_goes_on(says: &mut Peer, hears: &mut Peer) {
     for i in 0..5 {
         let text = format!("calm {i}");
         says.say(&text);
-        let heard = std::iter::repeat_with(|| hears.hears_said()).find(|(who, _)| *who == says.session);
+        let heard = std::iter::repeat_with(|| hears.hears_said()).find(|(who, _)| *who == says.number);
         assert_eq!(heard.map(|(_, said)| said), Some(text));
     }
 }
@@ -80,7 +80,7 @@ fn whoever_sends_a_thousand_messages_at_once_is_told_to_wait_and_may_come_back()
     for i in 0..5 {
         let text = format!("calm {i}");
         assert_eq!(says.says("#lobby", &text), Ok(()));
-        assert_eq!(hears.peer.hears_said(), (says.session(), text));
+        assert_eq!(hears.peer.hears_said(), (says.number(), text));
     }
     server.process.type_line("BANS");
     server.process.out.wait_for("nobody is banned");

@@ -72,11 +72,11 @@ fn says(stage: &mut Stage, line: &str) {
 
 fn kicks(stage: &mut Stage, line: &str) {
     let (boris_here, mut anna) = (boris().comes(stage.port(), "#lobby"), anna().comes(stage.port(), "#lobby"));
-    let session = boris_here.session();
+    let number = boris_here.number();
     assert_eq!(stage.does(line, "KICK Boris (rude words)"), "Boris is out");
     let told = boris_here.ends_by(ByeReason::Kicked);
     assert_eq!(told.last(), Some(&format!("{} has put you out: rude words", stage.label())));
-    assert!(has_left(&anna.hears(), session, "#lobby", LeftReason::Kicked));
+    assert!(has_left(&anna.hears(), number, "#lobby", LeftReason::Kicked));
     assert_eq!(stage.is_refused(line, ErrorCode::Absent), "Boris is not here");
     boris().comes(stage.port(), "#lobby");
 }
@@ -93,7 +93,7 @@ fn last_ban(stage: &mut Stage) -> (String, String) {
 fn bans_a_name(stage: &mut Stage, line: &str) {
     let port = stage.port();
     let (boris_here, mut anna) = (boris().comes(port, "#lobby"), anna().comes(port, "#lobby"));
-    let session = boris_here.session();
+    let number = boris_here.number();
     let answer = stage.does(line, "BAN Boris 2d (rude words)");
     let by = format!("(by {}, ", stage.label());
     let parts = ["Boris with 1 key until 2", " UTC ", &by, ": rude words\nput out: 1"];
@@ -101,7 +101,7 @@ fn bans_a_name(stage: &mut Stage, line: &str) {
     let told = boris_here.ends_by(ByeReason::Kicked);
     let why = told.last().expect("they are told why").clone();
     assert!(why.starts_with("you are banned until 2") && why.ends_with(" UTC: rude words"), "{why}");
-    assert!(has_left(&anna.hears(), session, "#lobby", LeftReason::Kicked));
+    assert!(has_left(&anna.hears(), number, "#lobby", LeftReason::Kicked));
     // Until when, and what for; under that name, with that key, and for a while by new names from there.
     assert_eq!(boris().is_refused(port, "#lobby", "", ErrorCode::Refused), why);
     assert_eq!(boris().called("Borislav").is_refused(port, "#lobby", "", ErrorCode::Refused), why);
@@ -194,8 +194,8 @@ fn mutes(stage: &mut Stage, line: &str) {
     let told = boris.notices();
     assert!(told[0].starts_with(&format!("{} has muted you until 2", stage.label())), "{told:?}");
     assert_eq!(boris.says("#lobby", REPLACED_CANARY), Err(ErrorCode::Muted));
-    let anna_session = anna.session();
-    let whisper = boris.peer.voice.whisper(anna_session, "and to one");
+    let anna_number = anna.number();
+    let whisper = boris.peer.voice.whisper(anna_number, "and to one");
     boris.peer.send_next(whisper);
     assert_eq!(boris.peer.is_answered(), Answer::Error(ErrorCode::Muted, boris.peer.n));
     let heard = anna.hears();

@@ -171,9 +171,9 @@ fn kicks_from_a_room(stage: &mut Stage, line: &str) {
     let is_gone = |message: &ToClient| matches!(message, ToClient::Event { event: Event::Left { .. }, .. });
     let (told, left) = (heard.iter().position(is_told), heard.iter().position(is_gone));
     assert!(told.is_some() && told < left, "told why before it happens: {heard:?}");
-    let session = boris_in_two.session();
-    assert!(has_left(&heard, session, "#kick", LeftReason::Kicked), "{heard:?}");
-    assert!(has_left(&dora.hears(), session, "#kick", LeftReason::Kicked));
+    let number = boris_in_two.number();
+    assert!(has_left(&heard, number, "#kick", LeftReason::Kicked), "{heard:?}");
+    assert!(has_left(&dora.hears(), number, "#kick", LeftReason::Kicked));
     assert_eq!(boris_in_two.says("#lobby", "I am still here"), Ok(()));
     assert_eq!(stage.is_refused(line, ErrorCode::Absent), "Boris is not in #kick");
     // Out of the last room is out; and they may come back.

@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 use std::sync::{Arc, LazyLock};
 
-use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, LeftReason, Session, ToClient, ToServer, Welcome};
+use cfb_chat::chat::Member;
+use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, LeftReason, ToClient, ToServer, Welcome};
 use cfb_chat::secure::credential::OwnCredential;
 use cfb_chat::secure::identity::Identity;
 
@@ -203,8 +204,8 @@ impl Somebody {
         self.peer.ends();
     }
 
-    pub fn session(&self) -> Session {
-        self.peer.session
+    pub fn number(&self) -> Member {
+        self.peer.number
     }
 }
 
@@ -217,10 +218,10 @@ pub fn notices(heard: &[ToClient]) -> Vec<String> {
 }
 
 /// Whether somebody was seen leaving a room so.
-pub fn has_left(heard: &[ToClient], session: Session, name: &str, why: LeftReason) -> bool {
+pub fn has_left(heard: &[ToClient], number: Member, name: &str, why: LeftReason) -> bool {
     heard.iter().any(|message| match message {
-        ToClient::Event { event: Event::Left { room, session: who, reason, .. }, .. } => {
-            (room.as_str(), *who, *reason) == (name, session, why)
+        ToClient::Event { event: Event::Left { room, who, reason, .. }, .. } => {
+            (room.as_str(), *who, *reason) == (name, number, why)
         }
         _ => false,
     })

@@ -6,17 +6,19 @@ pub mod member;
 pub mod served;
 pub mod stage;
 
+use std::convert::Infallible;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use cfb_chat::chat::message::{Event, Session, ToServer};
+use cfb_chat::chat::Member as Number;
+use cfb_chat::chat::message::{Event, Person, Session, ToClient, ToServer};
 use cfb_chat::chat::name::RoomName;
 use cfb_chat::net::channel::{Channel, NotAccepted, accept, now};
 use cfb_chat::net::tcp::TcpLink;
 use cfb_chat::net::{Link, timespec};
-use cfb_chat::secure::credential::{OwnCredential, Verified};
+use cfb_chat::secure::credential::{OwnCredential, Presented, Verified};
 use cfb_chat::secure::identity::{Fingerprint, Identity};
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -40,6 +42,27 @@ pub static MALLORY: LazyLock<Identity> = LazyLock::new(|| identity(USER_B));
 pub const CLIENT: &str = "Anna";
 
 pub const MINUTE: u64 = 60_000;
+
+/// What happens, about whom it is; on the wire they have their [`number`].
+pub type Happened = Event<Session>;
+
+/// The number by which such a server names a session: always the same, without remembering any.
+pub fn number(session: Session) -> Number {
+    Number(session.0[..6].iter().fold(1, |number, byte| number << 8 | u64::from(*byte)))
+}
+
+/// What happens, as it is told.
+pub fn on_the_wire(event: Happened) -> Event {
+    let Ok(event) = event.known_as(|session| Ok::<_, Infallible>(number(session)));
+    event
+}
+
+/// A Person, under the number of the session that it shows.
+pub fn numbered(person: Person) -> ToClient {
+    let Person { spki, credential, signature, .. } = &person;
+    let session = Session(Presented { spki, credential, signature }.session());
+    ToClient::Person(Person { member: number(session), ..person })
+}
 
 /// A server that waits for its clients.
 pub struct HostileServer {
@@ -126,6 +149,6 @@ pub fn known(name: &str, who: &Identity, mark: &str) -> String {
 }
 
 /// What somebody says in the lobby as it was, or will be, at any change.
-pub fn said_at(change: u64, session: Session, envelope: Vec<u8>) -> Event {
-    Event::Said { room: RoomName::lobby(), session, change, envelope }
+pub fn said_at(change: u64, session: Session, envelope: Vec<u8>) -> Happened {
+    Event::Said { room: RoomName::lobby(), who: session, change, envelope }
 }

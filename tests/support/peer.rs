@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, Numbered, Session, ToClient, ToServer, Welcome};
+use cfb_chat::chat::Member;
+use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, Numbered, ToClient, ToServer, Welcome};
 use cfb_chat::chat::name::RoomName;
 use cfb_chat::secure::credential::{OwnCredential, UnixSeconds};
 use cfb_chat::secure::handshake::{Established, Failed, client};
@@ -29,8 +30,8 @@ pub struct Peer {
     heard: VecDeque<ToClient>,
     /// The place of the last event it has heard.
     cursor: u64,
-    /// Who it is in this session.
-    pub session: Session,
+    /// Who it is in this session, to the server and to others; 0 until it is in a room.
+    pub number: Member,
     /// What it says and hears from end to end, as one should.
     pub voice: Voice,
     /// The number of its last message.
@@ -87,9 +88,8 @@ impl Peer {
         };
         match proved.establish(&mut rand::rng(), &mut body, who) {
             Ok(Established { sealer, opener, peer, .. }) => {
-                let session = Session(own.session());
                 let voice = Voice::new(who, own.clone(), peer.credential().fingerprint());
-                Ok(Self { wire, sealer, opener, heard: VecDeque::new(), cursor: 0, session, voice, n: 0 })
+                Ok(Self { wire, sealer, opener, heard: VecDeque::new(), cursor: 0, number: Member(0), voice, n: 0 })
             }
             Err(Failed::Refused(code)) => {
                 wire.ends();
@@ -138,7 +138,7 @@ impl Peer {
     }
 
     /// Says something to one session alone.
-    pub fn whisper(&mut self, to: Session, text: &str) {
+    pub fn whisper(&mut self, to: Member, text: &str) {
         let whisper = self.voice.whisper(to, text);
         self.send_next(whisper);
     }
@@ -208,6 +208,9 @@ impl Peer {
         {
             assert_eq!(self.voice.change(room) + 1, *change, "each change is the next");
         }
+        if let ToClient::Welcome(welcome) = &message {
+            self.number = welcome.own;
+        }
         self.voice.take_in(&message);
         Heard::Message(Box::new(message))
     }
@@ -264,13 +267,13 @@ impl Peer {
     }
 
     /// The next thing that somebody says: who, and what. It opens, and nothing of theirs is missing before it.
-    pub fn hears_said(&mut self) -> (Session, String) {
+    pub fn hears_said(&mut self) -> (Member, String) {
         let event = self.hears_event(|event| matches!(event, Event::Said { .. }));
         self.open(&event)
     }
 
     /// The next thing that somebody says to it alone.
-    pub fn hears_whisper(&mut self) -> (Session, String) {
+    pub fn hears_whisper(&mut self) -> (Member, String) {
         let event = self.hears_event(|event| matches!(event, Event::Whispered { .. }));
         self.open(&event)
     }
@@ -283,8 +286,8 @@ impl Peer {
         })
     }
 
-    fn open(&mut self, event: &Event) -> (Session, String) {
-        let (Event::Said { session, .. } | Event::Whispered { session, .. }) = event else {
+    fn open(&mut self, event: &Event) -> (Member, String) {
+        let (Event::Said { who: session, .. } | Event::Whispered { who: session, .. }) = event else {
             panic!("{event:?} is by no session");
         };
         let voice::Heard { said, missing } = self.voice.open(event).expect("it opens");
@@ -293,9 +296,9 @@ impl Peer {
     }
 
     /// The next thing that somebody says, as the server relays it: who, and what.
-    pub fn hears_raw(&mut self) -> (Session, String) {
+    pub fn hears_raw(&mut self) -> (Member, String) {
         self.wait_for(|message| match message {
-            ToClient::Event { event: Event::Said { session, envelope, .. }, .. } => {
+            ToClient::Event { event: Event::Said { who: session, envelope, .. }, .. } => {
                 Some((*session, String::from_utf8_lossy(envelope).into_owned()))
             }
             _ => None,
@@ -365,7 +368,7 @@ pub fn still_serves(port: u16) {
     let text = format!("still here {visit}");
     speaker.say_raw(&text);
     assert_eq!(speaker.is_answered(), Answer::Accepted(1));
-    let heard = std::iter::repeat_with(|| listener.hears_raw()).find(|(who, _)| *who == speaker.session);
+    let heard = std::iter::repeat_with(|| listener.hears_raw()).find(|(who, _)| *who == speaker.number);
     assert_eq!(heard.map(|(_, said)| said), Some(text));
     speaker.leaves_for_good();
     listener.leaves_for_good();

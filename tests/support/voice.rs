@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use cfb_chat::chat::Member;
 use cfb_chat::chat::message::{Event, Numbered, Person, Session, ToClient, Welcome};
 use cfb_chat::chat::name::RoomName;
 use cfb_chat::secure::credential::{CheckedCredential, OwnCredential, Presented, Role, SessionKeys};
@@ -31,6 +32,8 @@ pub struct Voice {
     identity: &'static Identity,
     server: Fingerprint,
     people: HashMap<Session, Known>,
+    /// Who has which number on this server, oneself too.
+    sessions: HashMap<Member, Session>,
     rooms: HashMap<RoomName, Inside>,
     /// What was in each box with a key that has ever been for it.
     pub keys: Vec<Vec<u8>>,
@@ -38,6 +41,7 @@ pub struct Voice {
 
 /// Somebody else, by what their credential says.
 struct Known {
+    number: Member,
     name: String,
     keys: SessionKeys,
     boxes: Counts,
@@ -91,7 +95,15 @@ impl From<BadLetter> for Unheard {
 
 impl Voice {
     pub fn new(identity: &'static Identity, own: Arc<OwnCredential>, server: Fingerprint) -> Self {
-        Self { own, identity, server, people: HashMap::new(), rooms: HashMap::new(), keys: Vec::new() }
+        Self {
+            own,
+            identity,
+            server,
+            people: HashMap::new(),
+            sessions: HashMap::new(),
+            rooms: HashMap::new(),
+            keys: Vec::new(),
+        }
     }
 
     pub fn session(&self) -> Session {
@@ -104,10 +116,14 @@ impl Voice {
     }
 
     /// Somebody with this name who is in a room with oneself.
-    pub fn find(&self, name: &str) -> Session {
-        let mut present = self.rooms.values().flat_map(|inside| &inside.members);
-        let has_name = |session: &&Session| self.people.get(*session).is_some_and(|known| known.name == name);
-        *present.find(has_name).unwrap_or_else(|| panic!("no {name} is here"))
+    pub fn find(&self, name: &str) -> Member {
+        let present = self.rooms.values().flat_map(|inside| &inside.members);
+        let mut known = present.filter_map(|session| self.people.get(session));
+        known.find(|known| known.name == name).unwrap_or_else(|| panic!("no {name} is here")).number
+    }
+
+    fn who(&self, number: Member) -> Session {
+        *self.sessions.get(&number).unwrap_or_else(|| panic!("nobody was told of who has the number {}", number.0))
     }
 
     /// Takes in what a server says: who is who, who is where, whose key is which. What cannot be used is passed over.
@@ -116,9 +132,9 @@ impl Voice {
             ToClient::Person(person) => self.meet(person),
             ToClient::Welcome(welcome) => self.come_in(welcome),
             ToClient::Event { event, .. } => match event {
-                Event::Joined { room, session, change } => self.joined(room, *session, *change),
-                Event::Left { room, session, change, .. } => self.left(room, *session, *change),
-                Event::Shared { session, boxed } => drop(self.take_key(*session, boxed)),
+                Event::Joined { room, who: session, change } => self.joined(room, self.who(*session), *change),
+                Event::Left { room, who: session, change, .. } => self.left(room, self.who(*session), *change),
+                Event::Shared { who: session, boxed } => drop(self.take_key(*session, boxed)),
                 _ => {}
             },
             _ => {}
@@ -145,14 +161,16 @@ impl Voice {
         let lacks = |member: &&Session| **member != me && !inside.have.contains(*member);
         let lacking: Vec<Session> = inside.members.iter().filter(lacks).copied().collect();
         inside.have.extend(&lacking);
-        let boxes: Vec<(Session, Vec<u8>)> =
-            lacking.into_iter().map(|to| (to, self.seal_box(to, Purpose::Key, &shared))).collect();
+        let boxes: Vec<(Member, Vec<u8>)> =
+            lacking.into_iter().map(|to| self.seal_box(to, Purpose::Key, &shared)).collect();
         boxes.chunks(BOXES).map(|boxes| Numbered::Share(boxes.to_vec())).chain([say]).collect()
     }
 
     /// Something for one session alone.
-    pub fn whisper(&mut self, to: Session, text: &str) -> Numbered {
-        Numbered::Whisper { to, boxed: self.seal_box(to, Purpose::Whisper, &said(Kind::Text, text).pad()) }
+    pub fn whisper(&mut self, to: Member, text: &str) -> Numbered {
+        let to = self.who(to);
+        let (to, boxed) = self.seal_box(to, Purpose::Whisper, &said(Kind::Text, text).pad());
+        Numbered::Whisper { to, boxed }
     }
 
     /// Something for somebody who is away.
@@ -182,7 +200,8 @@ impl Voice {
     /// Opens what somebody said, whispered or wrote. Each opens once.
     pub fn open(&mut self, event: &Event) -> Result<Heard, Unheard> {
         let (said, missing) = match event {
-            Event::Said { room, session, change, envelope } => {
+            Event::Said { room, who: session, change, envelope } => {
+                let session = self.sessions.get(session).ok_or(Unheard::Unknown)?;
                 let keys = &self.people.get(session).ok_or(Unheard::Unknown)?.keys;
                 let inside = self.rooms.get_mut(room).ok_or(Unheard::Unknown)?;
                 let roster = *inside.rosters.get(change).ok_or(Unheard::OtherPeople)?;
@@ -190,7 +209,7 @@ impl Voice {
                 let opened = inside.readings.entry(*session).or_default().open(&signed)?;
                 (Said::unpad(&opened.padded)?, opened.missing)
             }
-            Event::Whispered { session, boxed } => {
+            Event::Whispered { who: session, boxed } => {
                 let opened = self.open_box(*session, Purpose::Whisper, boxed)?;
                 (Said::unpad(&opened.text)?, opened.missing)
             }
@@ -205,29 +224,36 @@ impl Voice {
     }
 
     /// Takes in a key that somebody shares.
-    pub fn take_key(&mut self, from: Session, boxed: &[u8]) -> Result<(), Unheard> {
+    pub fn take_key(&mut self, from: Member, boxed: &[u8]) -> Result<(), Unheard> {
         let opened = self.open_box(from, Purpose::Key, boxed)?;
         self.keys.push(opened.text.to_vec());
         let key = SharedKey::parse(&opened.text)?;
         let mut rooms = self.rooms.iter_mut();
         let (_, inside) = rooms.find(|(room, _)| room.as_str() == key.room()).ok_or(Unheard::Unknown)?;
-        inside.readings.entry(from).or_default().take(key)?;
+        inside.readings.entry(self.sessions[&from]).or_default().take(key)?;
         Ok(())
     }
 
-    fn meet(&mut self, Person { spki, credential, signature }: &Person) {
+    fn meet(&mut self, Person { member, spki, credential, signature }: &Person) {
         let presented = Presented { spki, credential, signature };
+        self.sessions.insert(*member, Session(presented.session()));
         if let Ok(checked) = CheckedCredential::check(presented, Role::User, now(), |_| true) {
             let (name, keys) = (checked.name().to_owned(), checked.session_keys());
             // One who is told of again goes on with the counts there are.
-            self.people.entry(Session(keys.session)).or_insert(Known { name, keys, boxes: Counts::default() });
+            self.people.entry(Session(keys.session)).or_insert(Known {
+                number: *member,
+                name,
+                keys,
+                boxes: Counts::default(),
+            });
         }
     }
 
-    fn come_in(&mut self, Welcome { room, sessions, change, .. }: &Welcome) {
+    fn come_in(&mut self, Welcome { room, members, change, own, .. }: &Welcome) {
+        self.sessions.insert(*own, self.session());
         let mut inside = Inside {
             change: *change,
-            members: sessions.clone(),
+            members: members.iter().map(|number| self.who(*number)).collect(),
             rosters: HashMap::new(),
             key: None,
             counter: 0,
@@ -261,14 +287,16 @@ impl Voice {
         }
     }
 
-    fn seal_box(&mut self, to: Session, purpose: Purpose, text: &[u8]) -> Vec<u8> {
-        let Known { keys, boxes, .. } = self.people.get_mut(&to).expect("one seals to those of whom one was told");
-        boxed::seal(&mut rand::rng(), &self.own, keys, self.server, purpose, boxes.next_sent(), text)
-            .expect("a key that is one")
+    fn seal_box(&mut self, to: Session, purpose: Purpose, text: &[u8]) -> (Member, Vec<u8>) {
+        let Known { number, keys, boxes, .. } =
+            self.people.get_mut(&to).expect("one seals to those of whom one was told");
+        let boxed = boxed::seal(&mut rand::rng(), &self.own, keys, self.server, purpose, boxes.next_sent(), text);
+        (*number, boxed.expect("a key that is one"))
     }
 
-    fn open_box(&mut self, from: Session, purpose: Purpose, boxed: &[u8]) -> Result<OpenedBox, Unheard> {
-        let Known { keys, boxes, .. } = self.people.get_mut(&from).ok_or(Unheard::Unknown)?;
+    fn open_box(&mut self, from: Member, purpose: Purpose, boxed: &[u8]) -> Result<OpenedBox, Unheard> {
+        let from = self.sessions.get(&from).ok_or(Unheard::Unknown)?;
+        let Known { keys, boxes, .. } = self.people.get_mut(from).ok_or(Unheard::Unknown)?;
         Ok(SignedBox::verify(boxed, &self.own, keys, self.server, purpose)?.open(&self.own, boxes)?)
     }
 }

@@ -10,7 +10,7 @@ use cfb_chat::secure::e2e::roster::RosterHash;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::support::hostile_server::{HostileServer, Member, Served, padded, said_at, server};
+use super::support::hostile_server::{HostileServer, Member, Served, on_the_wire, padded, said_at, server};
 use super::{DEADLINE, Terminal, last_line};
 
 /// Lines that come in one record.
@@ -25,12 +25,13 @@ fn lets_in(served: &mut Served) -> Vec<ToClient> {
     members.sort_unstable();
     let (change, roster) = (2, RosterHash::new(server(), "#lobby", 2, members.iter()));
     let boxed = mallory.boxes_up(&served.keys(), server(), Purpose::Key, &mallory.key.shared("#lobby"));
-    let mut events = vec![Event::Joined { room: RoomName::lobby(), session, change }, Event::Shared { session, boxed }];
+    let joined = Event::Joined { room: RoomName::lobby(), who: session, change };
+    let mut events = vec![joined, Event::Shared { who: session, boxed }];
     for number in 1..=LINES {
         let sealed = mallory.key.seal(&padded(&format!("number {number:03}.")));
         events.push(said_at(change, session, sealed.sign(&mallory.credential, server(), "#lobby", roster)));
     }
-    let mut events = (2..).zip(events).map(|(cursor, event)| ToClient::Event { cursor, at, event });
+    let mut events = (2..).zip(events).map(|(cursor, event)| ToClient::Event { cursor, at, event: on_the_wire(event) });
     served.tell(&mallory.person());
     served.tell_at_once(&events.by_ref().take(2).collect::<Vec<_>>());
     events.collect()

@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::bans::ban_text;
 use super::{
@@ -11,6 +12,7 @@ use super::{
 use crate::chat::accounts::Standing;
 use crate::chat::kept::Kept;
 use crate::chat::lasting::{Account, AccountId, Ban};
+use crate::chat::message::Person;
 
 /// Wrong passwords of one name: five at once, then one in half a minute.
 const TRIES: Pace = Pace { burst: 5, interval: Duration::from_secs(30) };
@@ -24,6 +26,10 @@ pub struct Newcomer {
     pub conn: Conn,
     /// Who they are.
     pub user: User,
+    /// Their credential, which others check for themselves.
+    pub credential: Arc<[u8]>,
+    /// Their identity's signature over it.
+    pub signature: Arc<[u8]>,
     /// Where they come from.
     pub address: Option<IpAddr>,
 }
@@ -294,13 +300,17 @@ impl Hall {
 
     /// A session begins.
     fn begin(&mut self, who: Newcomer, account: AccountId, out: &mut Vec<Effect>) -> Member {
-        let Newcomer { conn, user, address } = who;
+        let Newcomer { conn, user, credential, signature, address } = who;
         self.members += 1;
         let (member, range) = (Member(self.members), Range::default());
+        let (spki, credential, signature) = (user.spki.to_vec(), credential.to_vec(), signature.to_vec());
+        let person: Arc<[u8]> = ToClient::Person(Person { member, spki, credential, signature }).encode().into();
         self.conns.insert(conn, member);
         self.sessions.insert(user.session, member);
-        out.push(Effect::Keep(Kept::Session { member, user: user.clone(), last: 0, refused: Vec::new(), range }));
-        let present = Present::new(user, account, address, Place::Here(conn), Numbers::default(), range);
+        out.push(Effect::Keep(Kept::Members(self.members)));
+        let (kept, last, refused) = (user.clone(), 0, Vec::new());
+        out.push(Effect::Keep(Kept::Session { member, user: kept, person: person.clone(), last, refused, range }));
+        let present = Present::new(user, person, account, address, Place::Here(conn), Numbers::default(), range);
         self.present.insert(member, present);
         member
     }

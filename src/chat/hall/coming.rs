@@ -2,7 +2,7 @@
 
 use super::{
     ByeReason, Cursor, Effect, Event, Hall, Kept, LeftReason, MAX_TEXT, Member, Moment, Note, OpenRoom, Owner, Room,
-    RoomId, RoomName, Seat, Session, ToClient, User, tell,
+    RoomId, RoomName, Seat, ToClient, WELCOME_NUMBERS, tell,
 };
 use crate::chat::lasting::AccountId;
 use crate::chat::message::Welcome;
@@ -18,9 +18,9 @@ impl Hall {
         now: Moment,
     ) -> Result<(), String> {
         self.is_open_to(name, account, self.order.is_operator(owner))?;
-        if let (Some(most), Some(room)) = (self.limits.members, self.rooms.get(name)) {
+        if let Some(room) = self.rooms.get(name) {
             let others = room.roster.members().iter().filter(|member| Some(**member) != replaced).count();
-            if others >= most {
+            if others >= self.most_members() {
                 return Err("the room is full".into());
             }
         }
@@ -33,12 +33,19 @@ impl Hall {
         Ok(())
     }
 
+    /// How many may be in a room: no more than one Welcome can list, however high their numbers are by now.
+    fn most_members(&self) -> usize {
+        let fit = WELCOME_NUMBERS / if self.members < u64::from(u32::MAX) { 5 } else { 9 };
+        self.limits.members.map_or(fit, |most| most.min(fit))
+    }
+
     /// Puts somebody who may into a room, and tells everybody who has to know.
     pub(super) fn join(&mut self, member: Member, name: &RoomName, now: Moment, out: &mut Vec<Effect>) {
         let Some(present) = self.present.get(&member) else {
             return;
         };
-        let (user, conn, account) = (present.user.clone(), present.conn(), present.account);
+        let (person, own_name) = (present.person.clone(), present.user.name.clone());
+        let (conn, account) = (present.conn(), present.account);
         let is_first = present.seats.is_empty();
         self.opens(name, account);
         let rooms_opened = &mut self.rooms_opened;
@@ -47,24 +54,23 @@ impl Hall {
             OpenRoom::new(RoomId(*rooms_opened), Room::default())
         });
         let (room, others) = (open.id, open.roster.members().to_vec());
+        let is_alone = others.is_empty();
         let change = open.roster.add(member, now.tick);
         // Everybody is told who comes before they are told that somebody has come.
-        let joined = Event::Joined { room: name.clone(), session: user.session, change };
-        self.post(name, Some(member), &user.person, joined, now, out);
+        let joined = Event::Joined { room: name.clone(), who: member, change };
+        self.post(name, Some(member), &person, joined, now, out);
         let since = self.cursor;
         out.push(Effect::Keep(Kept::Room { room, name: name.clone(), change }));
         out.push(Effect::Keep(Kept::Seat { member, room, since, until: None }));
-        let others: Vec<&User> =
-            others.iter().filter_map(|other| self.present.get(other)).map(|present| &present.user).collect();
         if let Some(conn) = conn {
-            out.extend(others.iter().map(|other| Effect::Tell(conn, other.person.clone())));
-            let sessions = others.iter().map(|other| other.session).chain([user.session]).collect();
+            let persons = others.iter().filter_map(|other| self.present.get(other)).map(|other| &other.person);
+            out.extend(persons.map(|person| Effect::Tell(conn, person.clone())));
             let notice = self.told_at_the_door(name, is_first);
-            out.push(tell(conn, &welcome(name, sessions, change, notice, since, now)));
+            out.push(tell(conn, &welcome(name, (others, member), change, notice, since, now)));
             out.push(Effect::Enter(conn, member, room, since));
         }
-        if !others.is_empty() {
-            out.push(Effect::Note(Note::Joined(user.name)));
+        if !is_alone {
+            out.push(Effect::Note(Note::Joined(own_name)));
         }
         if let Some(present) = self.present.get_mut(&member) {
             if present.seats.is_empty() {
@@ -142,10 +148,10 @@ impl Hall {
             return;
         };
         let (room, is_empty) = (open.id, open.roster.members().is_empty());
-        let (session, conn) = (present.user.session, present.conn());
+        let conn = present.conn();
         let is_told = matches!(reason, LeftReason::Left | LeftReason::Kicked);
         let except = if is_told { None } else { Some(member) };
-        let left = Event::Left { room: name.clone(), session, change, reason };
+        let left = Event::Left { room: name.clone(), who: member, change, reason };
         self.post(name, except, &[], left, now, out);
         let until = self.cursor;
         out.extend(conn.map(|conn| Effect::Exit(conn, room, until)));
@@ -184,27 +190,29 @@ impl OpenRoom {
 /// What a new session, or a session in a new room, is told.
 fn welcome(
     room: &RoomName,
-    sessions: Vec<Session>,
+    (others, own): (Vec<Member>, Member),
     change: u64,
     notice: String,
     cursor: Cursor,
     now: Moment,
 ) -> ToClient {
     let (room, longest_text) = (room.clone(), MAX_TEXT as u64);
-    ToClient::Welcome(Welcome { room, sessions, change, resumed: false, cursor, at: now.at, notice, longest_text })
+    let members = others.into_iter().chain([own]).collect();
+    ToClient::Welcome(Welcome { room, members, change, resumed: false, cursor, at: now.at, notice, longest_text, own })
 }
 
 /// What a session is told that goes on.
-pub(super) fn welcome_back(room: &RoomName, cursor: Cursor, now: Moment) -> ToClient {
+pub(super) fn welcome_back(room: &RoomName, own: Member, cursor: Cursor, now: Moment) -> ToClient {
     let (room, longest_text) = (room.clone(), MAX_TEXT as u64);
     ToClient::Welcome(Welcome {
         room,
-        sessions: Vec::new(),
+        members: Vec::new(),
         change: 0,
         resumed: true,
         cursor,
         at: now.at,
         notice: String::new(),
         longest_text,
+        own,
     })
 }

@@ -3,7 +3,7 @@
 use super::{Effect, Hall, Note, User, lasts, refusal, tell};
 use crate::chat::lasting::Account;
 use crate::chat::mailbox::Waiting;
-use crate::chat::message::{ErrorCode, Event, Session, ToClient};
+use crate::chat::message::{ErrorCode, Event, ToClient};
 use crate::chat::name::{MAX_TEXT, Name};
 use crate::chat::{Conn, Member, Moment, Owner};
 use crate::wire::codec::{BadEncoding, Reader};
@@ -20,7 +20,7 @@ impl Hall {
     pub(super) fn whisper(
         &mut self,
         from: Member,
-        to: Session,
+        to: Member,
         boxed: Vec<u8>,
         now: Moment,
         out: &mut Vec<Effect>,
@@ -29,10 +29,12 @@ impl Hall {
         if boxed.len() > MAX_TEXT + BOX_OVER_TEXT {
             return Err(ErrorCode::Large);
         }
-        let (session, to) = self.reach(from, to).ok_or(ErrorCode::Absent)?;
+        if !self.reaches(from, to) {
+            return Err(ErrorCode::Absent);
+        }
         self.counts.messages += 1;
         self.counts.deliveries += 1;
-        self.post_to(to, Event::Whispered { session, boxed }, now, out);
+        self.post_to(to, Event::Whispered { who: from, boxed }, now, out);
         out.push(Effect::Note(Note::Exchanged));
         Ok(())
     }
@@ -41,7 +43,7 @@ impl Hall {
     pub(super) fn share(
         &mut self,
         from: Member,
-        boxes: Vec<(Session, Vec<u8>)>,
+        boxes: Vec<(Member, Vec<u8>)>,
         now: Moment,
         out: &mut Vec<Effect>,
     ) -> Result<(), ErrorCode> {
@@ -49,8 +51,8 @@ impl Hall {
             return Err(ErrorCode::Large);
         }
         for (to, boxed) in boxes {
-            if let Some((session, to)) = self.reach(from, to) {
-                self.post_to(to, Event::Shared { session, boxed }, now, out);
+            if self.reaches(from, to) {
+                self.post_to(to, Event::Shared { who: from, boxed }, now, out);
             }
         }
         Ok(())
@@ -123,11 +125,10 @@ impl Hall {
         });
     }
 
-    /// One's own session, and another that shares a room with it.
-    fn reach(&self, from: Member, to: Session) -> Option<(Session, Member)> {
-        let to = *self.sessions.get(&to).filter(|to| **to != from)?;
-        let (from, other) = (self.present.get(&from)?, self.present.get(&to)?);
-        from.rooms().any(|room| other.is_in(room)).then_some((from.user.session, to))
+    /// Whether this is another session that shares a room with one's own.
+    fn reaches(&self, from: Member, to: Member) -> bool {
+        let (Some(one), Some(other)) = (self.present.get(&from), self.present.get(&to)) else { return false };
+        from != to && one.rooms().any(|room| other.is_in(room))
     }
 }
 

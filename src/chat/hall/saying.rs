@@ -61,7 +61,6 @@ impl Hall {
         out: &mut Vec<Effect>,
     ) -> Result<(), ErrorCode> {
         let present = self.present.get(&from).ok_or(ErrorCode::Refused)?;
-        let session = present.user.session;
         let open = self.rooms.get(&room).filter(|_| present.is_in(&room)).ok_or(ErrorCode::Refused)?;
         self.may_speak(from, now)?;
         if envelope.len() > MAX_TEXT + ENVELOPE_OVER_TEXT {
@@ -72,7 +71,7 @@ impl Hall {
         }
         self.counts.messages += 1;
         self.counts.deliveries += open.roster.members().len() as u64 - 1;
-        self.post(&room.clone(), Some(from), &[], Event::Said { room, session, change, envelope }, now, out);
+        self.post(&room.clone(), Some(from), &[], Event::Said { room, who: from, change, envelope }, now, out);
         out.push(Effect::Note(Note::Exchanged));
         Ok(())
     }

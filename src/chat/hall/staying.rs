@@ -1,6 +1,7 @@
 //! Sessions outlive their connections: who is lost is waited for, and goes on where they were. PROTOCOL.md §8.
 
 use core::net::IpAddr;
+use std::sync::Arc;
 
 use super::coming::welcome_back;
 use super::lasts;
@@ -34,7 +35,8 @@ impl Hall {
         let (lasting, kept): (Vec<Kept>, Vec<Kept>) = kept.into_iter().partition(|kept| kept.lasting().is_some());
         for kept in lasting.into_iter().chain(kept) {
             match kept {
-                Kept::Session { member, user, last, refused, range } => {
+                Kept::Members(count) => hall.members = hall.members.max(count),
+                Kept::Session { member, user, person, last, refused, range } => {
                     hall.members = hall.members.max(member.0);
                     hall.sessions.insert(user.session, member);
                     let place = Place::Away { since: now.tick, tell_at: now.tick + TOLD_AFTER_CRASH, told: false };
@@ -47,7 +49,7 @@ impl Hall {
                             .unwrap_or_default(),
                     };
                     let numbers = Numbers::restore(last, refused);
-                    hall.present.insert(member, Present::new(user, account, None, place, numbers, range));
+                    hall.present.insert(member, Present::new(user, person, account, None, place, numbers, range));
                 }
                 Kept::Room { room, name, change } => {
                     hall.rooms_opened = hall.rooms_opened.max(room.0);
@@ -141,12 +143,14 @@ impl Hall {
     pub fn snapshot(&self) -> Vec<Kept> {
         let mut all =
             vec![Kept::Forgotten(self.backlog.after(0).next().map_or(self.cursor, |(_, first)| first.cursor - 1))];
+        all.push(Kept::Members(self.members));
         for (name, open) in &self.rooms {
             all.push(Kept::Room { room: open.id, name: name.clone(), change: open.roster.change() });
         }
-        for (&member, Present { user, numbers, range, seats, .. }) in &self.present {
+        for (&member, Present { user, person, numbers, range, seats, .. }) in &self.present {
             let (last, refused) = (numbers.next() - 1, numbers.refused().collect());
-            all.push(Kept::Session { member, user: user.clone(), last, refused, range: *range });
+            let (user, person) = (user.clone(), person.clone());
+            all.push(Kept::Session { member, user, person, last, refused, range: *range });
             all.extend(seats.iter().map(|Seat { room, since, until, .. }| Kept::Seat {
                 member,
                 room: *room,
@@ -285,7 +289,7 @@ impl Hall {
                 }
             }
         }
-        let welcome = welcome_back(room, cursor, now).encode().into();
+        let welcome = welcome_back(room, member, cursor, now).encode().into();
         self.hand_on(conn, member, cursor, Some(Entry { cursor, except: None, bytes: welcome }), out);
         Ok(())
     }
@@ -384,9 +388,8 @@ impl Hall {
         let Some(present) = self.present.get(&member) else {
             return;
         };
-        let session = present.user.session;
         for room in present.rooms().cloned().collect::<Vec<_>>() {
-            self.post(&room, Some(member), &[], Event::Presence { session, lost }, now, out);
+            self.post(&room, Some(member), &[], Event::Presence { who: member, lost }, now, out);
         }
     }
 
@@ -398,6 +401,7 @@ impl Hall {
 impl Present {
     pub(super) fn new(
         user: User,
+        person: Arc<[u8]>,
         account: AccountId,
         address: Option<IpAddr>,
         place: Place,
@@ -406,7 +410,7 @@ impl Present {
     ) -> Self {
         let (messages, passwords) = (Bucket::default(), Bucket::default());
         let seats = Vec::new();
-        Self { user, account, address, place, seats, numbers, messages, passwords, seen: 0, last: 0, range }
+        Self { user, person, account, address, place, seats, numbers, messages, passwords, seen: 0, last: 0, range }
     }
 
     /// It has had everything up to here.

@@ -39,12 +39,11 @@ impl Test {
             name: Name::parse(name).unwrap(),
             owner: [owner; 32],
             session: Session([session; 32]),
-            person: ToClient::Pong.encode().into(),
             spki: [owner].into(),
         };
         self.effects.clear();
         self.hall.arrive(
-            Newcomer { conn: Conn(conn), user, address: None },
+            Newcomer { conn: Conn(conn), user, credential: [].into(), signature: [].into(), address: None },
             &Asks::first(join),
             self.now,
             &mut self.effects,
@@ -100,11 +99,11 @@ fn say(n: u64, change: u64, length: usize) -> ToServer {
 }
 
 fn whisper(n: u64, to: u8, length: usize) -> ToServer {
-    ToServer::Numbered { n, body: Numbered::Whisper { to: Session([to; 32]), boxed: vec![b'x'; length] } }
+    ToServer::Numbered { n, body: Numbered::Whisper { to: Member(to.into()), boxed: vec![b'x'; length] } }
 }
 
 fn share(n: u64, boxes: &[(u8, usize)]) -> ToServer {
-    let boxes = boxes.iter().map(|(to, length)| (Session([*to; 32]), vec![b'x'; *length])).collect();
+    let boxes = boxes.iter().map(|(to, length)| (Member((*to).into()), vec![b'x'; *length])).collect();
     ToServer::Numbered { n, body: Numbered::Share(boxes) }
 }
 
@@ -122,9 +121,13 @@ fn a_newcomer_is_welcomed_and_the_others_are_told() {
     assert_eq!(test.arrive(1, "sahnawaz", 1, 1), Verdict::Admitted);
     assert!(!test.effects.iter().any(|e| matches!(e, Effect::Note(_))), "nobody was there to hear it");
     assert_eq!(test.arrive(2, "Ira", 2, 2), Verdict::Admitted);
-    let [ToClient::Pong, ToClient::Welcome(welcome)] = &test.told(2)[..] else { panic!("{:?}", test.told(2)) };
-    assert_eq!((welcome.change, welcome.cursor, welcome.sessions.len()), (2, 2, 2));
-    assert_eq!(test.posted(), [Event::Joined { room: RoomName::lobby(), session: Session([2; 32]), change: 2 }]);
+    let [ToClient::Person(person), ToClient::Welcome(welcome)] = &test.told(2)[..] else {
+        panic!("{:?}", test.told(2))
+    };
+    assert_eq!((person.member, &person.spki), (Member(1), &vec![1]));
+    assert_eq!((welcome.change, welcome.cursor), (2, 2));
+    assert_eq!((&welcome.members[..], welcome.own), (&[Member(1), Member(2)][..], Member(2)));
+    assert_eq!(test.posted(), [Event::Joined { room: RoomName::lobby(), who: Member(2), change: 2 }]);
     assert!(test.effects.iter().any(|e| matches!(e, Effect::Note(Note::Joined(name)) if name.as_str() == "Ira")));
 }
 
@@ -252,14 +255,14 @@ fn what_goes_to_one_goes_to_one_that_shares_a_room() {
         test.arrive(who.into(), name, who, who);
     }
     assert_eq!(test.receive(1, whisper(1, 2, 100)), [ToClient::Accepted(1)]);
-    let session = Session([1; 32]);
-    let event = Event::Whispered { session, boxed: vec![b'x'; 100] };
+    let who = Member(1);
+    let event = Event::Whispered { who, boxed: vec![b'x'; 100] };
     assert_eq!(test.told(2), [ToClient::Event { cursor: 4, at: 1, event }]);
     assert_eq!((test.told(3), test.posted()), (vec![], vec![]), "nobody else hears of it");
 
     assert_eq!(test.receive(1, share(2, &[(2, 9), (9, 9), (3, 9)])), [ToClient::Accepted(2)], "9 is nobody");
     for (conn, cursor) in [(2, 5), (3, 6)] {
-        let event = Event::Shared { session, boxed: vec![b'x'; 9] };
+        let event = Event::Shared { who, boxed: vec![b'x'; 9] };
         assert_eq!(test.told(conn), [ToClient::Event { cursor, at: 1, event }]);
     }
     test.receive(3, join("#side"));

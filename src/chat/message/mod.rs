@@ -7,13 +7,15 @@ mod to_server;
 
 use std::fmt;
 
+use super::Member;
 use super::name::{Name, RoomName};
 use crate::wire::codec::{BadEncoding, Reader};
 
 pub use to_client::{BadServer, Event, Person, ToClient, Welcome};
 pub use to_server::{Numbered, ToServer};
 
-/// One process of one user, by its credential's hash.
+/// One process of one user, by its credential's hash: what is signed and sealed names it so. On the wire it has a number,
+/// a [`Member`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Session(pub [u8; 32]);
 
@@ -162,8 +164,9 @@ fn name(reader: &mut Reader<'_>) -> Result<Name, BadEncoding> {
     Name::parse(reader.text()?).map_err(|_| BadEncoding)
 }
 
-fn session(reader: &mut Reader<'_>) -> Result<Session, BadEncoding> {
-    reader.bytes_exact().map(Session)
+/// A session's number. None has 0.
+fn member(reader: &mut Reader<'_>) -> Result<Member, BadEncoding> {
+    Some(reader.uint()?).filter(|number| *number > 0).map(Member).ok_or(BadEncoding)
 }
 
 /// 0 or 1.

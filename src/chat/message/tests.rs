@@ -40,7 +40,7 @@ fn wrong_fields_are_malformed_and_other_types_unsupported() {
     let short_say = Writer::new().array(2).uint(17).uint(7).finish();
     let expected = ToServer::Numbered { n: 7, body: Numbered::Malformed };
     assert_eq!(ToServer::parse_all(&short_say), Ok(vec![expected]));
-    let short_box = Writer::new().array(3).uint(19).uint(8).array(1).array(1).bytes(&[0; 32]).finish();
+    let short_box = Writer::new().array(3).uint(19).uint(8).array(1).array(1).uint(1).finish();
     let expected = ToServer::Numbered { n: 8, body: Numbered::Malformed };
     assert_eq!(ToServer::parse_all(&short_box), Ok(vec![expected]));
     let bad_name = Writer::new().array(2).uint(21).text("two words").finish();
@@ -50,6 +50,43 @@ fn wrong_fields_are_malformed_and_other_types_unsupported() {
     assert_eq!(ToClient::parse_all(&unknown), Ok(vec![ToClient::Unknown]));
     let bad_accepted = Writer::new().array(2).uint(33).text("1").finish();
     assert_eq!(ToClient::parse_all(&bad_accepted), Err(BadServer::Malformed(33)));
+}
+
+#[test]
+fn nobody_has_the_number_0() {
+    let whisper = |to| Writer::new().array(4).uint(18).uint(1).uint(to).bytes(b"box").finish();
+    let share = |to| Writer::new().array(3).uint(19).uint(1).array(1).array(2).uint(to).bytes(b"box").finish();
+    for message in [whisper(0), share(0)] {
+        let malformed = ToServer::Numbered { n: 1, body: Numbered::Malformed };
+        assert_eq!(ToServer::parse_all(&message), Ok(vec![malformed]));
+    }
+    for message in [whisper(1), share(1)] {
+        assert_ne!(ToServer::parse_all(&message), Ok(vec![ToServer::Numbered { n: 1, body: Numbered::Malformed }]));
+    }
+    let person = |number| {
+        ToClient::Person(Person { member: Member(number), spki: vec![], credential: vec![], signature: vec![] })
+    };
+    let event =
+        |number| ToClient::Event { cursor: 1, at: 1, event: Event::Whispered { who: Member(number), boxed: vec![] } };
+    let welcome = |one, own| {
+        ToClient::Welcome(Welcome {
+            room: RoomName::lobby(),
+            members: vec![Member(one)],
+            change: 1,
+            resumed: false,
+            cursor: 1,
+            at: 1,
+            notice: String::new(),
+            longest_text: 1,
+            own: Member(own),
+        })
+    };
+    for (message, kind) in [(person(0), 35), (event(0), 34), (welcome(0, 1), 32), (welcome(1, 0), 32)] {
+        assert_eq!(ToClient::parse_all(&message.encode()), Err(BadServer::Malformed(kind)));
+    }
+    for message in [person(1), event(1), welcome(1, 1)] {
+        assert_eq!(ToClient::parse_all(&message.encode()), Ok(vec![message]));
+    }
 }
 
 #[test]
@@ -72,8 +109,8 @@ mod properties {
         "[a-z0-9]{1,32}".prop_map(|name| Name::parse(&name).unwrap())
     }
 
-    fn session() -> impl Strategy<Value = Session> {
-        any::<[u8; 32]>().prop_map(Session)
+    fn member() -> impl Strategy<Value = Member> {
+        (1u64..).prop_map(Member)
     }
 
     fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -91,9 +128,9 @@ mod properties {
                 n,
                 body: Numbered::Say { room, change, envelope }
             }),
-            (1u64.., session(), bytes())
+            (1u64.., member(), bytes())
                 .prop_map(|(n, to, boxed)| ToServer::Numbered { n, body: Numbered::Whisper { to, boxed } }),
-            (1u64.., proptest::collection::vec((session(), bytes()), 0..9))
+            (1u64.., proptest::collection::vec((member(), bytes()), 0..9))
                 .prop_map(|(n, boxes)| ToServer::Numbered { n, body: Numbered::Share(boxes) }),
             (1u64.., any::<[u8; 32]>(), bytes())
                 .prop_map(|(n, to, letter)| ToServer::Numbered { n, body: Numbered::Letter { to, letter } }),
@@ -106,42 +143,36 @@ mod properties {
 
     fn event() -> impl Strategy<Value = Event> {
         prop_oneof![
-            (room(), session(), any::<u64>(), bytes())
-                .prop_map(|(room, session, change, envelope)| { Event::Said { room, session, change, envelope } }),
-            (room(), session(), any::<u64>()).prop_map(|(room, session, change)| Event::Joined {
+            (room(), member(), any::<u64>(), bytes())
+                .prop_map(|(room, who, change, envelope)| { Event::Said { room, who, change, envelope } }),
+            (room(), member(), any::<u64>()).prop_map(|(room, who, change)| Event::Joined { room, who, change }),
+            (room(), member(), any::<u64>()).prop_map(|(room, who, change)| Event::Left {
                 room,
-                session,
-                change
-            }),
-            (room(), session(), any::<u64>()).prop_map(|(room, session, change)| Event::Left {
-                room,
-                session,
+                who,
                 change,
                 reason: LeftReason::Lost
             }),
-            (session(), bytes()).prop_map(|(session, boxed)| Event::Whispered { session, boxed }),
-            (session(), bytes()).prop_map(|(session, boxed)| Event::Shared { session, boxed }),
+            (member(), bytes()).prop_map(|(who, boxed)| Event::Whispered { who, boxed }),
+            (member(), bytes()).prop_map(|(who, boxed)| Event::Shared { who, boxed }),
             ".{0,40}".prop_map(Event::Notice),
             bytes().prop_map(Event::Letter),
-            (session(), any::<bool>()).prop_map(|(session, lost)| Event::Presence { session, lost }),
+            (member(), any::<bool>()).prop_map(|(who, lost)| Event::Presence { who, lost }),
         ]
     }
 
     fn to_client() -> impl Strategy<Value = ToClient> {
         let numbers = any::<(u64, u64, u64, u64, bool)>();
         prop_oneof![
-            (room(), proptest::collection::vec(session(), 0..40), numbers, ".{0,40}").prop_map(
-                |(room, sessions, (change, cursor, at, longest_text, resumed), notice)| {
-                    ToClient::Welcome(Welcome { room, sessions, change, resumed, cursor, at, notice, longest_text })
+            (room(), proptest::collection::vec(member(), 0..40), member(), numbers, ".{0,40}").prop_map(
+                |(room, members, own, (change, cursor, at, longest_text, resumed), notice)| {
+                    ToClient::Welcome(Welcome { room, members, change, resumed, cursor, at, notice, longest_text, own })
                 }
             ),
             any::<u64>().prop_map(ToClient::Accepted),
             (any::<u64>(), any::<u64>(), event()).prop_map(|(cursor, at, event)| ToClient::Event { cursor, at, event }),
-            (bytes(), bytes(), bytes()).prop_map(|(spki, credential, signature)| ToClient::Person(Person {
-                spki,
-                credential,
-                signature
-            })),
+            (member(), bytes(), bytes(), bytes()).prop_map(|(member, spki, credential, signature)| ToClient::Person(
+                Person { member, spki, credential, signature }
+            )),
             (".{0,40}", any::<u64>()).prop_map(|(text, n)| ToClient::Error { code: ErrorCode::Wait, text, n }),
             (name(), bytes()).prop_map(|(name, spki)| ToClient::Found { name, spki }),
             Just(ToClient::Pong),

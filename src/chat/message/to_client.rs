@@ -1,8 +1,8 @@
 //! What a server says. PROTOCOL.md §6.
 
-use super::{ByeReason, ErrorCode, Fields, LeftReason, NoMessages, Session, flag, name, room, session, split};
-use crate::chat::Cursor;
+use super::{ByeReason, ErrorCode, Fields, LeftReason, NoMessages, flag, member, name, room, split};
 use crate::chat::name::{Name, RoomName};
+use crate::chat::{Cursor, Member};
 use crate::wire::codec::{BadEncoding, Reader, Writer};
 
 /// From a server.
@@ -55,7 +55,7 @@ pub struct Welcome {
     /// Which room.
     pub room: RoomName,
     /// Everybody in it, the newcomer included.
-    pub sessions: Vec<Session>,
+    pub members: Vec<Member>,
     /// The room's change by which the newcomer came in.
     pub change: u64,
     /// Whether a session was resumed.
@@ -68,11 +68,15 @@ pub struct Welcome {
     pub notice: String,
     /// The longest text, in bytes.
     pub longest_text: u64,
+    /// The newcomer's own number.
+    pub own: Member,
 }
 
-/// A user's credential, with its identity and signature.
+/// A user's credential, with its identity and signature, and the number that names their session from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
+    /// The number.
+    pub member: Member,
     /// DER SubjectPublicKeyInfo.
     pub spki: Vec<u8>,
     /// The credential.
@@ -81,15 +85,15 @@ pub struct Person {
     pub signature: Vec<u8>,
 }
 
-/// What happens in rooms.
+/// What happens in rooms. Who it is about has a number on the wire; whoever reads it knows them by something else.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum Event<Who = Member> {
     /// 1: somebody said something.
     Said {
         /// Where.
         room: RoomName,
         /// Who.
-        session: Session,
+        who: Who,
         /// The change that their Say gave.
         change: u64,
         /// What.
@@ -98,14 +102,14 @@ pub enum Event {
     /// 2: somebody said something to oneself alone.
     Whispered {
         /// Who.
-        session: Session,
+        who: Who,
         /// What.
         boxed: Vec<u8>,
     },
     /// 3: somebody gave their key to oneself.
     Shared {
         /// Who.
-        session: Session,
+        who: Who,
         /// Which.
         boxed: Vec<u8>,
     },
@@ -114,7 +118,7 @@ pub enum Event {
         /// Where.
         room: RoomName,
         /// Who.
-        session: Session,
+        who: Who,
         /// The room's change by which they did.
         change: u64,
     },
@@ -123,7 +127,7 @@ pub enum Event {
         /// Where.
         room: RoomName,
         /// Who.
-        session: Session,
+        who: Who,
         /// The room's change by which they left.
         change: u64,
         /// Why.
@@ -136,7 +140,7 @@ pub enum Event {
     /// 8: somebody's connection was lost, or they are back; they were in the room all the time.
     Presence {
         /// Who.
-        session: Session,
+        who: Who,
         /// Whether they are away.
         lost: bool,
     },
@@ -170,14 +174,15 @@ impl ToClient {
 
     fn parse(kind: u64, fields: Fields<'_>) -> Result<Self, BadEncoding> {
         match kind {
-            32 => fields.read(8, |reader| Ok(Self::Welcome(Welcome::parse(reader)?))),
+            32 => fields.read(9, |reader| Ok(Self::Welcome(Welcome::parse(reader)?))),
             33 => fields.read(1, |reader| Ok(Self::Accepted(reader.uint()?))),
             34 => fields.read(3, |reader| {
                 Ok(Self::Event { cursor: reader.uint()?, at: reader.uint()?, event: Event::parse(reader.value()?)? })
             }),
-            35 => fields.read(3, |reader| {
+            35 => fields.read(4, |reader| {
+                let member = member(reader)?;
                 let mut part = || reader.bytes().map(<[u8]>::to_vec);
-                Ok(Self::Person(Person { spki: part()?, credential: part()?, signature: part()? }))
+                Ok(Self::Person(Person { member, spki: part()?, credential: part()?, signature: part()? }))
             }),
             36 => fields.read(3, |reader| {
                 let code = ErrorCode::from_word(reader.text()?).ok_or(BadEncoding)?;
@@ -202,8 +207,8 @@ impl ToClient {
             Self::Welcome(welcome) => return welcome.encode(),
             Self::Accepted(n) => writer.array(2).uint(33).uint(*n),
             Self::Event { cursor, at, event } => event.encode(writer.array(4).uint(34).uint(*cursor).uint(*at)),
-            Self::Person(Person { spki, credential, signature }) => {
-                writer.array(4).uint(35).bytes(spki).bytes(credential).bytes(signature)
+            Self::Person(Person { member, spki, credential, signature }) => {
+                writer.array(5).uint(35).uint(member.0).bytes(spki).bytes(credential).bytes(signature)
             }
             Self::Error { code, text, n } => writer.array(4).uint(36).text(code.word()).text(text).uint(*n),
             Self::Found { name, spki } => writer.array(3).uint(37).text(name.as_str()).bytes(spki),
@@ -220,34 +225,36 @@ impl Welcome {
     fn parse(reader: &mut Reader<'_>) -> Result<Self, BadEncoding> {
         let room = room(reader)?;
         let count = reader.array()?;
-        let sessions = (0..count).map(|_| session(reader)).collect::<Result<_, _>>()?;
+        let members = (0..count).map(|_| member(reader)).collect::<Result<_, _>>()?;
         Ok(Self {
             room,
-            sessions,
+            members,
             change: reader.uint()?,
             resumed: flag(reader)?,
             cursor: reader.uint()?,
             at: reader.uint()?,
             notice: reader.text()?.to_owned(),
             longest_text: reader.uint()?,
+            own: member(reader)?,
         })
     }
 
     fn encode(&self) -> Vec<u8> {
-        let head = Writer::with_capacity(128 + self.notice.len() + 34 * self.sessions.len())
-            .array(9)
+        let head = Writer::with_capacity(128 + self.notice.len() + 5 * self.members.len())
+            .array(10)
             .uint(32)
             .text(self.room.as_str())
-            .array(self.sessions.len());
-        self.sessions
+            .array(self.members.len());
+        self.members
             .iter()
-            .fold(head, |writer, session| writer.bytes(&session.0))
+            .fold(head, |writer, member| writer.uint(member.0))
             .uint(self.change)
             .uint(self.resumed.into())
             .uint(self.cursor)
             .uint(self.at)
             .text(&self.notice)
             .uint(self.longest_text)
+            .uint(self.own.0)
             .finish()
     }
 }
@@ -259,48 +266,79 @@ impl Event {
             1 => fields.read(4, |reader| {
                 Ok(Self::Said {
                     room: room(reader)?,
-                    session: session(reader)?,
+                    who: member(reader)?,
                     change: reader.uint()?,
                     envelope: reader.bytes()?.to_vec(),
                 })
             }),
-            2 => fields
-                .read(2, |reader| Ok(Self::Whispered { session: session(reader)?, boxed: reader.bytes()?.to_vec() })),
-            3 => {
-                fields.read(2, |reader| Ok(Self::Shared { session: session(reader)?, boxed: reader.bytes()?.to_vec() }))
-            }
+            2 => fields.read(2, |reader| Ok(Self::Whispered { who: member(reader)?, boxed: reader.bytes()?.to_vec() })),
+            3 => fields.read(2, |reader| Ok(Self::Shared { who: member(reader)?, boxed: reader.bytes()?.to_vec() })),
             4 => fields.read(3, |reader| {
-                Ok(Self::Joined { room: room(reader)?, session: session(reader)?, change: reader.uint()? })
+                Ok(Self::Joined { room: room(reader)?, who: member(reader)?, change: reader.uint()? })
             }),
             5 => fields.read(4, |reader| {
-                let (room, session, change) = (room(reader)?, session(reader)?, reader.uint()?);
+                let (room, who, change) = (room(reader)?, member(reader)?, reader.uint()?);
                 let reason = LeftReason::from_word(reader.text()?).ok_or(BadEncoding)?;
-                Ok(Self::Left { room, session, change, reason })
+                Ok(Self::Left { room, who, change, reason })
             }),
             6 => fields.read(1, |reader| Ok(Self::Notice(reader.text()?.to_owned()))),
             7 => fields.read(1, |reader| Ok(Self::Letter(reader.bytes()?.to_vec()))),
-            8 => fields.read(2, |reader| Ok(Self::Presence { session: session(reader)?, lost: flag(reader)? })),
+            8 => fields.read(2, |reader| Ok(Self::Presence { who: member(reader)?, lost: flag(reader)? })),
             _ => Ok(Self::Unknown),
         }
     }
 
     fn encode(&self, writer: Writer) -> Writer {
         match self {
-            Self::Said { room, session, change, envelope } => {
-                writer.array(5).uint(1).text(room.as_str()).bytes(&session.0).uint(*change).bytes(envelope)
+            Self::Said { room, who, change, envelope } => {
+                writer.array(5).uint(1).text(room.as_str()).uint(who.0).uint(*change).bytes(envelope)
             }
-            Self::Whispered { session, boxed } => writer.array(3).uint(2).bytes(&session.0).bytes(boxed),
-            Self::Shared { session, boxed } => writer.array(3).uint(3).bytes(&session.0).bytes(boxed),
-            Self::Joined { room, session, change } => {
-                writer.array(4).uint(4).text(room.as_str()).bytes(&session.0).uint(*change)
-            }
-            Self::Left { room, session, change, reason } => {
-                writer.array(5).uint(5).text(room.as_str()).bytes(&session.0).uint(*change).text(reason.word())
+            Self::Whispered { who, boxed } => writer.array(3).uint(2).uint(who.0).bytes(boxed),
+            Self::Shared { who, boxed } => writer.array(3).uint(3).uint(who.0).bytes(boxed),
+            Self::Joined { room, who, change } => writer.array(4).uint(4).text(room.as_str()).uint(who.0).uint(*change),
+            Self::Left { room, who, change, reason } => {
+                writer.array(5).uint(5).text(room.as_str()).uint(who.0).uint(*change).text(reason.word())
             }
             Self::Notice(text) => writer.array(2).uint(6).text(text),
             Self::Letter(letter) => writer.array(2).uint(7).bytes(letter),
-            Self::Presence { session, lost } => writer.array(3).uint(8).bytes(&session.0).uint((*lost).into()),
+            Self::Presence { who, lost } => writer.array(3).uint(8).uint(who.0).uint((*lost).into()),
             Self::Unknown => unreachable!("only what was read from a peer can be unknown"),
         }
+    }
+}
+
+impl<Who> Event<Who> {
+    /// Who it is about, if about anybody.
+    pub fn who(&self) -> Option<&Who> {
+        match self {
+            Self::Said { who, .. }
+            | Self::Whispered { who, .. }
+            | Self::Shared { who, .. }
+            | Self::Joined { who, .. }
+            | Self::Left { who, .. }
+            | Self::Presence { who, .. } => Some(who),
+            Self::Notice(_) | Self::Letter(_) | Self::Unknown => None,
+        }
+    }
+
+    /// The same about whom the reader knows by another name.
+    ///
+    /// # Errors
+    /// If there is nobody such.
+    pub fn known_as<Other, Nobody>(
+        self,
+        find: impl FnOnce(Who) -> Result<Other, Nobody>,
+    ) -> Result<Event<Other>, Nobody> {
+        Ok(match self {
+            Self::Said { room, who, change, envelope } => Event::Said { room, who: find(who)?, change, envelope },
+            Self::Whispered { who, boxed } => Event::Whispered { who: find(who)?, boxed },
+            Self::Shared { who, boxed } => Event::Shared { who: find(who)?, boxed },
+            Self::Joined { room, who, change } => Event::Joined { room, who: find(who)?, change },
+            Self::Left { room, who, change, reason } => Event::Left { room, who: find(who)?, change, reason },
+            Self::Notice(text) => Event::Notice(text),
+            Self::Letter(letter) => Event::Letter(letter),
+            Self::Presence { who, lost } => Event::Presence { who: find(who)?, lost },
+            Self::Unknown => Event::Unknown,
+        })
     }
 }

@@ -1,8 +1,8 @@
 //! What a client says. PROTOCOL.md §6.
 
-use super::{Fields, NoMessages, Session, name, room, session, split};
+use super::{Fields, NoMessages, member, name, room, split};
 use crate::chat::name::{Name, RoomName};
-use crate::chat::{Cursor, Owner};
+use crate::chat::{Cursor, Member, Owner};
 use crate::wire::codec::{BadEncoding, Reader, Writer};
 
 /// From a client.
@@ -57,12 +57,12 @@ pub enum Numbered {
     /// 18: something to one session.
     Whisper {
         /// Whose.
-        to: Session,
+        to: Member,
         /// What; bytes that the server relays.
         boxed: Vec<u8>,
     },
     /// 19: one's key for a room, to each of these.
-    Share(Vec<(Session, Vec<u8>)>),
+    Share(Vec<(Member, Vec<u8>)>),
     /// 20: something to somebody who is away.
     Letter {
         /// Their identity's fingerprint.
@@ -151,12 +151,12 @@ impl Numbered {
     fn parse(kind: u64, reader: &mut Reader<'_>) -> Result<Self, BadEncoding> {
         Ok(match kind {
             17 => Self::Say { room: room(reader)?, change: reader.uint()?, envelope: reader.bytes()?.to_vec() },
-            18 => Self::Whisper { to: session(reader)?, boxed: reader.bytes()?.to_vec() },
+            18 => Self::Whisper { to: member(reader)?, boxed: reader.bytes()?.to_vec() },
             19 => {
                 let count = reader.array()?;
                 let one = |_| {
                     if reader.array()? == 2 {
-                        Ok((session(reader)?, reader.bytes()?.to_vec()))
+                        Ok((member(reader)?, reader.bytes()?.to_vec()))
                     } else {
                         Err(BadEncoding)
                     }
@@ -174,10 +174,10 @@ impl Numbered {
             Self::Say { room, change, envelope } => {
                 writer.array(5).uint(17).uint(n).text(room.as_str()).uint(*change).bytes(envelope)
             }
-            Self::Whisper { to, boxed } => writer.array(4).uint(18).uint(n).bytes(&to.0).bytes(boxed),
+            Self::Whisper { to, boxed } => writer.array(4).uint(18).uint(n).uint(to.0).bytes(boxed),
             Self::Share(boxes) => {
                 let head = writer.array(3).uint(19).uint(n).array(boxes.len());
-                boxes.iter().fold(head, |writer, (to, boxed)| writer.array(2).bytes(&to.0).bytes(boxed))
+                boxes.iter().fold(head, |writer, (to, boxed)| writer.array(2).uint(to.0).bytes(boxed))
             }
             Self::Letter { to, letter } => writer.array(4).uint(20).uint(n).bytes(to).bytes(letter),
             Self::Malformed => unreachable!("only what was read from a peer can be unreadable"),

@@ -16,7 +16,7 @@ pub(super) const DOES_NOT_HOLD: &str = "their credential does not hold";
 const LEAST: usize = 16;
 
 /// A Person as §2 has it.
-pub(super) fn presented(Person { spki, credential, signature }: &Person) -> Presented<'_> {
+pub(super) fn presented(Person { spki, credential, signature, .. }: &Person) -> Presented<'_> {
     Presented { spki, credential, signature }
 }
 
@@ -56,6 +56,7 @@ fn check_one(person: &Person, now: UnixSeconds) -> Credential {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::Member;
     use crate::secure::credential::OwnCredential;
     use crate::secure::identity::Identity;
 
@@ -69,7 +70,8 @@ mod tests {
             let Presented { spki, credential, signature } = own.presented();
             let mut signature = signature.to_vec();
             signature[0] ^= u8::from(number % 5 == 3);
-            Box::new(Person { spki: spki.to_vec(), credential: credential.to_vec(), signature })
+            let (member, spki, credential) = (Member(1), spki.to_vec(), credential.to_vec());
+            Box::new(Person { member, spki, credential, signature })
         };
         let people: Vec<Box<Person>> = (0..=3 * LEAST).map(person).collect();
         for count in [0, 1, people.len()] {

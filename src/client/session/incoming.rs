@@ -7,9 +7,9 @@ use super::super::people::{MOST_MET, Present};
 use super::super::roster::{BadRoster, Named};
 use super::super::view::{Manner, Shown, lines};
 use super::{Broken, Files, Id, Session, Standing, Unopened};
-use crate::chat::Moment;
 use crate::chat::message::{Event, LeftReason};
 use crate::chat::name::{Name, RoomName, Text};
+use crate::chat::{Member, Moment};
 use crate::secure::e2e::Refused;
 use crate::secure::e2e::boxed::{OpenedBox, Purpose, SignedBox};
 use crate::secure::e2e::letter::SignedLetter;
@@ -43,20 +43,19 @@ impl Session {
             return Ok(());
         }
         self.is_due(&event)?;
-        match event {
-            Event::Said { room, session, change, envelope } => {
-                self.said(&room, session, change, &envelope, at, shown);
-            }
-            Event::Whispered { session, boxed } => self.whispered(session, &boxed, at, shown),
-            Event::Shared { session, boxed } => self.shared(session, &boxed, shown),
-            Event::Joined { room, session, change } => self.joined(&room, session, change, now, files, shown)?,
-            Event::Left { room, session, change, reason } => self.left(&room, session, change, reason, shown)?,
+        // From here on people are who they are, and not what the server calls them.
+        match event.known_as(|number| self.people.directory.session(number).ok_or(BadRoster::Stranger))? {
+            Event::Said { room, who, change, envelope } => self.said(&room, who, change, &envelope, at, shown),
+            Event::Whispered { who, boxed } => self.whispered(who, &boxed, at, shown),
+            Event::Shared { who, boxed } => self.shared(who, &boxed, shown),
+            Event::Joined { room, who, change } => self.joined(&room, who, change, now, files, shown)?,
+            Event::Left { room, who, change, reason } => self.left(&room, who, change, reason, shown)?,
             Event::Notice(text) => shown.extend(lines(&text).map(Shown::Remark)),
             Event::Letter(letter) => {
                 let letter = self.letter(&letter, at, now, files, shown);
                 shown.push(letter);
             }
-            Event::Presence { session, lost } => self.is_away(session, lost),
+            Event::Presence { who, lost } => self.is_away(who, lost),
             Event::Unknown => {}
         }
         Ok(())
@@ -66,63 +65,54 @@ impl Session {
     /// know who is there. What somebody there has for oneself alone waits until one does.
     fn is_passed_over(&mut self, event: &Event) -> bool {
         match event {
-            Event::Left { room, session, reason, .. } if self.requests.is_in_limbo(room) => {
-                if *session == self.id && *reason == LeftReason::Left {
+            Event::Left { room, who, reason, .. } if self.requests.is_in_limbo(room) => {
+                if self.people.directory.session(*who) == Some(self.id) && *reason == LeftReason::Left {
                     self.requests.has_left(room);
                 }
                 true
             }
             Event::Said { room, .. } | Event::Joined { room, .. } => self.requests.is_in_limbo(room),
-            Event::Whispered { session, boxed } | Event::Shared { session, boxed }
-                if self.requests.are_in_limbo() && !self.rooms.have(*session) =>
+            Event::Whispered { who, boxed } | Event::Shared { who, boxed }
+                if self.requests.are_in_limbo() && !self.is_here(*who) =>
             {
                 if self.unopened.len() < MOST_UNOPENED {
                     let is_whisper = matches!(event, Event::Whispered { .. });
-                    self.unopened.push(Unopened {
-                        session: *session,
-                        boxed: boxed.clone(),
-                        at: self.latest,
-                        is_whisper,
-                    });
+                    self.unopened.push(Unopened { from: *who, boxed: boxed.clone(), at: self.latest, is_whisper });
                 }
                 true
             }
-            Event::Presence { session, .. } => self.requests.are_in_limbo() && !self.rooms.have(*session),
+            Event::Presence { who, .. } => self.requests.are_in_limbo() && !self.is_here(*who),
             _ => false,
         }
     }
 
+    /// Whether somebody with this number shares a room with oneself.
+    fn is_here(&self, number: Member) -> bool {
+        self.people.directory.session(number).is_some_and(|session| self.rooms.have(session))
+    }
+
     /// One is in a room, and knows who is there: what waited for that is opened. Keys from before are of no use.
     pub(super) fn open_what_waited(&mut self, shown: &mut Vec<Shown>) {
-        for Unopened { session, boxed, at, is_whisper } in std::mem::take(&mut self.unopened) {
-            if is_whisper && self.rooms.have(session) {
-                self.whispered(session, &boxed, at, shown);
-            } else if is_whisper {
-                shown.push(Shown::Remark(notices::whisper_of_somebody_gone()));
-            } else if self.rooms.have(session) {
-                self.open_box(session, &boxed, Purpose::Key, shown);
+        for Unopened { from, boxed, at, is_whisper } in std::mem::take(&mut self.unopened) {
+            match self.people.directory.session(from).filter(|session| self.rooms.have(*session)) {
+                Some(session) if is_whisper => self.whispered(session, &boxed, at, shown),
+                Some(session) => drop(self.open_box(session, &boxed, Purpose::Key, shown)),
+                None if is_whisper => shown.push(Shown::Remark(notices::whisper_of_somebody_gone())),
+                None => {}
             }
         }
     }
 
-    /// Whether an event is about a room one is in, and somebody whom the server has told of.
+    /// Whether an event is about a room one is in, if about any.
     fn is_due(&self, event: &Event) -> Result<(), Broken> {
-        let (room, session) = match event {
-            Event::Said { room, session, .. }
-            | Event::Joined { room, session, .. }
-            | Event::Left { room, session, .. } => (Some(room), session),
-            Event::Whispered { session, .. } | Event::Shared { session, .. } | Event::Presence { session, .. } => {
-                (None, session)
+        match event {
+            Event::Said { room, .. } | Event::Joined { room, .. } | Event::Left { room, .. }
+                if self.rooms.get(room).is_none() =>
+            {
+                Err(Broken::Unasked("an event"))
             }
-            Event::Notice(_) | Event::Letter(_) | Event::Unknown => return Ok(()),
-        };
-        if room.is_some_and(|room: &RoomName| self.rooms.get(room).is_none()) {
-            return Err(Broken::Unasked("an event"));
+            _ => Ok(()),
         }
-        if *session != self.id && !self.people.has_met(*session) {
-            return Err(BadRoster::Stranger.into());
-        }
-        Ok(())
     }
 
     fn joined(

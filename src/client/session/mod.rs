@@ -32,9 +32,9 @@ use super::outbox::{NotDue, Outbox};
 use super::people::{BadPeople, People, Present};
 use super::roster::{BadRoster, Roster};
 use super::view::{Shown, lines};
-use crate::chat::Moment;
 use crate::chat::message::{BadServer, ByeReason, ErrorCode, Numbered, Session as Id, ToClient, ToServer, Welcome};
 use crate::chat::name::{MAX_TEXT, Name, RoomName};
+use crate::chat::{Member, Moment};
 use crate::secure::credential::{OwnCredential, UnixSeconds};
 use crate::secure::identity::{Fingerprint, Identity};
 use crate::store::known_users::KnownUsers;
@@ -118,7 +118,7 @@ pub struct Session {
 /// How one stands with the server.
 enum Standing {
     /// A new session asks to be let in here. These are whom it has been told of; until it is in, one has whom one had.
-    Joining(RoomName, People),
+    Joining(RoomName, Box<People>),
     /// In a room, or in several.
     Inside,
     /// Without a connection.
@@ -129,7 +129,7 @@ enum Standing {
 
 /// Something for oneself alone, from somebody whom the server is yet to tell of.
 struct Unopened {
-    session: Id,
+    from: Member,
     boxed: Vec<u8>,
     at: u64,
     is_whisper: bool,
@@ -206,7 +206,7 @@ impl Session {
         let id = own.session();
         let join = asks_to_join(room.clone(), 0);
         let session = Self {
-            standing: Standing::Joining(room.clone(), own.nobody_else()),
+            standing: Standing::Joining(room.clone(), Box::new(own.nobody_else())),
             people: own.nobody_else(),
             own,
             id,
@@ -370,7 +370,7 @@ impl Session {
     ) -> Result<Progress, Broken> {
         match std::mem::replace(&mut self.standing, Standing::Inside) {
             Standing::Joining(room, people) if room == welcome.room && !welcome.resumed => {
-                self.first_welcome(welcome, people, now, files, shown)?;
+                self.first_welcome(welcome, *people, now, files, shown)?;
                 Ok(Progress::Welcomed)
             }
             Standing::Resuming(room) if room == welcome.room && self.is_resumed_by(welcome) => Ok(self.goes_on(now)),
@@ -381,6 +381,7 @@ impl Session {
                     .answered(|request| matches!(request, Request::Join { room, limbo, .. } if is_this(room, *limbo)));
                 let Some(Request::Join { why, .. }) = asked else { return Err(Broken::Unasked("a Welcome")) };
                 self.grow(welcome.cursor)?;
+                self.people.is_oneself(welcome.own)?;
                 let roster = Roster::new(welcome, self.id, self.own.server, &self.people)?;
                 self.latest = self.latest.max(welcome.at);
                 self.enters(welcome, roster, Some(why), now, files, shown)?;
@@ -394,13 +395,15 @@ impl Session {
     fn first_welcome(
         &mut self,
         welcome: &Welcome,
-        people: People,
+        mut people: People,
         now: Moment,
         files: &mut Files,
         shown: &mut Vec<Shown>,
     ) -> Result<(), Broken> {
         self.grow(welcome.cursor)?;
         let id = self.own.session();
+        people.is_oneself(welcome.own)?;
+        people.directory.settle();
         let roster = Roster::new(welcome, id, self.own.server, &people)?;
         self.rooms.begin_anew(&self.people);
         (self.id, self.people) = (id, people);
@@ -491,6 +494,7 @@ impl Session {
             return Err(Broken::Cursor(cursor, self.cursor));
         }
         self.cursor = cursor;
+        self.people.directory.settle();
         Ok(())
     }
 

@@ -6,9 +6,9 @@ use super::super::notices;
 use super::super::outbox::{Form, NotDue, NotTaken};
 use super::super::view::{Manner, Shown};
 use super::{Broken, Files, Id, Own, Pending, People, Request, Session, Standing};
-use crate::chat::Moment;
 use crate::chat::message::{ErrorCode, Numbered, ToServer};
 use crate::chat::name::{BadText, Name, RoomName, Text};
+use crate::chat::{Member, Moment};
 use crate::secure::e2e::boxed::{self, Purpose};
 use crate::secure::e2e::letter::{self, Author};
 use crate::secure::e2e::sender_key::SealedSaid;
@@ -21,9 +21,9 @@ pub(super) enum Item {
     /// Something to a room.
     Say { room: RoomName, kind: Kind, text: Text, sent_at: u64, sealed: Option<SealedSaid> },
     /// One's key for a room, to each of these; in boxes, once it has been sent.
-    Share { room: RoomName, to: Vec<Id>, boxes: Vec<(Id, Vec<u8>)> },
+    Share { room: RoomName, to: Vec<Id>, boxes: Vec<(Member, Vec<u8>)> },
     /// Something to somebody who is here; in a box, once it has been sent.
-    Whisper { to: Id, name: Name, text: Text, sent_at: u64, boxed: Option<Vec<u8>> },
+    Whisper { to: Id, name: Name, text: Text, sent_at: u64, boxed: Option<(Member, Vec<u8>)> },
     /// Something to somebody who is away.
     Letter { name: Name, to: PublicIdentity, text: Text, sent_at: u64, written: Option<Vec<u8>> },
 }
@@ -258,7 +258,7 @@ impl Session {
         if let Some(key) = key.filter(|_| boxes.is_empty()) {
             for session in to.drain(..) {
                 let sealed = seal(&self.own, &mut self.people, session, Purpose::Key, &key, shown);
-                boxes.extend(sealed.map(|boxed| (session, boxed)));
+                boxes.extend(sealed);
             }
         }
         if boxes.is_empty() {
@@ -277,8 +277,8 @@ impl Session {
             let said = padded(Kind::Text, text, *sent_at);
             *boxed = seal(&self.own, &mut self.people, *to, Purpose::Whisper, &said, shown);
         }
-        if let Some(boxed) = boxed.clone() {
-            return Due::Send(Numbered::Whisper { to: *to, boxed });
+        if let Some((to, boxed)) = boxed.clone() {
+            return Due::Send(Numbered::Whisper { to, boxed });
         }
         let to = *to;
         if let Some(Item::Whisper { name, text, .. }) = self.outbox.drop_due() {
@@ -414,7 +414,7 @@ impl Item {
     }
 }
 
-/// A box to somebody who is here and may have it, with the next count. Somebody to whom nothing can be sealed is told of.
+/// A box to somebody who is here and may have it, with the next count; and the number that the server is told. Somebody to whom nothing can be sealed is told of.
 fn seal(
     own: &Own,
     people: &mut People,
@@ -422,12 +422,13 @@ fn seal(
     purpose: Purpose,
     text: &[u8],
     shown: &mut Vec<Shown>,
-) -> Option<Vec<u8>> {
+) -> Option<(Member, Vec<u8>)> {
+    let number = people.directory.number(to)?;
     let keys = people.get(to).filter(|_| people.may_read(to))?.keys.clone();
     let counts = people.boxes(to)?;
     let rng = &mut rand::rng();
     match boxed::seal(rng, &own.credential, &keys, own.server, purpose, counts.next_sent(), text) {
-        Ok(sealed) => Some(sealed),
+        Ok(sealed) => Some((number, sealed)),
         // Its count is used up, and nothing is sent to them any more.
         Err(weak) => {
             shown.extend(people.shun(to, &weak.to_string()).map(Shown::Remark));

@@ -17,6 +17,7 @@ impl Session {
     /// The connection is lost: what was asked on it is not answered any more.
     pub fn lost(&mut self, shown: &mut Vec<Shown>) {
         self.standing = Standing::Lost;
+        self.people.directory.forget_fresh();
         self.pings = 0;
         self.catching_up = false;
         self.sent_again.clear();
@@ -69,7 +70,7 @@ impl Session {
         self.leaving = false;
         let last = self.rooms.last().filter(|_| !self.shut_out);
         let room = last.cloned().unwrap_or_else(RoomName::lobby);
-        self.standing = Standing::Joining(room.clone(), self.own.nobody_else());
+        self.standing = Standing::Joining(room.clone(), Box::new(self.own.nobody_else()));
         asks_to_join(room, 0)
     }
 
@@ -111,8 +112,9 @@ impl Session {
 
     /// Whether a Welcome says just what it has to for the session to go on.
     pub(super) fn is_resumed_by(&self, welcome: &Welcome) -> bool {
-        let Welcome { sessions, change, resumed, cursor, .. } = welcome;
-        *resumed && sessions.is_empty() && *change == 0 && *cursor == self.cursor
+        let Welcome { members, change, resumed, cursor, own, .. } = welcome;
+        let is_own = self.people.directory.number(self.id) == Some(*own);
+        *resumed && members.is_empty() && *change == 0 && *cursor == self.cursor && is_own
     }
 
     /// The session goes on: what has no answer goes out again, before anything new, and so does what was seen.
@@ -152,6 +154,7 @@ mod tests {
 
     use super::super::{Broken, Files, Own};
     use super::*;
+    use crate::chat::Member;
     use crate::chat::message::{Event, Numbered};
     use crate::chat::name::RoomName;
     use crate::secure::credential::UnixSeconds;
@@ -195,24 +198,25 @@ mod tests {
             Moment { at: NOW + seconds * 1_000, tick: self.tick + Duration::from_secs(seconds) }
         }
 
-        fn welcome(&self, resumed: bool, cursor: u64) -> ToClient {
-            let sessions = if resumed { Vec::new() } else { vec![self.session.own.session()] };
+        fn welcome(resumed: bool, cursor: u64) -> ToClient {
+            let members = if resumed { Vec::new() } else { vec![Member(1)] };
             let (room, change) = (RoomName::lobby(), u64::from(!resumed));
             let welcome = Welcome {
                 room,
-                sessions,
+                members,
                 change,
                 resumed,
                 cursor,
                 at: NOW,
                 notice: String::new(),
                 longest_text: 4_096,
+                own: Member(1),
             };
             ToClient::Welcome(welcome)
         }
 
         fn is_let_in(&mut self, cursor: u64) {
-            let welcome = self.welcome(false, cursor);
+            let welcome = Self::welcome(false, cursor);
             assert_eq!(self.hears(welcome), Ok(Progress::Welcomed));
         }
 
@@ -258,7 +262,7 @@ mod tests {
         let join = ToServer::Join { room: RoomName::lobby(), password: String::new(), cursor: 1 };
         assert_eq!(alone.session.resume(), join);
         assert_eq!(alone.sends(), []);
-        let welcome = alone.welcome(true, 1);
+        let welcome = Alone::welcome(true, 1);
         assert_eq!(alone.hears(welcome), Ok(Progress::Resumed));
         let again = alone.sends();
         assert_eq!(again[..2], sent);
@@ -274,7 +278,7 @@ mod tests {
         sent.extend(alone.session.leave());
         alone.session.lost(&mut Vec::new());
         alone.session.resume();
-        let welcome = alone.welcome(true, 1);
+        let welcome = Alone::welcome(true, 1);
         assert_eq!(alone.hears(welcome), Ok(Progress::Resumed));
         // Not before it is known that it was not done: what was missed comes before the Pong.
         let leave = sent.pop().unwrap();

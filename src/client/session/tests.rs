@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::chat::hall::{Asks, Effect, Hall, Limits, Newcomer, Verdict, answer};
 use crate::chat::kept::Kept;
-use crate::chat::message::{Event, Person};
+use crate::chat::message::Event;
 use crate::chat::pace::Pace;
 use crate::chat::user::User;
 use crate::chat::{Conn, Member, RoomId, To};
@@ -65,6 +65,12 @@ struct Here {
     said: usize,
     accepted: Vec<(RoomName, String)>,
     leaving: bool,
+}
+
+/// Somebody who has proved who they are.
+fn newcomer(conn: Conn, user: &User, credential: &OwnCredential) -> Newcomer {
+    let Presented { credential, signature, .. } = credential.presented();
+    Newcomer { conn, user: user.clone(), credential: credential.into(), signature: signature.into(), address: None }
 }
 
 struct World {
@@ -202,16 +208,13 @@ impl World {
         let identity = Identity::from_pem(pem(who), None).unwrap();
         let credential = OwnCredential::for_user(&mut rand::rng(), &identity, name.as_str(), UnixSeconds(NOW / 1_000));
         let (identity, credential) = (Arc::new(identity), Arc::new(credential));
-        let Presented { spki, credential: bytes, signature } = credential.presented();
-        let person = Person { spki: spki.to_vec(), credential: bytes.to_vec(), signature: signature.to_vec() };
         let user = User {
             name: name.clone(),
             owner: identity.public().fingerprint().0,
             session: Id(credential.session()),
-            person: ToClient::Person(person).encode().into(),
-            spki: spki.into(),
+            spki: credential.presented().spki.into(),
         };
-        let newcomer = Newcomer { conn, user: user.clone(), address: None };
+        let newcomer = newcomer(conn, &user, &credential);
         let own = Own { name, identity, credential, server: SERVER, verified_only: false };
         let folder = &self.everybody[who].folder;
         let files = Files { users: KnownUsers::open(folder, SERVER).unwrap(), letters: LettersSeen::in_folder(folder) };
@@ -304,7 +307,7 @@ impl World {
                 self.wanderers.insert(who);
             }
             here.up.push_back(here.session.resume());
-            here.newcomer = Some(Newcomer { conn: here.conn, user: here.user.clone(), address: None });
+            here.newcomer = Some(newcomer(here.conn, &here.user, &here.session.own.credential));
         }
         if is_known {
             self.is_cut(old);
@@ -487,9 +490,7 @@ impl World {
                 ToClient::Welcome(Welcome { room, change, resumed: false, .. }) => {
                     here.joined.insert(room.clone(), (*change, here.due.len()));
                 }
-                ToClient::Event { event: Event::Left { room, session, .. }, .. }
-                    if session.0 == here.user.session.0 =>
-                {
+                ToClient::Event { event: Event::Left { room, who, .. }, .. } if Some(*who) == here.member => {
                     here.joined.remove(room);
                 }
                 _ => {}

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from . import credential
 from .credential import CredentialRefused, OwnCredential, Person
 from .crypto import fingerprint_text, sha256
+from .directory import Directory
 from .rooms import Room
-from .violation import Violation
 from .who_is_who import KnownUsers, Standing
 
 
@@ -24,9 +24,11 @@ class Company:
         self.show = show
         self.people: dict[bytes, Person | None] = {}  # None: refused, and shown as that
         self.rooms: dict[str, Room] = {}
+        self.directory = Directory()
 
-    def person_came(self, spki: bytes, made: bytes, signature: bytes) -> None:
+    def person_came(self, number: int, spki: bytes, made: bytes, signature: bytes) -> None:
         session = sha256(made)
+        self.directory.give(number, session, session == self.own.session or self.is_here(session))
         if session == self.own.session:
             return
         try:
@@ -51,10 +53,13 @@ class Company:
         if standing is Standing.NEW:
             self.show({"new": name, "fingerprint": shown})
 
-    def must_know(self, session: bytes) -> None:
-        """Every Person comes before what first names its session."""
-        if session != self.own.session and session not in self.people:
-            raise Violation("a session was named before its Person")
+    def is_here(self, session: bytes) -> bool:
+        """Whether somebody is in a room of ours."""
+        return any(session in room.members for room in self.rooms.values())
+
+    def is_oneself(self, number: int) -> None:
+        """The number that one has oneself, as a Welcome tells it."""
+        self.directory.give(number, self.own.session, is_here=True)
 
     def called(self, session: bytes) -> str:
         if session == self.own.session:

@@ -101,6 +101,7 @@ class Conversation(Events):
         """The connection has ended: what is said from now on waits for the next."""
         self.online = False
         self.seen_by = None
+        self.company.directory.lost()
 
     def resumes(self) -> bool:
         """Whether there is a session to go on with, and nothing says that it cannot be."""
@@ -290,10 +291,11 @@ class Conversation(Events):
             envelope = self.speaker.envelope(item, room, unanswered)
             return [shapes.SAY, room.name, room.change, envelope]
         if isinstance(item, Share):
-            return [shapes.SHARE, [[session, box] for session, box in item.boxes]]
+            numbers = self.company.directory.numbers
+            return [shapes.SHARE, [[numbers[session], box] for session, box in item.boxes]]
         if isinstance(item, Whisper):
             item.box = item.box or self.speaker.whisper(item.to, item.text)
-            return [shapes.WHISPER, item.to.session, item.box]
+            return [shapes.WHISPER, self.company.directory.numbers[item.to.session], item.box]
         return [shapes.LETTER, item.to, item.letter]
 
     def _tell_who_reads_too(self, say: Say, room: Room) -> None:
@@ -339,32 +341,34 @@ class Conversation(Events):
         handler(*message[1 : 1 + len(fields)])
         self.pump()
 
-    def _on_person(self, spki: bytes, made: bytes, signature: bytes) -> None:
-        self.company.person_came(spki, made, signature)
+    def _on_person(self, number: int, spki: bytes, made: bytes, signature: bytes) -> None:
+        self.company.person_came(number, spki, made, signature)
 
     def _on_welcome(
         self,
         room: str,
-        sessions: list[bytes],
+        numbers: list[int],
         change: int,
         resumed: int,
         cursor: int,
         at: int,
         notice: str,
         longest: int,
+        own: int,
     ) -> None:
         asked = self.errands.answered("Welcome", shapes.JOIN)
         if asked.opens and self.cursor:
-            self._go_on(room, sessions, change, resumed, cursor)
+            self._go_on(room, numbers, change, resumed, cursor, own)
             self.show({"resumed": room, "cursor": cursor})
             return
         if room != asked.about or resumed != 0:
             raise Violation("Welcome is for another room, or resumes what was not to be resumed")
         self._grow(cursor)
+        self.company.is_oneself(own)
+        self.company.directory.settle()
+        sessions = [self.company.directory.session(number) for number in numbers]
         if self.own.session not in sessions or len(set(sessions)) != len(sessions):
             raise Violation("Welcome does not list every member once, the joiner included")
-        for session in sessions:
-            self.company.must_know(session)
         if change < len(sessions):
             raise Violation("Welcome has a change no such roster can have")
         counters = self.counters.get(room, {})
@@ -388,10 +392,11 @@ class Conversation(Events):
         )  # fmt: skip
 
     def _go_on(
-        self, room: str, sessions: list[bytes], change: int, resumed: int, cursor: int
+        self, room: str, numbers: list[int], change: int, resumed: int, cursor: int, own: int
     ) -> None:
         """The Welcome of a session that is resumed; its `at` is no event's, and is not looked at."""
-        if (room, resumed, sessions, change, cursor) != (self.room, 1, [], 0, self.cursor):
+        known = self.company.directory.numbers.get(self.own.session)
+        if (room, resumed, numbers, change, cursor, own) != (self.room, 1, [], 0, self.cursor, known):
             raise Violation("Welcome does not resume this session where it was asked to")
         self.online = True
         self.outgoing += [sent.message for sent in self.numbers.in_flight]

@@ -49,9 +49,11 @@ class Events:
         given = event[1 : 1 + len(fields)]
         if self._passes_over(event[0], given):
             return
-        for (field_name, _), value in zip(fields, given):
-            if field_name == "session":
-                self.company.must_know(value)
+        # From here on people are who they are, and not what the server calls them.
+        given = [
+            self.company.directory.session(value) if field_name == "number" else value
+            for (field_name, _), value in zip(fields, given)
+        ]
         if event[0] == shapes.SAID:
             self.hearing.said(at, *given)
         elif event[0] == shapes.WHISPERED:
@@ -77,12 +79,13 @@ class Events:
         if not self.errands.unsure:
             return False
         if kind in (shapes.SAID, shapes.JOINED, shapes.LEFT) and given[0] in self.errands.unsure:
-            own_leave = kind == shapes.LEFT and given[1] == self.own.session and given[3] == "left"
+            own = self.company.directory.numbers.get(self.own.session)
+            own_leave = kind == shapes.LEFT and given[1] == own and given[3] == "left"
             if own_leave:
                 self.errands.left(given[0])
             return True
         if kind in (shapes.WHISPERED, shapes.SHARED, shapes.ABSENCE):
-            return given[0] not in self.company.people
+            return given[0] not in self.company.directory.sessions
         return False
 
     def _room_of(self, name: str) -> Room:
@@ -109,3 +112,4 @@ class Events:
         if cursor <= self.cursor:
             raise Violation(f"cursor {cursor} after {self.cursor}")
         self.cursor = cursor
+        self.company.directory.settle()

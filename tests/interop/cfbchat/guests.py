@@ -103,6 +103,7 @@ class Member:
 
     person: Person
     guest: Guest | None = None
+    number: int = 0  # what names it on the wire; it has none before its Join
     rooms: set[str] = field(default_factory=set)
     joined: bool = False
     ended: bool = False

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from . import cbor, shapes
 from .commands import LONGEST as LONGEST_COMMAND
 from .commands import Commands, Refused
-from .credential import Person
 from .guests import Bucket, Guest, Member, Room
 from .journal import Journal, milliseconds, person_message
 from .mailbox import Mailbox
@@ -47,6 +46,8 @@ class Hall(Relay):
         self.commands = Commands(self)
         self.present: dict[str, Member] = {}  # by name, those who are away too
         self.sessions: dict[bytes, Member] = {}  # the same by session
+        self.numbers: dict[int, Member] = {}  # and by number
+        self.last_number = 0  # none is used twice
         self.ended: dict[bytes, int] = {}  # sessions that do not come back, and when they expire
         self.mailbox = Mailbox()
         self.journal = Journal()
@@ -85,7 +86,7 @@ class Hall(Relay):
                     self._end(member, "lost")
                 elif away >= TOLD_SECONDS and not member.told_away:
                     member.told_away = True
-                    self._hand_out([shapes.ABSENCE, member.session, 1], self._sharing(member))
+                    self._hand_out([shapes.ABSENCE, member.number, 1], self._sharing(member))
             self._end_slow()
 
     def expire(self, member: Member) -> None:
@@ -199,14 +200,16 @@ class Hall(Relay):
         change = room.next_change()
         room.members.append(member)
         others = room.others(member)
-        event = [shapes.JOINED, name, member.session, change]
-        cursor, at = self._hand_out(event, others, member.person)
+        event = [shapes.JOINED, name, member.number, change]
+        cursor, at = self._hand_out(event, others, member)
         member.entered_room(name, cursor)
         for other in others:
-            guest.outbox.put(person_message(other.person))
-        sessions: cbor.Value = [other.session for other in room.members]
+            guest.outbox.put(person_message(other))
+        numbers: cbor.Value = [other.number for other in room.members]
         notice = self._notice(member, name, room, enters)
-        guest.send([shapes.WELCOME, name, sessions, change, 0, cursor, at, notice, LONGEST_TEXT])
+        guest.send(
+            [shapes.WELCOME, name, numbers, change, 0, cursor, at, notice, LONGEST_TEXT, member.number]
+        )
         self.report({"joined": guest.person.name, "room": name})
         if enters:
             guest.outbox.taken = cursor
@@ -271,7 +274,9 @@ class Hall(Relay):
             self._end(self._away()[0], "lost")
         self.registry.enter(guest.person, secret)
         self.present[guest.person.name] = member
-        self.sessions[member.session] = member
+        self.last_number += 1
+        member.number = self.last_number
+        self.sessions[member.session] = self.numbers[member.number] = member
         member.guest = guest
         member.joined = True
 
@@ -288,14 +293,16 @@ class Hall(Relay):
         guest.member, member.guest, member.away_since = member, guest, None
         guest.outbox.taken = cursor
         at = milliseconds()
-        guest.send([shapes.WELCOME, name, [], 0, 1, cursor, at, member.notice, LONGEST_TEXT])
+        guest.send(
+            [shapes.WELCOME, name, [], 0, 1, cursor, at, member.notice, LONGEST_TEXT, member.number]
+        )
         for entry in member.kept:
             if entry.cursor > cursor:
                 guest.outbox.put(entry)
         self.report({"resumed": guest.person.name})
         if member.told_away:
             member.told_away = False
-            self._hand_out([shapes.ABSENCE, member.session, 0], self._sharing(member))
+            self._hand_out([shapes.ABSENCE, member.number, 0], self._sharing(member))
 
     def _can_resume(self, member: Member, name: str, cursor: int) -> bool:
         earliest = max(member.seen, member.forgotten, 1)
@@ -343,7 +350,7 @@ class Hall(Relay):
         """A session leaves a room; an empty room is forgotten, and counts from 1 again."""
         room = self.rooms[name]
         room.has_gone(member)
-        event = [shapes.LEFT, name, member.session, room.next_change(), reason]
+        event = [shapes.LEFT, name, member.number, room.next_change(), reason]
         cursor, _ = self._hand_out(event, room.members + [member] * tell_leaver)
         member.left_room(name, cursor)
         if not room.members and room.registered:
@@ -361,7 +368,7 @@ class Hall(Relay):
             self._go(member, name, reason)
         if self.present.get(member.person.name) is member:
             del self.present[member.person.name]
-        del self.sessions[member.session]
+        del self.sessions[member.session], self.numbers[member.number]
         self._remember_ended(member)
         self.journal.let_go(member)
         self.mailbox.let_go(member)
@@ -375,10 +382,10 @@ class Hall(Relay):
         self.ended[member.session] = member.person.expires + EXPIRED_SECONDS
 
     def _hand_out(
-        self, event: list, to: list[Member], person: Person | None = None
+        self, event: list, to: list[Member], newcomer: Member | None = None
     ) -> tuple[int, int]:
         """Journals an event, then sends it to those who are here of all it is for."""
-        entry = self.journal.add(event, to, person)
+        entry = self.journal.add(event, to, newcomer)
         for member in to:
             if member.guest is not None:
                 member.guest.outbox.put(entry)

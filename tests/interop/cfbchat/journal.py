@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import cbor, shapes
-from .credential import Person
 
 if TYPE_CHECKING:
     from .guests import Member
@@ -24,8 +23,11 @@ def milliseconds() -> int:
     return time.time_ns() // 1_000_000
 
 
-def person_message(person: Person) -> bytes:
-    return cbor.encode([shapes.PERSON, person.spki, person.credential, person.signature])
+def person_message(member: Member) -> bytes:
+    person = member.person
+    return cbor.encode(
+        [shapes.PERSON, member.number, person.spki, person.credential, person.signature]
+    )
 
 
 @dataclass(eq=False)
@@ -50,11 +52,11 @@ class Journal:
         self.entries: dict[int, Entry] = {}
         self.size = 0
 
-    def add(self, event: list, readers: list[Member], person: Person | None) -> Entry:
+    def add(self, event: list, readers: list[Member], newcomer: Member | None) -> Entry:
         """Gives an event the next cursor; one that is for nobody is not kept."""
         self.cursor += 1
         at = milliseconds()
-        messages = [] if person is None else [person_message(person)]
+        messages = [] if newcomer is None else [person_message(newcomer)]
         messages.append(cbor.encode([shapes.EVENT, self.cursor, at, event]))
         entry = Entry(self.cursor, at, messages, set(readers))
         if readers:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import cbor, letters, shapes
-from .credential import Person
 from .guests import KEPT_REFUSALS, Guest, Member, Room
 from .mailbox import Mailbox, Waiting
 from .registry import Registry
@@ -27,12 +26,12 @@ class Relay:
     report: Callable[[dict], None]
     rooms: dict[str, Room]
     present: dict[str, Member]
-    sessions: dict[bytes, Member]
+    numbers: dict[int, Member]
     mailbox: Mailbox
     registry: Registry
 
     def _hand_out(
-        self, event: list, to: list[Member], person: Person | None = None
+        self, event: list, to: list[Member], newcomer: Member | None = None
     ) -> tuple[int, int]:
         raise NotImplementedError
 
@@ -89,22 +88,22 @@ class Relay:
             return "large"
         if not room.is_fresh(change):
             return "again"
-        event = [shapes.SAID, name, member.session, change, envelope]
+        event = [shapes.SAID, name, member.number, change, envelope]
         self._hand_out(event, room.others(member))
         self.report({"said": {"from": member.person.name, "room": name, "n": n}})
         return None
 
     def _whisper(self, member: Member, message: list) -> str | None:
         """To one session that shares a room with the sender's."""
-        _, n, session, box = message[:4]
+        _, n, number, box = message[:4]
         if self.registry.is_muted(member.name):
             return "muted"
         if len(box) > LONGEST_WHISPER:
             return "large"
-        to = self._reached_by(member, session)
+        to = self._reached_by(member, number)
         if to is None:
             return "absent"
-        self._hand_out([shapes.WHISPERED, member.session, box], [to])
+        self._hand_out([shapes.WHISPERED, member.number, box], [to])
         self.report({"whispered": {"from": member.person.name, "to": to.person.name, "n": n}})
         return None
 
@@ -114,17 +113,17 @@ class Relay:
         if len(boxes) > MOST_BOXES or any(len(box) > LONGEST_SHARED_BOX for _, box in boxes):
             return "large"
         names = []
-        for session, box in boxes:
-            to = self._reached_by(member, session)
+        for number, box in boxes:
+            to = self._reached_by(member, number)
             if to is not None:
-                self._hand_out([shapes.SHARED, member.session, box], [to])
+                self._hand_out([shapes.SHARED, member.number, box], [to])
                 names.append(to.person.name)
         self.report({"shared": {"from": member.person.name, "to": names, "n": n}})
         return None
 
-    def _reached_by(self, member: Member, session: bytes) -> Member | None:
-        """The session of this hash, if it shares a room with `member` and is another."""
-        to = self.sessions.get(session)
+    def _reached_by(self, member: Member, number: int) -> Member | None:
+        """The session of this number, if it shares a room with `member` and is another."""
+        to = self.numbers.get(number)
         if to is None or to is member or member.rooms.isdisjoint(to.rooms):
             return None
         return to

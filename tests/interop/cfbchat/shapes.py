@@ -7,15 +7,15 @@ from .credential import is_room
 
 Fields = list[tuple[str, object]]
 
-SESSION = Bytes(32)
+NUMBER = Checked(int, lambda value: value > 0)  # a session's
 ROOM = Checked(str, is_room)
 FLAG = Checked(int, lambda value: value in (0, 1))
 
 CLIENT_MESSAGES: dict[int, tuple[str, Fields]] = {
     16: ("Join", [("room", ROOM), ("password", str), ("cursor", int)]),
     17: ("Say", [("n", int), ("room", ROOM), ("change", int), ("envelope", bytes)]),
-    18: ("Whisper", [("n", int), ("to session", SESSION), ("box", bytes)]),
-    19: ("Share", [("n", int), ("boxes", [(SESSION, bytes)])]),
+    18: ("Whisper", [("n", int), ("to number", NUMBER), ("box", bytes)]),
+    19: ("Share", [("n", int), ("boxes", [(NUMBER, bytes)])]),
     20: ("Letter", [("n", int), ("to fingerprint", Bytes(32)), ("letter", bytes)]),
     21: ("Lookup", [("name", str)]),
     22: ("Seen", [("cursor", int)]),
@@ -30,18 +30,22 @@ SERVER_MESSAGES: dict[int, tuple[str, Fields]] = {
         "Welcome",
         [
             ("room", ROOM),
-            ("sessions", [SESSION]),
+            ("numbers", [NUMBER]),
             ("change", int),
             ("resumed", FLAG),
             ("cursor", int),
             ("at", int),
             ("notice", str),
             ("longest text", int),
+            ("own number", NUMBER),
         ],
     ),
     33: ("Accepted", [("n", int)]),
     34: ("Event", [("cursor", int), ("at", int), ("event", list)]),
-    35: ("Person", [("SPKI", bytes), ("credential", bytes), ("signature", bytes)]),
+    35: (
+        "Person",
+        [("number", NUMBER), ("SPKI", bytes), ("credential", bytes), ("signature", bytes)],
+    ),
     36: ("Error", [("code", str), ("text", str), ("n", int)]),
     37: ("Found", [("name", str), ("SPKI", bytes)]),
     38: ("Pong", []),
@@ -50,14 +54,14 @@ SERVER_MESSAGES: dict[int, tuple[str, Fields]] = {
 }
 
 EVENTS: dict[int, tuple[str, Fields]] = {
-    1: ("said", [("room", ROOM), ("session", SESSION), ("change", int), ("envelope", bytes)]),
-    2: ("whispered", [("session", SESSION), ("box", bytes)]),
-    3: ("shared", [("session", SESSION), ("box", bytes)]),
-    4: ("joined", [("room", ROOM), ("session", SESSION), ("change", int)]),
-    5: ("left", [("room", ROOM), ("session", SESSION), ("change", int), ("reason", str)]),
+    1: ("said", [("room", ROOM), ("number", NUMBER), ("change", int), ("envelope", bytes)]),
+    2: ("whispered", [("number", NUMBER), ("box", bytes)]),
+    3: ("shared", [("number", NUMBER), ("box", bytes)]),
+    4: ("joined", [("room", ROOM), ("number", NUMBER), ("change", int)]),
+    5: ("left", [("room", ROOM), ("number", NUMBER), ("change", int), ("reason", str)]),
     6: ("notice", [("text", str)]),
     7: ("letter", [("letter", bytes)]),
-    8: ("absence", [("session", SESSION), ("lost", FLAG)]),
+    8: ("absence", [("number", NUMBER), ("lost", FLAG)]),
 }
 
 REFUSALS = ("version", "malformed", "credential", "clock", "name", "refused", "busy")

@@ -1,12 +1,13 @@
 //! The lobby as the client is told of it: who comes and goes, and what they say there.
 
+use cfb_chat::chat::Member as Number;
 use cfb_chat::chat::message::{Event, LeftReason, Numbered, Session};
 use cfb_chat::chat::name::RoomName;
 use cfb_chat::net::channel::now_in_millis;
 use cfb_chat::secure::e2e::boxed::Purpose;
 use cfb_chat::secure::e2e::roster::RosterHash;
 
-use super::{Member, Stage, padded, said_at};
+use super::{Happened, Member, Stage, padded, said_at};
 
 impl Stage {
     /// Somebody comes in.
@@ -24,7 +25,7 @@ impl Stage {
         self.change += 1;
         self.members.push(session);
         self.members.sort_unstable();
-        self.event_at(at, Event::Joined { room: RoomName::lobby(), session, change: self.change });
+        self.event_at(at, Event::Joined { room: RoomName::lobby(), who: session, change: self.change });
     }
 
     pub fn left(&mut self, session: Session) {
@@ -35,7 +36,7 @@ impl Stage {
         self.change += 1;
         self.members.retain(|member| *member != session);
         let reason = LeftReason::Left;
-        self.event_at(at, Event::Left { room: RoomName::lobby(), session, change: self.change, reason });
+        self.event_at(at, Event::Left { room: RoomName::lobby(), who: session, change: self.change, reason });
     }
 
     /// The lobby's members as the client has them.
@@ -72,7 +73,7 @@ impl Stage {
     /// Hands somebody's key out.
     pub fn shares(&mut self, from: &mut Member) {
         let boxed = self.key_from(from);
-        self.event(Event::Shared { session: from.session(), boxed });
+        self.event(Event::Shared { who: from.session(), boxed });
     }
 
     /// Hands an envelope out, as somebody's.
@@ -81,11 +82,11 @@ impl Stage {
         self.event(event);
     }
 
-    pub fn said(&self, from: &Member, envelope: Vec<u8>) -> Event {
+    pub fn said(&self, from: &Member, envelope: Vec<u8>) -> Happened {
         self.said_by(from.session(), envelope)
     }
 
-    pub fn said_by(&self, session: Session, envelope: Vec<u8>) -> Event {
+    pub fn said_by(&self, session: Session, envelope: Vec<u8>) -> Happened {
         said_at(self.change, session, envelope)
     }
 
@@ -99,12 +100,12 @@ impl Stage {
     /// Somebody whispers something, and all of it holds: it is shown.
     pub fn whispers(&mut self, from: &mut Member, text: &str) {
         let boxed = self.whisper_from(from, text);
-        self.event(Event::Whispered { session: from.session(), boxed });
+        self.event(Event::Whispered { who: from.session(), boxed });
         self.client.process.out.wait_for(&format!(" [whisper from {}] {text}", from.name));
     }
 
     /// The user says something, and this member can read it. Gives who was sent the key for it.
-    pub fn talks_to(&mut self, reader: &mut Member, line: &str) -> Vec<Session> {
+    pub fn talks_to(&mut self, reader: &mut Member, line: &str) -> Vec<Number> {
         self.sync();
         self.client.says(line);
         let mut shared = Vec::new();

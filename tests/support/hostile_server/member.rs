@@ -1,5 +1,6 @@
 //! Members whose credentials are real.
 
+use cfb_chat::chat::Member as Number;
 use cfb_chat::chat::message::{Person, Session, ToClient};
 use cfb_chat::net::channel::{now, now_in_millis};
 use cfb_chat::secure::credential::{CheckedCredential, OwnCredential, Role, SessionKeys};
@@ -9,7 +10,7 @@ use cfb_chat::secure::e2e::sender_key::{OwnKey, Reading, SharedKey, SignedEnvelo
 use cfb_chat::secure::e2e::text::{Kind, Said};
 use cfb_chat::secure::identity::{Fingerprint, Identity, PublicIdentity};
 
-use super::{IRA, MALLORY, Stage};
+use super::{IRA, MALLORY, Stage, number};
 
 /// Somebody whose credential is real, in a session of their own.
 pub struct Member {
@@ -47,6 +48,11 @@ impl Member {
         Session(self.credential.session())
     }
 
+    /// Their session's number.
+    pub fn number(&self) -> Number {
+        number(self.session())
+    }
+
     pub fn fingerprint(&self) -> Fingerprint {
         self.identity.public().fingerprint()
     }
@@ -64,6 +70,7 @@ impl Member {
     pub fn as_person(&self) -> Person {
         let presented = self.credential.presented();
         Person {
+            member: self.number(),
             spki: presented.spki.to_vec(),
             credential: presented.credential.to_vec(),
             signature: presented.signature.to_vec(),
@@ -88,8 +95,8 @@ impl Member {
     }
 
     /// Takes the client's key out of a Share, if one for this member is in it.
-    pub fn takes_key(&mut self, stage: &Stage, boxes: &[(Session, Vec<u8>)]) {
-        let own = self.session();
+    pub fn takes_key(&mut self, stage: &Stage, boxes: &[(Number, Vec<u8>)]) {
+        let own = self.number();
         for (_, boxed) in boxes.iter().filter(|(to, _)| *to == own) {
             let signed = SignedBox::verify(boxed, &self.credential, &stage.keys, stage.server, Purpose::Key);
             let opened = signed.expect("its signature").open(&self.credential, &mut self.counts).expect("it opens");

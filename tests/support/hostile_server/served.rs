@@ -11,7 +11,7 @@ use cfb_chat::net::{Link, write_all};
 use cfb_chat::secure::credential::SessionKeys;
 
 use super::super::PATIENCE;
-use super::HostileServer;
+use super::{HostileServer, number};
 
 /// The server's end of a connection.
 pub struct Served {
@@ -32,10 +32,11 @@ impl Served {
 
     /// Lets the client in, alone; or, from a cursor, on.
     pub fn welcomes(&mut self, from: Option<u64>) {
-        let sessions = if from.is_some() { Vec::new() } else { vec![self.session()] };
+        let own = number(self.session());
+        let members = if from.is_some() { Vec::new() } else { vec![own] };
         let (room, at, notice, longest_text) = (RoomName::lobby(), now_in_millis(), String::new(), 4_096);
         let (resumed, change, cursor) = (from.is_some(), u64::from(from.is_none()), from.unwrap_or(1));
-        let welcome = Welcome { room, sessions, change, resumed, cursor, at, notice, longest_text };
+        let welcome = Welcome { room, members, change, resumed, cursor, at, notice, longest_text, own };
         self.tell(&ToClient::Welcome(welcome));
     }
 

@@ -16,7 +16,7 @@ use cfb_chat::wire::codec::Reader;
 
 use super::super::PATIENCE;
 use super::super::process::{Client, Ended, READY, talk};
-use super::{HostileServer, Member, home, server};
+use super::{Happened, HostileServer, Member, home, number, on_the_wire, server};
 
 /// What stands before a server's words.
 const MARK: &str = "[server] ";
@@ -31,6 +31,7 @@ pub struct Stage {
     /// The client's session, and its identity.
     pub keys: SessionKeys,
     pub identity: PublicIdentity,
+    pub credential: Vec<u8>,
     /// What boxes to it are sealed to.
     pub agreement: [u8; 32],
     pub server: Fingerprint,
@@ -59,6 +60,7 @@ impl Stage {
             heard: VecDeque::new(),
             keys: user.session_keys(),
             identity: user.identity().clone(),
+            credential: user.presented().credential.to_vec(),
             agreement: agreement(user.presented().credential),
             server: server(),
             change: 0,
@@ -78,7 +80,8 @@ impl Stage {
         let Channel { incoming, sealer, peer } = channel;
         let user = peer.credential();
         (self.link, self.incoming, self.sealer) = (link, incoming, sealer);
-        (self.keys, self.agreement) = (user.session_keys(), agreement(user.presented().credential));
+        self.credential = user.presented().credential.to_vec();
+        (self.keys, self.agreement) = (user.session_keys(), agreement(&self.credential));
         self.heard.clear();
         self.hear()
     }
@@ -111,20 +114,21 @@ impl Stage {
     pub fn welcome(&self) -> Welcome {
         Welcome {
             room: RoomName::lobby(),
-            sessions: self.members.clone(),
+            members: self.members.iter().copied().map(number).collect(),
             change: self.change,
             resumed: false,
             cursor: self.cursor,
             at: self.came_at,
             notice: String::new(),
             longest_text: MAX_TEXT as u64,
+            own: number(self.session()),
         }
     }
 
     /// The Welcome by which the session goes on.
     pub fn resumed(&self) -> Welcome {
-        let (sessions, change, at) = (Vec::new(), 0, now_in_millis());
-        Welcome { sessions, change, at, resumed: true, ..self.welcome() }
+        let (members, change, at) = (Vec::new(), 0, now_in_millis());
+        Welcome { members, change, at, resumed: true, ..self.welcome() }
     }
 
     /// Answers the next Ping.
@@ -160,22 +164,22 @@ impl Stage {
     }
 
     /// The next event, of now.
-    pub fn next(&mut self, event: Event) -> ToClient {
+    pub fn next(&mut self, event: Happened) -> ToClient {
         self.next_at(now_in_millis(), event)
     }
 
     /// The next event, of this time.
-    pub fn next_at(&mut self, at: u64, event: Event) -> ToClient {
+    pub fn next_at(&mut self, at: u64, event: Happened) -> ToClient {
         self.cursor += 1;
-        ToClient::Event { cursor: self.cursor, at, event }
+        ToClient::Event { cursor: self.cursor, at, event: on_the_wire(event) }
     }
 
     /// Tells of something that happens now.
-    pub fn event(&mut self, event: Event) {
+    pub fn event(&mut self, event: Happened) {
         self.event_at(now_in_millis(), event);
     }
 
-    pub fn event_at(&mut self, at: u64, event: Event) {
+    pub fn event_at(&mut self, at: u64, event: Happened) {
         let event = self.next_at(at, event);
         self.tell(&[event]);
     }

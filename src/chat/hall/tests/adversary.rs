@@ -26,11 +26,16 @@ impl Test {
             name: Name::parse(name).unwrap(),
             owner: [owner; 32],
             session: Session([session; 32]),
-            person: ToClient::Pong.encode().into(),
             spki: [owner].into(),
         };
         let asks = Asks::first(ToServer::Join { room: RoomName::lobby(), password: String::new(), cursor });
-        let who = Newcomer { conn: Conn(conn), user, address: address.parse().ok() };
+        let who = Newcomer {
+            conn: Conn(conn),
+            user,
+            credential: [].into(),
+            signature: [].into(),
+            address: address.parse().ok(),
+        };
         self.effects.clear();
         self.hall.arrive(who, &asks, self.now, &mut self.effects)
     }
@@ -143,7 +148,8 @@ fn no_list_is_longer_than_a_record() {
         .map(|number| {
             let user = test.hall.present[&Member(1)].user.clone();
             let (place, range) = (Place::Here(Conn(1)), Range::default());
-            let mut one = Present::new(user, AccountId(number.into()), None, place, Numbers::default(), range);
+            let mut one =
+                Present::new(user, [].into(), AccountId(number.into()), None, place, Numbers::default(), range);
             one.seats.clone_from(&test.hall.present[&Member(1)].seats);
             one
         })
@@ -168,16 +174,50 @@ fn the_fullest_room_and_the_longest_notice_fit_a_welcome() {
     let notice = [test.hall.house_rules(), test.hall.topic_text(&room(&name)).unwrap()].join("\n");
     let welcome = crate::chat::message::Welcome {
         room: room(&name),
-        sessions: vec![Session([0; 32]); MOST_MEMBERS],
+        members: vec![Member(u64::from(u32::MAX)); MOST_MEMBERS],
         change: u64::MAX,
         resumed: false,
         cursor: u64::MAX,
         at: u64::MAX,
         notice,
         longest_text: u64::MAX,
+        own: Member(u64::MAX),
     };
     let length = ToClient::Welcome(welcome).encode().len();
     assert!(length <= MAX_FRAME - SEAL, "{length}");
+}
+
+#[test]
+fn a_room_takes_as_many_as_a_welcome_can_list_and_no_more() {
+    let mut test = Test::new(Limits { members: None, ..open() });
+    test.arrive(1, "Ira", 1, 1);
+    let fill = |test: &mut Test, most: usize| {
+        let roster = &mut test.hall.rooms.get_mut(&RoomName::lobby()).unwrap().roster;
+        // As many as there are numbers for, the last of them as high as there is.
+        let first = u64::from(u32::MAX) - most as u64;
+        (roster.members().len()..most).for_each(|number| roster.put_back(Member(first + number as u64)));
+    };
+    let welcome = |test: &Test, conn: u64| {
+        let length = test.effects.iter().find_map(|effect| match effect {
+            Effect::Tell(to, bytes) if *to == Conn(conn) && bytes.len() > 10_000 => Some(bytes.len()),
+            _ => None,
+        });
+        let is_full =
+            test.told(conn).iter().any(|told| matches!(told, ToClient::Error { text, .. } if text.contains("full")));
+        (length, is_full)
+    };
+    fill(&mut test, 10_000);
+    assert_eq!(test.arrive(2, "Boris", 2, 2), Verdict::Admitted);
+    let (length, _) = welcome(&test, 2);
+    assert!(length.is_some_and(|length| length <= MAX_FRAME - SEAL), "{length:?}");
+    fill(&mut test, MOST_MEMBERS - 1);
+    assert_eq!(test.arrive(3, "Zoe", 3, 3), Verdict::Admitted);
+    assert!(matches!(test.arrive(4, "Dora", 4, 4), Verdict::Closed(..)));
+    assert_eq!(welcome(&test, 4), (None, true));
+    // After so many sessions numbers are longer, and rooms smaller.
+    test.receive(3, ToServer::Leave(RoomName::lobby()));
+    test.hall.members = u64::from(u32::MAX);
+    assert!(matches!(test.arrive(5, "Dora", 4, 5), Verdict::Closed(..)));
 }
 
 #[test]

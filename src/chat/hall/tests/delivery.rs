@@ -273,11 +273,11 @@ impl World {
                 prop_assert_eq!(self.test.hall.cursor, before, "doubled");
             }
             Op::Whisper(who, to) => {
-                let to = Session([u8::try_from(to).unwrap() + 1; 32]);
+                let to = Self::member(to);
                 self.numbered(who, Numbered::Whisper { to, boxed: vec![0; 90_000 / 20] });
             }
             Op::Share(who, to) => {
-                let to = Session([u8::try_from(to).unwrap() + 1; 32]);
+                let to = Self::member(to);
                 self.numbered(who, Numbered::Share(vec![(to, vec![1]), (to, vec![2])]));
             }
             Op::Join(who) => self.receive(who, join("#other")),

@@ -67,11 +67,16 @@ impl Test {
             name: Name::parse(name).unwrap(),
             owner: [owner; 32],
             session: Session([session; 32]),
-            person: ToClient::Pong.encode().into(),
             spki: [owner].into(),
         };
         self.effects.clear();
-        let who = Newcomer { conn: Conn(session.into()), user, address: address.parse().ok() };
+        let who = Newcomer {
+            conn: Conn(session.into()),
+            user,
+            credential: [].into(),
+            signature: [].into(),
+            address: address.parse().ok(),
+        };
         self.hall.arrive(who, &asks, self.now, &mut self.effects)
     }
 

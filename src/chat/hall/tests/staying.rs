@@ -55,7 +55,7 @@ fn who_is_lost_goes_on_after_the_last_event_they_had_and_nobody_hears_of_it() {
     assert_eq!(test.after(Duration::from_millis(1_999)), []);
     assert_eq!(test.resume(3, 2), Verdict::Admitted);
     let [ToClient::Welcome(welcome), ..] = &test.told(3)[..] else { panic!("{:?}", test.told(3)) };
-    assert!(welcome.resumed && welcome.sessions.is_empty() && (welcome.change, welcome.cursor) == (0, 2));
+    assert!(welcome.resumed && welcome.members.is_empty() && (welcome.change, welcome.cursor) == (0, 2));
     assert_eq!((test.cursors(3), test.posted()), (vec![3, 4], vec![]));
     assert_eq!(test.receive(3, say(1, 2, 5)), [ToClient::Accepted(1)], "as the member they were");
     assert_eq!(test.after(Duration::from_secs(300)), [], "nobody is waited for any more");
@@ -101,17 +101,17 @@ fn an_old_connection_gives_way_to_the_same_session_without_a_word() {
 #[test]
 fn others_are_told_of_who_is_away_for_long_and_of_their_end() {
     let mut test = two(Limits::off());
-    let session = Session([1; 32]);
+    let who = Member(1);
     test.lost(1);
     assert_eq!(test.hall.counts().away, 1);
-    assert_eq!(test.after(Duration::from_secs(2)), [Event::Presence { session, lost: true }]);
+    assert_eq!(test.after(Duration::from_secs(2)), [Event::Presence { who, lost: true }]);
     assert_eq!(test.after(Duration::from_secs(100)), []);
     test.resume(3, 2);
-    assert_eq!(test.posted(), [Event::Presence { session, lost: false }]);
+    assert_eq!(test.posted(), [Event::Presence { who, lost: false }]);
     test.lost(3);
     let all: Vec<_> = (0..4).flat_map(|_| test.after(Duration::from_secs(60))).collect();
-    let left = Event::Left { room: RoomName::lobby(), session, change: 3, reason: LeftReason::Lost };
-    assert_eq!(all, [Event::Presence { session, lost: true }, left]);
+    let left = Event::Left { room: RoomName::lobby(), who, change: 3, reason: LeftReason::Lost };
+    assert_eq!(all, [Event::Presence { who, lost: true }, left]);
     assert!(matches!(test.resume(4, 2), Verdict::Closed(_, Fault::None)));
     assert_eq!(test.hall.due_at(), None);
 }
@@ -139,8 +139,7 @@ fn the_same_person_with_another_session_replaces_who_is_lost() {
     let mut test = two(Limits::off());
     test.lost(1);
     assert_eq!(test.arrive(3, "Ira", 1, 3), Verdict::Admitted);
-    let left =
-        Event::Left { room: RoomName::lobby(), session: Session([1; 32]), change: 3, reason: LeftReason::Replaced };
+    let left = Event::Left { room: RoomName::lobby(), who: Member(1), change: 3, reason: LeftReason::Replaced };
     assert_eq!(test.posted()[0], left);
     assert!(matches!(test.resume(4, 2), Verdict::Closed(_, Fault::None)));
 }
@@ -238,8 +237,8 @@ fn after_a_crash_everybody_goes_on_where_they_were() {
     assert_eq!(test.posted(), []);
     assert_eq!(test.arrive(5, "Zoe", 3, 3), Verdict::Admitted);
     let [.., ToClient::Welcome(welcome)] = &test.told(5)[..] else { panic!() };
-    let sessions: Vec<u8> = welcome.sessions.iter().map(|session| session.0[0]).collect();
-    assert_eq!((welcome.change, welcome.cursor, sessions), (3, 6, vec![1, 2, 3]));
+    let members: Vec<u64> = welcome.members.iter().map(|member| member.0).collect();
+    assert_eq!((welcome.change, welcome.cursor, members), (3, 6, vec![1, 2, 3]));
 }
 
 #[test]
@@ -377,4 +376,21 @@ fn after_a_crash_what_was_said_in_a_room_one_has_left_is_still_there() {
         missed, [false; 0],
         "(is somebody still in that room) Ira misses the answer to their Leave, and what was said"
     );
+}
+
+#[test]
+fn a_sessions_number_is_never_used_again_not_after_a_crash_either() {
+    let mut test = two(Limits::off());
+    test.arrive(3, "Zoe", 3, 3);
+    test.receive(3, ToServer::Leave(RoomName::lobby()));
+    // Nothing of Zoe is left to be read.
+    for conn in [1, 2] {
+        test.receive(conn, ToServer::Seen(100));
+    }
+    test.after(Duration::from_secs(2));
+    assert!(test.hall.backlog.is_empty());
+    test.crash(Limits::off());
+    test.arrive(4, "Dora", 4, 4);
+    let [.., ToClient::Welcome(welcome)] = &test.told(4)[..] else { panic!("{:?}", test.told(4)) };
+    assert_eq!((welcome.own, &welcome.members[..]), (Member(4), &[1, 2, 4].map(Member)[..]));
 }
