@@ -21,7 +21,11 @@ pub(crate) const EVENTS: usize = 64;
 /// Each member pings this often, as clients do that have nothing to say.
 const PING: Duration = Duration::from_secs(30);
 /// And each that has had an event tells so this often, as clients do.
-const SEEN: Duration = Duration::from_secs(1);
+const SEEN: Duration = Duration::from_secs(5);
+/// And at once of so many.
+const SEEN_AT_ONCE: u64 = 8_192;
+/// Whoever waits for something looks again after this.
+const GLANCE: Duration = Duration::from_millis(10);
 
 /// Everybody who is connected.
 pub(crate) struct Crowd {
@@ -123,6 +127,8 @@ impl Crowd {
                 }
                 epoll::delete(&self.epoll, &*member)?;
                 self.closed += 1;
+            } else if member.unseen() >= SEEN_AT_ONCE && !member.tally.bye {
+                member.tell_seen()?;
             }
         }
         self.tell()
@@ -157,7 +163,7 @@ impl Crowd {
             if left.is_zero() {
                 return Err(otherwise.into());
             }
-            self.turn(left.min(SEEN / 100), said)?;
+            self.turn(left.min(GLANCE), said)?;
         }
         Ok(())
     }

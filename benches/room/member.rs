@@ -163,6 +163,11 @@ impl Member {
         self.send(&ToServer::Ping)
     }
 
+    /// How many events there have been since it has last told of one.
+    pub(crate) fn unseen(&self) -> u64 {
+        self.tally.cursor - self.told
+    }
+
     /// Tells what it has seen, if that is more than it has told before.
     pub(crate) fn tell_seen(&mut self) -> io::Result<()> {
         if self.tally.cursor == self.told {

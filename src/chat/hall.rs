@@ -63,6 +63,8 @@ pub enum Effect {
     Keep(Kept),
     /// One connection gets this, before what happens after it, which is no event.
     Tell(Conn, Arc<[u8]>),
+    /// One connection is told who these are, before anything that names them.
+    Introduce(Conn, Vec<Arc<[u8]>>),
     /// Everybody in a room gets this event.
     Post(RoomId, Entry),
     /// A session gets this event, on its connection if it has one.

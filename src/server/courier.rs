@@ -33,8 +33,8 @@ const QUEUE: usize = 4_096;
 pub enum Command {
     /// A connection is this courier's from now on.
     Attach(Conn, Arc<dyn Link>, Sealer),
-    /// One connection gets this, after the events so far.
-    Tell(Conn, Arc<[u8]>),
+    /// One connection gets these, after the events so far.
+    Tell(Conn, Vec<Arc<[u8]>>),
     /// One connection gets this event.
     Event(Conn, Entry),
     /// Everybody in a room gets this.
@@ -80,7 +80,8 @@ impl Couriers {
     /// Does what an effect says, as far as connections go.
     pub fn carry_out(&self, effect: Effect) {
         match effect {
-            Effect::Tell(conn, bytes) => self.send(conn, Command::Tell(conn, bytes)),
+            Effect::Tell(conn, bytes) => self.send(conn, Command::Tell(conn, vec![bytes])),
+            Effect::Introduce(conn, persons) => self.send(conn, Command::Tell(conn, persons)),
             Effect::One(Some(conn), _, entry) => self.send(conn, Command::Event(conn, entry)),
             Effect::Post(room, entry) => {
                 for courier in &self.0 {
@@ -100,7 +101,7 @@ impl Couriers {
 
     /// Answers a counted message.
     pub fn answer(&self, conn: Conn, n: u64, outcome: Outcome) {
-        self.send(conn, Command::Tell(conn, answer(n, outcome).encode().into()));
+        self.send(conn, Command::Tell(conn, vec![answer(n, outcome).encode().into()]));
     }
 
     /// Tells a connection's courier something.

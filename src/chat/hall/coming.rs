@@ -64,7 +64,7 @@ impl Hall {
         out.push(Effect::Keep(Kept::Seat { member, room, since, until: None }));
         if let Some(conn) = conn {
             let persons = others.iter().filter_map(|other| self.present.get(other)).map(|other| &other.person);
-            out.extend(persons.map(|person| Effect::Tell(conn, person.clone())));
+            out.push(Effect::Introduce(conn, persons.cloned().collect()));
             let notice = self.told_at_the_door(name, is_first);
             out.push(tell(conn, &welcome(name, (others, member), change, notice, since, now)));
             out.push(Effect::Enter(conn, member, room, since));

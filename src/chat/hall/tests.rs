@@ -59,6 +59,9 @@ impl Test {
     fn told(&self, conn: u64) -> Vec<ToClient> {
         let own = self.effects.iter().filter_map(|effect| match effect {
             Effect::Tell(to, bytes) if *to == Conn(conn) => Some(ToClient::parse_all(bytes).unwrap()),
+            Effect::Introduce(to, persons) if *to == Conn(conn) => {
+                Some(persons.iter().flat_map(|person| ToClient::parse_all(person).unwrap()).collect())
+            }
             Effect::One(Some(to), _, entry) if *to == Conn(conn) => Some(ToClient::parse_all(&entry.bytes).unwrap()),
             Effect::Answer(to, _, n, outcome) if *to == Conn(conn) => Some(vec![answer(*n, *outcome)]),
             Effect::Bye(to, reason) if *to == Conn(conn) => Some(vec![ToClient::Bye(*reason)]),

@@ -19,7 +19,9 @@ use crate::secure::identity::Fingerprint;
 use crate::store::known_users::Acquaintance;
 
 /// The server is told of an event after this at the latest.
-const SEEN_AFTER: Duration = Duration::from_secs(1);
+const SEEN_AFTER: Duration = Duration::from_secs(5);
+/// And at once of so many.
+const SEEN_AT_ONCE: u64 = 8_192;
 /// So many boxes wait for the server to tell whose they are.
 const MOST_UNOPENED: usize = 256;
 /// So many letters of one author's are taken in one session: what is more is not worth a disk.
@@ -37,7 +39,9 @@ impl Session {
         if !matches!(self.standing, Standing::Inside) {
             return Err(Broken::Unasked("an event"));
         }
-        self.seen.is_due_by(now.tick + SEEN_AFTER);
+        let patience =
+            if self.cursor.saturating_sub(self.seen.told) < SEEN_AT_ONCE { SEEN_AFTER } else { Duration::ZERO };
+        self.seen.is_due_by(now.tick + patience);
         self.latest = self.latest.max(at);
         if self.is_passed_over(&event) {
             return Ok(());

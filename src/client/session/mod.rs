@@ -139,6 +139,8 @@ struct Unopened {
 #[derive(Debug, Default)]
 struct Seen {
     due: Option<Instant>,
+    /// The last event that it has been told of.
+    told: u64,
     /// A letter could not be noted as read: it, and all after it, are to come again.
     withheld: bool,
 }

@@ -167,6 +167,7 @@ impl Session {
             return None;
         }
         if self.seen.take_due(now.tick) {
+            self.seen.told = self.cursor;
             return Some(ToServer::Seen(self.cursor));
         }
         if let Some(asks) = self.asks(now.tick) {

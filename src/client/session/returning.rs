@@ -289,16 +289,23 @@ mod tests {
     }
 
     #[test]
-    fn what_has_come_is_told_after_a_second_and_once() {
+    fn what_has_come_is_told_soon_and_once_and_what_is_much_at_once() {
         let mut alone = Alone::new();
         for cursor in 2..5 {
             alone.hears(ToClient::Event { cursor, at: NOW, event: Event::Unknown }).unwrap();
         }
-        assert_eq!(alone.session.due_at(), Some(alone.tick + Duration::from_secs(1)));
-        let (soon, then) = (alone.at(0), alone.at(1));
+        assert_eq!(alone.session.due_at(), Some(alone.tick + Duration::from_secs(5)));
+        let (soon, then) = (alone.at(4), alone.at(5));
         assert_eq!(alone.session.take_due(soon, &mut Vec::new()), None);
         assert_eq!(alone.session.take_due(then, &mut Vec::new()), Some(ToServer::Seen(4)));
         assert_eq!((alone.session.take_due(then, &mut Vec::new()), alone.session.due_at()), (None, None));
+        let mut come = |cursor| {
+            alone.hears(ToClient::Event { cursor, at: NOW, event: Event::Unknown }).unwrap();
+            let now = alone.at(0);
+            alone.session.take_due(now, &mut Vec::new())
+        };
+        assert_eq!(come(4 + 8_191), None);
+        assert_eq!(come(4 + 8_192), Some(ToServer::Seen(4 + 8_192)));
     }
 
     #[test]

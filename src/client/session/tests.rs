@@ -436,6 +436,7 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Tell(conn, bytes) => self.tell(conn, &bytes),
+                Effect::Introduce(conn, persons) => persons.iter().for_each(|person| self.tell(conn, person)),
                 Effect::Post(room, entry) => {
                     for (conn, member) in self.inside.get(&room).cloned().unwrap_or_default() {
                         if entry.except != Some(member) {

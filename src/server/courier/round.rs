@@ -162,12 +162,14 @@ impl Round {
                 let line = self.lines.insert(Line::new(conn, link, sealer, self.latest));
                 self.by_conn.insert(conn, line);
             }
-            Command::Tell(conn, bytes) => {
+            Command::Tell(conn, all) => {
                 let latest = self.latest;
                 self.with(conn, |line| {
                     // Nothing follows a goodbye.
                     if line.state == State::Open {
-                        line.tell(latest, bytes);
+                        for bytes in all {
+                            line.tell(latest, bytes);
+                        }
                     }
                 });
             }

@@ -188,7 +188,7 @@ impl World {
                 }
                 Effect::Cut(conn) => drop(self.lines.remove(&conn)),
                 Effect::Bye(..) | Effect::End(_) => panic!("nobody leaves"),
-                Effect::Answer(..) | Effect::Note(_) | Effect::Wish(..) => {}
+                Effect::Introduce(..) | Effect::Answer(..) | Effect::Note(_) | Effect::Wish(..) => {}
             }
         }
     }
