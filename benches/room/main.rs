@@ -92,7 +92,7 @@ fn run(words: &[&str]) -> Outcome<()> {
     let wanted = |measure| words.iter().all(|word| *word == "quick") || words.contains(&measure);
     cpu::raise_open_files()?;
     let setup = prepare("room-bench", quick)?;
-    let rooms: &[usize] = if quick { &[20, 100] } else { &[50, 500, 1_000] };
+    let rooms: &[usize] = if quick { &[20, 100] } else { &[50, 500, 1_000, 5_000] };
     let mut report = Report::default();
     // What the sealing of texts costs the server shows beside the same room in which they go as they are.
     let (sealed, bare) = (&setup.envelope[..], &[b'x'; TEXT][..]);

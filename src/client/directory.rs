@@ -54,8 +54,8 @@ impl Directory {
         self.fresh.clear();
     }
 
-    /// The connection is lost: what they were given for since then will not come any more. A power cut may have taken it from the server too, which gives
-    /// these numbers to others then.
+    /// The connection is lost: what they were given for since then will not come any more. A power cut may have taken it
+    /// from the server too, which gives these numbers to others then.
     pub(super) fn forget_fresh(&mut self) {
         for number in std::mem::take(&mut self.fresh) {
             self.forget(number);
