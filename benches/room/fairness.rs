@@ -37,6 +37,8 @@ const MARK: u8 = b'f';
 const AT_ONCE: u64 = 64;
 /// What the system takes in for the one who does not read, in bytes, or not much more.
 const TAKEN_IN: usize = 4_096;
+/// And when it reads again.
+const AGAIN: usize = 1_024 * 1_024;
 /// Nobody disturbs any more after this.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Whoever disturbs looks this often whether they still are to.
@@ -146,7 +148,6 @@ fn talk_in_turns(
 ) -> Outcome<Vec<[Vec<Duration>; 2]>> {
     let (members, length) = (crowd.members.len(), setup.envelope.len());
     let reader = members - 1;
-    set_socket_recv_buffer_size(&crowd.members[reader], TAKEN_IN)?;
     let count = usize::try_from(phase.as_secs())? * RATE as usize;
     let (mut sent, mut heard) = (Vec::new(), Heard { count: vec![0; members], took: Vec::new() });
     let mut all = Vec::new();
@@ -155,13 +156,14 @@ fn talk_in_turns(
         for (took, disturbs) in both.iter_mut().zip([false, true]) {
             let end = Instant::now() + SETTLE;
             while Instant::now() < end || !heard.is_all(crowd, sent.len(), members) {
-                if Instant::now() >= end + PATIENCE {
+                if Instant::now() >= end + PATIENCE * 3 {
                     return Err("the reader who had not read has not had everything".into());
                 }
                 crowd.turn(GLANCE, &mut |place, envelope| heard.hear(&sent, place, envelope))?;
             }
             goes_on.store(disturbs, Ordering::Relaxed);
             if disturbs {
+                set_socket_recv_buffer_size(&crowd.members[reader], TAKEN_IN)?;
                 crowd.pause(reader)?;
             }
             heard.took.clear();
@@ -178,6 +180,7 @@ fn talk_in_turns(
             *took = std::mem::take(&mut heard.took);
             goes_on.store(false, Ordering::Relaxed);
             if disturbs {
+                set_socket_recv_buffer_size(&crowd.members[reader], AGAIN)?;
                 crowd.listen_to(reader)?;
             }
         }

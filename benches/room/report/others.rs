@@ -3,6 +3,7 @@
 use super::super::cpu::{Cores, Placement};
 use super::super::fairness::{self, Fairness};
 use super::super::held::{self, Held};
+use super::super::measures::ratio;
 use super::keeping::Spread;
 use super::{KIB, count, millis, table};
 
@@ -69,7 +70,7 @@ fn held_rows(it: &Held) -> Vec<Vec<String>> {
     };
     let times = |[without, with]: [f64; 2]| format!("× {:.2}", with / without);
     let each = |[without, with]: [u64; 2]| {
-        format!("{:.1} KiB for each", with.saturating_sub(without) as f64 / KIB as f64 / it.others as f64)
+        format!("{:.1} KiB for each", ratio(with.saturating_sub(without), it.others as u64 * KIB))
     };
     let mib = |bytes: u64| format!("{} MiB", bytes / KIB / KIB);
     let latency = |which: usize| it.latency.map(|of| of[which]);
@@ -79,7 +80,7 @@ fn held_rows(it: &Held) -> Vec<Vec<String>> {
     };
     let system = |what: &str, which: usize| {
         let [without, with] = it.threads.map(|both| both[which]);
-        let each = with.saturating_sub(without) as f64 / it.others as f64;
+        let each = ratio(with.saturating_sub(without) as u64, it.others as u64);
         row(what, [without, with].map(count), format!("{each:.1} for each"))
     };
     let first_and_last =
