@@ -13,7 +13,6 @@ use cfb_chat::chat::name::{MAX_TEXT, RoomName};
 use cfb_chat::net::timespec;
 use cfb_chat::secure::identity::Identity;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::process::nice;
 
 use super::cpu::Placement;
@@ -35,10 +34,6 @@ const LARGEST: usize = MAX_TEXT + 512;
 const MARK: u8 = b'f';
 /// What they say at once: twice that is more than the server takes of anybody.
 const AT_ONCE: u64 = 64;
-/// What the system takes in for the one who does not read, in bytes, or not much more.
-const TAKEN_IN: usize = 4_096;
-/// And when it reads again.
-const AGAIN: usize = 1_024 * 1_024;
 /// Nobody disturbs any more after this.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Whoever disturbs looks this often whether they still are to.
@@ -154,16 +149,9 @@ fn talk_in_turns(
     for _ in 0..rounds {
         let mut both = [const { Vec::new() }; 2];
         for (took, disturbs) in both.iter_mut().zip([false, true]) {
-            let end = Instant::now() + SETTLE;
-            while Instant::now() < end || !heard.is_all(crowd, sent.len(), members) {
-                if Instant::now() >= end + PATIENCE * 3 {
-                    return Err("the reader who had not read has not had everything".into());
-                }
-                crowd.turn(GLANCE, &mut |place, envelope| heard.hear(&sent, place, envelope))?;
-            }
+            settle(crowd, &mut heard, &sent)?;
             goes_on.store(disturbs, Ordering::Relaxed);
             if disturbs {
-                set_socket_recv_buffer_size(&crowd.members[reader], TAKEN_IN)?;
                 crowd.pause(reader)?;
             }
             heard.took.clear();
@@ -180,13 +168,25 @@ fn talk_in_turns(
             *took = std::mem::take(&mut heard.took);
             goes_on.store(false, Ordering::Relaxed);
             if disturbs {
-                set_socket_recv_buffer_size(&crowd.members[reader], AGAIN)?;
                 crowd.listen_to(reader)?;
             }
         }
         all.push(both);
     }
+    settle(crowd, &mut heard, &sent)?;
     Ok(all)
+}
+
+/// Waits until nobody disturbs any more, and who has not read has everything.
+fn settle(crowd: &mut Crowd, heard: &mut Heard, sent: &[Instant]) -> Outcome<()> {
+    let (end, members) = (Instant::now() + SETTLE, crowd.members.len());
+    while Instant::now() < end || !heard.is_all(crowd, sent.len(), members) {
+        if Instant::now() >= end + PATIENCE {
+            return Err("the reader who had not read has not had everything".into());
+        }
+        crowd.turn(GLANCE, &mut |place, envelope| heard.hear(sent, place, envelope))?;
+    }
+    Ok(())
 }
 
 /// Says more than they may, until the server ends the connection; then comes back at once.

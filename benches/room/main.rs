@@ -167,7 +167,7 @@ fn measure_others(
     report: &mut Report,
 ) -> Outcome<()> {
     if wanted("fairness") {
-        let (members, rounds, phase) = if quick { (30, 2, 3) } else { (100, 4, 20) };
+        let (members, rounds, phase) = if quick { (30, 2, 3) } else { (100, 4, 10) };
         progress(&format!("fairness: {members} members, {rounds} rounds, each without and with those who disturb"));
         let phase = Duration::from_secs(phase);
         report.others.fairness.push(fairness::measure(setup, members, rounds, phase)?);
