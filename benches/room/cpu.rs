@@ -104,10 +104,26 @@ pub(crate) fn of_this_thread() -> Duration {
 
 /// The memory of a process that is in RAM, in bytes.
 pub(crate) fn resident(id: u32) -> io::Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB"));
+    kib_of(&format!("/proc/{id}/status"), "VmRSS:")
+}
+
+/// What the kernel holds for the stacks of all threads of this machine, in bytes: no process's memory has that.
+pub(crate) fn held_for_stacks() -> io::Result<u64> {
+    kib_of("/proc/meminfo", "KernelStack:")
+}
+
+/// What such a file says of this, which is in KiB there, in bytes.
+fn kib_of(path: &str, what: &str) -> io::Result<u64> {
+    let status = fs::read_to_string(path)?;
+    let kib = status.lines().find_map(|line| line.strip_prefix(what)?.trim().strip_suffix("kB"));
     let kib: Option<u64> = kib.and_then(|number| number.trim().parse().ok());
     Ok(kib.ok_or(io::ErrorKind::InvalidData)? * 1_024)
+}
+
+/// How many threads a process has, and how many mappings: the system bounds both.
+pub(crate) fn threads_and_mappings(id: u32) -> io::Result<[usize; 2]> {
+    let mappings = fs::read_to_string(format!("/proc/{id}/maps"))?;
+    Ok([fs::read_dir(format!("/proc/{id}/task"))?.count(), mappings.lines().count()])
 }
 
 /// What a process has had written to the disk, in bytes.

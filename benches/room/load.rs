@@ -84,10 +84,21 @@ impl Crowd {
 
     /// Lets `count` more join a room, one after the other, and waits until all of the room know of all.
     pub(crate) fn join(&mut self, address: SocketAddr, identity: &Identity, room: &str, count: usize) -> Outcome<()> {
+        self.join_as(address, |_| identity, room, count)
+    }
+
+    /// The same, each by the identity for their place.
+    pub(crate) fn join_as<'a>(
+        &mut self,
+        address: SocketAddr,
+        identity: impl Fn(usize) -> &'a Identity,
+        room: &str,
+        count: usize,
+    ) -> Outcome<()> {
         let room = RoomName::parse(room).map_err(|_| "a room's name")?;
         let newcomers = self.members.len()..self.members.len() + count;
         for place in newcomers.clone() {
-            let member = Member::connect(address, identity, &format!("{}{place}", self.names), &room)?;
+            let member = Member::connect(address, identity(place), &format!("{}{place}", self.names), &room)?;
             self.members.push(member);
             self.listen_to(place)?;
             self.until("somebody was not welcomed", |crowd| crowd.members[place].tally.welcomed == 1)?;

@@ -15,15 +15,17 @@
 //! What is kept is on the disk that the build's files are on; how long that takes to keep something is said with the
 //! tables. Members tell once a second what they have seen, as clients do.
 //!
-//! Arguments choose measures (`-- floor saturated light connect idle big-room client udp journal paused lagging restart`; none:
-//! all), and `quick` makes all of them small.
+//! Arguments choose measures (`-- floor saturated light connect idle big-room client udp journal paused lagging restart
+//! fairness held`; none: all), and `quick` makes all of them small.
 
 mod big_room;
 mod client;
 mod client_process;
 mod cpu;
 mod disk;
+mod fairness;
 mod floor;
+mod held;
 mod journal;
 mod lagging;
 mod load;
@@ -48,7 +50,7 @@ use self::report::Report;
 use self::setup::{Outcome, Setup, TEXT, prepare, progress};
 
 /// What can be asked for.
-const MEASURES: [&str; 12] = [
+const MEASURES: [&str; 14] = [
     "floor",
     "saturated",
     "light",
@@ -61,6 +63,8 @@ const MEASURES: [&str; 12] = [
     "paused",
     "lagging",
     "restart",
+    "fairness",
+    "held",
 ];
 
 /// Says that a sender in a saturated room has unanswered: with four senders, the second puts about as many messages
@@ -149,8 +153,30 @@ fn run(words: &[&str]) -> Outcome<()> {
         report.journeys = udp::measure(&setup, records)?;
     }
     measure_keeping(&setup, quick, wanted, &mut report)?;
+    measure_others(&setup, quick, wanted, &mut report)?;
     report.disk = Some(disk::measure(&setup.keys)?);
     println!("{}\nMachine: {}", report.to_markdown(&setup.cores), cpu::machine(&setup.cores));
+    Ok(())
+}
+
+/// What a room has of those who disturb, and of very many who are elsewhere.
+fn measure_others(
+    setup: &Setup,
+    quick: bool,
+    wanted: impl Fn(&'static str) -> bool,
+    report: &mut Report,
+) -> Outcome<()> {
+    if wanted("fairness") {
+        let (members, rounds, phase) = if quick { (30, 2, 3) } else { (100, 4, 10) };
+        progress(&format!("fairness: {members} members, {rounds} rounds, each without and with those who disturb"));
+        let phase = Duration::from_secs(phase);
+        report.others.fairness.push(fairness::measure(setup, members, rounds, phase)?);
+    }
+    if wanted("held") {
+        let (talking, others) = if quick { (100, 1_000) } else { (1_000, 10_000) };
+        progress(&format!("held: {talking} in a room that is talked in, {others} beside it"));
+        report.others.held.push(held::measure(setup, talking, others)?);
+    }
     Ok(())
 }
 

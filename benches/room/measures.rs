@@ -173,17 +173,10 @@ pub(crate) fn light(
     let mut sent: Vec<Instant> = Vec::with_capacity(count);
     let (mut took, length) = (Vec::with_capacity(count * members), setup.envelope.len());
     // Nobody comes or goes: no thread ends.
-    let (cpu, start) = (scene.server.cpu_of_living_threads()?, Instant::now());
-    for number in 0..count {
-        let due = start + Duration::from_secs(1) * u32::try_from(number)? / rate;
-        while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            scene.crowd.turn(left, &mut |_, envelope| took.push(since_sent(&sent, envelope)))?;
-        }
-        let sender = &mut scene.crowd.members[number % SENDERS];
-        sender.say(format!("{number:0length$}").as_bytes());
-        sent.push(Instant::now());
-        sender.flush()?;
-    }
+    let cpu = scene.server.cpu_of_living_threads()?;
+    talk(&mut scene.crowd, SENDERS, rate, count, length, &mut sent, &mut |sent, _, envelope| {
+        took.push(since_sent(sent, envelope));
+    })?;
     scene.crowd.until_delivered(&mut |_, envelope| took.push(since_sent(&sent, envelope)), 0..members)?;
     let cpu = scene.server.cpu_of_living_threads()?.saturating_sub(cpu);
     let delivered = scene.crowd.delivered();
@@ -200,8 +193,34 @@ pub(crate) fn light(
     })
 }
 
-/// An envelope of [`light`] is the number of its Say.
-fn since_sent(sent: &[Instant], envelope: &[u8]) -> Duration {
+/// The first so many say something in turn, `rate` times a second in all, `count` times: the number of its Say, under
+/// which `sent` has when that was. `heard` gets that, who has opened something, and what.
+pub(crate) fn talk(
+    crowd: &mut Crowd,
+    speakers: usize,
+    rate: u32,
+    count: usize,
+    length: usize,
+    sent: &mut Vec<Instant>,
+    heard: &mut impl FnMut(&[Instant], usize, &[u8]),
+) -> Outcome<()> {
+    let start = Instant::now();
+    for turn in 0..count {
+        let due = start + Duration::from_secs(1) * u32::try_from(turn)? / rate;
+        while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            crowd.turn(left, &mut |place, envelope| heard(sent, place, envelope))?;
+        }
+        let number = sent.len();
+        let sender = &mut crowd.members[number % speakers];
+        sender.say(format!("{number:0length$}").as_bytes());
+        sent.push(Instant::now());
+        sender.flush()?;
+    }
+    Ok(())
+}
+
+/// An envelope of [`talk`] is the number of its Say.
+pub(crate) fn since_sent(sent: &[Instant], envelope: &[u8]) -> Duration {
     sent[number_of(envelope)].elapsed()
 }
 

@@ -75,6 +75,10 @@ pub(crate) struct Tally {
     pub(crate) cursor: u64,
     /// How often it has been welcomed: once, and whenever its session goes on.
     pub(crate) welcomed: u64,
+    /// The number of the last that was.
+    pub(crate) last_accepted: u64,
+    /// How often it has been told off, if that is to be expected.
+    pub(crate) told_off: Option<u64>,
     /// How many of its pings were answered.
     pub(crate) pongs: u64,
     /// Whether it has been told goodbye.
@@ -134,6 +138,12 @@ impl Member {
         self.asked.push_back(Instant::now());
         let body = Numbered::Say { room: self.room.clone(), change: self.tally.change, envelope: envelope.to_vec() };
         self.seal(&ToServer::Numbered { n: self.sent, body });
+    }
+
+    /// Says something under any number, which is nowhere counted.
+    pub(crate) fn say_as(&mut self, n: u64, envelope: &[u8]) {
+        let body = Numbered::Say { room: self.room.clone(), change: self.tally.change, envelope: envelope.to_vec() };
+        self.seal(&ToServer::Numbered { n, body });
     }
 
     /// Sends a box with its key to somebody. It gets a number as a Say does, and is counted as one.
@@ -217,7 +227,8 @@ impl Member {
                 delivered.bytes += length as u64;
             }
         }
-        let answered = self.asked.len() as u64 - self.unaccepted();
+        // What is said as [`Member::say_as`] has it is not among those.
+        let answered = (self.asked.len() as u64).saturating_sub(self.sent.saturating_sub(self.tally.accepted));
         self.waited.extend(self.asked.drain(..usize::try_from(answered)?).map(|asked| asked.elapsed()));
         Ok(Line::Open)
     }
@@ -271,7 +282,7 @@ impl Tally {
                     6
                 }
                 33 => {
-                    reader.uint()?;
+                    self.last_accepted = reader.uint()?;
                     self.accepted += 1;
                     2
                 }
@@ -290,6 +301,10 @@ impl Tally {
                     let mut part = || reader.bytes().map(<[u8]>::to_vec);
                     self.person = Some(Person { member, spki: part()?, credential: part()?, signature: part()? });
                     5
+                }
+                36 if self.told_off.is_some() => {
+                    self.told_off = self.told_off.map(|before| before + 1);
+                    1
                 }
                 36 => return Err(format!("told off: {} ({})", reader.text()?, reader.text()?).into()),
                 38 => {

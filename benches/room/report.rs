@@ -1,10 +1,12 @@
 //! The figures as Markdown tables, ready for a README.
 
 mod keeping;
+mod others;
 
 use std::time::Duration;
 
 use self::keeping::Keeping;
+use self::others::Others;
 use super::TEXT;
 use super::big_room::{self, BigRoom, Cost};
 use super::client::{self, Client};
@@ -27,6 +29,7 @@ pub(crate) struct Report {
     pub(crate) client: Vec<Client>,
     pub(crate) journeys: Vec<Journey>,
     pub(crate) keeping: Keeping,
+    pub(crate) others: Others,
     pub(crate) disk: Option<Disk>,
 }
 
@@ -58,6 +61,7 @@ impl Report {
         tables
             .into_iter()
             .chain(self.keeping.tables(cores))
+            .chain(self.others.tables(cores))
             .chain([self.disk.as_ref().map(kept_on)])
             .flatten()
             .collect::<Vec<_>>()

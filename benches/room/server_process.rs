@@ -17,8 +17,9 @@ use super::{Outcome, Setup};
 const START: Duration = Duration::from_secs(60);
 const END: Duration = Duration::from_secs(10);
 
-/// Warnings are shown unless this is among the options.
+/// Warnings are shown, and limits are off, unless these are among the options.
 pub(crate) const LOG_LEVEL: &str = "--log-level";
+pub(crate) const LIMITS: &str = "--limits";
 
 /// A server that runs. It is ended when this is dropped, whatever has happened.
 pub(crate) struct ServerProcess {
@@ -49,12 +50,16 @@ impl ServerProcess {
     }
 
     fn spawn(setup: &Setup, options: &[&str]) -> Outcome<Self> {
+        let unless_there = |option: &'static str, value: &'static str| {
+            [option, value].into_iter().filter(move |_| !options.contains(&option))
+        };
         let mut child = Command::new(env!("CARGO_BIN_EXE_server"))
-            .args(["-p", "0", "--limits", "off", "--bits", "3072", "--keys"])
+            .args(["-p", "0", "--bits", "3072", "--keys"])
             .arg(&setup.keys)
             .arg("--data")
             .arg(data(setup))
-            .args(if options.contains(&LOG_LEVEL) { &[] } else { &[LOG_LEVEL, "warn"][..] })
+            .args(unless_there(LIMITS, "off"))
+            .args(unless_there(LOG_LEVEL, "warn"))
             .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -94,6 +99,11 @@ impl ServerProcess {
     /// The memory it holds, in bytes.
     pub(crate) fn resident(&self) -> Outcome<u64> {
         Ok(cpu::resident(self.child.id())?)
+    }
+
+    /// How many threads it has, and how many mappings.
+    pub(crate) fn threads_and_mappings(&self) -> Outcome<[usize; 2]> {
+        Ok(cpu::threads_and_mappings(self.child.id())?)
     }
 
     /// What it has had written to the disk, in bytes.

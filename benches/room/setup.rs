@@ -49,6 +49,15 @@ pub(crate) fn prepare(folder: &str, quick: bool) -> Outcome<Setup> {
     Ok(Setup { identity, keys, envelope, cores, warm_up: seconds(2), window: seconds(5), listening: seconds(10) })
 }
 
+/// Others than [`Setup::identity`], for names of which one identity may have few.
+pub(crate) fn identities(setup: &Setup, count: usize) -> Outcome<Vec<Identity>> {
+    let one = |number| {
+        let (owner, source) = (format!("bench{number}"), PassphraseSource::default());
+        Ok(load_or_make(&setup.keys, Owner::Client(&owner), 3072, &mut rand::rng(), &source)?.identity)
+    };
+    (0..count).map(one).collect()
+}
+
 /// A text as it goes to a room, where its sender has said a thousand before.
 fn envelope(identity: &Identity) -> Vec<u8> {
     let rng = &mut rand::rng();

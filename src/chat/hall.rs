@@ -186,6 +186,8 @@ pub struct Hall {
     present: HashMap<Member, Present>,
     conns: HashMap<Conn, Member>,
     sessions: HashMap<Session, Member>,
+    /// Who goes by a name now.
+    names: HashMap<AccountId, Member>,
     rooms: HashMap<RoomName, OpenRoom>,
     accounts: Accounts,
     order: Order,
@@ -274,6 +276,7 @@ impl Hall {
             present: HashMap::new(),
             conns: HashMap::new(),
             sessions: HashMap::new(),
+            names: HashMap::new(),
             rooms: HashMap::new(),
             accounts: Accounts::default(),
             order: Order::default(),
@@ -379,6 +382,7 @@ impl Hall {
         self.present.clear();
         self.conns.clear();
         self.sessions.clear();
+        self.names.clear();
         for room in std::mem::take(&mut self.rooms).into_keys() {
             self.empties(&room);
         }

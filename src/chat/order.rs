@@ -122,6 +122,11 @@ impl Order {
         gone.len()
     }
 
+    /// Whether nobody at all is muted, nor has been lately.
+    pub(super) fn mutes_nobody(&self) -> bool {
+        self.mutes.is_empty()
+    }
+
     pub(super) fn muted(&self, account: AccountId, now: u64) -> Option<&Mute> {
         self.mutes.get(&account).filter(|mute| !is_over(mute.until, now))
     }

@@ -198,14 +198,14 @@ impl Keeping {
 }
 
 /// A figure of several rounds.
-struct Spread {
+pub(super) struct Spread {
     least: f64,
     median: f64,
     most: f64,
 }
 
 impl Spread {
-    fn of(all: impl Iterator<Item = f64>) -> Self {
+    pub(super) fn of(all: impl Iterator<Item = f64>) -> Self {
         let mut all: Vec<f64> = all.collect();
         all.sort_by(f64::total_cmp);
         let [least, most] = [all.first(), all.last()].map(|end| end.copied().unwrap_or_default());
@@ -215,7 +215,7 @@ impl Spread {
         Self { least, median, most }
     }
 
-    fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         format!("{:.2} ({:.2} to {:.2})", self.median, self.least, self.most)
     }
 }

@@ -251,8 +251,7 @@ impl Hall {
         out: &mut Vec<Effect>,
     ) -> Result<(), String> {
         let user = &who.user;
-        let is_earlier = |present: &Present| entitled.account == Some(present.account);
-        let earlier = self.present.iter().find(|(_, present)| is_earlier(present)).map(|(member, _)| *member);
+        let earlier = entitled.account.and_then(|account| self.session_of(account));
         let is_full = self.limits.sessions.is_some_and(|most| self.present.len() >= most);
         // Who is lost makes way.
         let makes_way = if is_full && earlier.is_none() { self.longest_away() } else { None };
@@ -310,6 +309,7 @@ impl Hall {
         out.push(Effect::Keep(Kept::Members(self.members)));
         let (kept, last, refused) = (user.clone(), 0, Vec::new());
         out.push(Effect::Keep(Kept::Session { member, user: kept, person: person.clone(), last, refused, range }));
+        self.names.insert(account, member);
         let present = Present::new(user, person, account, address, Place::Here(conn), Numbers::default(), range);
         self.present.insert(member, present);
         member
@@ -322,7 +322,7 @@ impl Hall {
 
     /// The session that goes by a name now.
     pub(super) fn session_of(&self, account: AccountId) -> Option<Member> {
-        self.present.iter().find(|(_, present)| present.account == account).map(|(member, _)| *member)
+        self.names.get(&account).copied()
     }
 }
 

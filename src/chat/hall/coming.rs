@@ -121,6 +121,9 @@ impl Hall {
             return;
         };
         self.sessions.remove(&present.user.session);
+        if self.names.get(&present.account) == Some(&member) {
+            self.names.remove(&present.account);
+        }
         self.mailbox.take_back(present.user.owner, member);
         self.accounts.is_used(present.account, now.at);
         self.ended.add(present.user.session);

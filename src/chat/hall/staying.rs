@@ -48,6 +48,7 @@ impl Hall {
                             .claim(&user, own.own(), None, now.at, |_| false, |_| false)
                             .unwrap_or_default(),
                     };
+                    hall.names.insert(account, member);
                     let numbers = Numbers::restore(last, refused);
                     hall.present.insert(member, Present::new(user, person, account, None, place, numbers, range));
                 }
