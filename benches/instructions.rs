@@ -113,7 +113,7 @@ fn said_read((envelope, from, mut reading, (server, roster)): Listening) -> (Vec
 
 // What a server does with a record of a speaker's, when it is open.
 #[library_benchmark]
-#[bench::sixteen(setup = says, config = counted(123_147))]
+#[bench::sixteen(setup = says, config = counted(120_206))]
 fn says_parse(text: Vec<u8>) -> (Vec<u8>, Vec<ToServer>) {
     let messages = parse_says(black_box(&text));
     (text, messages)
@@ -121,7 +121,7 @@ fn says_parse(text: Vec<u8>) -> (Vec<u8>, Vec<ToServer>) {
 
 // What a client does with a record of a busy room's, when it is open.
 #[library_benchmark]
-#[bench::sixteen(setup = events, config = counted(161_292))]
+#[bench::sixteen(setup = events, config = counted(158_418))]
 fn events_parse(text: Vec<u8>) -> (Vec<u8>, Vec<ToClient>) {
     let messages = parse_events(black_box(&text));
     (text, messages)
@@ -129,7 +129,7 @@ fn events_parse(text: Vec<u8>) -> (Vec<u8>, Vec<ToClient>) {
 
 // Judged, numbered, kept, and handed out.
 #[library_benchmark]
-#[bench::sixteen_among_100(setup = busy_room, config = counted(101_493))]
+#[bench::sixteen_among_100(setup = busy_room, config = counted(74_446))]
 fn hall_say((mut hall, says, mut effects, now): Busy) -> (Hall, Vec<Effect>) {
     for say in black_box(says) {
         hall.receive(Conn(1), say, now, &mut effects);
@@ -147,14 +147,14 @@ fn server_accept((hello, own, mut rng): (Vec<u8>, OwnCredential, StdRng)) -> (Ow
 
 // RSA and Ed25519 verification of the user's credential and proof.
 #[library_benchmark]
-#[bench::step(setup = user_proves, config = counted(1_853_418))]
+#[bench::step(setup = user_proves, config = counted(1_897_744))]
 fn server_check_user((proving, proof): (server::Proving, Vec<u8>)) -> server::Checked {
     check_user(proving, black_box(proof))
 }
 
 // OAEP encryption of the secret, and the channel's keys.
 #[library_benchmark]
-#[bench::step(setup = user_is_checked, config = counted(1_512_686))]
+#[bench::step(setup = user_is_checked, config = counted(1_513_395))]
 fn server_issue((checked, mut rng): (server::Checked, StdRng)) -> (Established, Vec<u8>) {
     black_box(checked).issue(&mut rng)
 }
