@@ -437,7 +437,8 @@ fn the_server_is_told_soon_what_has_come() {
             seen.push(cursor);
         }
     }
-    assert!(seen.len() <= 2 && start.elapsed() < Duration::from_secs(4), "{seen:?} after {:?}", start.elapsed());
+    // 5 s after the first at the latest; twice that, so that a busy machine fails nobody.
+    assert!(seen.len() <= 2 && start.elapsed() < Duration::from_secs(10), "{seen:?} after {:?}", start.elapsed());
     stage.ends();
 }
 
