@@ -122,6 +122,8 @@ fn run(words: &[&str]) -> Outcome<()> {
     let mut session = Session { setup, folder, table, notes };
     let (rounds, rooms) = if quick { (1, &[20, 100][..]) } else { (3, &[50, 500, 1_000][..]) };
     session.check_that_nobody_is_held_back()?;
+    let [ngircd, inspircd] = [Peer::Ngircd.version()?, Peer::Inspircd.version()?];
+    let sides = ["ours", &ngircd, &inspircd];
     for round in 1..=rounds {
         progress(&format!("round {round} of {rounds}"));
         if wanted("saturated") {
@@ -139,12 +141,15 @@ fn run(words: &[&str]) -> Outcome<()> {
         if wanted("idle") {
             session.idle(if quick { 100 } else { 1_000 })?;
         }
+        if round < rounds {
+            // Each takes minutes: whoever stops it then has something.
+            println!("After {round} of {rounds} rounds:\n{}", session.table.to_markdown(sides));
+        }
     }
     if wanted("floor") {
         session.floor(rooms)?;
     }
-    let [ngircd, inspircd] = [Peer::Ngircd.version()?, Peer::Inspircd.version()?];
-    println!("{}", session.table.to_markdown(["ours", &ngircd, &inspircd]));
+    println!("{}", session.table.to_markdown(sides));
     println!("{}", session.notes.join("\n"));
     println!("Medians of {rounds} rounds. Machine: {}", cpu::machine(&session.setup.cores));
     Ok(())
