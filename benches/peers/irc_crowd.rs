@@ -6,12 +6,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cfb_chat::net::timespec;
 use rustix::event::epoll;
 use rustls::ClientConfig;
 
 use super::irc_client::IrcClient;
-use super::load::{CHUNK, EVENTS};
+use super::load::{CHUNK, EVENTS, wait_for};
 use super::member::{Line, PATIENCE};
 use super::peer_process::Peer;
 use super::setup::Outcome;
@@ -92,12 +91,7 @@ impl IrcCrowd {
     /// Reads what has come, after waiting for it for `patience` at most.
     pub(crate) fn turn(&mut self, patience: Duration, said: &mut impl FnMut(&[u8])) -> Outcome<()> {
         let mut ready = [const { MaybeUninit::uninit() }; EVENTS];
-        let ready = match epoll::wait(&self.epoll, &mut ready, Some(&timespec(patience))) {
-            Ok((ready, _)) => ready,
-            Err(rustix::io::Errno::INTR) => &mut [],
-            Err(error) => return Err(error.into()),
-        };
-        for event in ready {
+        for event in wait_for(&self.epoll, &mut ready, patience)? {
             let client = &mut self.clients[usize::try_from(event.data.u64())?];
             if client.read(&mut self.chunk, said)? == Line::Closed {
                 if !client.tally.bye {

@@ -57,7 +57,7 @@ use std::time::Duration;
 use self::cpu::Placement;
 use self::irc_measures::{Pace, Stage};
 use self::peer_process::{Certificate, Peer};
-use self::setup::{Outcome, Setup, prepare, progress};
+use self::setup::{Asked, Outcome, Setup, prepare, progress};
 use self::table::{Better, Table, Unit};
 
 /// What can be asked for.
@@ -89,28 +89,11 @@ struct Session {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if !arguments.iter().any(|argument| argument == "--bench") {
-        println!("nothing is measured in a test run: cargo bench --bench peers");
-        return ExitCode::SUCCESS;
-    }
-    let words: Vec<&str> = arguments.iter().map(String::as_str).filter(|word| !word.starts_with("--")).collect();
-    if let Some(unknown) = words.iter().find(|word| **word != "quick" && !MEASURES.contains(word)) {
-        eprintln!("error: unknown measure {unknown}: quick, {}", MEASURES.join(", "));
-        return ExitCode::from(2);
-    }
-    match run(&words) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    setup::bench("peers", &MEASURES, run)
 }
 
-fn run(words: &[&str]) -> Outcome<()> {
-    let quick = words.contains(&"quick");
-    let wanted = |measure| words.iter().all(|word| *word == "quick") || words.contains(&measure);
+fn run(asked: &Asked<'_>) -> Outcome<()> {
+    let (quick, wanted) = (asked.quick(), |measure| asked.wants(measure));
     cpu::raise_open_files()?;
     let mut setup = prepare("peers-bench", quick)?;
     // Measured in rounds: each is shorter.

@@ -216,10 +216,7 @@ impl PeerProcess {
         let said = File::create(&remarks)?;
         let mut command = peer.command(&configuration)?;
         command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);
-        // What is started stays where its parent was.
-        setup.cores.as_server(placement)?;
-        let started = command.spawn();
-        setup.cores.as_load(placement)?;
+        let started = setup.cores.start(placement, || command.spawn())?;
         let mut server = Self { child: started?, address: (Ipv4Addr::LOCALHOST, port).into() };
         let deadline = Instant::now() + START;
         while TcpStream::connect_timeout(&server.address, START).is_err() {

@@ -46,6 +46,14 @@ impl Cores {
         self.move_to(placement, 1)
     }
 
+    /// Starts a server where it belongs, which is where it stays, and moves this thread to where the load does.
+    pub(crate) fn start<T>(&self, placement: Placement, start: impl FnOnce() -> T) -> io::Result<T> {
+        self.as_server(placement)?;
+        let started = start();
+        self.as_load(placement)?;
+        Ok(started)
+    }
+
     /// In words, for the tables.
     pub(crate) fn words(&self, placement: Placement) -> String {
         match (placement, &self.allowed[..]) {

@@ -64,6 +64,19 @@ impl Turns {
     }
 }
 
+/// What is ready to be read, after `patience` at most.
+pub(crate) fn wait_for<'a>(
+    epoll: &OwnedFd,
+    ready: &'a mut [MaybeUninit<epoll::Event>],
+    patience: Duration,
+) -> Outcome<&'a [epoll::Event]> {
+    match epoll::wait(epoll, ready, Some(&timespec(patience))) {
+        Ok((ready, _)) => Ok(ready),
+        Err(rustix::io::Errno::INTR) => Ok(&[]),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// What to do with an envelope that is of no interest beyond having been delivered.
 pub(crate) fn ignore(_place: usize, _envelope: &[u8]) {}
 
@@ -124,12 +137,7 @@ impl Crowd {
     /// who has heard it.
     pub(crate) fn turn(&mut self, patience: Duration, said: &mut impl FnMut(usize, &[u8])) -> Outcome<()> {
         let mut ready = [const { MaybeUninit::uninit() }; EVENTS];
-        let ready = match epoll::wait(&self.epoll, &mut ready, Some(&timespec(patience))) {
-            Ok((ready, _)) => ready,
-            Err(rustix::io::Errno::INTR) => &mut [],
-            Err(error) => return Err(error.into()),
-        };
-        for event in ready {
+        for event in wait_for(&self.epoll, &mut ready, patience)? {
             let place = usize::try_from(event.data.u64())?;
             let member = &mut self.members[place];
             if member.read(&mut self.chunk, &mut |envelope| said(place, envelope))? == Line::Closed {

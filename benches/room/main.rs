@@ -47,7 +47,7 @@ use std::time::Duration;
 
 use self::cpu::Placement;
 use self::report::Report;
-use self::setup::{Outcome, Setup, TEXT, prepare, progress};
+use self::setup::{Asked, Outcome, Setup, TEXT, prepare, progress};
 
 /// What can be asked for.
 const MEASURES: [&str; 14] = [
@@ -72,28 +72,11 @@ const MEASURES: [&str; 14] = [
 const UNANSWERED: [u64; 2] = [64, 4];
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if !arguments.iter().any(|argument| argument == "--bench") {
-        println!("nothing is measured in a test run: cargo bench --bench room");
-        return ExitCode::SUCCESS;
-    }
-    let words: Vec<&str> = arguments.iter().map(String::as_str).filter(|word| !word.starts_with("--")).collect();
-    if let Some(unknown) = words.iter().find(|word| **word != "quick" && !MEASURES.contains(word)) {
-        eprintln!("error: unknown measure {unknown}: quick, {}", MEASURES.join(", "));
-        return ExitCode::from(2);
-    }
-    match run(&words) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    setup::bench("room", &MEASURES, run)
 }
 
-fn run(words: &[&str]) -> Outcome<()> {
-    let quick = words.contains(&"quick");
-    let wanted = |measure| words.iter().all(|word| *word == "quick") || words.contains(&measure);
+fn run(asked: &Asked<'_>) -> Outcome<()> {
+    let (quick, wanted) = (asked.quick(), |measure| asked.wants(measure));
     cpu::raise_open_files()?;
     let setup = prepare("room-bench", quick)?;
     let rooms: &[usize] = if quick { &[20, 100] } else { &[50, 500, 1_000, 5_000] };

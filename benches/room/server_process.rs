@@ -42,11 +42,7 @@ impl ServerProcess {
 
     /// The same, with what the last one has left behind.
     pub(crate) fn start_again(setup: &Setup, placement: Placement, options: &[&str]) -> Outcome<Self> {
-        // What is started stays where its parent was.
-        setup.cores.as_server(placement)?;
-        let started = Self::spawn(setup, options);
-        setup.cores.as_load(placement)?;
-        started
+        setup.cores.start(placement, || Self::spawn(setup, options))?
     }
 
     fn spawn(setup: &Setup, options: &[&str]) -> Outcome<Self> {

@@ -1,7 +1,8 @@
-//! What every measure needs: keys, something to say, and how long to measure.
+//! What every measure needs: what was asked for, keys, something to say, and how long to measure.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use cfb_chat::chat::name::RoomName;
@@ -35,6 +36,42 @@ pub(crate) struct Setup {
     pub(crate) window: Duration,
     /// How long quiet ones are.
     pub(crate) listening: Duration,
+}
+
+/// What the arguments ask for.
+pub(crate) struct Asked<'a>(Vec<&'a str>);
+
+impl Asked<'_> {
+    /// Whether all is to be small.
+    pub(crate) fn quick(&self) -> bool {
+        self.0.contains(&"quick")
+    }
+
+    /// Whether this is to be measured: if none is named, all are.
+    pub(crate) fn wants(&self, measure: &str) -> bool {
+        self.0.iter().all(|word| *word == "quick") || self.0.contains(&measure)
+    }
+}
+
+/// Measures what the arguments ask for, of these.
+pub(crate) fn bench(name: &str, measures: &[&str], run: impl FnOnce(&Asked<'_>) -> Outcome<()>) -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        println!("nothing is measured in a test run: cargo bench --bench {name}");
+        return ExitCode::SUCCESS;
+    }
+    let words: Vec<&str> = arguments.iter().map(String::as_str).filter(|word| !word.starts_with("--")).collect();
+    if let Some(unknown) = words.iter().find(|word| **word != "quick" && !measures.contains(word)) {
+        eprintln!("error: unknown measure {unknown}: quick, {}", measures.join(", "));
+        return ExitCode::from(2);
+    }
+    match run(&Asked(words)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Makes it ready, with keys that are kept in this folder among the build's files.

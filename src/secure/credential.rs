@@ -176,8 +176,14 @@ impl Verified {
         let Presented { spki, credential, signature } = presented;
         let all = Writer::new().array(3).bytes(spki).bytes(credential).bytes(signature).finish();
         let hash = Sha256::digest(all).into();
-        let is_known = self.known().hashes.contains(&hash);
-        is_known || verify() && self.known().remember(hash)
+        if self.known().hashes.contains(&hash) {
+            return true;
+        }
+        let holds = verify();
+        if holds {
+            self.known().remember(hash);
+        }
+        holds
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -187,7 +193,7 @@ impl Verified {
 }
 
 impl Known {
-    fn remember(&mut self, hash: [u8; 32]) -> bool {
+    fn remember(&mut self, hash: [u8; 32]) {
         if self.hashes.insert(hash) {
             self.in_order.push_back(hash);
         }
@@ -196,7 +202,6 @@ impl Known {
         {
             self.hashes.remove(&oldest);
         }
-        true
     }
 }
 

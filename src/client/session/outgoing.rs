@@ -415,7 +415,8 @@ impl Item {
     }
 }
 
-/// A box to somebody who is here and may have it, with the next count; and the number that the server is told. Somebody to whom nothing can be sealed is told of.
+/// A box to somebody who is here and may have it, with the next count; and the number that the server is told. Somebody
+/// to whom nothing can be sealed is told of.
 fn seal(
     own: &Own,
     people: &mut People,
