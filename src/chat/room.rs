@@ -1,13 +1,14 @@
 //! A room: who is in it, and how often that has changed. PROTOCOL.md §6 "Joining", §7.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::Member;
+use super::{Member, Moment};
 
 /// How many changes back a Say may name.
 pub const CHANGES_BACK: usize = 32;
-/// For how long after the change was replaced.
+/// For how long after the change was replaced: by the clock that readers are told, which may be set in between, and by
+/// one that is not.
 pub const STALE_AFTER: Duration = Duration::from_secs(60);
 
 /// A room's roster. Nobody is in it twice.
@@ -15,7 +16,7 @@ pub const STALE_AFTER: Duration = Duration::from_secs(60);
 pub struct Room {
     members: Vec<Member>,
     change: u64,
-    replaced: VecDeque<Instant>,
+    replaced: VecDeque<Moment>,
 }
 
 impl Room {
@@ -38,7 +39,7 @@ impl Room {
     }
 
     /// Adds somebody who is not in it; gives the change by which they are.
-    pub fn add(&mut self, member: Member, now: Instant) -> u64 {
+    pub fn add(&mut self, member: Member, now: Moment) -> u64 {
         debug_assert!(!self.has(member));
         self.members.push(member);
         self.count_change(now)
@@ -56,7 +57,7 @@ impl Room {
     }
 
     /// Takes somebody out; gives the change by which they are gone, if they were there.
-    pub fn remove(&mut self, member: Member, now: Instant) -> Option<u64> {
+    pub fn remove(&mut self, member: Member, now: Moment) -> Option<u64> {
         let at = self.members.iter().position(|present| *present == member)?;
         self.members.remove(at);
         Some(self.count_change(now))
@@ -64,7 +65,7 @@ impl Room {
 
     /// Whether a Say that names `change` is taken: the present one, or one that was not long ago.
     #[must_use]
-    pub fn takes(&self, change: u64, now: Instant) -> bool {
+    pub fn takes(&self, change: u64, now: Moment) -> bool {
         let Some(back) = self.change.checked_sub(change).and_then(|back| usize::try_from(back).ok()) else {
             return false;
         };
@@ -72,11 +73,14 @@ impl Room {
             None => change > 0,
             Some(_) if change == 0 => false,
             // `replaced[0]` is when the last change replaced the one before it.
-            Some(index) => self.replaced.get(index).is_some_and(|when| now.duration_since(*when) <= STALE_AFTER),
+            Some(index) => self.replaced.get(index).is_some_and(|when| {
+                let told = Duration::from_millis(now.at.saturating_sub(when.at));
+                told.max(now.tick.duration_since(when.tick)) <= STALE_AFTER
+            }),
         }
     }
 
-    fn count_change(&mut self, now: Instant) -> u64 {
+    fn count_change(&mut self, now: Moment) -> u64 {
         self.change += 1;
         self.replaced.push_front(now);
         self.replaced.truncate(CHANGES_BACK);
@@ -86,11 +90,19 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+
+    /// So many seconds after the first of these.
+    fn moments() -> impl Fn(u64) -> Moment {
+        let start = Instant::now();
+        move |seconds| Moment { at: seconds * 1_000, tick: start + Duration::from_secs(seconds) }
+    }
 
     #[test]
     fn each_join_and_leave_is_the_next_change() {
-        let (mut room, now) = (Room::default(), Instant::now());
+        let (mut room, now) = (Room::default(), moments()(0));
         assert_eq!([room.add(Member(1), now), room.add(Member(2), now)], [1, 2]);
         assert_eq!(room.remove(Member(1), now), Some(3));
         assert_eq!(room.remove(Member(1), now), None);
@@ -99,8 +111,7 @@ mod tests {
 
     #[test]
     fn a_say_may_name_a_change_of_the_last_minute_and_at_most_32_back() {
-        let (mut room, start) = (Room::default(), Instant::now());
-        let at = |seconds| start + Duration::from_secs(seconds);
+        let (mut room, at) = (Room::default(), moments());
         room.add(Member(1), at(0));
         assert!(room.takes(1, at(1_000)), "the present one, however old");
         assert!(!room.takes(2, at(0)), "one that has not come");
@@ -114,5 +125,17 @@ mod tests {
         assert!(room.takes(2, at(2_000)), "32 back");
         room.add(Member(99), at(2_000));
         assert!(!room.takes(2, at(2_000)), "33 back");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_lets_nothing_through_that_a_reader_would_find_old() {
+        let (mut room, at) = (Room::default(), moments());
+        room.add(Member(1), at(0));
+        room.add(Member(2), at(1_000));
+        let set = |to| Moment { at: to, ..at(1_001) };
+        assert!(!room.takes(1, set(90_000_000)), "forward: to the reader it would be a day old");
+        assert!(room.takes(2, set(90_000_000)), "the present one, however old");
+        assert!(room.takes(1, set(0)), "back");
+        assert!(!room.takes(1, Moment { at: 0, ..at(1_061) }), "back, and a minute has gone by");
     }
 }

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
+use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -99,6 +100,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // What each has shown tells why a test has failed.
+        if thread::panicking() {
+            eprintln!("-- {} showed:\n{}\n-- and told:\n{}", self.id(), self.out.so_far(), self.err.so_far());
+        }
         // Both do nothing to one that has ended and been waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -55,7 +55,7 @@ impl Hall {
         });
         let (room, others) = (open.id, open.roster.members().to_vec());
         let is_alone = others.is_empty();
-        let change = open.roster.add(member, now.tick);
+        let change = open.roster.add(member, now);
         // Everybody is told who comes before they are told that somebody has come.
         let joined = Event::Joined { room: name.clone(), who: member, change };
         self.post(name, Some(member), &person, joined, now, out);
@@ -147,7 +147,7 @@ impl Hall {
         let (Some(open), Some(present)) = (self.rooms.get_mut(name), self.present.get(&member)) else {
             return;
         };
-        let Some(change) = open.roster.remove(member, now.tick) else {
+        let Some(change) = open.roster.remove(member, now) else {
             return;
         };
         let (room, is_empty) = (open.id, open.roster.members().is_empty());

@@ -66,7 +66,7 @@ impl Hall {
         if envelope.len() > MAX_TEXT + ENVELOPE_OVER_TEXT {
             return Err(ErrorCode::Large);
         }
-        if !open.roster.takes(change, now.tick) {
+        if !open.roster.takes(change, now) {
             return Err(ErrorCode::Again);
         }
         self.counts.messages += 1;

@@ -189,7 +189,7 @@ class Room:
     registered: bool = False
     guests: set[str] = field(default_factory=set)
     change: int = 0
-    replaced: OrderedDict[int, float] = field(default_factory=OrderedDict)
+    replaced: OrderedDict[int, tuple[float, float]] = field(default_factory=OrderedDict)
 
     def others(self, member: Member) -> list[Member]:
         return [other for other in self.members if other is not member]
@@ -211,15 +211,17 @@ class Room:
 
     def next_change(self) -> int:
         if self.change:
-            self.replaced[self.change] = time.monotonic()
+            self.replaced[self.change] = time.monotonic(), time.time()
         while len(self.replaced) > KEPT_CHANGES:
             self.replaced.popitem(last=False)
         self.change += 1
         return self.change
 
     def is_fresh(self, change: int) -> bool:
-        """The present change, or one of the 32 before, replaced no more than 60 s ago (§7)."""
+        """The present change, or one of the 32 before, replaced no more than 60 s ago by either clock (§7)."""
         if change == self.change:
             return True
-        replaced = self.replaced.get(change)
-        return replaced is not None and time.monotonic() - replaced <= CHANGE_SECONDS
+        if change not in self.replaced:
+            return False
+        steady, told = self.replaced[change]
+        return max(time.monotonic() - steady, time.time() - told) <= CHANGE_SECONDS
