@@ -3,6 +3,7 @@
 //! Nothing that came from a peer reaches a screen or a log but as one of these.
 
 use core::net::IpAddr;
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
@@ -51,8 +52,8 @@ impl Name {
     /// # Errors
     /// [`BadName`] says which rule it breaks.
     pub fn parse(text: &str) -> Result<Self, BadName> {
-        let normal = Self::normalize(text)?;
-        if &*normal.0 == text { Ok(normal) } else { Err(BadName::NotNormal) }
+        is_normal(text)?;
+        Ok(Self(text.into()))
     }
 
     /// Takes a name as a person typed it, and brings it into its normal form.
@@ -60,31 +61,7 @@ impl Name {
     /// # Errors
     /// [`BadName`] says which rule it breaks.
     pub fn normalize(text: &str) -> Result<Self, BadName> {
-        if text.is_empty() {
-            return Err(BadName::Empty);
-        }
-        // Before the tables are asked, which take time by length.
-        if text.chars().nth(MAX_NAME).is_some() {
-            return Err(BadName::TooLong);
-        }
-        let enforce = |text| UsernameCasePreserved::new().enforce(text).map_err(|_| BadName::Characters);
-        let normal = enforce(text)?.into_owned();
-        // What is composed in the normal form, as ≠ is, may be what no name has.
-        if enforce(&normal)? != *normal {
-            return Err(BadName::Characters);
-        }
-        // `#lab` is a room, `/w` a command, `[+]` a line of the server's.
-        if normal.chars().next().is_some_and(|first| !first.is_alphanumeric() && first != '_') {
-            return Err(BadName::Beginning);
-        }
-        if normal.parse::<IpAddr>().is_ok() {
-            return Err(BadName::Address);
-        }
-        match normal.chars().count() {
-            0 => Err(BadName::Empty),
-            1..=MAX_NAME => Ok(Self(normal.into())),
-            _ => Err(BadName::TooLong),
-        }
+        Ok(Self(normal(text)?.into()))
     }
 
     /// The name.
@@ -106,6 +83,49 @@ impl Name {
         let others = other.skeletons();
         self.skeletons().iter().any(|skeleton| others.contains(skeleton))
     }
+}
+
+/// The normal form of what could be a name.
+fn normal(text: &str) -> Result<Cow<'_, str>, BadName> {
+    if text.is_empty() {
+        return Err(BadName::Empty);
+    }
+    // Before the tables are asked, which take time by length.
+    if text.chars().nth(MAX_NAME).is_some() {
+        return Err(BadName::TooLong);
+    }
+    // Most names are plain, and a room's is read with every message.
+    let normal = if is_plain(text) { text.into() } else { by_the_tables(text)? };
+    // `#lab` is a room, `/w` a command, `[+]` a line of the server's.
+    if normal.chars().next().is_some_and(|first| !first.is_alphanumeric() && first != '_') {
+        return Err(BadName::Beginning);
+    }
+    if normal.parse::<IpAddr>().is_ok() {
+        return Err(BadName::Address);
+    }
+    match normal.chars().count() {
+        0 => Err(BadName::Empty),
+        1..=MAX_NAME => Ok(normal),
+        _ => Err(BadName::TooLong),
+    }
+}
+
+/// What could be a name, and is in its normal form already.
+fn is_normal(text: &str) -> Result<(), BadName> {
+    if normal(text)? == text { Ok(()) } else { Err(BadName::NotNormal) }
+}
+
+/// Whether the tables would change nothing: they take all of printable ASCII as it is (RFC 8264 §9.11).
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The normal form by the tables of RFC 8265.
+fn by_the_tables(text: &str) -> Result<Cow<'_, str>, BadName> {
+    let enforce = |text| UsernameCasePreserved::new().enforce(text).map_err(|_| BadName::Characters);
+    let normal = enforce(text)?.into_owned();
+    // What is composed in the normal form, as ≠ is, may be what no name has.
+    if enforce(&normal)? == *normal { Ok(normal.into()) } else { Err(BadName::Characters) }
 }
 
 impl fmt::Display for Name {
@@ -136,7 +156,7 @@ impl RoomName {
     /// # Errors
     /// [`BadName`] says which rule it breaks.
     pub fn parse(text: &str) -> Result<Self, BadName> {
-        Name::parse(text.strip_prefix('#').ok_or(BadName::NoRoom)?)?;
+        is_normal(text.strip_prefix('#').ok_or(BadName::NoRoom)?)?;
         Ok(Self(text.into()))
     }
 
@@ -338,6 +358,15 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn what_is_plain_is_what_the_tables_change_nothing_of(text in "[ -~]{1,32}|\\PC{1,8}") {
+            if is_plain(&text) {
+                proptest::prop_assert_eq!(by_the_tables(&text), Ok(Cow::from(&text)));
+            } else if text.is_ascii() {
+                proptest::prop_assert_eq!(by_the_tables(&text), Err(BadName::Characters));
+            }
+        }
+
         #[test]
         fn nothing_that_is_shown_acts_on_a_screen(text in "\\PC{0,40}|.{1,40}") {
             proptest::prop_assert!(!Visible(&text).to_string().chars().any(acts_on_screens));
