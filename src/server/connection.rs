@@ -58,7 +58,12 @@ impl Connection {
             Ok((incoming, rest)) => {
                 shared.gate().joined(self.ticket, source);
                 let presence = Presence { shared: shared.clone(), conn: self.conn, source };
-                let listening = named_thread("listener").spawn(move || self.listen(&presence.shared, incoming, rest));
+                // Of a thread's stack each page that is touched is held: a pointer is all that begins it.
+                let mut inside = Box::new((self, presence, incoming, rest));
+                let listening = named_thread("listener").spawn(move || {
+                    let (connection, presence, incoming, rest) = &mut *inside;
+                    connection.listen(&presence.shared, incoming, std::mem::take(rest));
+                });
                 if let Err(error) = listening {
                     warn!("[!] Cannot listen to somebody who is in: {error}");
                 }
@@ -158,7 +163,7 @@ impl Connection {
     }
 
     /// Passes on what is said, until the connection ends.
-    fn listen(&self, shared: &Shared, mut incoming: Incoming, rest: Vec<ToServer>) {
+    fn listen(&self, shared: &Shared, incoming: &mut Incoming, rest: Vec<ToServer>) {
         let mut pace = Bucket::default();
         let mut messages = Ok(rest);
         while let Ok(said) = messages {
@@ -172,7 +177,7 @@ impl Connection {
                     message => shared.hub.receive(self.conn, message),
                 }
             }
-            messages = next_messages(&mut incoming, self.timing.silence);
+            messages = next_messages(incoming, self.timing.silence);
         }
     }
 

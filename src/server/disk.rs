@@ -6,7 +6,8 @@
 //!                    └── answers ──▶ sync: one for all that waits ──▶ couriers
 //! ```
 //!
-//! While one batch is written, or synced, the next gathers. A disk that takes nothing holds nobody up: what happens is
+//! While one batch is written, or synced, the next gathers. What is nothing to keep, and has nothing to wait for, takes
+//! the short way: no thread is woken to pass it on. A disk that takes nothing holds nobody up: what happens is
 //! handed out all the same, and answered "volatile", until a new journal can be begun. What stays when the server stops
 //! is on the disk before the journal says what it was answered.
 
@@ -14,6 +15,7 @@ use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -64,6 +66,9 @@ pub enum Item {
 /// The hub's end of it.
 pub struct Disk {
     items: Sender<Item>,
+    couriers: Arc<Couriers>,
+    /// What it has been given and has not handed out yet.
+    in_hand: Arc<AtomicUsize>,
     writing: JoinHandle<()>,
     syncing: JoinHandle<()>,
 }
@@ -98,6 +103,7 @@ enum State {
 struct Writing {
     items: Receiver<Item>,
     couriers: Arc<Couriers>,
+    in_hand: Arc<AtomicUsize>,
     unsynced: Sender<Unsynced>,
     reports: Reports,
     folder: PathBuf,
@@ -154,9 +160,13 @@ impl Disk {
         let journal = journal.map_or(State::Off, State::On);
         let reports = reports();
         let keeper = Keeper::new(registry);
-        let writing = Writing { items: inbox, couriers, unsynced, reports, folder, journal, keeper };
+        let in_hand = Arc::new(AtomicUsize::new(0));
+        let (to_count, carriers) = (in_hand.clone(), couriers.clone());
+        let writing = Writing { items: inbox, couriers, in_hand: to_count, unsynced, reports, folder, journal, keeper };
         Ok(Self {
             items,
+            couriers: carriers,
+            in_hand,
             writing: vital_thread("disk", move || writing.run())?,
             syncing: vital_thread("sync", move || syncing.run())?,
         })
@@ -167,8 +177,12 @@ impl Disk {
         self.items.len()
     }
 
-    /// Gives it something. Waits while it has its hands full.
+    /// Gives it something. Waits while it has its hands full. Not for two at once: what they give it has an order.
     pub fn send(&self, item: Item) {
+        if self.in_hand.load(Ordering::Acquire) == 0 && item.needs_no_disk() {
+            return hand_on(&self.couriers, item);
+        }
+        self.in_hand.fetch_add(1, Ordering::Relaxed);
         // An error is a thread that has stopped: then nobody is left to be told.
         let _ = self.items.send(item);
     }
@@ -187,9 +201,7 @@ impl Writing {
         let mut batch = Vec::new();
         let mut stops = false;
         while !stops {
-            if gather(&self.items, &mut batch).is_err() {
-                return;
-            }
+            let Ok(gathered) = gather(&self.items, &mut batch) else { return };
             if let Some(at) = batch.iter().position(|item| matches!(item, Item::Stop)) {
                 batch.truncate(at);
                 stops = true;
@@ -197,6 +209,7 @@ impl Writing {
             let lost = self.keep_lasting(&batch);
             let is_kept = self.write(&batch, &lost);
             self.hand_out(batch.drain(..), is_kept, &lost);
+            self.in_hand.fetch_sub(gathered, Ordering::Release);
             self.reports.send();
         }
         self.keeper.stop();
@@ -303,10 +316,8 @@ impl Writing {
                 Item::Effect(effect @ (Effect::Bye(..) | Effect::End(_))) => {
                     answers.push(Answer::Other(effect));
                 }
-                Item::Effect(effect) => self.couriers.carry_out(effect),
-                Item::Command(conn, command) => self.couriers.send(conn, command),
                 Item::Written(written) => drop(written),
-                Item::Together(_) | Item::Snapshot(_) | Item::Stop => {}
+                item => hand_on(&self.couriers, item),
             }
         }
         if !answers.is_empty() {
@@ -366,15 +377,50 @@ fn is_synced(journal: &Durable) -> bool {
     journal.sync().inspect_err(|error| warn!("[!] The journal cannot be synced: {error}")).is_ok()
 }
 
-/// Waits for something, and takes what else is there: a batch's worth, and always all of a change.
-fn gather(items: &Receiver<Item>, batch: &mut Vec<Item>) -> Result<(), RecvError> {
+impl Item {
+    /// Whether it is nothing to keep, nor to be answered behind what is.
+    fn needs_no_disk(&self) -> bool {
+        let is_for_couriers = |effect: &Effect| {
+            matches!(
+                effect,
+                Effect::Tell(..)
+                    | Effect::Introduce(..)
+                    | Effect::Enter(..)
+                    | Effect::Exit(..)
+                    | Effect::CatchUp(..)
+                    | Effect::Cut(_)
+            )
+        };
+        match self {
+            Self::Command(..) => true,
+            Self::Effect(effect) => is_for_couriers(effect),
+            Self::Together(all) => all.iter().all(is_for_couriers),
+            Self::Snapshot(_) | Self::Written(_) | Self::Stop => false,
+        }
+    }
+}
+
+/// Has couriers do it, if it is for them.
+fn hand_on(couriers: &Couriers, item: Item) {
+    match item {
+        Item::Command(conn, command) => couriers.send(conn, command),
+        Item::Effect(effect) => couriers.carry_out(effect),
+        Item::Together(all) => all.into_iter().for_each(|effect| couriers.carry_out(effect)),
+        Item::Snapshot(_) | Item::Written(_) | Item::Stop => {}
+    }
+}
+
+/// Waits for something, and takes what else is there: a batch's worth, and always all of a change. Gives how many it took.
+fn gather(items: &Receiver<Item>, batch: &mut Vec<Item>) -> Result<usize, RecvError> {
     add(batch, items.recv()?);
+    let mut gathered = 1;
     while batch.len() < BATCH
         && let Ok(next) = items.try_recv()
     {
         add(batch, next);
+        gathered += 1;
     }
-    Ok(())
+    Ok(gathered)
 }
 
 fn add(batch: &mut Vec<Item>, item: Item) {
@@ -446,7 +492,7 @@ mod tests {
         sender.send(Item::Together(change)).unwrap();
         sender.send(Item::Stop).unwrap();
         let mut batch = Vec::new();
-        gather(&items, &mut batch).unwrap();
+        assert_eq!(gather(&items, &mut batch), Ok(BATCH));
         assert_eq!(batch.len(), BATCH + 2);
         assert!(matches!(batch.last(), Some(Item::Effect(Effect::Cut(Conn(3))))));
         batch.clear();

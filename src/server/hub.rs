@@ -147,9 +147,7 @@ impl Hub {
         let mut state = self.lock();
         let due = state.hall.due_at();
         state.change(|hall, effects| hall.receive(from, message, now(), effects));
-        if state.hall.due_at() != due || state.accepting.is_none() {
-            self.changed.notify_all();
-        }
+        self.is_changed_since(due, &state);
         let reloads = std::mem::take(&mut state.reloads);
         drop(state);
         for conn in reloads {
@@ -161,10 +159,18 @@ impl Hub {
     /// An attached connection has ended.
     pub fn lost(&self, conn: Conn) {
         let mut state = self.lock();
+        let due = state.hall.due_at();
         state.change(|hall, effects| hall.lost(conn, now(), effects));
         state.command(conn, Command::Drop(conn));
         state.attached -= 1;
-        self.changed.notify_all();
+        self.is_changed_since(due, &state);
+    }
+
+    /// Wakes whoever waits for what is due, or for the end, and only if there is something for them.
+    fn is_changed_since(&self, due: Option<Instant>, state: &State) {
+        if state.hall.due_at() != due || state.accepting.is_none() {
+            self.changed.notify_all();
+        }
     }
 
     fn hear(&self, report: Report) {
@@ -314,6 +320,15 @@ impl State {
         if !effects.is_empty() {
             self.send(Item::Together(effects));
         }
+        if !wishes.is_empty() {
+            self.fulfil(wishes);
+        }
+        result
+    }
+
+    /// Does what is wished for. A function of its own, as such wishes are rare: all others need no stack for it.
+    #[inline(never)]
+    fn fulfil(&mut self, wishes: Vec<Effect>) {
         for wish in wishes {
             let Effect::Wish(conn, wish) = wish else { continue };
             if matches!(wish, Wish::Reload) {
@@ -329,7 +344,6 @@ impl State {
             let reply = self.grant(wish);
             self.send(Item::Effect(replied(conn, &reply)));
         }
-        result
     }
 
     /// Does what takes more than knowing who is here.

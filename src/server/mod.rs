@@ -1,7 +1,7 @@
 //! The server's threads.
 //!
 //! ```text
-//! accept, udp ──▶ gate ──▶ connection (one thread a client) ──▶ hub (a lock) ──▶ couriers (one a core) ──▶ sockets
+//! accept, udp ──▶ gate ──▶ usher ──▶ listener (one a client) ──▶ hub (a lock) ──▶ couriers (one a core) ──▶ sockets
 //!                                                                 ▲
 //!                                                 console, signals┘
 //! ```
@@ -20,6 +20,7 @@ pub mod log_pipe;
 mod report;
 mod settings;
 mod status;
+mod ushers;
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
@@ -38,6 +39,7 @@ use self::gate::{Admission, Gate, GivesWay};
 use self::hub::{About, Found, Hub};
 use self::settings::Settings;
 pub use self::settings::{Config, JournalPlace, Keeping, Reread, Timing};
+use self::ushers::Ushers;
 use crate::chat::Conn;
 use crate::chat::kept::Kept;
 use crate::net::channel::now;
@@ -153,6 +155,7 @@ impl Stopper {
 struct Shared {
     hub: Arc<Hub>,
     gate: Mutex<Gate<Arc<dyn Link>>>,
+    ushers: Ushers,
     credential: Mutex<Arc<OwnCredential>>,
     /// Users' credentials whose signatures have held.
     verified: Verified,
@@ -201,8 +204,7 @@ impl Shared {
                 }
                 let conn = Conn(self.last.fetch_add(1, Ordering::Relaxed) + 1);
                 let connection = Connection { conn, link, from, ticket, timing: config.timing_in_force() };
-                let shared = self.clone();
-                if let Err(error) = named_thread("newcomer").spawn(move || connection.serve(&shared)) {
+                if let Err(error) = self.ushers.lead_in(connection, self) {
                     self.gate().failed(ticket, from.ip().into(), gate::Failure::WentAway, Instant::now());
                     return Err(error);
                 }
@@ -259,6 +261,7 @@ impl Server {
         let shared = Arc::new(Shared {
             hub: hub.clone(),
             gate: Mutex::new(Gate::new(config.gate_limits())),
+            ushers: Ushers::new(),
             credential: Mutex::new(Arc::new(credential)),
             verified: Verified::default(),
             last: AtomicU64::new(0),
