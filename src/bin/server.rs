@@ -84,7 +84,7 @@ fn start_log() -> io::Result<LogPipe> {
         .filter_module("cfb_chat", LevelFilter::Trace)
         .filter_module("server", LevelFilter::Trace)
         .target(env_logger::Target::Pipe(Box::new(pipe.clone())))
-        .format(|line, record| writeln!(line, "{} {}", chrono::Local::now().format("%Y-%m-%d %H:%M:%S"), record.args()))
+        .format(|line, record| writeln!(line, "{}", record.args()))
         .init();
     Ok(pipe)
 }

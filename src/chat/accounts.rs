@@ -211,8 +211,9 @@ impl Accounts {
         // Never one that was there before, whatever the clock did.
         let id = AccountId(now.max(self.last.0.saturating_add(1)));
         self.last = id;
-        let (name, looks) = (name.clone(), Vec::new());
-        self.all.insert(id, Account { id, name, looks, keys: Vec::new(), password: None, used_at: now });
+        // Most have one key.
+        let (name, looks, keys) = (name.clone(), Vec::new(), Vec::with_capacity(1));
+        self.all.insert(id, Account { id, name, looks, keys, password: None, used_at: now });
         id
     }
 

@@ -16,7 +16,7 @@ use crate::wire::frame::{BadLength, Deframer, MAX_FRAME, MAX_HANDSHAKE_FRAME};
 /// Bytes that a read takes which waits for somebody to say something: most records are shorter. On the stack, which is
 /// all that a connection holds while nothing comes.
 const FIRST: usize = 512;
-/// And one that finds more there.
+/// And one that finds more there: not on the stack, of which whatever was once touched is held for good.
 const CHUNK: usize = 16_384;
 
 /// Now, by the clock that credentials are made and checked by.
@@ -297,7 +297,8 @@ impl Frames<'_> {
             if self.deframer.has_frame()? {
                 return Ok(());
             }
-            is_more_there = if is_more_there { self.read::<CHUNK>(patience)? } else { self.read::<FIRST>(patience)? };
+            is_more_there =
+                if is_more_there { self.read(&mut vec![0; CHUNK], patience)? } else { self.read_first(patience)? };
             // Zero once it has passed: a frame that is whole by now still counts, another read does not.
             patience = deadline.saturating_duration_since(Instant::now());
             if patience.is_zero() && !self.deframer.has_frame()? {
@@ -306,16 +307,19 @@ impl Frames<'_> {
         }
     }
 
-    /// Reads once. Gives whether there may be more. A function of its own, so that who waits has no more on its stack
-    /// than it may need for that.
+    /// A function of its own: what it reads into is not on the stack any more when something is done about it.
     #[inline(never)]
-    fn read<const LENGTH: usize>(&mut self, patience: Duration) -> Result<bool, Ended> {
-        let mut chunk = [0; LENGTH];
-        match self.link.read(&mut chunk, patience)? {
+    fn read_first(&mut self, patience: Duration) -> Result<bool, Ended> {
+        self.read(&mut [0; FIRST], patience)
+    }
+
+    /// Reads once. Gives whether there may be more.
+    fn read(&mut self, chunk: &mut [u8], patience: Duration) -> Result<bool, Ended> {
+        match self.link.read(chunk, patience)? {
             0 => Err(Ended::Closed),
             read => {
                 self.deframer.feed(&chunk[..read]);
-                Ok(read == LENGTH)
+                Ok(read == chunk.len())
             }
         }
     }

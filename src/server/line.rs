@@ -16,9 +16,6 @@ use crate::secure::record::{Lanes, MAX_RECORD_TEXT, Sealer};
 /// What a message for one connection alone costs beside its bytes, so that many small ones are bounded too.
 const OVERHEAD: u64 = 64;
 
-/// Room for so many messages of its own is kept by a line that has none.
-const KEPT: usize = 16;
-
 /// This courier's members of a room, by their place among its lines, and what they have yet to get.
 #[derive(Default)]
 pub(super) struct RoomShare {
@@ -114,7 +111,7 @@ impl Line {
             state: State::Open,
             sealer,
             cursor: latest,
-            seats: Vec::new(),
+            seats: Vec::with_capacity(1),
             own: VecDeque::new(),
             own_bytes: 0,
             missed: VecDeque::new(),
@@ -284,8 +281,8 @@ impl Line {
             }
         }
         // What a burst has needed, such as a Welcome with everybody in a room, is not held for ever.
-        if self.own.capacity() > KEPT {
-            self.own.shrink_to(KEPT);
+        if self.own.is_empty() {
+            self.own = VecDeque::new();
         }
         if self.missed.is_empty() {
             self.missed = VecDeque::new();

@@ -1,24 +1,26 @@
 //! A log that never holds the server up: a terminal that is stopped with Ctrl+S, or a full pipe, must not stop a room.
 //!
 //! Lines wait in a bounded queue for a thread of their own; when that is full they are counted, and the count is told.
+//! That thread says when they were written: what it takes to know the local time is held once for each thread that does.
 
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use chrono::{DateTime, Local};
 use crossbeam::channel::{self, Receiver, Sender};
 
 /// Lines that may wait.
 const QUEUE: usize = 4_096;
 
 enum Item {
-    Line(Vec<u8>),
+    Line(SystemTime, Vec<u8>),
     Flush(Sender<()>),
 }
 
-/// Where log lines are written to; each write is one line.
+/// Where log lines are written to; each write is one line, and gets its time.
 #[derive(Clone)]
 pub struct LogPipe {
     lines: Sender<Item>,
@@ -49,7 +51,7 @@ impl LogPipe {
 
 impl Write for LogPipe {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.lines.try_send(Item::Line(line.to_vec())).is_err() {
+        if self.lines.try_send(Item::Line(SystemTime::now(), line.to_vec())).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
@@ -64,7 +66,10 @@ fn write_lines(mut target: impl Write, waiting: &Receiver<Item>, lost: &AtomicU6
     for item in waiting {
         // A target that takes nothing any more is no reason to stop the server.
         match item {
-            Item::Line(line) => drop(target.write_all(&line)),
+            Item::Line(when, line) => {
+                let stamped = format!("{} ", DateTime::<Local>::from(when).format("%Y-%m-%d %H:%M:%S"));
+                drop(target.write_all(&[stamped.as_bytes(), &line].concat()));
+            }
             Item::Flush(done) => drop((target.flush(), done.try_send(()))),
         }
         let missing = lost.swap(0, Ordering::Relaxed);

@@ -9,8 +9,9 @@ pub const MAX_HANDSHAKE_FRAME: usize = 4_096;
 /// Bytes of the length in front of each frame.
 pub const PREFIX: usize = 2;
 
-/// What the deframer keeps for the next frame while nothing waits, in bytes; more is given back.
-const KEPT: usize = 1_024;
+/// What the deframer keeps for the next frame while nothing waits, in bytes: a ping's worth. More is given back, as
+/// thousands may be waiting.
+const KEPT: usize = 128;
 
 /// A frame's length is 0 or over the bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,12 +65,8 @@ impl Deframer {
     /// # Errors
     /// [`BadLength`] as soon as a length of 0 or over the limit has arrived, without waiting for the rest.
     pub fn next_frame(&mut self) -> Result<Option<&mut [u8]>, BadLength> {
-        let Some(range) = self.whole_frame()? else {
-            if self.held.len() == self.read && self.held.capacity() > KEPT {
-                *self = Self::new(self.limit);
-            }
-            return Ok(None);
-        };
+        self.give_back();
+        let Some(range) = self.whole_frame()? else { return Ok(None) };
         self.read = range.end;
         Ok(Some(&mut self.held[range]))
     }
@@ -78,8 +75,16 @@ impl Deframer {
     ///
     /// # Errors
     /// [`BadLength`] as [`Deframer::next_frame`].
-    pub fn has_frame(&self) -> Result<bool, BadLength> {
+    pub fn has_frame(&mut self) -> Result<bool, BadLength> {
+        self.give_back();
         Ok(self.whole_frame()?.is_some())
+    }
+
+    /// While nothing waits, little is held.
+    fn give_back(&mut self) {
+        if self.held.len() == self.read && self.held.capacity() > KEPT {
+            *self = Self::new(self.limit);
+        }
     }
 
     fn whole_frame(&self) -> Result<Option<Range<usize>>, BadLength> {

@@ -410,7 +410,8 @@ impl Present {
         range: Range,
     ) -> Self {
         let (messages, passwords) = (Bucket::default(), Bucket::default());
-        let seats = Vec::new();
+        // Most are in one room.
+        let seats = Vec::with_capacity(1);
         Self { user, person, account, address, place, seats, numbers, messages, passwords, seen: 0, last: 0, range }
     }
 
