@@ -18,10 +18,10 @@ use super::member::{Delivered, Line, Member, PATIENCE};
 pub(crate) const CHUNK: usize = 64 * 1_024;
 /// Connections that one turn looks at: few, so that senders hear soon that they may go on.
 pub(crate) const EVENTS: usize = 64;
-/// Each member pings this often, as clients do that have nothing to say.
+/// Each member that has said nothing for so long pings, as clients do.
 const PING: Duration = Duration::from_secs(30);
-/// And each that has had an event tells so this often, as clients do.
-const SEEN: Duration = Duration::from_secs(5);
+/// And each that has had an event tells so this often, as clients do: after 10 to 20 s.
+const SEEN: Duration = Duration::from_secs(15);
 /// And at once of so many.
 const SEEN_AT_ONCE: u64 = 8_192;
 /// Whoever waits for something looks again after this.
@@ -256,7 +256,8 @@ impl Crowd {
         }
         for place in self.pinged.due(count) {
             let member = &mut self.members[place];
-            if !member.tally.bye {
+            // Its turn comes once in that time, give or take a little.
+            if !member.tally.bye && member.quiet_for() > PING / 2 {
                 member.ping()?;
             }
         }

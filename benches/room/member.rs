@@ -38,6 +38,8 @@ pub(crate) struct Member {
     pub(crate) waited: Vec<Duration>,
     /// It has told that it has seen everything up to here.
     told: u64,
+    /// When it last said anything.
+    spoke: Instant,
     pub(crate) tally: Tally,
 }
 
@@ -109,6 +111,7 @@ impl Member {
             asked: VecDeque::new(),
             waited: Vec::new(),
             told: 0,
+            spoke: Instant::now(),
             tally: Tally::default(),
         };
         member.join()?;
@@ -173,6 +176,11 @@ impl Member {
         self.send(&ToServer::Ping)
     }
 
+    /// How long it has said nothing.
+    pub(crate) fn quiet_for(&self) -> Duration {
+        self.spoke.elapsed()
+    }
+
     /// How many events there have been since it has last told of one.
     pub(crate) fn unseen(&self) -> u64 {
         self.tally.cursor - self.told
@@ -193,6 +201,7 @@ impl Member {
     }
 
     fn seal(&mut self, message: &ToServer) {
+        self.spoke = Instant::now();
         self.channel.sealer.seal(&message.encode(), &mut self.outgoing);
     }
 

@@ -422,7 +422,7 @@ fn whoever_leaves_while_away_with_something_to_deliver_delivers_it_first() {
 }
 
 #[test]
-fn the_server_is_told_soon_what_has_come() {
+fn the_server_is_told_in_a_while_what_has_come() {
     let (_server, mut stage, mut ira) = with_ira();
     while !matches!(stage.hear(), ToServer::Seen(_)) {}
     stage.told();
@@ -437,8 +437,8 @@ fn the_server_is_told_soon_what_has_come() {
             seen.push(cursor);
         }
     }
-    // 5 s after the first at the latest; twice that, so that a busy machine fails nobody.
-    assert!(seen.len() <= 2 && start.elapsed() < Duration::from_secs(10), "{seen:?} after {:?}", start.elapsed());
+    // 20 s after the first at the latest; twice that, so that a busy machine fails nobody.
+    assert!(seen.len() <= 2 && start.elapsed() < Duration::from_secs(40), "{seen:?} after {:?}", start.elapsed());
     stage.ends();
 }
 

@@ -328,7 +328,7 @@ class AgainstTheResuming(FromTheServer):
         self.assert_leaves(self.event(10, 8, STRANGER, 1))
 
     def test_seen(self) -> None:
-        """At the latest 1 s after an event; at once after a letter; after each loss."""
+        """At the latest 20 s after an event; at once after a letter; after each loss."""
         self.talk.handle(self.resumed())
         self.talk.outgoing.clear()
         self.talk.handle(self.event(8, 77, "unknown"))

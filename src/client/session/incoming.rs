@@ -1,7 +1,5 @@
 //! What happens in rooms, and what others say: opened only if all of it holds, and shown only then. PROTOCOL.md §7.
 
-use std::time::Duration;
-
 use super::super::notices;
 use super::super::people::{MOST_MET, Present};
 use super::super::roster::{BadRoster, Named};
@@ -18,10 +16,6 @@ use crate::secure::e2e::text::{Kind, Said};
 use crate::secure::identity::Fingerprint;
 use crate::store::known_users::Acquaintance;
 
-/// The server is told of an event after this at the latest.
-const SEEN_AFTER: Duration = Duration::from_secs(5);
-/// And at once of so many.
-const SEEN_AT_ONCE: u64 = 8_192;
 /// So many boxes wait for the server to tell whose they are.
 const MOST_UNOPENED: usize = 256;
 /// So many letters of one author's are taken in one session: what is more is not worth a disk.
@@ -39,9 +33,7 @@ impl Session {
         if !matches!(self.standing, Standing::Inside) {
             return Err(Broken::Unasked("an event"));
         }
-        let patience =
-            if self.cursor.saturating_sub(self.seen.told) < SEEN_AT_ONCE { SEEN_AFTER } else { Duration::ZERO };
-        self.seen.is_due_by(now.tick + patience);
+        self.seen.is_to_tell(self.cursor, now.tick);
         self.latest = self.latest.max(at);
         if self.is_passed_over(&event) {
             return Ok(());

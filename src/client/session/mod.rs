@@ -20,7 +20,9 @@ mod wishes;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
 
 use self::outgoing::Item;
 pub use self::outgoing::NotSaid;
@@ -145,7 +147,21 @@ struct Seen {
     withheld: bool,
 }
 
+/// The server is told of an event after this at the latest, and not by all of a room at once.
+const SEEN_AFTER: Duration = Duration::from_secs(20);
+/// And at once of so many.
+const SEEN_AT_ONCE: u64 = 8_192;
+
 impl Seen {
+    /// An event has come.
+    fn is_to_tell(&mut self, cursor: u64, now: Instant) {
+        if cursor.saturating_sub(self.told) >= SEEN_AT_ONCE {
+            self.is_due_by(now);
+        } else if self.due.is_none() {
+            self.due = Some(now + rand::rng().random_range(SEEN_AFTER / 2..=SEEN_AFTER));
+        }
+    }
+
     fn is_due_by(&mut self, when: Instant) {
         self.due = Some(self.due.map_or(when, |due| due.min(when)));
     }

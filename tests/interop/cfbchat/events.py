@@ -13,7 +13,7 @@ from .rooms import Room
 from .speaker import Speaker
 from .violation import Violation
 
-SEEN_SECONDS = 0.5  # at the latest 1 s after an event
+SEEN_SECONDS = 0.5  # at the latest 20 s after an event
 
 
 class Events:
