@@ -100,7 +100,7 @@ impl Stage<'_> {
         let (room, count) = (crowd.room(0), usize::try_from(self.setup.listening.as_secs() * u64::from(rate))?);
         let (mut sent, mut took) = (Vec::with_capacity(count), Vec::with_capacity(count * clients));
         let since_sent = |sent: &[Instant], text: &[u8]| sent[number_of(text)].elapsed();
-        let (cpu, start) = (server.cpu_of_living_threads()?, Instant::now());
+        let (before, start) = (server.living_threads()?, Instant::now());
         for number in 0..count {
             let due = start + Duration::from_secs(1) * u32::try_from(number)? / rate;
             while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
@@ -112,7 +112,7 @@ impl Stage<'_> {
             sender.flush()?;
         }
         crowd.until_delivered(&mut |text| took.push(since_sent(&sent, text)))?;
-        let cpu = server.cpu_of_living_threads()?.saturating_sub(cpu);
+        let cpu = before.used_since()?;
         let delivered = crowd.delivered().0;
         Ok(Quiet { cpu_per_million: per_million(cpu, delivered), latency: percentiles(took, [500, 990])? })
     }
@@ -129,14 +129,14 @@ impl Stage<'_> {
             crowd.go()
         };
         come_and_go("warm", 1)?;
-        let before = server.cpu_of_living_threads()?;
+        let before = server.living_threads()?;
         let (each, visit) = (connections / AT_A_TIME.len(), &come_and_go);
         thread::scope(|scope| {
             let go = |names| scope.spawn(move || visit(names, each).map_err(|error| error.to_string()));
             let threads = AT_A_TIME.map(go);
             threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a client panicked")?)
         })?;
-        Ok(server.cpu_of_living_threads()?.saturating_sub(before) / u32::try_from(each * AT_A_TIME.len())?)
+        Ok(before.used_since()? / u32::try_from(each * AT_A_TIME.len())?)
     }
 
     /// The memory that somebody takes who is there and says nothing, in bytes.

@@ -19,7 +19,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::cpu::{self, Placement};
+use super::cpu::{self, LivingThreads, Placement};
 use super::setup::{Outcome, Setup, progress};
 
 /// How long one may take until it listens.
@@ -239,8 +239,8 @@ impl PeerProcess {
     }
 
     /// The same to the nanosecond: it has one thread.
-    pub(crate) fn cpu_of_living_threads(&self) -> Outcome<Duration> {
-        Ok(cpu::of_living_threads(self.child.id())?)
+    pub(crate) fn living_threads(&self) -> Outcome<LivingThreads> {
+        Ok(LivingThreads::of(self.child.id())?)
     }
 
     /// The memory it holds, in bytes.

@@ -92,13 +92,13 @@ impl Stage {
     /// The client comes in; the others have heard of it.
     fn joins(&mut self) -> Outcome<(ClientProcess, Cost)> {
         self.scene.crowd.listen(SETTLE)?;
-        let before = self.scene.server.cpu_of_living_threads()?;
+        let before = self.scene.server.living_threads()?;
         let client = ClientProcess::start(self.scene.server.address(), NAME, &self.home, Console::Pipes)?;
         let wall = self.until_said(&client, "Now you can start to exchange messages")?;
         self.until_rests(&client)?;
         let used = client.cpu_of_all_threads()?;
         self.scene.crowd.listen(SETTLE)?;
-        let server = self.scene.server.cpu_of_living_threads()?.saturating_sub(before);
+        let server = before.used_since()?;
         Ok((client, Cost { client: used, wall, server }))
     }
 
@@ -106,8 +106,8 @@ impl Stage {
     fn says(&mut self, client: &mut ClientProcess, keys: u64) -> Outcome<Cost> {
         // Nobody's thread ends from here on.
         self.scene.crowd.listen(SETTLE)?;
-        let server = &self.scene.server;
-        let (before, start) = ((client.cpu()?, server.cpu_of_living_threads()?), Instant::now());
+        let before = (client.living_threads()?, self.scene.server.living_threads()?);
+        let start = Instant::now();
         client.type_line(&"x".repeat(TEXT))?;
         (self.said, self.keys) = (self.said + 1, self.keys + keys);
         let due = (self.said, self.keys);
@@ -120,8 +120,7 @@ impl Stage {
         if crowd.here().any(|member| (member.tally.delivered.said, member.tally.keys) != due) {
             return Err("a line or a key is missing, or came twice".into());
         }
-        let used = client.cpu()?.saturating_sub(before.0);
-        Ok(Cost { client: used, wall, server: server.cpu_of_living_threads()?.saturating_sub(before.1) })
+        Ok(Cost { client: before.0.used_since()?, wall, server: before.1.used_since()? })
     }
 
     fn leaves(&mut self, mut client: ClientProcess) -> Outcome<()> {

@@ -83,7 +83,7 @@ pub(crate) fn measure(setup: &Setup, members: usize) -> Outcome<Client> {
         for (step, took) in STEPS.into_iter().zip(&mut steps) {
             *took = until_said(&mut scene, &mut client, step)?;
         }
-        starts.push((steps, client.cpu()?));
+        starts.push((steps, client.living_threads()?.in_all()));
         leave(&mut scene, client)?;
     }
     let mut busy = Vec::new();
@@ -130,10 +130,10 @@ fn flood(setup: &Setup, scene: &mut Scene, client: &ClientProcess, console: Cons
         if shown > said { Err("the client has shown something twice".into()) } else { Ok(()) }
     };
     talk(scene, setup.warm_up)?;
-    let (before, start) = (client.cpu()?, Instant::now());
+    let (before, start) = (client.living_threads()?, Instant::now());
     let told = scene.crowd.members[..SENDERS].iter().map(|member| member.sent).sum::<u64>();
     talk(scene, setup.window)?;
-    let (cpu, wall) = (client.cpu()?.saturating_sub(before), start.elapsed());
+    let (cpu, wall) = (before.used_since()?, start.elapsed());
     let messages = scene.crowd.members[..SENDERS].iter().map(|member| member.sent).sum::<u64>() - told;
     let cpu_each = cpu / u32::try_from(messages)?;
     Ok(Busy { console, messages, cpu_each, per_second: ratio(messages, 1) / wall.as_secs_f64() })

@@ -14,7 +14,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::Outcome;
-use super::cpu;
+use super::cpu::{self, LivingThreads};
 
 /// A client that runs. It is ended when this is dropped, whatever has happened.
 pub(crate) struct ClientProcess {
@@ -77,9 +77,9 @@ impl ClientProcess {
         Ok(cpu::of_process(self.child.id())?)
     }
 
-    /// The processor time that its living threads have used. Once it has looked who is there, none ends before it does.
-    pub(crate) fn cpu(&self) -> Outcome<Duration> {
-        Ok(cpu::of_living_threads(self.child.id())?)
+    /// What its living threads have used. Once it has looked who is there, none ends before it does.
+    pub(crate) fn living_threads(&self) -> Outcome<LivingThreads> {
+        Ok(LivingThreads::of(self.child.id())?)
     }
 
     /// After how long it has said something, if it has by now. What it said before that is forgotten.

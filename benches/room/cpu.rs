@@ -1,5 +1,7 @@
 //! What a process or a thread has used, as the kernel counts it, and which cores it may use.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::time::Duration;
@@ -89,20 +91,49 @@ pub(crate) fn of_process(id: u32) -> io::Result<Duration> {
     Ok(Duration::from_nanos(ticks * (1_000_000_000 / clock_ticks_per_second())))
 }
 
-/// The processor time that a process's living threads have used: to the nanosecond, where [`of_process`] knows
-/// hundredths of a second. Of two such figures the difference counts only if no thread has ended in between.
-pub(crate) fn of_living_threads(id: u32) -> io::Result<Duration> {
-    let mut all = Duration::ZERO;
-    for thread in fs::read_dir(format!("/proc/{id}/task"))? {
-        let schedstat = match fs::read_to_string(thread?.path().join("schedstat")) {
-            // One that has just ended.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            read => read?,
-        };
-        let nanoseconds = schedstat.split_ascii_whitespace().next().and_then(|number| number.parse().ok());
-        all += Duration::from_nanos(nanoseconds.ok_or(io::ErrorKind::InvalidData)?);
+/// The processor time that each of a process's living threads has used: to the nanosecond, where [`of_process`] knows
+/// hundredths of a second.
+pub(crate) struct LivingThreads {
+    process: u32,
+    each: HashMap<OsString, Duration>,
+}
+
+impl LivingThreads {
+    pub(crate) fn of(process: u32) -> io::Result<Self> {
+        let mut each = HashMap::new();
+        for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+            let thread = thread?;
+            let schedstat = match fs::read_to_string(thread.path().join("schedstat")) {
+                // One that has just ended.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                read => read?,
+            };
+            let nanoseconds = schedstat.split_ascii_whitespace().next().and_then(|number| number.parse().ok());
+            each.insert(thread.file_name(), Duration::from_nanos(nanoseconds.ok_or(io::ErrorKind::InvalidData)?));
+        }
+        Ok(Self { process, each })
     }
-    Ok(all)
+
+    /// What they have used since then, and those that have begun since. It cannot be told if one has ended.
+    pub(crate) fn used_since(&self) -> io::Result<Duration> {
+        let now = Self::of(self.process)?;
+        if self.each.keys().any(|thread| !now.each.contains_key(thread)) {
+            return Err(io::Error::other("a thread has ended, and nobody knows what it had used"));
+        }
+        Ok(now.in_all().saturating_sub(self.in_all()))
+    }
+
+    /// What all of them have used.
+    pub(crate) fn in_all(&self) -> Duration {
+        self.each.values().sum()
+    }
+}
+
+/// Whether a process has a thread of this name.
+pub(crate) fn has_thread(process: u32, name: &str) -> io::Result<bool> {
+    let names = fs::read_dir(format!("/proc/{process}/task"))?.flatten().map(|thread| thread.path().join("comm"));
+    // One that cannot be read has just ended.
+    Ok(names.filter_map(|comm| fs::read_to_string(comm).ok()).any(|comm| comm.trim_end() == name))
 }
 
 /// The processor time that this thread has used.

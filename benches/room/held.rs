@@ -81,17 +81,17 @@ pub(crate) fn measure(setup: &Setup, talking: usize, others: usize) -> Outcome<H
 fn look(setup: &Setup, scene: &mut Scene, talking: usize, sent: &mut Vec<Instant>) -> Outcome<Seen> {
     scene.crowd.listen(SETTLE)?;
     // Nobody comes or goes: no thread ends.
-    let (cpu, start) = (scene.server.cpu_of_living_threads()?, Instant::now());
+    let (before, start) = (scene.server.living_threads()?, Instant::now());
     scene.crowd.listen(setup.listening)?;
-    let idle = scene.server.cpu_of_living_threads()?.saturating_sub(cpu).as_secs_f64() / start.elapsed().as_secs_f64();
+    let idle = before.used_since()?.as_secs_f64() / start.elapsed().as_secs_f64();
     let count = usize::try_from(setup.listening.as_secs() * u64::from(RATE))?;
     let (mut took, length) = (Vec::with_capacity(count * talking), setup.envelope.len());
-    let (cpu, delivered) = (scene.server.cpu_of_living_threads()?, scene.crowd.delivered().said);
+    let (before, delivered) = (scene.server.living_threads()?, scene.crowd.delivered().said);
     talk(&mut scene.crowd, SENDERS, RATE, count, length, sent, &mut |sent, _, envelope| {
         took.push(since_sent(sent, envelope));
     })?;
     scene.crowd.until_delivered(&mut |_, envelope| took.push(since_sent(sent, envelope)), 0..talking)?;
-    let cpu = scene.server.cpu_of_living_threads()?.saturating_sub(cpu);
+    let cpu = before.used_since()?;
     Ok(Seen {
         latency: percentiles(took, [500, 990])?,
         cpu_per_million: per_million(cpu, scene.crowd.delivered().said - delivered),

@@ -69,6 +69,8 @@ pub(crate) struct Idle {
     pub(crate) memory_each: u64,
     pub(crate) window: Duration,
     pub(crate) cpu: Duration,
+    /// What it used while nobody said anything, for how long.
+    pub(crate) silence: (Duration, Duration),
     /// Connections held at the end, in two rooms.
     pub(crate) held: usize,
     pub(crate) memory_held: u64,
@@ -173,12 +175,12 @@ pub(crate) fn light(
     let mut sent: Vec<Instant> = Vec::with_capacity(count);
     let (mut took, length) = (Vec::with_capacity(count * members), setup.envelope.len());
     // Nobody comes or goes: no thread ends.
-    let cpu = scene.server.cpu_of_living_threads()?;
+    let before = scene.server.living_threads()?;
     talk(&mut scene.crowd, SENDERS, rate, count, length, &mut sent, &mut |sent, _, envelope| {
         took.push(since_sent(sent, envelope));
     })?;
     scene.crowd.until_delivered(&mut |_, envelope| took.push(since_sent(&sent, envelope)), 0..members)?;
-    let cpu = scene.server.cpu_of_living_threads()?.saturating_sub(cpu);
+    let cpu = before.used_since()?;
     let delivered = scene.crowd.delivered();
     let accepted = percentiles(scene.crowd.waited(), [500, 990])?;
     scene.end()?;
@@ -298,6 +300,9 @@ pub(crate) fn idle(setup: &Setup, members: usize) -> Outcome<Idle> {
     let (cpu, start) = (scene.server.cpu()?, Instant::now());
     scene.crowd.listen(setup.listening)?;
     let (cpu, window) = (scene.server.cpu()?.saturating_sub(cpu), start.elapsed());
+    let before = scene.server.cpu()?;
+    thread::sleep(setup.listening);
+    let silence = (scene.server.cpu()?.saturating_sub(before), setup.listening);
     scene.crowd.join(address, identity, "#second", members)?;
     let rooms = [0..members, members..2 * members];
     for room in rooms {
@@ -308,7 +313,7 @@ pub(crate) fn idle(setup: &Setup, members: usize) -> Outcome<Idle> {
     }
     let (held, memory_held) = (scene.crowd.members.len(), scene.server.resident()?);
     scene.end()?;
-    Ok(Idle { members, memory_each: memory / members as u64, window, cpu, held, memory_held })
+    Ok(Idle { members, memory_each: memory / members as u64, window, cpu, silence, held, memory_held })
 }
 
 /// Processor seconds for a million deliveries.

@@ -281,8 +281,9 @@ fn connect(it: &Connect) -> [Vec<String>; 2] {
     ]
 }
 
-fn idle(it: &Idle) -> [Vec<String>; 3] {
+fn idle(it: &Idle) -> [Vec<String>; 4] {
     let share = it.cpu.as_secs_f64() / it.window.as_secs_f64() * 100.0;
+    let (silent, silence) = it.silence;
     [
         row(
             "server memory of one that is idle",
@@ -293,6 +294,11 @@ fn idle(it: &Idle) -> [Vec<String>; 3] {
             "CPU of the idle server",
             format!("{} members, each pings every 30 s", count(it.members)),
             format!("{share:.2} % of a core"),
+        ),
+        row(
+            "CPU of it while nothing comes",
+            format!("{} members, {} s", count(it.members), silence.as_secs()),
+            format!("{:.2} % of a core", silent.as_secs_f64() / silence.as_secs_f64() * 100.0),
         ),
         row(
             "held at once",

@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::cpu::{self, Placement};
+use super::cpu::{self, LivingThreads, Placement};
 use super::{Outcome, Setup};
 
 /// How long it may take to make its keys, and to end.
@@ -87,9 +87,12 @@ impl ServerProcess {
         Ok(cpu::of_process(self.child.id())?)
     }
 
-    /// The same of its living threads: to the nanosecond, but without those that have ended.
-    pub(crate) fn cpu_of_living_threads(&self) -> Outcome<Duration> {
-        Ok(cpu::of_living_threads(self.child.id())?)
+    /// The same of its living threads, to the nanosecond, when those have ended that let newcomers in.
+    pub(crate) fn living_threads(&self) -> Outcome<LivingThreads> {
+        while cpu::has_thread(self.child.id(), "usher")? {
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(LivingThreads::of(self.child.id())?)
     }
 
     /// The memory it holds, in bytes.
