@@ -113,7 +113,7 @@ fn said_read((envelope, from, mut reading, (server, roster)): Listening) -> (Vec
 
 // What a server does with a record of a speaker's, when it is open.
 #[library_benchmark]
-#[bench::sixteen(setup = says, config = counted(120_206))]
+#[bench::sixteen(setup = says, config = counted(39_557))]
 fn says_parse(text: Vec<u8>) -> (Vec<u8>, Vec<ToServer>) {
     let messages = parse_says(black_box(&text));
     (text, messages)
@@ -121,7 +121,7 @@ fn says_parse(text: Vec<u8>) -> (Vec<u8>, Vec<ToServer>) {
 
 // What a client does with a record of a busy room's, when it is open.
 #[library_benchmark]
-#[bench::sixteen(setup = events, config = counted(158_418))]
+#[bench::sixteen(setup = events, config = counted(75_451))]
 fn events_parse(text: Vec<u8>) -> (Vec<u8>, Vec<ToClient>) {
     let messages = parse_events(black_box(&text));
     (text, messages)
@@ -129,7 +129,7 @@ fn events_parse(text: Vec<u8>) -> (Vec<u8>, Vec<ToClient>) {
 
 // Judged, numbered, kept, and handed out.
 #[library_benchmark]
-#[bench::sixteen_among_100(setup = busy_room, config = counted(74_446))]
+#[bench::sixteen_among_100(setup = busy_room, config = counted(76_644))]
 fn hall_say((mut hall, says, mut effects, now): Busy) -> (Hall, Vec<Effect>) {
     for say in black_box(says) {
         hall.receive(Conn(1), say, now, &mut effects);
