@@ -81,6 +81,9 @@ fn a_journal_in_memory_leaves_nothing_on_disk_and_a_kill_begins_new_sessions_and
     for _ in 0..3 {
         account.says(&mut people[1]);
     }
+    // They are on their way: one that is said only when the client is back is heard by whoever is back by then.
+    people[1].says("/help");
+    people[1].is_told("EXIT leaves");
     let _telling = Telling::begin();
     // Whether they were sent before the kill is for the client to say: they are told of, or said later.
     house.kill();
