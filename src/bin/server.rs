@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use cfb_chat::server::log_pipe::LogPipe;
 use cfb_chat::server::{Config, Server, StartError, console};
+use chrono::{DateTime, Local};
 use log::{LevelFilter, info};
 
 use self::settings::{Found, Problem, check};
@@ -79,7 +80,8 @@ fn print(lines: &str) {
 
 /// Of what goes there, the server lets through what it is settled to: that may change while it runs.
 fn start_log() -> io::Result<LogPipe> {
-    let pipe = LogPipe::start(io::stderr())?;
+    let local = |when| format!("{} ", DateTime::<Local>::from(when).format("%Y-%m-%d %H:%M:%S"));
+    let pipe = LogPipe::start(io::stderr(), local)?;
     env_logger::Builder::new()
         .filter_module("cfb_chat", LevelFilter::Trace)
         .filter_module("server", LevelFilter::Trace)

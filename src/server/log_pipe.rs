@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, Local};
 use crossbeam::channel::{self, Receiver, Sender};
 
 /// Lines that may wait.
@@ -28,15 +27,18 @@ pub struct LogPipe {
 }
 
 impl LogPipe {
-    /// Starts the thread that writes to `target`.
+    /// Starts the thread that writes to `target`; `head` is what a line of that time begins with.
     ///
     /// # Errors
     /// Whatever the system says when it has no more threads.
-    pub fn start(target: impl Write + Send + 'static) -> io::Result<Self> {
+    pub fn start(
+        target: impl Write + Send + 'static,
+        head: impl Fn(SystemTime) -> String + Send + 'static,
+    ) -> io::Result<Self> {
         let (lines, waiting) = channel::bounded(QUEUE);
         let lost = Arc::new(AtomicU64::new(0));
         let counted = lost.clone();
-        thread::Builder::new().name("log".into()).spawn(move || write_lines(target, &waiting, &counted))?;
+        thread::Builder::new().name("log".into()).spawn(move || write_lines(target, &head, &waiting, &counted))?;
         Ok(Self { lines, lost })
     }
 
@@ -62,14 +64,16 @@ impl Write for LogPipe {
     }
 }
 
-fn write_lines(mut target: impl Write, waiting: &Receiver<Item>, lost: &AtomicU64) {
+fn write_lines(
+    mut target: impl Write,
+    head: &impl Fn(SystemTime) -> String,
+    waiting: &Receiver<Item>,
+    lost: &AtomicU64,
+) {
     for item in waiting {
         // A target that takes nothing any more is no reason to stop the server.
         match item {
-            Item::Line(when, line) => {
-                let stamped = format!("{} ", DateTime::<Local>::from(when).format("%Y-%m-%d %H:%M:%S"));
-                drop(target.write_all(&[stamped.as_bytes(), &line].concat()));
-            }
+            Item::Line(when, line) => drop(target.write_all(&[head(when).as_bytes(), &line].concat())),
             Item::Flush(done) => drop((target.flush(), done.try_send(()))),
         }
         let missing = lost.swap(0, Ordering::Relaxed);
@@ -86,7 +90,7 @@ mod tests {
     #[test]
     fn a_target_that_takes_nothing_holds_nobody_up_and_the_lost_are_counted() {
         let (mut reader, writer) = io::pipe().unwrap();
-        let mut pipe = LogPipe::start(writer).unwrap();
+        let mut pipe = LogPipe::start(writer, |_| "then ".into()).unwrap();
         // More than the system's pipe and the queue hold, and nobody reads.
         for _ in 0..20_000 {
             pipe.write_all(&[b'x'; 63]).unwrap();
@@ -95,6 +99,6 @@ mod tests {
         drop(pipe);
         let mut written = String::new();
         io::Read::read_to_string(&mut reader, &mut written).unwrap();
-        assert!(written.contains("log lines were lost"));
+        assert!(written.starts_with("then xxx") && written.contains("log lines were lost"));
     }
 }
