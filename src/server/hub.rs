@@ -147,7 +147,7 @@ impl Hub {
         let mut state = self.lock();
         let due = state.hall.due_at();
         state.change(|hall, effects| hall.receive(from, message, now(), effects));
-        self.is_changed_since(due, &state);
+        self.wake_if_changed(due, &state);
         let reloads = std::mem::take(&mut state.reloads);
         drop(state);
         for conn in reloads {
@@ -163,11 +163,11 @@ impl Hub {
         state.change(|hall, effects| hall.lost(conn, now(), effects));
         state.command(conn, Command::Drop(conn));
         state.attached -= 1;
-        self.is_changed_since(due, &state);
+        self.wake_if_changed(due, &state);
     }
 
     /// Wakes whoever waits for what is due, or for the end, and only if there is something for them.
-    fn is_changed_since(&self, due: Option<Instant>, state: &State) {
+    fn wake_if_changed(&self, due: Option<Instant>, state: &State) {
         if state.hall.due_at() != due || state.accepting.is_none() {
             self.changed.notify_all();
         }

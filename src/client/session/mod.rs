@@ -16,18 +16,18 @@ mod outgoing;
 mod requests;
 mod returning;
 mod rooms;
+mod seen;
 mod wishes;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use rand::RngExt;
+use std::time::Instant;
 
 use self::outgoing::Item;
 pub use self::outgoing::NotSaid;
 use self::requests::{Pending, Request, Requests, Wish};
 use self::rooms::{Rooms, present};
+use self::seen::Seen;
 use super::notices;
 use super::notices::Listed;
 use super::outbox::{NotDue, Outbox};
@@ -135,44 +135,6 @@ struct Unopened {
     boxed: Vec<u8>,
     at: u64,
     is_whisper: bool,
-}
-
-/// When the server is to be told what has come: it forgets that then.
-#[derive(Debug, Default)]
-struct Seen {
-    due: Option<Instant>,
-    /// The last event that it has been told of.
-    told: u64,
-    /// A letter could not be noted as read: it, and all after it, are to come again.
-    withheld: bool,
-}
-
-/// The server is told of an event after this at the latest, and not by all of a room at once.
-const SEEN_AFTER: Duration = Duration::from_secs(20);
-/// And at once of so many.
-const SEEN_AT_ONCE: u64 = 8_192;
-
-impl Seen {
-    /// An event has come.
-    fn is_to_tell(&mut self, cursor: u64, now: Instant) {
-        if cursor.saturating_sub(self.told) >= SEEN_AT_ONCE {
-            self.is_due_by(now);
-        } else if self.due.is_none() {
-            self.due = Some(now + rand::rng().random_range(SEEN_AFTER / 2..=SEEN_AFTER));
-        }
-    }
-
-    fn is_due_by(&mut self, when: Instant) {
-        self.due = Some(self.due.map_or(when, |due| due.min(when)));
-    }
-
-    fn due_at(&self) -> Option<Instant> {
-        self.due.filter(|_| !self.withheld)
-    }
-
-    fn take_due(&mut self, now: Instant) -> bool {
-        self.due_at().is_some_and(|due| due <= now) && self.due.take().is_some()
-    }
 }
 
 /// What a message has led to.
