@@ -55,6 +55,8 @@ const NOT_DONE: &str = "this server does not do that";
 const WELCOME_NUMBERS: usize = 60_000;
 /// So many members fit into it; the bound that stays when limits are off.
 const MOST_MEMBERS: usize = WELCOME_NUMBERS / 5;
+/// Sessions' numbers are set aside so many at a time: not every newcomer has one written down.
+const NUMBERS: u64 = 64;
 
 /// What is to be done, in this order.
 #[derive(Clone, Debug)]
@@ -191,6 +193,7 @@ pub struct Hall {
     rooms: HashMap<RoomName, OpenRoom>,
     accounts: Accounts,
     order: Order,
+    /// What is settled for rooms; of most nothing is.
     rules: HashMap<RoomName, RoomRules>,
     /// Wrong passwords of a name.
     tries: HashMap<AccountId, Bucket>,
@@ -259,6 +262,8 @@ struct Seat {
 #[derive(Debug)]
 struct OpenRoom {
     id: RoomId,
+    /// Its keeper, as long as nothing is settled for it.
+    opened_by: Option<AccountId>,
     roster: Room,
     /// The last event, who caused it, and the last one that they did not cause.
     last: Cursor,
@@ -441,6 +446,11 @@ impl Present {
     fn is_in(&self, room: &RoomName) -> bool {
         self.rooms().any(|other| other == room)
     }
+}
+
+/// Up to where numbers are set aside when this one is in use.
+fn set_aside(member: u64) -> u64 {
+    member.next_multiple_of(NUMBERS)
 }
 
 fn lasts(lasting: Lasting) -> Effect {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::backlog::To;
-use super::lasting::Lasting;
+use super::lasting::{AccountId, Lasting};
 use super::log::Entry;
 use super::message::ErrorCode;
 use super::name::RoomName;
@@ -17,7 +17,7 @@ use super::{Cursor, Member, RoomId};
 /// Something that is so from now on.
 #[derive(Clone, Debug)]
 pub enum Kept {
-    /// So many sessions there have been: their numbers are never used again.
+    /// Sessions' numbers up to here may have been used, and are never used again.
     Members(u64),
     /// A session is there.
     Session {
@@ -55,6 +55,8 @@ pub enum Kept {
         name: RoomName,
         /// How often its roster has changed.
         change: u64,
+        /// Whose it is, as long as nothing is settled for it ([`Lasting::Room`]).
+        opened_by: Option<AccountId>,
     },
     /// A room has emptied.
     RoomGone(RoomId),

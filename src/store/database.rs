@@ -212,6 +212,11 @@ pub(super) fn uint(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     u64::try_from(row.get::<_, i64>(column)?).map_err(|_| wrong(column))
 }
 
+/// The same of a column that may be empty.
+pub(super) fn maybe(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
+    row.get::<_, Option<i64>>(column)?.map(|value| u64::try_from(value).map_err(|_| wrong(column))).transpose()
+}
+
 /// A column holds what nobody has written there.
 pub(super) fn wrong(column: usize) -> rusqlite::Error {
     rusqlite::Error::IntegralValueOutOfRange(column, 0)

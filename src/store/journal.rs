@@ -13,21 +13,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::{Connection, Row, params};
 
-use super::database::{DatabaseError, log_of, number, open, remove, uint, wrong};
+use super::database::{DatabaseError, log_of, maybe, number, open, remove, uint, wrong};
 use super::{read_error, write_error};
 use crate::chat::kept::{Kept, Range};
+use crate::chat::lasting::AccountId;
 use crate::chat::log::Entry;
 use crate::chat::message::{ErrorCode, Session};
 use crate::chat::name::{Name, RoomName};
 use crate::chat::numbers::REMEMBERED;
 use crate::chat::user::User;
-use crate::chat::{Cursor, Member, RoomId, To};
+use crate::chat::{Member, RoomId, To};
 
 const FILE: &str = "journal.db";
 /// What a large transaction has needed of the log is given back, down to this, in bytes.
 const LOG_KEPT: i64 = 16 * 1_024 * 1_024;
 /// What makes each version of it, from the one before.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE session (
         member INTEGER PRIMARY KEY, name TEXT NOT NULL, owner BLOB NOT NULL, session BLOB NOT NULL, person BLOB NOT NULL,
@@ -45,6 +46,8 @@ const STEPS: [&str; 2] = [
     DELETE FROM session; DELETE FROM refused; DELETE FROM room; DELETE FROM seat; DELETE FROM event;
     CREATE TABLE members (count INTEGER NOT NULL);
     INSERT INTO members VALUES (0);",
+    "
+    ALTER TABLE room ADD COLUMN opened_by INTEGER;",
 ];
 
 /// A journal that is open: nobody else can open it.
@@ -193,9 +196,9 @@ impl Journal {
                 "UPDATE session SET lowest = ?2, highest = ?3 WHERE member = ?1",
                 params![number(member.0), number(*lowest), highest.map(number)],
             ),
-            Kept::Room { room, name, change } => self.run(
-                "INSERT OR REPLACE INTO room VALUES (?1, ?2, ?3)",
-                params![number(room.0), name.as_str(), number(*change)],
+            Kept::Room { room, name, change, opened_by } => self.run(
+                "INSERT OR REPLACE INTO room VALUES (?1, ?2, ?3, ?4)",
+                params![number(room.0), name.as_str(), number(*change), opened_by.map(|account| number(account.0))],
             ),
             Kept::RoomGone(room) => self.run("DELETE FROM room WHERE room = ?1", [number(room.0)]),
             Kept::Seat { member, room, since, until } => self.run(
@@ -282,17 +285,18 @@ fn read(connection: &Connection) -> rusqlite::Result<Vec<Kept>> {
     for session in rows.query_map([], |row| session(row, &mut refused))? {
         all.push(session?);
     }
-    let mut rows = connection.prepare("SELECT room, name, change FROM room")?;
+    let mut rows = connection.prepare("SELECT room, name, change, opened_by FROM room")?;
     for room in rows.query_map([], |row| {
         let name = RoomName::parse(&row.get::<_, String>(1)?).map_err(|_| wrong(1))?;
-        Ok(Kept::Room { room: RoomId(uint(row, 0)?), name, change: uint(row, 2)? })
+        let (room, change, opened_by) = (RoomId(uint(row, 0)?), uint(row, 2)?, maybe(row, 3)?.map(AccountId));
+        Ok(Kept::Room { room, name, change, opened_by })
     })? {
         all.push(room?);
     }
     let mut rows = connection.prepare("SELECT member, since, room, until FROM seat")?;
     for seat in rows.query_map([], |row| {
         let (member, since, room) = (Member(uint(row, 0)?), uint(row, 1)?, RoomId(uint(row, 2)?));
-        Ok(Kept::Seat { member, room, since, until: cursor(row, 3)? })
+        Ok(Kept::Seat { member, room, since, until: maybe(row, 3)? })
     })? {
         all.push(seat?);
     }
@@ -300,12 +304,12 @@ fn read(connection: &Connection) -> rusqlite::Result<Vec<Kept>> {
     all.push(Kept::Forgotten(connection.query_row("SELECT cursor FROM forgotten", [], |row| uint(row, 0))?));
     let mut rows = connection.prepare("SELECT cursor, room, member, except_for, bytes FROM event ORDER BY cursor")?;
     for event in rows.query_map([], |row| {
-        let to = match (cursor(row, 1)?, cursor(row, 2)?) {
+        let to = match (maybe(row, 1)?, maybe(row, 2)?) {
             (Some(room), None) => To::Room(RoomId(room)),
             (None, Some(member)) => To::One(Member(member)),
             _ => return Err(wrong(1)),
         };
-        let (except, bytes) = (cursor(row, 3)?.map(Member), row.get::<_, Vec<u8>>(4)?.into());
+        let (except, bytes) = (maybe(row, 3)?.map(Member), row.get::<_, Vec<u8>>(4)?.into());
         Ok(Kept::Event(to, Entry { cursor: uint(row, 0)?, except, bytes }))
     })? {
         all.push(event?);
@@ -319,14 +323,10 @@ fn session(row: &Row<'_>, refused: &mut HashMap<u64, Vec<(u64, ErrorCode)>>) -> 
     let hash = |column| bytes(column).and_then(|bytes| <[u8; 32]>::try_from(bytes).map_err(|_| wrong(column)));
     let (person, spki) = (bytes(4)?.into(), bytes(5)?.into());
     let user = User { name, owner: hash(2)?, session: Session(hash(3)?), spki };
-    let range = Range { lowest: uint(row, 7)?, highest: cursor(row, 8)? };
+    let range = Range { lowest: uint(row, 7)?, highest: maybe(row, 8)? };
     let (member, last) = (uint(row, 0)?, uint(row, 6)?);
     let refused = refused.remove(&member).unwrap_or_default();
     Ok(Kept::Session { member: Member(member), user, person, last, refused, range })
-}
-
-fn cursor(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Cursor>> {
-    row.get::<_, Option<i64>>(column)?.map(|value| u64::try_from(value).map_err(|_| wrong(column))).transpose()
 }
 
 #[cfg(test)]
@@ -371,6 +371,26 @@ mod tests {
         drop(before);
         let (_, kept) = Journal::open(folder.path()).unwrap();
         assert!(matches!(kept[..], [Kept::Members(0), Kept::Forgotten(7)]), "{kept:?}");
+    }
+
+    #[test]
+    fn whose_a_room_is_is_found_again_and_not_known_of_rooms_of_a_former_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let before = open(&folder.path().join(FILE), &STEPS[..2]).unwrap();
+        before.execute("INSERT INTO room VALUES (1, '#lab', 5)", []).unwrap();
+        drop(before);
+        let (mut journal, _) = Journal::open(folder.path()).unwrap();
+        journal.begin().unwrap();
+        let (name, opened_by) = (RoomName::parse("#den").unwrap(), Some(AccountId(7)));
+        journal.keep(&Kept::Room { room: RoomId(2), name, change: 1, opened_by }).unwrap();
+        journal.commit().unwrap();
+        drop(journal);
+        let (_, kept) = Journal::open(folder.path()).unwrap();
+        let rooms = kept.iter().filter_map(|kept| match kept {
+            Kept::Room { room, name, change, opened_by } => Some((room.0, name.as_str(), *change, *opened_by)),
+            _ => None,
+        });
+        assert_eq!(rooms.collect::<Vec<_>>(), [(1, "#lab", 5, None), (2, "#den", 1, Some(AccountId(7)))]);
     }
 
     #[test]

@@ -5,7 +5,6 @@
 
 mod reading;
 
-use std::collections::HashSet;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -15,7 +14,6 @@ use rusqlite::{Connection, Transaction, params};
 use super::database::{DatabaseError, number, open};
 use super::{read_error, write_error};
 use crate::chat::lasting::{Account, Ban, Banned, Invite, Key, Lasting, Letter, Mute, RoomRules};
-use crate::chat::name::RoomName;
 
 const FILE: &str = "chat.db";
 /// What makes each version of it, from the one before. One that has been released is never changed.
@@ -59,10 +57,6 @@ pub struct Registry {
     /// The file that is found under that name as long as nobody takes it away.
     inode: u64,
     connection: Connection,
-    /// The rooms that it has, and that stay when they are empty.
-    registered: HashSet<RoomName>,
-    /// Whether a commit waits for the disk.
-    waits: bool,
 }
 
 impl Registry {
@@ -76,17 +70,14 @@ impl Registry {
         let connection = open(&path, &STEPS)?;
         let failed = DatabaseError::of(&path);
         connection.pragma_update(None, "foreign_keys", true).map_err(&failed)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(&failed)?;
         connection.set_prepared_statement_cache_capacity(32);
         let all = reading::read_all(&path, &connection)?;
         let inode = std::fs::metadata(&path).map_err(read_error(&path))?.ino();
-        let mut registry = Self { path, inode, connection, registered: HashSet::new(), waits: false };
-        registry.wait_for_disk(true)?;
-        registry.note_rooms(all.iter());
-        Ok((registry, all))
+        Ok((Self { path, inode, connection }, all))
     }
 
-    /// Writes down what has changed, in this order and all at once. It outlives the machine; unless it is of rooms alone
-    /// that are gone as soon as they are empty: that outlives the process, and the machine with whatever comes next.
+    /// Writes down what has changed, in this order and all at once. It outlives the machine.
     ///
     /// # Errors
     /// [`DatabaseError`] if it could not; a file that was taken away keeps nothing.
@@ -97,43 +88,13 @@ impl Registry {
                 write_error(path)(io::Error::new(io::ErrorKind::NotFound, "another file is in its place")).into()
             );
         }
-        self.wait_for_disk(changes.clone().any(|change| self.is_of_what_stays(change)))?;
         let (path, connection) = (&self.path, &mut self.connection);
         let written = write(connection, changes.clone()).or_else(|_| {
             // There may be room for it, once what the log of it holds is where it belongs.
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-            write(connection, changes.clone())
+            write(connection, changes)
         });
-        written.map_err(DatabaseError::of(path))?;
-        self.note_rooms(changes);
-        Ok(())
-    }
-
-    fn wait_for_disk(&mut self, waits: bool) -> Result<(), DatabaseError> {
-        if self.waits != waits {
-            let how = if waits { "FULL" } else { "NORMAL" };
-            self.connection.pragma_update(None, "synchronous", how).map_err(DatabaseError::of(&self.path))?;
-            self.waits = waits;
-        }
-        Ok(())
-    }
-
-    fn is_of_what_stays(&self, change: &Lasting) -> bool {
-        match change {
-            Lasting::Room(rules) => rules.registered || self.registered.contains(&rules.room),
-            Lasting::RoomGone(room) => self.registered.contains(room),
-            _ => true,
-        }
-    }
-
-    fn note_rooms<'a>(&mut self, changes: impl Iterator<Item = &'a Lasting>) {
-        for change in changes {
-            match change {
-                Lasting::Room(rules) if rules.registered => drop(self.registered.insert(rules.room.clone())),
-                Lasting::Room(RoomRules { room, .. }) | Lasting::RoomGone(room) => drop(self.registered.remove(room)),
-                _ => {}
-            }
-        }
+        written.map_err(DatabaseError::of(path))
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::bans::ban_text;
 use super::{
     Access, ByeReason, Conn, Duration, Effect, ErrorCode, Event, Hall, HashMap, LeftReason, Member, Moment, Numbers,
-    Order, Pace, Place, Policy, Present, Range, RoomName, ToClient, ToServer, User, refusal, tell,
+    Order, Pace, Place, Policy, Present, Range, RoomName, ToClient, ToServer, User, refusal, set_aside, tell,
 };
 use crate::chat::accounts::Standing;
 use crate::chat::kept::Kept;
@@ -306,7 +306,9 @@ impl Hall {
         let person: Arc<[u8]> = ToClient::Person(Person { member, spki, credential, signature }).encode().into();
         self.conns.insert(conn, member);
         self.sessions.insert(user.session, member);
-        out.push(Effect::Keep(Kept::Members(self.members)));
+        if set_aside(self.members) > set_aside(self.members - 1) {
+            out.push(Effect::Keep(Kept::Members(set_aside(self.members))));
+        }
         let (kept, last, refused) = (user.clone(), 0, Vec::new());
         out.push(Effect::Keep(Kept::Session { member, user: kept, person: person.clone(), last, refused, range }));
         self.names.insert(account, member);

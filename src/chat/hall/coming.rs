@@ -47,20 +47,21 @@ impl Hall {
         let (person, own_name) = (present.person.clone(), present.user.name.clone());
         let (conn, account) = (present.conn(), present.account);
         let is_first = present.seats.is_empty();
-        self.opens(name, account);
         let rooms_opened = &mut self.rooms_opened;
         let open = self.rooms.entry(name.clone()).or_insert_with(|| {
             *rooms_opened += 1;
-            OpenRoom::new(RoomId(*rooms_opened), Room::default())
+            let opened_by = (*name != RoomName::lobby()).then_some(account);
+            OpenRoom::new(RoomId(*rooms_opened), opened_by, Room::default())
         });
         let (room, others) = (open.id, open.roster.members().to_vec());
         let is_alone = others.is_empty();
         let change = open.roster.add(member, now);
+        let as_it_is = open.kept(name);
         // Everybody is told who comes before they are told that somebody has come.
         let joined = Event::Joined { room: name.clone(), who: member, change };
         self.post(name, Some(member), &person, joined, now, out);
         let since = self.cursor;
-        out.push(Effect::Keep(Kept::Room { room, name: name.clone(), change }));
+        out.push(Effect::Keep(as_it_is));
         out.push(Effect::Keep(Kept::Seat { member, room, since, until: None }));
         if let Some(conn) = conn {
             let persons = others.iter().filter_map(|other| self.present.get(other)).map(|other| &other.person);
@@ -150,7 +151,7 @@ impl Hall {
         let Some(change) = open.roster.remove(member, now) else {
             return;
         };
-        let (room, is_empty) = (open.id, open.roster.members().is_empty());
+        let (room, is_empty, as_it_is) = (open.id, open.roster.members().is_empty(), open.kept(name));
         let conn = present.conn();
         let is_told = matches!(reason, LeftReason::Left | LeftReason::Kicked);
         let except = if is_told { None } else { Some(member) };
@@ -171,14 +172,19 @@ impl Hall {
             self.empties(name);
             out.push(Effect::Keep(Kept::RoomGone(room)));
         } else {
-            out.push(Effect::Keep(Kept::Room { room, name: name.clone(), change }));
+            out.push(Effect::Keep(as_it_is));
         }
     }
 }
 
 impl OpenRoom {
-    pub(super) fn new(id: RoomId, roster: Room) -> Self {
-        Self { id, roster, last: 0, by: None, last_by_others: 0 }
+    pub(super) fn new(id: RoomId, opened_by: Option<AccountId>, roster: Room) -> Self {
+        Self { id, opened_by, roster, last: 0, by: None, last_by_others: 0 }
+    }
+
+    pub(super) fn kept(&self, name: &RoomName) -> Kept {
+        let (name, change) = (name.clone(), self.roster.change());
+        Kept::Room { room: self.id, name, change, opened_by: self.opened_by }
     }
 
     /// Something happens there, caused by somebody who does not read it, or for all.

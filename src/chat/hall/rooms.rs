@@ -32,12 +32,22 @@ impl Hall {
         Err(format!("{room} is locked: ask {whom} for an invitation"))
     }
 
-    /// A room is opened by this name.
-    pub(super) fn opens(&mut self, room: &RoomName, account: AccountId) {
-        if *room == RoomName::lobby() || self.rules.contains_key(room) {
-            return;
-        }
-        self.settle(RoomRules { keeper: Some(account), ..no_rules(room) });
+    /// What goes for a room: what is settled, or what goes for any that somebody opens.
+    fn rules_of(&self, room: &RoomName) -> RoomRules {
+        self.rules.get(room).cloned().unwrap_or_else(|| RoomRules {
+            room: room.clone(),
+            keeper: self.rooms.get(room).and_then(|open| open.opened_by),
+            locked: false,
+            guests: Vec::new(),
+            topic: String::new(),
+            registered: false,
+        })
+    }
+
+    /// Whose a room is, and whether it stays when nobody is in it.
+    fn keeper_of(&self, room: &RoomName) -> (Option<AccountId>, bool) {
+        let opened_by = || self.rooms.get(room).and_then(|open| open.opened_by);
+        self.rules.get(room).map_or_else(|| (opened_by(), false), |rules| (rules.keeper, rules.registered))
     }
 
     /// A room is empty.
@@ -51,6 +61,9 @@ impl Hall {
 
     /// Nothing is a name's any more that is nobody's.
     pub(super) fn give_up_rooms_of(&mut self, account: AccountId) {
+        for open in self.rooms.values_mut().filter(|open| open.opened_by == Some(account)) {
+            open.opened_by = None;
+        }
         let of_it = |rules: &&RoomRules| rules.keeper == Some(account) || rules.guests.contains(&account);
         let all: Vec<RoomRules> = self.rules.values().filter(of_it).cloned().collect();
         for mut rules in all {
@@ -101,7 +114,7 @@ impl Hall {
             let here = self.rooms.get(*room).map_or(0, |open| open.roster.members().len());
             let rules = self.rules.get(*room);
             let locked = if rules.is_some_and(|rules| rules.locked) { "  locked" } else { "" };
-            let keeper = rules.and_then(|rules| rules.keeper).and_then(|keeper| self.accounts.get(keeper));
+            let keeper = self.keeper_of(room).0.and_then(|keeper| self.accounts.get(keeper));
             let keeper = keeper.map_or(String::new(), |keeper| format!("  kept by {}", keeper.name));
             let topic = rules.map_or("", |rules| &rules.topic);
             format!("{room:<widest$}  {here:>4}{keeper}{locked}{}{topic}", if topic.is_empty() { "" } else { "  " })
@@ -124,7 +137,7 @@ impl Hall {
             let whose = if is_lobby { "only operators do that there" } else { "only its keeper and operators do that" };
             return Err(refused(format!("{room} is not yours: {whose}")));
         }
-        let mut rules = self.rules.get(room).cloned().unwrap_or_else(|| no_rules(room));
+        let mut rules = self.rules_of(room);
         if is_lobby && !matches!(what, InRoom::SetTopic(_) | InRoom::Kick(..)) {
             return Err(refused("the lobby has no keeper, and is open to all who may come in (--access)".into()));
         }
@@ -191,21 +204,18 @@ impl Hall {
     /// Whether somebody keeps a room: its keeper does, and while they are not there whoever has been there longest, unless
     /// it is registered.
     fn keeps(&self, member: Member, room: &RoomName) -> bool {
-        let (Some(rules), Some(present)) = (self.rules.get(room), self.present.get(&member)) else {
+        let Some(present) = self.present.get(&member).filter(|_| *room != RoomName::lobby()) else {
             return false;
         };
-        // What an operator has settled for the lobby gives it no keeper.
-        if *room == RoomName::lobby() {
-            return false;
-        }
-        if rules.keeper == Some(present.account) {
+        let (keeper, is_registered) = self.keeper_of(room);
+        if keeper == Some(present.account) {
             return true;
         }
-        let Some(open) = self.rooms.get(room).filter(|_| !rules.registered) else {
+        let Some(open) = self.rooms.get(room).filter(|_| !is_registered) else {
             return false;
         };
         let members = open.roster.members();
-        let is_keeper = |member: &Member| self.present.get(member).is_some_and(|it| rules.keeper == Some(it.account));
+        let is_keeper = |member: &Member| self.present.get(member).is_some_and(|it| keeper == Some(it.account));
         members.first() == Some(&member) && !members.iter().any(is_keeper)
     }
 
@@ -264,9 +274,4 @@ impl Hall {
         }
         Ok(format!("{name} is out of {room}").into())
     }
-}
-
-fn no_rules(room: &RoomName) -> RoomRules {
-    let (topic, guests) = (String::new(), Vec::new());
-    RoomRules { room: room.clone(), keeper: None, locked: false, guests, topic, registered: false }
 }

@@ -4,12 +4,12 @@ use core::net::IpAddr;
 use std::sync::Arc;
 
 use super::coming::welcome_back;
-use super::lasts;
 use super::{
     AccountId, Bucket, ByeReason, Conn, Cursor, Duration, Effect, Entry, ErrorCode, Event, Hall, HashMap, Instant,
     Kept, Lasting, LeftReason, Limits, Member, Moment, Newcomer, Note, Numbers, OpenRoom, Piece, Place, Present, Range,
     Room, RoomId, RoomName, Seat, To, ToClient, User,
 };
+use super::{lasts, set_aside};
 use crate::chat::accounts::Standing;
 use crate::chat::lasting::{Ban, Banned};
 
@@ -52,9 +52,9 @@ impl Hall {
                     let numbers = Numbers::restore(last, refused);
                     hall.present.insert(member, Present::new(user, person, account, None, place, numbers, range));
                 }
-                Kept::Room { room, name, change } => {
+                Kept::Room { room, name, change, opened_by } => {
                     hall.rooms_opened = hall.rooms_opened.max(room.0);
-                    hall.rooms.insert(name.clone(), OpenRoom::new(room, Room::restore(change)));
+                    hall.rooms.insert(name.clone(), OpenRoom::new(room, opened_by, Room::restore(change)));
                     names.insert(room, name);
                 }
                 Kept::Seat { member, room, since, until } => {
@@ -96,10 +96,14 @@ impl Hall {
         mailbox.remember_untold(|session, n| {
             sessions.get(&session).and_then(|member| present.get(member)).is_some_and(|there| there.numbers.next() <= n)
         });
+        for open in hall.rooms.values_mut() {
+            open.opened_by = open.opened_by.filter(|account| hall.accounts.get(*account).is_some());
+        }
         let gone: Vec<RoomName> = hall.rules.keys().filter(|room| !hall.rooms.contains_key(room)).cloned().collect();
         for room in &gone {
             hall.empties(room);
         }
+        hall.members = set_aside(hall.members);
         hall.due_at = (!hall.present.is_empty()).then_some(now.tick);
         hall
     }
@@ -144,10 +148,8 @@ impl Hall {
     pub fn snapshot(&self) -> Vec<Kept> {
         let mut all =
             vec![Kept::Forgotten(self.backlog.after(0).next().map_or(self.cursor, |(_, first)| first.cursor - 1))];
-        all.push(Kept::Members(self.members));
-        for (name, open) in &self.rooms {
-            all.push(Kept::Room { room: open.id, name: name.clone(), change: open.roster.change() });
-        }
+        all.push(Kept::Members(set_aside(self.members)));
+        all.extend(self.rooms.iter().map(|(name, open)| open.kept(name)));
         for (&member, Present { user, person, numbers, range, seats, .. }) in &self.present {
             let (last, refused) = (numbers.next() - 1, numbers.refused().collect());
             let (user, person) = (user.clone(), person.clone());

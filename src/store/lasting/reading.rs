@@ -11,7 +11,7 @@ use crate::chat::Owner;
 use crate::chat::lasting::{Account, AccountId, Ban, Banned, Invite, Key, Lasting, Letter, Mute, Network, RoomRules};
 use crate::chat::message::Session;
 use crate::chat::name::{Name, RoomName};
-use crate::store::database::{DatabaseError, uint, wrong};
+use crate::store::database::{DatabaseError, maybe, uint};
 
 /// A database that is being read.
 struct Reading<'a> {
@@ -154,10 +154,6 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<Letter> {
 
 fn name(row: &Row<'_>, column: usize) -> rusqlite::Result<Name> {
     Name::parse(&row.get::<_, String>(column)?).map_err(|why| bad(column, why))
-}
-
-fn maybe(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
-    row.get::<_, Option<i64>>(column)?.map(|value| u64::try_from(value).map_err(|_| wrong(column))).transpose()
 }
 
 /// A network, as it is kept: its first address and how many bits of it count.

@@ -357,31 +357,3 @@ fn what_cannot_be_written_leaves_what_was_there() {
     drop(registry);
     assert_eq!(Registry::open(folder.path()).unwrap().1, [words("Hello")]);
 }
-
-#[test]
-fn only_what_is_gone_with_an_empty_room_does_not_wait_for_the_disk() {
-    let folder = tempfile::tempdir().unwrap();
-    let lab = RoomName::parse("#lab").unwrap();
-    let room = |registered| {
-        let (room, topic) = (lab.clone(), String::new());
-        Lasting::Room(RoomRules { room, keeper: None, locked: false, guests: Vec::new(), topic, registered })
-    };
-    let gone = || Lasting::RoomGone(lab.clone());
-    let waits = |registry: &mut Registry, changes: &[Lasting]| {
-        registry.keep(changes.iter()).unwrap();
-        registry.connection.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0)).unwrap() == 2
-    };
-    let mut registry = Registry::open(folder.path()).unwrap().0;
-    assert!(waits(&mut registry, &[Lasting::WordsOfTheDay("Hi".into())]));
-    assert!(!waits(&mut registry, &[room(false)]));
-    assert!(waits(&mut registry, &[room(false), Lasting::WordsOfTheDay("Hi".into())]));
-    assert!(!waits(&mut registry, &[gone()]));
-    for last in [room(false), gone()] {
-        assert!(waits(&mut registry, &[room(true)]));
-        // That it does not stay any more is something that does.
-        drop(registry);
-        registry = Registry::open(folder.path()).unwrap().0;
-        assert!(waits(&mut registry, &[last]));
-        assert!(!waits(&mut registry, &[gone()]));
-    }
-}

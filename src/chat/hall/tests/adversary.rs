@@ -269,6 +269,7 @@ fn what_time_brings_about_is_written_down_with_it() {
     let mut test = Test::waiting(open());
     test.arrive(1, "Zoe", 1, 1);
     test.receive(1, join("#lab"));
+    test.done(1, "TOPIC #lab cats");
     let is_gone = |effect: &Effect| matches!(effect, Effect::Keep(Kept::Lasting(Lasting::RoomGone(_))));
     test.hall.lost(Conn(1), test.now, &mut Vec::new());
     test.now.tick += Duration::from_secs(121);

@@ -400,6 +400,35 @@ fn who_is_there_longest_keeps_a_room_while_its_keeper_is_not() {
 }
 
 #[test]
+fn who_has_opened_a_room_keeps_it_through_a_crash_without_a_word_to_what_lasts() {
+    let (mut test, mut disk) = (Test::with_operator(), Disk::default());
+    for (conn, name) in [(3, "Zoe"), (4, "Mallory")] {
+        test.arrive(conn.into(), name, conn, conn);
+        disk.take(&test);
+    }
+    let names = disk.0.len();
+    for (conn, room) in [(3, "#lab"), (4, "#lab"), (4, "#den"), (3, "#den")] {
+        test.receive(conn, join(room));
+        disk.take(&test);
+    }
+    assert_eq!(disk.0.len(), names, "{:?}", disk.0);
+    let kept = disk.0.into_iter().map(Kept::Lasting).chain(test.hall.snapshot()).collect();
+    test.hall = Hall::restore(Limits::off(), kept, test.now);
+    for (conn, name, from) in [(13, "Zoe", 3), (14, "Mallory", 4)] {
+        let resumed = ToServer::Join { room: RoomName::lobby(), password: String::new(), cursor: test.hall.cursor };
+        assert_eq!(test.ask(conn, name, from, from, resumed), Verdict::Admitted);
+    }
+    let rooms = test.done(14, "ROOMS");
+    assert!(rooms.contains("#lab       2  kept by Zoe\n"), "{rooms}");
+    assert_eq!(test.orders(14, "LOCK #lab"), Err(ErrorCode::Refused));
+    test.done(14, "LOCK #den");
+    test.console("KICK Zoe");
+    test.console("FORGET Zoe");
+    let rooms = test.console("ROOMS");
+    assert!(rooms.contains("#lab       1\n"), "nobody's: {rooms}");
+}
+
+#[test]
 fn one_line_says_what_the_server_keeps_and_who_its_operators_are() {
     let mut test = Test::with_operator();
     test.hall.limits.resume = Duration::from_secs(120);

@@ -238,7 +238,7 @@ fn after_a_crash_everybody_goes_on_where_they_were() {
     assert_eq!(test.arrive(5, "Zoe", 3, 3), Verdict::Admitted);
     let [.., ToClient::Welcome(welcome)] = &test.told(5)[..] else { panic!() };
     let members: Vec<u64> = welcome.members.iter().map(|member| member.0).collect();
-    assert_eq!((welcome.change, welcome.cursor, members), (3, 6, vec![1, 2, 3]));
+    assert_eq!((welcome.change, welcome.cursor, members), (3, 6, vec![1, 2, NUMBERS + 1]));
 }
 
 #[test]
@@ -392,5 +392,9 @@ fn a_sessions_number_is_never_used_again_not_after_a_crash_either() {
     test.crash(Limits::off());
     test.arrive(4, "Dora", 4, 4);
     let [.., ToClient::Welcome(welcome)] = &test.told(4)[..] else { panic!("{:?}", test.told(4)) };
-    assert_eq!((welcome.own, &welcome.members[..]), (Member(4), &[1, 2, 4].map(Member)[..]));
+    assert_eq!((welcome.own, &welcome.members[..]), (Member(NUMBERS + 1), &[1, 2, NUMBERS + 1].map(Member)[..]));
+    let kept = |test: &Test| test.effects.iter().any(|effect| matches!(effect, Effect::Keep(Kept::Members(_))));
+    assert!(kept(&test), "its number was the first of those set aside");
+    test.arrive(5, "Clara", 5, 5);
+    assert!(!kept(&test), "and this is the next");
 }
