@@ -227,6 +227,11 @@ pub fn not_verified(name: &Name) -> String {
     format!("[!] {name} is not verified, and cannot read what you say (--verified-only). To compare: /verify {name}")
 }
 
+/// Something was said to a room where nobody could read it.
+pub fn unread(room: &RoomName) -> String {
+    format!("[!] Nobody is in {room} who could read that, and it is not kept for who comes later.")
+}
+
 /// Somebody said something, and it is not shown.
 pub fn said_refused(name: &Name, why: Refused) -> String {
     match why {

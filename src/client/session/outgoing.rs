@@ -18,8 +18,8 @@ use crate::secure::identity::PublicIdentity;
 /// Something that gets a number.
 #[derive(Debug)]
 pub(super) enum Item {
-    /// Something to a room.
-    Say { room: RoomName, kind: Kind, text: Text, sent_at: u64, sealed: Option<SealedSaid> },
+    /// Something to a room; whether nobody had the key for it when it was sent.
+    Say { room: RoomName, kind: Kind, text: Text, sent_at: u64, sealed: Option<SealedSaid>, unread: bool },
     /// One's key for a room, to each of these; in boxes, once it has been sent.
     Share { room: RoomName, to: Vec<Id>, boxes: Vec<(Member, Vec<u8>)> },
     /// Something to somebody who is here; in a box, once it has been sent.
@@ -88,7 +88,7 @@ impl Session {
         if self.own.verified_only && others.clone().next().is_some() && !others.any(|who| self.people.may_read(*who)) {
             return Err(NotSaid::Unread);
         }
-        self.outbox.push(Item::Say { room, kind, text, sent_at: now.at, sealed: None });
+        self.outbox.push(Item::Say { room, kind, text, sent_at: now.at, sealed: None, unread: false });
         Ok(())
     }
 
@@ -228,9 +228,10 @@ impl Session {
             }
             return Due::Another;
         }
-        let Some(Item::Say { kind, text, sent_at, sealed, .. }) = self.outbox.due_now() else {
+        let Some(Item::Say { kind, text, sent_at, sealed, unread, .. }) = self.outbox.due_now() else {
             return Due::Wait;
         };
+        *unread = !inside.speaking.is_read();
         let said = padded(*kind, text, *sent_at);
         let Some(ready) = inside.speaking.seal(&said, sealed.take()) else {
             return Due::Wait;
@@ -321,9 +322,13 @@ impl Session {
     /// `n` was taken.
     pub(super) fn accepted(&mut self, n: u64, now: Moment, shown: &mut Vec<Shown>) -> Result<(), NotDue> {
         let (manner, name, text, sent_at) = match self.outbox.accepted(n)? {
-            Item::Say { room, sealed, .. } => {
+            Item::Say { room, sealed, unread, .. } => {
                 if let Some(sealed) = sealed {
                     self.rooms.settle(&room, &sealed);
+                }
+                if unread && self.rooms.get_mut(&room).is_some_and(|inside| inside.speaking.is_news_that_nobody_reads())
+                {
+                    shown.push(Shown::Remark(notices::unread(&room)));
                 }
                 return Ok(());
             }

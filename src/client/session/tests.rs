@@ -65,6 +65,9 @@ struct Here {
     said: usize,
     accepted: Vec<(RoomName, String)>,
     leaving: bool,
+    /// How much of what they said was for nobody, and how often they were told so.
+    unread: usize,
+    told_unread: usize,
 }
 
 /// Somebody who has proved who they are.
@@ -237,6 +240,8 @@ impl World {
             said: 0,
             accepted: Vec::new(),
             leaving: false,
+            unread: 0,
+            told_unread: 0,
         });
     }
 
@@ -404,6 +409,7 @@ impl World {
                     here.whispers.push(text.as_written().to_owned());
                 }
                 Shown::Remark(remark) if remark.contains("whoever sent it has gone") => here.whispers.push(remark),
+                Shown::Remark(remark) if remark.contains("Nobody is in") => here.told_unread += 1,
                 Shown::Remark(remark) if !EXPECTED.iter().any(|expected| remark.contains(expected)) => {
                     self.faults.push((who, remark));
                 }
@@ -514,11 +520,16 @@ impl World {
             return;
         };
         assert_eq!(said.0, *name, "it was said there");
+        let mut readers = 0;
         for member in self.members.get(&room).cloned().unwrap_or_default() {
             let was_there = |here: &&mut Here| here.joined.get(name).is_some_and(|(since, _)| *since <= change);
             if let Some(here) = self.by_member(member).filter(|_| member != speaker).filter(was_there) {
                 here.due.push(said.clone());
+                readers += 1;
             }
+        }
+        if let Some(here) = self.by_member(speaker).filter(|_| readers == 0) {
+            here.unread += 1;
         }
     }
 
@@ -588,9 +599,24 @@ fn check(people: usize, limits: Limits, steps: &[Step]) -> Result<(), TestCaseEr
             prop_assert_eq!(here.read.iter().collect::<Vec<_>>(), due, "{}", somebody.name);
             prop_assert_eq!(here.whispers.len(), here.whispers_due.len(), "{}", somebody.name);
             prop_assert_eq!(here.said, here.accepted.len(), "all of {}'s was accepted", somebody.name);
+            prop_assert!(here.told_unread <= here.unread, "{} was read", somebody.name);
         }
     }
     Ok(())
+}
+
+#[test]
+fn who_is_alone_is_told_once_that_nobody_reads_it_and_again_when_somebody_has_come_and_gone() {
+    let mut world = World::new(2, Limits::off());
+    let steps = [Step::Join(0), Step::Say(0), Step::Say(0), Step::Join(1), Step::Say(0), Step::Leave(1), Step::Say(0)];
+    let told = steps.map(|step| {
+        world.step(&step);
+        world.settle();
+        let here = world.everybody[0].here.as_ref().unwrap();
+        (here.unread, here.told_unread)
+    });
+    assert_eq!(told, [(0, 0), (1, 1), (2, 1), (2, 1), (2, 1), (2, 1), (3, 2)]);
+    assert_eq!(world.faults(), Vec::<String>::new());
 }
 
 #[test]
