@@ -54,6 +54,8 @@ pub(crate) struct Light {
 
 /// People who come and go.
 pub(crate) struct Connect {
+    /// What each does.
+    pub(crate) what: &'static str,
     pub(crate) connections: usize,
     pub(crate) at_a_time: usize,
     pub(crate) cpu_each: Duration,
@@ -244,7 +246,7 @@ pub(crate) fn connect(setup: &Setup, connections: usize) -> Outcome<Connect> {
         crowd.until_closed()
     };
     let begin = |address, name| come_and_go(address, name).map(|()| (address, name));
-    visits(setup, connections, begin, |(address, name)| come_and_go(*address, name))
+    visits(setup, "joins and leaves", connections, begin, |(address, name)| come_and_go(*address, name))
 }
 
 /// Handshake and Join, by which a session goes on whose connection was lost: the same credential each time.
@@ -254,7 +256,7 @@ pub(crate) fn connect_again(setup: &Setup, connections: usize) -> Outcome<Connec
         crowd.join(address, &setup.identity, &format!("#{name}"), 1)?;
         Ok((address, crowd))
     };
-    visits(setup, connections, begin, |(address, crowd)| {
+    visits(setup, "is lost and comes back", connections, begin, |(address, crowd)| {
         crowd.members[0].resume(*address, &setup.identity)?;
         crowd.listen_to(0)?;
         let pongs = crowd.members[0].tally.pongs;
@@ -265,6 +267,7 @@ pub(crate) fn connect_again(setup: &Setup, connections: usize) -> Outcome<Connec
 /// So many visits, some at a time, by people who have begun to be there before that.
 fn visits<V: Send>(
     setup: &Setup,
+    what: &'static str,
     connections: usize,
     begin: impl Fn(SocketAddr, &'static str) -> Outcome<V>,
     visit: impl Fn(&mut V) -> Outcome<()> + Sync,
@@ -287,7 +290,7 @@ fn visits<V: Send>(
     server.terminate()?;
     server.wait()?;
     let count = u32::try_from(each * AT_A_TIME.len())?;
-    Ok(Connect { connections, at_a_time: AT_A_TIME.len(), cpu_each: cpu / count, wall_each: wall / count })
+    Ok(Connect { what, connections, at_a_time: AT_A_TIME.len(), cpu_each: cpu / count, wall_each: wall / count })
 }
 
 /// What it costs to hold people who say nothing, then as many again in a second room.

@@ -269,7 +269,7 @@ fn big_room_rows(it: &BigRoom) -> Vec<Vec<String>> {
 fn connect(it: &Connect) -> [Vec<String>; 2] {
     [
         row(
-            "server CPU of one that joins and leaves",
+            &format!("server CPU of one that {}", it.what),
             format!("{}, {} at a time", count(it.connections), it.at_a_time),
             format!("{} ms", millis(it.cpu_each)),
         ),
