@@ -229,7 +229,7 @@ pub fn not_verified(name: &Name) -> String {
 
 /// Something was said to a room where nobody could read it.
 pub fn unread(room: &RoomName) -> String {
-    format!("[!] Nobody is in {room} who could read that, and it is not kept for who comes later.")
+    format!("[!] Nobody was in {room} who could read that, and it is not kept for who comes later.")
 }
 
 /// Somebody said something, and it is not shown.

@@ -21,8 +21,8 @@ pub struct Speaking {
     have: HashSet<Session>,
     /// Whether everybody who may read has it.
     complete: bool,
-    /// Whether the user has been told that nobody reads it, since somebody has come.
-    told_unread: bool,
+    /// The roster's last change as of which the user has been told that nobody reads what they say.
+    told_unread: Option<u64>,
 }
 
 impl Speaking {
@@ -44,15 +44,16 @@ impl Speaking {
         self.key.is_some() && self.complete
     }
 
-    /// Whether somebody has the key.
+    /// Whether somebody has been sent the key, or is to be.
     #[must_use]
     pub fn is_read(&self) -> bool {
         !self.have.is_empty()
     }
 
-    /// Nobody has read a text. Gives whether the user is to be told: once, until somebody comes in.
-    pub fn is_news_that_nobody_reads(&mut self) -> bool {
-        !std::mem::replace(&mut self.told_unread, true)
+    /// Nobody could read a text that was said after this change of the roster. Gives whether the user is to be told: once,
+    /// until somebody comes in.
+    pub fn is_news_that_nobody_reads(&mut self, change: u64) -> bool {
+        self.told_unread.replace(change) != Some(change)
     }
 
     /// Makes a key if there is none. Gives everybody who is yet to be sent it, in as many Shares as that takes.
@@ -96,7 +97,6 @@ impl Speaking {
     /// Somebody has come in, or may read from now on.
     pub fn more_may_read(&mut self) {
         self.complete = false;
-        self.told_unread = false;
     }
 
     /// Somebody has left: if they had been sent the key, it is used for nothing more.

@@ -160,8 +160,12 @@ pub fn holds(story: &Story) {
 
 fn nothing_is_told_of_but_what_may_be(visit: &Visit) {
     let may_be = |line: &str| {
-        let always =
-            ["[!] First contact with ", "[!] Compare it with what ", "[!] Not delivered (", "[!] Nobody is in #lobby "];
+        let always = [
+            "[!] First contact with ",
+            "[!] Compare it with what ",
+            "[!] Not delivered (",
+            "[!] Nobody was in #lobby ",
+        ];
         let vanished = ["error: the connection was lost"];
         // A letter that had been read, when the way to say so was lost.
         let again = ["[!] Dropped: a letter from "];

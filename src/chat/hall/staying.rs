@@ -54,6 +54,8 @@ impl Hall {
                 }
                 Kept::Room { room, name, change, opened_by } => {
                     hall.rooms_opened = hall.rooms_opened.max(room.0);
+                    // Whose name is gone since has left it behind.
+                    hall.accounts.is_past(opened_by.unwrap_or_default());
                     hall.rooms.insert(name.clone(), OpenRoom::new(room, opened_by, Room::restore(change)));
                     names.insert(room, name);
                 }

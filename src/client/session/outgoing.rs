@@ -18,8 +18,8 @@ use crate::secure::identity::PublicIdentity;
 /// Something that gets a number.
 #[derive(Debug)]
 pub(super) enum Item {
-    /// Something to a room; whether nobody had the key for it when it was sent.
-    Say { room: RoomName, kind: Kind, text: Text, sent_at: u64, sealed: Option<SealedSaid>, unread: bool },
+    /// Something to a room; if nobody had the key when it was sealed, as of which change of the roster.
+    Say { room: RoomName, kind: Kind, text: Text, sent_at: u64, sealed: Option<SealedSaid>, unread: Option<u64> },
     /// One's key for a room, to each of these; in boxes, once it has been sent.
     Share { room: RoomName, to: Vec<Id>, boxes: Vec<(Member, Vec<u8>)> },
     /// Something to somebody who is here; in a box, once it has been sent.
@@ -88,7 +88,7 @@ impl Session {
         if self.own.verified_only && others.clone().next().is_some() && !others.any(|who| self.people.may_read(*who)) {
             return Err(NotSaid::Unread);
         }
-        self.outbox.push(Item::Say { room, kind, text, sent_at: now.at, sealed: None, unread: false });
+        self.outbox.push(Item::Say { room, kind, text, sent_at: now.at, sealed: None, unread: None });
         Ok(())
     }
 
@@ -231,7 +231,7 @@ impl Session {
         let Some(Item::Say { kind, text, sent_at, sealed, unread, .. }) = self.outbox.due_now() else {
             return Due::Wait;
         };
-        *unread = !inside.speaking.is_read();
+        *unread = (!inside.speaking.is_read()).then_some(inside.roster.change());
         let said = padded(*kind, text, *sent_at);
         let Some(ready) = inside.speaking.seal(&said, sealed.take()) else {
             return Due::Wait;
@@ -326,7 +326,9 @@ impl Session {
                 if let Some(sealed) = sealed {
                     self.rooms.settle(&room, &sealed);
                 }
-                if unread && self.rooms.get_mut(&room).is_some_and(|inside| inside.speaking.is_news_that_nobody_reads())
+                let inside = self.rooms.get_mut(&room);
+                if let (Some(change), Some(inside)) = (unread, inside)
+                    && inside.speaking.is_news_that_nobody_reads(change)
                 {
                     shown.push(Shown::Remark(notices::unread(&room)));
                 }

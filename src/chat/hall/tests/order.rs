@@ -406,12 +406,12 @@ fn who_has_opened_a_room_keeps_it_through_a_crash_without_a_word_to_what_lasts()
         test.arrive(conn.into(), name, conn, conn);
         disk.take(&test);
     }
-    let names = disk.0.len();
+    let names = disk.0.clone();
     for (conn, room) in [(3, "#lab"), (4, "#lab"), (4, "#den"), (3, "#den")] {
         test.receive(conn, join(room));
         disk.take(&test);
     }
-    assert_eq!(disk.0.len(), names, "{:?}", disk.0);
+    assert_eq!(disk.0, names);
     let kept = disk.0.into_iter().map(Kept::Lasting).chain(test.hall.snapshot()).collect();
     test.hall = Hall::restore(Limits::off(), kept, test.now);
     for (conn, name, from) in [(13, "Zoe", 3), (14, "Mallory", 4)] {
@@ -423,9 +423,14 @@ fn who_has_opened_a_room_keeps_it_through_a_crash_without_a_word_to_what_lasts()
     assert_eq!(test.orders(14, "LOCK #lab"), Err(ErrorCode::Refused));
     test.done(14, "LOCK #den");
     test.console("KICK Zoe");
+    let (journal, mut disk) = (test.hall.snapshot(), Disk(names));
     test.console("FORGET Zoe");
+    disk.0.retain(|kept| !matches!(kept, Lasting::Account(account) if account.name.as_str() == "Zoe"));
     let rooms = test.console("ROOMS");
     assert!(rooms.contains("#lab       1\n"), "nobody's: {rooms}");
+    let kept = disk.0.into_iter().map(Kept::Lasting).chain(journal).collect();
+    test.hall = Hall::restore(Limits::off(), kept, test.now);
+    assert_eq!(test.hall.rooms[&RoomName::parse("#lab").unwrap()].opened_by, None, "not after a crash either");
 }
 
 #[test]

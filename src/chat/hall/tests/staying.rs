@@ -393,8 +393,26 @@ fn a_sessions_number_is_never_used_again_not_after_a_crash_either() {
     test.arrive(4, "Dora", 4, 4);
     let [.., ToClient::Welcome(welcome)] = &test.told(4)[..] else { panic!("{:?}", test.told(4)) };
     assert_eq!((welcome.own, &welcome.members[..]), (Member(NUMBERS + 1), &[1, 2, NUMBERS + 1].map(Member)[..]));
-    let kept = |test: &Test| test.effects.iter().any(|effect| matches!(effect, Effect::Keep(Kept::Members(_))));
-    assert!(kept(&test), "its number was the first of those set aside");
+    // As the version before wrote it down: each number, and none set aside.
+    test.hall = Hall::restore(Limits::off(), vec![Kept::Members(NUMBERS + 6)], test.now);
     test.arrive(5, "Clara", 5, 5);
-    assert!(!kept(&test), "and this is the next");
+    assert_eq!((test.hall.members, set_aside_by(&test)), (2 * NUMBERS + 1, Some(3 * NUMBERS)));
+}
+
+fn set_aside_by(test: &Test) -> Option<u64> {
+    test.effects.iter().find_map(|effect| match effect {
+        Effect::Keep(Kept::Members(count)) => Some(*count),
+        _ => None,
+    })
+}
+
+#[test]
+fn numbers_are_set_aside_before_they_are_used() {
+    let mut test = Test::new(Limits::off());
+    let mut set_aside = 0;
+    for number in 1..=150_u8 {
+        test.arrive(number.into(), &format!("m{number}"), number, number);
+        set_aside = set_aside_by(&test).unwrap_or(set_aside);
+        assert_eq!(set_aside, u64::from(number).div_ceil(NUMBERS) * NUMBERS);
+    }
 }
