@@ -2,6 +2,7 @@
 
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use log::{info, warn};
@@ -18,6 +19,9 @@ use crate::net::Link;
 use crate::net::channel::{Channel, Ended, Incoming, NotAccepted, ServerStep, accept, now};
 use crate::secure::handshake::VerifiedPeer;
 use crate::secure::token::Token;
+
+/// So many messages come in one record at most: they are read within seconds, however slowly.
+const MOST_TOGETHER: usize = 256;
 
 /// A connection that has been given a place at the gate.
 pub(super) struct Connection {
@@ -167,17 +171,27 @@ impl Connection {
         let mut pace = Bucket::default();
         let mut messages = Ok(rest);
         while let Ok(said) = messages {
+            if self.timing.messages.is_some() && said.len() > MOST_TOGETHER {
+                return self.link.close(Shutdown::Both);
+            }
             for message in said {
-                if self.timing.messages.is_some_and(|limit| !pace.take(limit, Instant::now())) {
-                    // What else it has sent is not looked at.
-                    return self.link.close(Shutdown::Both);
-                }
+                self.keep_to(&mut pace);
                 match message {
                     ToServer::Password(password) => self.set_password(shared, &password),
                     message => shared.hub.receive(self.conn, message),
                 }
             }
             messages = next_messages(incoming, self.timing.silence);
+        }
+    }
+
+    /// Who says more than they may is read no faster: that costs them their time, and nobody else theirs. To be cut off
+    /// would have them come back, which costs a handshake.
+    fn keep_to(&self, pace: &mut Bucket) {
+        if let Some(limit) = self.timing.messages {
+            while !pace.take(limit, Instant::now()) {
+                thread::sleep(limit.interval);
+            }
         }
     }
 

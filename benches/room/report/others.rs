@@ -23,9 +23,9 @@ impl Others {
     fn fairness(&self, placement: &str) -> Option<String> {
         let title = format!(
             "Fairness, limits on, {} messages/s in all: from the sending of a message to a member's having opened it; \
-             without those who disturb and with them, in turns. One reads nothing; one says what is taken and more, is \
-             cut off and comes back at once; one comes and goes, and tries again at once. The ratio of the p99 is the \
-             median of all rounds' (the least and the most). Aim: at most {}. {placement}.",
+             without those who disturb and with them, in turns. One reads nothing; one says what is taken and more, and \
+             comes back at once if it is cut off; one comes and goes, and tries again at once. The ratio of the p99 is \
+             the median of all rounds' (the least and the most). Aim: at most {}. {placement}.",
             fairness::RATE,
             fairness::AIM
         );
