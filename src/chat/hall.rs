@@ -418,6 +418,12 @@ impl Hall {
         out.extend(all.map(lasts));
     }
 
+    /// Whether a connection is a session's.
+    #[must_use]
+    pub fn is_somebodys(&self, conn: Conn) -> bool {
+        self.conns.contains_key(&conn)
+    }
+
     /// The session that a connection is of.
     fn at(&mut self, conn: Conn) -> Option<(Member, &mut Present)> {
         let member = *self.conns.get(&conn)?;

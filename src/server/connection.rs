@@ -175,7 +175,9 @@ impl Connection {
                 return self.link.close(Shutdown::Both);
             }
             for message in said {
-                self.keep_to(&mut pace);
+                if !self.keeps_to(&mut pace, shared) {
+                    return self.link.close(Shutdown::Both);
+                }
                 match message {
                     ToServer::Password(password) => self.set_password(shared, &password),
                     message => shared.hub.receive(self.conn, message),
@@ -186,13 +188,17 @@ impl Connection {
     }
 
     /// Who says more than they may is read no faster: that costs them their time, and nobody else theirs. To be cut off
-    /// would have them come back, which costs a handshake.
-    fn keep_to(&self, pace: &mut Bucket) {
-        if let Some(limit) = self.timing.messages {
-            while !pace.take(limit, Instant::now()) {
-                thread::sleep(limit.interval);
+    /// would have them come back, which costs a handshake. Gives whether there still is somebody to be heard: what the
+    /// system holds of a connection that has ended is not read to its end as slowly.
+    fn keeps_to(&self, pace: &mut Bucket, shared: &Shared) -> bool {
+        let Some(limit) = self.timing.messages else { return true };
+        while !pace.take(limit, Instant::now()) {
+            if !shared.hub.is_somebodys(self.conn) {
+                return false;
             }
+            thread::sleep(limit.interval);
         }
+        true
     }
 
     /// Sets the password of somebody's name. Hashing it takes time, which nobody else is to wait for.

@@ -156,6 +156,11 @@ impl Hub {
         }
     }
 
+    /// Whether a connection is a session's: it is not any more once another has taken its place, or it was told goodbye.
+    pub fn is_somebodys(&self, conn: Conn) -> bool {
+        self.lock().hall.is_somebodys(conn)
+    }
+
     /// An attached connection has ended.
     pub fn lost(&self, conn: Conn) {
         let mut state = self.lock();

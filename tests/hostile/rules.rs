@@ -302,11 +302,34 @@ fn who_says_more_than_a_hundred_messages_a_second_is_read_no_faster_and_others_a
     let start = Instant::now();
     (0..300).for_each(|_| peer.send(&ToServer::Ping));
     let mut other = Peer::join(server.port, &BORIS, "Boris");
-    other.send(&ToServer::Ping);
     assert_eq!(other.hears_until_pong().len(), 0, "nothing is in Boris's way");
     let pongs = std::iter::from_fn(|| peer.hear()).filter(|message| *message == ToClient::Pong);
     assert_eq!(pongs.take(300).count(), 300, "nothing is lost");
     assert!(start.elapsed() >= Duration::from_millis(1_900), "{:?}", start.elapsed());
+    still_serves(server.port);
+}
+
+/// Threads that listen to a connection.
+#[cfg(target_os = "linux")]
+fn listeners(process: u32) -> usize {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
+    let names = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.trim_end() == "listener").count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_unread_of_a_connection_that_another_has_replaced_holds_no_thread() {
+    let server = Server::start();
+    let mut old = Peer::join(server.port, &ANNA, "Anna");
+    // Ten minutes of them, at the pace at which they are read.
+    (0..60_000).for_each(|_| old.send(&ToServer::Ping));
+    let _new = Peer::join(server.port, &ANNA, "Anna");
+    let start = Instant::now();
+    while listeners(server.process.id()) > 1 {
+        assert!(start.elapsed() < Duration::from_secs(30), "it is read on, for nobody");
+        std::thread::sleep(Duration::from_millis(50));
+    }
     still_serves(server.port);
 }
 
