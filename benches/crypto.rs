@@ -6,15 +6,15 @@
 
 use std::sync::LazyLock;
 
-use cfb_chat::chat::Member;
+use cfb_chat::chat::SessionNumber;
 use cfb_chat::chat::message::{Numbered, ToServer};
 use cfb_chat::chat::name::Name;
-use cfb_chat::secure::credential::{CheckedCredential, OwnCredential, Role, SessionKeys, UnixSeconds};
-use cfb_chat::secure::e2e::boxed::{self, Counts, Purpose, SignedBox};
-use cfb_chat::secure::e2e::letter::{self, Author, SignedLetter};
+use cfb_chat::secure::credential::{OwnCredential, Role, SessionKeys, UnixSeconds, VerifiedCredential};
+use cfb_chat::secure::e2e::body::{BodyKind, MessageBody};
+use cfb_chat::secure::e2e::offline_message::{self, Author, SignedLetter};
 use cfb_chat::secure::e2e::roster::RosterHash;
-use cfb_chat::secure::e2e::sender_key::{OwnKey, Reading, SharedKey, SignedEnvelope};
-use cfb_chat::secure::e2e::text::{Kind, Said};
+use cfb_chat::secure::e2e::sealed_box::{self, BoxCounters, Purpose, SignedBox};
+use cfb_chat::secure::e2e::sender_key::{InboundSenderKey, OutboundSenderKey, SenderKeyDistribution, SignedEnvelope};
 use cfb_chat::secure::handshake::{Established, client, server};
 use cfb_chat::secure::identity::{Fingerprint, Identity};
 use cfb_chat::secure::record::{Opener, Sealer};
@@ -153,39 +153,39 @@ fn identity_from_encrypted_pem(bencher: Bencher) {
 /// Padded, sealed and signed.
 #[divan::bench(args = SAID, sample_size = 16)]
 fn said_seal(bencher: Bencher, length: usize) {
-    let (said, roster, mut key) = (said(length), roster(&sessions(500)), OwnKey::new(&mut rand::rng(), 0));
+    let (said, roster, mut key) = (said(length), roster(&sessions(500)), OutboundSenderKey::new(&mut rand::rng(), 0));
     bencher.counter(BytesCount::new(length)).bench_local(|| envelope(&mut key, divan::black_box(&said), roster));
 }
 
 /// Verified, opened and unpadded.
 #[divan::bench(args = SAID, sample_size = 16)]
 fn said_open(bencher: Bencher, length: usize) {
-    let (said, roster, mut key) = (said(length), roster(&sessions(500)), OwnKey::new(&mut rand::rng(), 0));
-    let (from, server, mut reading) = (keys_of(&USER.1), server_fingerprint(), Reading::from_the_first());
-    reading.take(SharedKey::parse(&key.shared(ROOM)).expect("a shared key")).expect("a new key");
+    let (said, roster, mut key) = (said(length), roster(&sessions(500)), OutboundSenderKey::new(&mut rand::rng(), 0));
+    let (from, server, mut reading) = (keys_of(&USER.1), server_fingerprint(), InboundSenderKey::from_the_first());
+    reading.take(SenderKeyDistribution::parse(&key.shared(ROOM)).expect("a shared key")).expect("a new key");
     // They are opened in the order in which they are made, as records are.
     let next_envelope = || envelope(&mut key, &said, roster);
     bencher.counter(BytesCount::new(length)).with_inputs(next_envelope).bench_local_refs(|envelope| {
         let signed = SignedEnvelope::verify(envelope, &from, server, ROOM, roster).expect("the signature holds");
-        Said::unpad(&reading.open(&signed).expect("the next of this key").padded).expect("what was padded")
+        MessageBody::unpad(&reading.open(&signed).expect("the next of this key").padded).expect("what was padded")
     });
 }
 
 /// With a sender key inside.
 #[divan::bench]
 fn box_seal(bencher: Bencher) {
-    let (to, text) = (keys_of(&OTHER), OwnKey::new(&mut rand::rng(), 0).shared(ROOM));
+    let (to, text) = (keys_of(&OTHER), OutboundSenderKey::new(&mut rand::rng(), 0).shared(ROOM));
     bencher.bench_local(|| key_box(&to, 1, divan::black_box(&text)));
 }
 
 #[divan::bench]
 fn box_open(bencher: Bencher) {
     let (from, server) = (keys_of(&USER.1), server_fingerprint());
-    let boxed = key_box(&keys_of(&OTHER), 1, &OwnKey::new(&mut rand::rng(), 0).shared(ROOM));
+    let boxed = key_box(&keys_of(&OTHER), 1, &OutboundSenderKey::new(&mut rand::rng(), 0).shared(ROOM));
     bencher.bench_local(|| {
         let boxed = divan::black_box(&boxed);
         let signed = SignedBox::verify(boxed, &OTHER, &from, server, Purpose::Key).expect("the signature holds");
-        signed.open(&OTHER, &mut Counts::default()).expect("the first box")
+        signed.open(&OTHER, &mut BoxCounters::default()).expect("the first box")
     });
 }
 
@@ -220,12 +220,12 @@ fn roster_hash(bencher: Bencher, members: usize) {
 #[divan::bench(args = MEMBERS, sample_size = 1, sample_count = 20)]
 fn rekey(bencher: Bencher, members: usize) {
     let (to, mut sealer) = (keys_of(&OTHER), established().0.sealer);
-    let mut others = vec![Counts::default(); members - 1];
+    let mut others = vec![BoxCounters::default(); members - 1];
     bencher.bench_local(|| {
-        let text = OwnKey::new(&mut rand::rng(), 0).shared(ROOM);
+        let text = OutboundSenderKey::new(&mut rand::rng(), 0).shared(ROOM);
         let mut records = Vec::new();
         for (n, some) in (1..).zip(others.chunks_mut(BOXES)) {
-            let boxes = some.iter_mut().map(|counts| (Member(1), key_box(&to, counts.next_sent(), &text)));
+            let boxes = some.iter_mut().map(|counts| (SessionNumber(1), key_box(&to, counts.next_sent(), &text)));
             let share = ToServer::Numbered { n, body: Numbered::Share(boxes.collect()) };
             sealer.seal(&share.encode(), &mut records);
         }
@@ -263,7 +263,7 @@ fn keyed() -> (client::Keyed, server::Proving, Vec<u8>) {
     (agree(start, &answer), proving, proof)
 }
 
-fn checked() -> (client::Checked, server::Proving) {
+fn checked() -> (client::CheckedServer, server::Proving) {
     let (keyed, proving, proof) = keyed();
     (check_server(keyed, proof), proving)
 }
@@ -274,7 +274,7 @@ fn proved() -> (client::Proved, server::Proving, Vec<u8>) {
     (proved, proving, body(&proof))
 }
 
-fn user_checked() -> (client::Proved, server::Checked) {
+fn user_checked() -> (client::Proved, server::CheckedClient) {
     let (proved, proving, proof) = proved();
     (proved, check_user(proving, proof))
 }
@@ -299,11 +299,11 @@ fn agree(start: client::Start, answer: &[u8]) -> client::Keyed {
     start.agree(answer).expect("the server's keys are taken")
 }
 
-fn check_server(keyed: client::Keyed, mut proof: Vec<u8>) -> client::Checked {
+fn check_server(keyed: client::Keyed, mut proof: Vec<u8>) -> client::CheckedServer {
     keyed.check_server(&mut proof, NOW).expect("the server's proof holds")
 }
 
-fn check_user(proving: server::Proving, mut proof: Vec<u8>) -> server::Checked {
+fn check_user(proving: server::Proving, mut proof: Vec<u8>) -> server::CheckedClient {
     proving.check_user(&mut proof, NOW, |_| true).expect("the user's proof holds")
 }
 
@@ -315,17 +315,17 @@ fn server_fingerprint() -> Fingerprint {
     SERVER.0.public().fingerprint()
 }
 
-fn check(credential: &OwnCredential) -> CheckedCredential {
+fn check(credential: &OwnCredential) -> VerifiedCredential {
     let name_holds = |name: &str| Name::parse(name).is_ok();
-    CheckedCredential::check(credential.presented(), Role::User, NOW, name_holds).expect("the credential holds")
+    VerifiedCredential::check(credential.presented(), Role::User, NOW, name_holds).expect("the credential holds")
 }
 
 fn keys_of(credential: &OwnCredential) -> SessionKeys {
     check(credential).session_keys()
 }
 
-fn said(length: usize) -> Said {
-    Said { sent_at: NOW.0 * 1_000, kind: Kind::Text, text: "x".repeat(length) }
+fn said(length: usize) -> MessageBody {
+    MessageBody { sent_at: NOW.0 * 1_000, kind: BodyKind::Text, text: "x".repeat(length) }
 }
 
 /// So many sessions, in the order of their bytes.
@@ -342,19 +342,19 @@ fn roster(sessions: &[[u8; 32]]) -> RosterHash {
     RosterHash::new(server_fingerprint(), ROOM, 1_000, sessions.iter())
 }
 
-fn envelope(key: &mut OwnKey, said: &Said, roster: RosterHash) -> Vec<u8> {
+fn envelope(key: &mut OutboundSenderKey, said: &MessageBody, roster: RosterHash) -> Vec<u8> {
     key.seal(&said.pad()).sign(&USER.1, server_fingerprint(), ROOM, roster)
 }
 
 fn key_box(to: &SessionKeys, count: u64, text: &[u8]) -> Vec<u8> {
-    boxed::seal(&mut rand::rng(), &USER.1, to, server_fingerprint(), Purpose::Key, count, text)
+    sealed_box::seal(&mut rand::rng(), &USER.1, to, server_fingerprint(), Purpose::Key, count, text)
         .expect("a key that boxes can be sealed to")
 }
 
 /// A letter from the user to whoever has the server's key: any other identity will do.
-fn letter(said: &Said) -> Vec<u8> {
+fn letter(said: &MessageBody) -> Vec<u8> {
     let author = Author { identity: &USER.0, name: "ira", server: server_fingerprint() };
-    letter::seal(&mut rand::rng(), &author, SERVER.0.public(), said)
+    offline_message::seal(&mut rand::rng(), &author, SERVER.0.public(), said)
 }
 
 /// A frame's body.

@@ -26,18 +26,18 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use cfb_chat::chat::hall::{Asks, Effect, Hall, Limits, Newcomer, Verdict};
-use cfb_chat::chat::message::{Numbered, Session, ToClient, ToServer};
+use cfb_chat::chat::message::{Numbered, SessionId, ToClient, ToServer};
 use cfb_chat::chat::name::{Name, RoomName};
+use cfb_chat::chat::state::{AuthenticatedUser, ChatState, Effect, JoinAttempt, JoinOutcome, Limits};
 use cfb_chat::chat::user::User;
-use cfb_chat::chat::{Conn, Moment};
-use cfb_chat::secure::credential::{CheckedCredential, OwnCredential, Role, SessionKeys, UnixSeconds};
+use cfb_chat::chat::{ConnectionId, Now};
+use cfb_chat::secure::credential::{OwnCredential, Role, SessionKeys, UnixSeconds, VerifiedCredential};
+use cfb_chat::secure::e2e::body::{BodyKind, MessageBody};
 use cfb_chat::secure::e2e::roster::RosterHash;
-use cfb_chat::secure::e2e::sender_key::{OwnKey, Reading, SharedKey, SignedEnvelope};
-use cfb_chat::secure::e2e::text::{Kind, Said};
+use cfb_chat::secure::e2e::sender_key::{InboundSenderKey, OutboundSenderKey, SenderKeyDistribution, SignedEnvelope};
 use cfb_chat::secure::handshake::{Established, client, server};
 use cfb_chat::secure::identity::{Fingerprint, Identity};
-use cfb_chat::secure::record::{Lanes, Opener, Sealer};
+use cfb_chat::secure::record::{BatchSealer, Opener, Sealer};
 use cfb_chat::wire::frame::{Deframer, MAX_FRAME, PREFIX};
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use rand::SeedableRng;
@@ -52,11 +52,11 @@ const TOGETHER: usize = 16;
 const ROOM: &str = "#lobby";
 
 /// What somebody has to say, and what they need to say it.
-type Speaking = (Said, OwnKey, OwnCredential, Place);
+type SendInput = (MessageBody, OutboundSenderKey, OwnCredential, Place);
 /// What has been said, and what one needs to read it.
-type Listening = (Vec<u8>, SessionKeys, Reading, Place);
+type OpenInput = (Vec<u8>, SessionKeys, InboundSenderKey, Place);
 /// A room, what is about to be said in it, and where that goes.
-type Busy = (Hall, Vec<ToServer>, Vec<Effect>, Moment);
+type Busy = (ChatState, Vec<ToServer>, Vec<Effect>, Now);
 /// The server, and who is in the room.
 type Place = (Fingerprint, RosterHash);
 
@@ -80,7 +80,9 @@ fn record_seal((mut sealer, text, mut out): (Sealer, Vec<u8>, Vec<u8>)) -> (Seal
 // What many readers get: one text under as many keys.
 #[library_benchmark]
 #[bench::eight_of_4_096(setup = sealing_side_by_side, config = counted(2_236_408))]
-fn records_seal((mut sealers, mut lanes, text): (Vec<Sealer>, Lanes, Vec<u8>)) -> (Vec<Sealer>, Lanes, Vec<u8>) {
+fn records_seal(
+    (mut sealers, mut lanes, text): (Vec<Sealer>, BatchSealer, Vec<u8>),
+) -> (Vec<Sealer>, BatchSealer, Vec<u8>) {
     seal_for_all(&mut sealers, &mut lanes, black_box(&text));
     (sealers, lanes, text)
 }
@@ -96,7 +98,7 @@ fn record_open((mut opener, mut record): (Opener, Vec<u8>)) -> (Opener, Vec<u8>)
 // Padded, sealed and signed.
 #[library_benchmark]
 #[bench::of_128_bytes(setup = speaking, config = counted(325_688))]
-fn said_send((said, mut key, own, place): Speaking) -> (OwnKey, OwnCredential, Vec<u8>) {
+fn said_send((said, mut key, own, place): SendInput) -> (OutboundSenderKey, OwnCredential, Vec<u8>) {
     let envelope = send(black_box(&said), &mut key, &own, place);
     (key, own, envelope)
 }
@@ -104,10 +106,10 @@ fn said_send((said, mut key, own, place): Speaking) -> (OwnKey, OwnCredential, V
 // Verified, opened and unpadded.
 #[library_benchmark]
 #[bench::of_128_bytes(setup = listening, config = counted(462_299))]
-fn said_read((envelope, from, mut reading, (server, roster)): Listening) -> (Vec<u8>, Reading, Said) {
+fn said_read((envelope, from, mut reading, (server, roster)): OpenInput) -> (Vec<u8>, InboundSenderKey, MessageBody) {
     let signed = SignedEnvelope::verify(black_box(&envelope), &from, server, ROOM, roster);
     let opened = reading.open(&signed.expect("the signature holds")).expect("the next of this key");
-    let said = Said::unpad(&opened.padded).expect("what was padded");
+    let said = MessageBody::unpad(&opened.padded).expect("what was padded");
     (envelope, reading, said)
 }
 
@@ -130,9 +132,9 @@ fn events_parse(text: Vec<u8>) -> (Vec<u8>, Vec<ToClient>) {
 // Judged, numbered, kept, and handed out.
 #[library_benchmark]
 #[bench::sixteen_among_100(setup = busy_room, config = counted(76_644))]
-fn hall_say((mut hall, says, mut effects, now): Busy) -> (Hall, Vec<Effect>) {
+fn hall_say((mut hall, says, mut effects, now): Busy) -> (ChatState, Vec<Effect>) {
     for say in black_box(says) {
-        hall.receive(Conn(1), say, now, &mut effects);
+        hall.receive(ConnectionId(1), say, now, &mut effects);
     }
     (hall, effects)
 }
@@ -148,14 +150,14 @@ fn server_accept((hello, own, mut rng): (Vec<u8>, OwnCredential, StdRng)) -> (Ow
 // RSA and Ed25519 verification of the user's credential and proof.
 #[library_benchmark]
 #[bench::step(setup = user_proves, config = counted(1_897_744))]
-fn server_check_user((proving, proof): (server::Proving, Vec<u8>)) -> server::Checked {
+fn server_check_user((proving, proof): (server::Proving, Vec<u8>)) -> server::CheckedClient {
     check_user(proving, black_box(proof))
 }
 
 // OAEP encryption of the secret, and the channel's keys.
 #[library_benchmark]
 #[bench::step(setup = user_is_checked, config = counted(1_513_395))]
-fn server_issue((checked, mut rng): (server::Checked, StdRng)) -> (Established, Vec<u8>) {
+fn server_issue((checked, mut rng): (server::CheckedClient, StdRng)) -> (Established, Vec<u8>) {
     black_box(checked).issue(&mut rng)
 }
 
@@ -185,14 +187,14 @@ fn sealing(length: usize) -> (Sealer, Vec<u8>, Vec<u8>) {
 }
 
 /// Lanes that have been used before.
-fn sealing_side_by_side() -> (Vec<Sealer>, Lanes, Vec<u8>) {
-    let (mut sealers, mut lanes, text) = (Vec::new(), Lanes::default(), vec![7; 4_096]);
-    sealers.extend((0..Lanes::MOST).map(|_| established().1.sealer));
+fn sealing_side_by_side() -> (Vec<Sealer>, BatchSealer, Vec<u8>) {
+    let (mut sealers, mut lanes, text) = (Vec::new(), BatchSealer::default(), vec![7; 4_096]);
+    sealers.extend((0..BatchSealer::MAX_LANES).map(|_| established().1.sealer));
     seal_for_all(&mut sealers, &mut lanes, &text);
     (sealers, lanes, text)
 }
 
-fn seal_for_all(sealers: &mut [Sealer], lanes: &mut Lanes, text: &[u8]) {
+fn seal_for_all(sealers: &mut [Sealer], lanes: &mut BatchSealer, text: &[u8]) {
     for sealer in sealers {
         lanes.add(sealer);
     }
@@ -206,22 +208,22 @@ fn opening(length: usize) -> (Opener, Vec<u8>) {
     (client.opener, record)
 }
 
-fn speaking() -> Speaking {
-    let said = Said { sent_at: NOW.0 * 1_000, kind: Kind::Text, text: "x".repeat(128) };
+fn speaking() -> SendInput {
+    let said = MessageBody { sent_at: NOW.0 * 1_000, kind: BodyKind::Text, text: "x".repeat(128) };
     let server = server_identity().public().fingerprint();
     let roster = RosterHash::new(server, ROOM, MEMBERS, [].iter());
-    (said, OwnKey::new(&mut rng(), 0), user().1, (server, roster))
+    (said, OutboundSenderKey::new(&mut rng(), 0), user().1, (server, roster))
 }
 
-fn listening() -> Listening {
-    let ((said, mut key, own, place), mut reading) = (speaking(), Reading::from_the_first());
-    reading.take(SharedKey::parse(&key.shared(ROOM)).expect("a shared key")).expect("a new key");
+fn listening() -> OpenInput {
+    let ((said, mut key, own, place), mut reading) = (speaking(), InboundSenderKey::from_the_first());
+    reading.take(SenderKeyDistribution::parse(&key.shared(ROOM)).expect("a shared key")).expect("a new key");
     let envelope = send(&said, &mut key, &own, place);
-    let checked = CheckedCredential::check(own.presented(), Role::User, NOW, |_| true).expect("the credential holds");
+    let checked = VerifiedCredential::check(own.presented(), Role::User, NOW, |_| true).expect("the credential holds");
     (envelope, checked.session_keys(), reading, place)
 }
 
-fn send(said: &Said, key: &mut OwnKey, own: &OwnCredential, (server, roster): Place) -> Vec<u8> {
+fn send(said: &MessageBody, key: &mut OutboundSenderKey, own: &OwnCredential, (server, roster): Place) -> Vec<u8> {
     key.seal(&said.pad()).sign(own, server, ROOM, roster)
 }
 
@@ -247,7 +249,7 @@ fn parse_says(text: &[u8]) -> Vec<ToServer> {
 fn events() -> Vec<u8> {
     let (mut hall, says, mut effects, now) = busy_room();
     for say in says {
-        hall.receive(Conn(1), say, now, &mut effects);
+        hall.receive(ConnectionId(1), say, now, &mut effects);
     }
     let posted = |effect| if let Effect::Post(_, entry) = effect { Some(entry.bytes) } else { None };
     let text: Vec<u8> = effects.into_iter().filter_map(posted).flat_map(|bytes| bytes.to_vec()).collect();
@@ -261,21 +263,21 @@ fn parse_events(text: &[u8]) -> Vec<ToClient> {
 
 /// A room of so many members, the first of whom has said something, and is about to go on.
 fn busy_room() -> Busy {
-    let (mut hall, now) = (Hall::new(Limits::off()), Moment { at: NOW.0 * 1_000, tick: Instant::now() });
+    let (mut hall, now) = (ChatState::new(Limits::off()), Now { at: NOW.0 * 1_000, tick: Instant::now() });
     let join = || ToServer::Join { room: RoomName::lobby(), password: String::new(), cursor: 0 };
     let mut effects = Vec::with_capacity(16 * TOGETHER);
     for number in 1..=MEMBERS {
         let mut bytes = [7; 32];
         bytes[..8].copy_from_slice(&number.to_be_bytes());
         let name = Name::parse(&format!("member{number:03}")).expect("a name");
-        let user = User { name, owner: bytes, session: Session(bytes), spki: [7; 294].into() };
+        let user = User { name, owner: bytes, session: SessionId(bytes), spki: [7; 294].into() };
         let (credential, signature) = ([7; 220].into(), [7; 384].into());
-        let newcomer = Newcomer { conn: Conn(number), user, credential, signature, address: None };
-        assert_eq!(hall.arrive(newcomer, &Asks::first(join()), now, &mut effects), Verdict::Admitted);
+        let newcomer = AuthenticatedUser { conn: ConnectionId(number), user, credential, signature, address: None };
+        assert_eq!(hall.arrive(newcomer, &JoinAttempt::first(join()), now, &mut effects), JoinOutcome::Admitted);
         effects.clear();
     }
     let mut says = (1..).take(2 * TOGETHER).map(say);
-    says.by_ref().take(TOGETHER).for_each(|say| hall.receive(Conn(1), say, now, &mut effects));
+    says.by_ref().take(TOGETHER).for_each(|say| hall.receive(ConnectionId(1), say, now, &mut effects));
     effects.clear();
     (hall, says.collect(), effects, now)
 }
@@ -312,11 +314,11 @@ fn user_proves() -> (server::Proving, Vec<u8>) {
     (proving, proof)
 }
 
-fn check_user(proving: server::Proving, mut proof: Vec<u8>) -> server::Checked {
+fn check_user(proving: server::Proving, mut proof: Vec<u8>) -> server::CheckedClient {
     proving.check_user(&mut proof, NOW, |_| true).expect("the user's proof holds")
 }
 
-fn user_is_checked() -> (server::Checked, StdRng) {
+fn user_is_checked() -> (server::CheckedClient, StdRng) {
     let (proving, proof) = user_proves();
     (check_user(proving, proof), rng())
 }

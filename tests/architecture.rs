@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "support/sources.rs"]
+mod sources;
+
 /// A room, and the rooms below that it may import.
 const ROOMS: [(&str, &[&str]); 7] = [
     ("wire", &[]),
@@ -64,7 +67,7 @@ const IMPURE: [&str; 9] = [
 /// What the server must never be able to name, by whatever way: the keys to what it relays.
 const NEVER_IN_SERVER: &str = "e2e";
 /// All that the rooms it is built on have from there: a letter's number, which opens nothing.
-const OPENS_NOTHING: &str = "use crate::secure::e2e::letter::LetterId;";
+const OPENS_NOTHING: &str = "use crate::secure::e2e::offline_message::LetterId;";
 
 struct Source {
     room: String,
@@ -75,11 +78,10 @@ struct Source {
 }
 
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    collect(&root, &mut files);
+    let root = sources::root().join("src");
+    let files = sources::files(&root, "rs");
     assert!(files.len() > 20, "the sources were found");
-    let texts: Vec<String> = files.iter().map(|path| without_comments(&fs::read_to_string(path).unwrap())).collect();
+    let texts: Vec<String> = files.iter().map(|path| sources::code(&fs::read_to_string(path).unwrap())).collect();
     let test_modules: Vec<&str> = texts.iter().flat_map(|text| test_modules(text)).collect();
     let mut sources = Vec::new();
     for (path, all) in files.iter().zip(&texts).filter(|(path, _)| path.parent() != Some(&root)) {
@@ -92,26 +94,10 @@ fn sources() -> Vec<Source> {
     sources
 }
 
-fn without_comments(text: &str) -> String {
-    let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-    code.join("\n")
-}
-
 /// The modules in files of their own that are there for tests only.
 fn test_modules(code: &str) -> Vec<&str> {
     let after = code.split("#[cfg(test)]\nmod ").skip(1);
     after.filter_map(|rest| rest.split_once(';').map(|(name, _)| name)).filter(|name| !name.contains(' ')).collect()
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
 }
 
 /// Whether `code` names the path or crate `name`, as a whole word followed by `::`.

@@ -3,14 +3,15 @@
 
 use std::sync::LazyLock;
 
-use cfb_chat::chat::Member;
+use cfb_chat::chat::SessionNumber;
 use cfb_chat::chat::message::{
-    BadServer, ByeReason, ErrorCode, Event, LeftReason, NoMessages, Numbered, Person, ToClient, ToServer, Welcome,
+    ByeReason, ErrorCode, Event, LeftReason, MessageError, Numbered, Person, ServerMessageError, ToClient, ToServer,
+    Welcome,
 };
 use cfb_chat::chat::name::{Name, RoomName};
-use cfb_chat::secure::credential::{BadCredential, CheckedCredential, Presented, Role, UnixSeconds};
-use cfb_chat::secure::handshake::{Failed, RefusalCode, client};
-use cfb_chat::wire::codec::{BadEncoding, Reader, Writer};
+use cfb_chat::secure::credential::{CredentialBundle, CredentialError, Role, UnixSeconds, VerifiedCredential};
+use cfb_chat::secure::handshake::{ClientHandshakeError, RefusalCode, client};
+use cfb_chat::wire::codec::{DecodeError, Reader, Writer};
 use serde_json::Value;
 
 static FROZEN: LazyLock<Value> =
@@ -48,7 +49,7 @@ fn write(writer: Writer, value: &Value) -> Writer {
     }
 }
 
-fn reads_as(reader: &mut Reader<'_>, value: &Value) -> Result<(), BadEncoding> {
+fn reads_as(reader: &mut Reader<'_>, value: &Value) -> Result<(), DecodeError> {
     match value {
         Value::Number(_) => assert_eq!(reader.uint()?, number(value)),
         Value::String(text) => assert_eq!(reader.text()?, text),
@@ -63,7 +64,7 @@ fn reads_as(reader: &mut Reader<'_>, value: &Value) -> Result<(), BadEncoding> {
 }
 
 /// One value of any kind, and nothing behind it.
-fn is_one_value(bytes: &[u8]) -> Result<(), BadEncoding> {
+fn is_one_value(bytes: &[u8]) -> Result<(), DecodeError> {
     let mut reader = Reader::new(bytes);
     reader.value()?;
     reader.end()
@@ -77,9 +78,9 @@ fn values_have_the_frozen_encoding_and_no_other() {
         let mut reader = Reader::new(&encoding);
         assert_eq!(reads_as(&mut reader, value).and_then(|()| reader.end()), Ok(()), "{value}");
         assert_eq!(Reader::new(&encoding).value(), Ok(&encoding[..]), "{value}");
-        assert_eq!(is_one_value(&[&encoding[..], &[0]].concat()), Err(BadEncoding), "{value}, and a byte");
+        assert_eq!(is_one_value(&[&encoding[..], &[0]].concat()), Err(DecodeError), "{value}, and a byte");
         for length in 0..encoding.len() {
-            assert_eq!(is_one_value(&encoding[..length]), Err(BadEncoding), "{value}, cut off at {length}");
+            assert_eq!(is_one_value(&encoding[..length]), Err(DecodeError), "{value}, cut off at {length}");
         }
     }
 }
@@ -88,13 +89,13 @@ fn values_have_the_frozen_encoding_and_no_other() {
 fn frozen_invalid_encodings_are_refused() {
     for case in cases(&FROZEN["invalid_encodings"]) {
         let encoding = hex(&case["encoding"]);
-        assert_eq!(is_one_value(&encoding), Err(BadEncoding), "{encoding:02x?}: {}", case["reason"]);
+        assert_eq!(is_one_value(&encoding), Err(DecodeError), "{encoding:02x?}: {}", case["reason"]);
         // In a field's place, and in a message's, where nothing at all is no fault.
         let behind_a_message = [&[0x81, 0x18, 24][..], &encoding].concat();
         let as_a_field = [&[0x82, 0x18, 24][..], &encoding].concat();
         for record in [as_a_field, behind_a_message].iter().take(if encoding.is_empty() { 1 } else { 2 }) {
-            assert_eq!(ToServer::parse_all(record), Err(NoMessages), "{record:02x?}");
-            assert_eq!(ToClient::parse_all(record), Err(BadServer::NoMessages), "{record:02x?}");
+            assert_eq!(ToServer::parse_all(record), Err(MessageError), "{record:02x?}");
+            assert_eq!(ToClient::parse_all(record), Err(ServerMessageError::NoMessages), "{record:02x?}");
         }
     }
 }
@@ -111,8 +112,8 @@ fn room(case: &Value) -> RoomName {
     RoomName::parse(text(field(case, "room"))).expect("a frozen room is one")
 }
 
-fn member(value: &Value) -> Member {
-    Member(number(value))
+fn member(value: &Value) -> SessionNumber {
+    SessionNumber(number(value))
 }
 
 fn name(case: &Value) -> Name {
@@ -289,7 +290,7 @@ fn frozen_refusals_are_written_and_read_as_they_stand() {
         assert_eq!(code.word(), text(&case["code"]));
         assert_eq!(code.message(), hex(&case["encoding"]));
         let (start, _) = client::Start::new(&mut rand::rng());
-        assert_eq!(start.agree(&hex(&case["encoding"])).err(), Some(Failed::RefusedBare(code)));
+        assert_eq!(start.agree(&hex(&case["encoding"])).err(), Some(ClientHandshakeError::RefusedBare(code)));
     }
 }
 
@@ -298,16 +299,16 @@ fn frozen_bad_credentials_are_refused_by_the_rule_for_names_that_is_ours() {
     let now = UnixSeconds(number(&FROZEN["now"]));
     let check = |case: &Value, spki: &[u8]| {
         let (credential, signature) = (hex(&case["credential"]), hex(&case["signature"]));
-        let presented = Presented { spki, credential: &credential, signature: &signature };
-        CheckedCredential::check(presented, Role::User, now, |name| Name::parse(name).is_ok()).map(|_| ())
+        let presented = CredentialBundle { spki, credential: &credential, signature: &signature };
+        VerifiedCredential::check(presented, Role::User, now, |name| Name::parse(name).is_ok()).map(|_| ())
     };
     let good = hex(&FROZEN["identities"]["Ira"]["spki"]);
     assert_eq!(check(&FROZEN["credentials"]["Ira"], &good), Ok(()));
     for case in cases(&FROZEN["refused_user_credentials"]) {
         let expected = match text(&case["code"]) {
-            "credential" => BadCredential::Credential,
-            "clock" => BadCredential::Clock,
-            "name" => BadCredential::Name,
+            "credential" => CredentialError::Credential,
+            "clock" => CredentialError::Clock,
+            "name" => CredentialError::Name,
             other => panic!("a new code {other}"),
         };
         assert_eq!(check(case, &hex(&case["spki"])), Err(expected), "{}", case["why"]);

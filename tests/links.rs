@@ -7,11 +7,11 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
-use cfb_chat::net::channel::{Channel, Ended, accept, connect, now};
+use cfb_chat::net::secure_channel::{Channel, ReadError, accept, connect, now};
 use cfb_chat::net::tcp::TcpLink;
-use cfb_chat::net::udp::server::Listening;
+use cfb_chat::net::udp::server::UdpListener;
 use cfb_chat::net::{Link, memory, udp, write_all};
-use cfb_chat::secure::credential::{OwnCredential, Verified};
+use cfb_chat::secure::credential::{OwnCredential, SignatureCache};
 use cfb_chat::secure::handshake::VerifiedPeer;
 use cfb_chat::secure::record::MAX_RECORD_TEXT;
 
@@ -25,7 +25,7 @@ type AnyLink = Arc<dyn Link>;
 struct Pair {
     client: AnyLink,
     server: Box<dyn FnOnce() -> AnyLink + Send>,
-    listening: Option<Listening>,
+    listening: Option<UdpListener>,
 }
 
 fn in_memory() -> Pair {
@@ -45,7 +45,7 @@ fn by_udp() -> Pair {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let address = socket.local_addr().expect("an address");
     let (came, comes) = mpsc::channel();
-    let listening = Listening::start(socket, move |link, _| came.send(link).expect("the test waits"));
+    let listening = UdpListener::start(socket, move |link, _| came.send(link).expect("the test waits"));
     let client = udp::client::connect(address, PATIENCE).expect("somebody listens");
     Pair {
         client: Arc::new(client),
@@ -63,8 +63,16 @@ fn each(test: impl Fn(End, End)) {
         let deadline = Instant::now() + PATIENCE;
         let accepting = thread::spawn(move || {
             let (server, own) = (server(), OwnCredential::for_server(&mut rand::rng(), &identity(SERVER), now()));
-            let channel =
-                accept(&server, deadline, &mut rand::rng(), &own, &Verified::default(), now(), |_| true, |_, _| {});
+            let channel = accept(
+                &server,
+                deadline,
+                &mut rand::rng(),
+                &own,
+                &SignatureCache::default(),
+                now(),
+                |_| true,
+                |_, _| {},
+            );
             (channel.expect("it is a client"), server)
         });
         let (rng, who) = (&mut rand::rng(), identity(USER_A));
@@ -87,7 +95,7 @@ fn says((channel, link): &mut End, text: &[u8]) {
     write_all(&**link, &frame, Instant::now() + PATIENCE).expect("somebody reads");
 }
 
-fn reads((channel, _): &mut End) -> Result<Vec<u8>, Ended> {
+fn reads((channel, _): &mut End) -> Result<Vec<u8>, ReadError> {
     channel.incoming.next_text(PATIENCE).map(|text| text.to_vec())
 }
 
@@ -129,7 +137,7 @@ fn the_last_words_are_read_before_the_end_and_then_there_is_nothing() {
         says(&mut server, b"the last words");
         server.1.close(Shutdown::Both);
         assert_eq!(reads(&mut client).expect("a record"), b"the last words");
-        assert!(matches!(reads(&mut client), Err(Ended::Closed)));
+        assert!(matches!(reads(&mut client), Err(ReadError::Closed)));
         client.1.close(Shutdown::Both);
     });
 }
@@ -140,7 +148,7 @@ fn who_has_said_all_can_still_read() {
         says(&mut client, b"that is all");
         client.1.close(Shutdown::Write);
         assert_eq!(reads(&mut server).expect("a record"), b"that is all");
-        assert!(matches!(reads(&mut server), Err(Ended::Closed)));
+        assert!(matches!(reads(&mut server), Err(ReadError::Closed)));
         says(&mut server, b"so long");
         assert_eq!(reads(&mut client).expect("a record"), b"so long");
     });
@@ -152,6 +160,6 @@ fn who_waits_wakes_up_when_their_own_end_is_closed() {
         let (Channel { mut incoming, .. }, link) = client;
         let waiting = thread::spawn(move || incoming.next_text(PATIENCE).map(|_| ()));
         link.close(Shutdown::Both);
-        assert!(matches!(waiting.join().expect("it waits"), Err(Ended::Closed)));
+        assert!(matches!(waiting.join().expect("it waits"), Err(ReadError::Closed)));
     });
 }

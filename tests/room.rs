@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Barrier;
 use std::thread;
 
-use cfb_chat::chat::Member;
+use cfb_chat::chat::SessionNumber;
 use cfb_chat::chat::message::{Event, LeftReason, ToClient, ToServer};
 use rustix::process::Signal;
 
@@ -95,7 +95,7 @@ fn everybody_hears_everybody_in_one_order_and_each_in_their_own() {
     let port = server.port;
     let mut listener = Peer::join(port, &BORIS, "listener");
     let together = &Barrier::new(SPEAKERS);
-    let heard: Vec<(Member, Vec<(Member, String)>)> = thread::scope(|scope| {
+    let heard: Vec<(SessionNumber, Vec<(SessionNumber, String)>)> = thread::scope(|scope| {
         let speakers: Vec<_> = (0..SPEAKERS)
             .map(|number| {
                 let mut peer = Peer::join(port, &ANNA, &format!("speaker-{number}"));
@@ -108,9 +108,9 @@ fn everybody_hears_everybody_in_one_order_and_each_in_their_own() {
             .collect();
         speakers.into_iter().map(|speaker| speaker.join().expect("it heard all")).collect()
     });
-    let all: Vec<(Member, String)> = (0..SPEAKERS * EACH).map(|_| listener.hears_raw()).collect();
+    let all: Vec<(SessionNumber, String)> = (0..SPEAKERS * EACH).map(|_| listener.hears_raw()).collect();
 
-    let mut next: HashMap<Member, usize> = HashMap::new();
+    let mut next: HashMap<SessionNumber, usize> = HashMap::new();
     for (who, text) in &all {
         let next = next.entry(*who).or_default();
         assert_eq!(*text, next.to_string(), "each sender's in its order");
@@ -183,13 +183,13 @@ fn sixty_quick_lines_all_arrive_in_order_with_limits_on() {
 }
 
 /// A way to leave, in words and in deed.
-type Way = (&'static str, fn(&mut Client));
+type ConnectionState = (&'static str, fn(&mut Client));
 
 #[test]
 fn exit_the_end_of_input_and_signals_leave_in_good_order() {
     let server = Server::start();
     let mut listener = Peer::join(server.port, &BORIS, "listener");
-    let ways: [Way; 4] = [
+    let ways: [ConnectionState; 4] = [
         ("EXIT", |client| client.says("EXIT")),
         ("the end of input", |client| client.process.end_input()),
         ("Ctrl+C", |client| client.process.signal(Signal::INT)),

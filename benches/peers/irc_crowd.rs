@@ -88,10 +88,10 @@ impl IrcCrowd {
         Ok(())
     }
 
-    /// Reads what has come, after waiting for it for `patience` at most.
-    pub(crate) fn turn(&mut self, patience: Duration, said: &mut impl FnMut(&[u8])) -> Outcome<()> {
+    /// Reads what has come, after waiting for it for `timeout` at most.
+    pub(crate) fn turn(&mut self, timeout: Duration, said: &mut impl FnMut(&[u8])) -> Outcome<()> {
         let mut ready = [const { MaybeUninit::uninit() }; EVENTS];
-        for event in wait_for(&self.epoll, &mut ready, patience)? {
+        for event in wait_for(&self.epoll, &mut ready, timeout)? {
             let client = &mut self.clients[usize::try_from(event.data.u64())?];
             if client.read(&mut self.chunk, said)? == Line::Closed {
                 if !client.tally.bye {

@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cfb_chat::store::key_files::{Owner, load_or_make};
+use cfb_chat::store::key_files::{KeyHolder, load_or_make};
 use cfb_chat::store::passphrase::PassphraseSource;
 
 use super::client_process::{ClientProcess, Console};
@@ -61,7 +61,7 @@ struct Stage {
 /// Measures a room of so many beside the client.
 pub(crate) fn measure(setup: &Setup, members: usize) -> Outcome<BigRoom> {
     let home = setup.keys.join("client");
-    load_or_make(&home, Owner::Client(NAME), 3072, &mut rand::rng(), &PassphraseSource::default())?;
+    load_or_make(&home, KeyHolder::Client(NAME), 3072, &mut rand::rng(), &PassphraseSource::default())?;
     forget(&home.join("known_servers"))?;
     let scene = Scene::new(setup, Placement::Pinned, members, &[])?;
     let mut stage = Stage { scene, home, said: 0, keys: 0 };

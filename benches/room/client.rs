@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use cfb_chat::chat::name::Name;
 use cfb_chat::chat::name::RoomName;
-use cfb_chat::secure::credential::{CheckedCredential, Presented, Role, SessionKeys, UnixSeconds};
-use cfb_chat::secure::e2e::boxed::{self, Purpose};
+use cfb_chat::secure::credential::{CredentialBundle, Role, SessionKeys, UnixSeconds, VerifiedCredential};
+use cfb_chat::secure::e2e::body::{BodyKind, MessageBody};
 use cfb_chat::secure::e2e::roster::RosterHash;
-use cfb_chat::secure::e2e::sender_key::OwnKey;
-use cfb_chat::secure::e2e::text::{Kind, Said};
-use cfb_chat::store::key_files::{Owner, load_or_make};
+use cfb_chat::secure::e2e::sealed_box::{self, Purpose};
+use cfb_chat::secure::e2e::sender_key::OutboundSenderKey;
+use cfb_chat::store::key_files::{KeyHolder, load_or_make};
 use cfb_chat::store::passphrase::PassphraseSource;
 
 use super::big_room::NAME;
 use super::client_process::{ClientProcess, Console, PROMPT};
 use super::cpu::Placement;
 use super::load::ignore;
-use super::measures::{MOST_BEHIND, SENDERS, Scene, behind, ratio};
+use super::measures::{MAX_BEHIND, SENDERS, Scene, behind, ratio};
 use super::member::{PATIENCE, now};
 use super::{Outcome, Setup, TEXT};
 
@@ -67,7 +67,7 @@ pub(crate) struct Busy {
 /// Measures a client in a room with so many others.
 pub(crate) fn measure(setup: &Setup, members: usize) -> Outcome<Client> {
     let home = setup.keys.join("client");
-    load_or_make(&home, Owner::Client(NAME), 3072, &mut rand::rng(), &PassphraseSource::default())?;
+    load_or_make(&home, KeyHolder::Client(NAME), 3072, &mut rand::rng(), &PassphraseSource::default())?;
     super::big_room::forget(&home.join("known_servers"))?;
     let mut scene = Scene::new(setup, Placement::Pinned, members, &[])?;
     scene.crowd.members[..SENDERS].iter_mut().for_each(|speaker| speaker.tally.minds_people = true);
@@ -107,7 +107,7 @@ fn flood(setup: &Setup, scene: &mut Scene, client: &ClientProcess, console: Cons
     let mut talk = |scene: &mut Scene, how_long: Duration| -> Outcome<()> {
         let end = Instant::now() + how_long;
         while Instant::now() < end {
-            let may_say = behind(&scene.crowd.members) * (setup.envelope.len() as u64) < MOST_BEHIND;
+            let may_say = behind(&scene.crowd.members) * (setup.envelope.len() as u64) < MAX_BEHIND;
             for (place, speaker) in speakers.iter_mut().enumerate() {
                 let member = &mut scene.crowd.members[place];
                 while may_say && member.unaccepted() < UNANSWERED && said - shown < AHEAD {
@@ -144,13 +144,13 @@ const SAID: &str = ": xxxx";
 
 /// Somebody who speaks as PROTOCOL.md §7 has it, to a room that does not change.
 struct Speaker {
-    key: OwnKey,
+    key: OutboundSenderKey,
     roster: RosterHash,
     said: Vec<u8>,
 }
 
 impl Speaker {
-    fn envelope(&mut self, member: &super::member::Member) -> Vec<u8> {
+    fn envelope(&mut self, member: &super::member::SessionNumber) -> Vec<u8> {
         self.key.seal(&self.said).sign(&member.own, member.server(), RoomName::lobby().as_str(), self.roster)
     }
 }
@@ -163,18 +163,21 @@ fn speakers(scene: &mut Scene) -> Outcome<Vec<Speaker>> {
             && crowd.members[..SENDERS].iter().all(|member| member.tally.person.is_some())
     })?;
     let person = crowd.members[0].tally.person.clone().ok_or("the client was told of")?;
-    let client =
-        keys_of(&Presented { spki: &person.spki, credential: &person.credential, signature: &person.signature })?;
+    let client = keys_of(&CredentialBundle {
+        spki: &person.spki,
+        credential: &person.credential,
+        signature: &person.signature,
+    })?;
     let mut sessions: Vec<[u8; 32]> = crowd.members.iter().map(|member| member.own.session()).collect();
     sessions.push(client.session);
     sessions.sort_unstable();
     let (rng, room) = (&mut rand::rng(), RoomName::lobby());
-    let said = Said { sent_at: now()?.0 * 1_000, kind: Kind::Text, text: "x".repeat(TEXT) }.pad();
-    let speak = |member: &mut super::member::Member| -> Outcome<Speaker> {
+    let said = MessageBody { sent_at: now()?.0 * 1_000, kind: BodyKind::Text, text: "x".repeat(TEXT) }.pad();
+    let speak = |member: &mut super::member::SessionNumber| -> Outcome<Speaker> {
         let roster = RosterHash::new(member.server(), room.as_str(), member.tally.change, sessions.iter());
-        let key = OwnKey::new(rng, 0);
+        let key = OutboundSenderKey::new(rng, 0);
         let shared = key.shared(room.as_str());
-        let boxed = boxed::seal(rng, &member.own, &client, member.server(), Purpose::Key, 1, &shared)?;
+        let boxed = sealed_box::seal(rng, &member.own, &client, member.server(), Purpose::Key, 1, &shared)?;
         member.share(person.member, boxed);
         member.flush()?;
         Ok(Speaker { key, roster, said: said.clone() })
@@ -182,9 +185,9 @@ fn speakers(scene: &mut Scene) -> Outcome<Vec<Speaker>> {
     crowd.members[..SENDERS].iter_mut().map(speak).collect()
 }
 
-fn keys_of(presented: &Presented<'_>) -> Outcome<SessionKeys> {
+fn keys_of(presented: &CredentialBundle<'_>) -> Outcome<SessionKeys> {
     let now = UnixSeconds(now()?.0);
-    let checked = CheckedCredential::check(*presented, Role::User, now, |name| Name::parse(name).is_ok());
+    let checked = VerifiedCredential::check(*presented, Role::User, now, |name| Name::parse(name).is_ok());
     Ok(checked.map_err(|why| why.to_string())?.session_keys())
 }
 

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cfb_chat::chat::Member;
+use cfb_chat::chat::SessionNumber;
 use cfb_chat::chat::message::{Event, ToClient};
 use cfb_chat::chat::name::RoomName;
 use cfb_chat::net::timespec;
@@ -41,7 +41,7 @@ pub(crate) struct Floor {
 /// Bytes on the wire of a record with so many deliveries.
 fn record_length(together: usize, envelope: usize) -> usize {
     let envelope = vec![7; envelope];
-    let event = Event::Said { room: RoomName::lobby(), who: Member(500), change: 500, envelope };
+    let event = Event::Said { room: RoomName::lobby(), who: SessionNumber(500), change: 500, envelope };
     let message = ToClient::Event { cursor: 100_000, at: 1_790_000_000_000, event };
     PREFIX + TAG + together * message.encode().len()
 }

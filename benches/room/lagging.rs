@@ -19,7 +19,7 @@ const ENVELOPE: usize = 2_048;
 /// Says of each talker that are not answered.
 const UNANSWERED: u64 = 16;
 /// How far the active may be behind, in envelopes.
-const MOST_BEHIND: u64 = 512;
+const MAX_BEHIND: u64 = 512;
 /// The server's memory is looked at this often.
 const GLANCE: Duration = Duration::from_millis(20);
 /// What is still under way has come to its end after this, and everybody has told what they have seen.
@@ -96,7 +96,7 @@ fn talk(server: &ServerProcess, crowd: &mut Crowd, bytes: u64, peak: &mut Peak) 
     let envelope = [7; ENVELOPE];
     let mut left = bytes / ENVELOPE as u64;
     while left > 0 {
-        if measures::behind(&crowd.members[..ACTIVE]) < MOST_BEHIND {
+        if measures::behind(&crowd.members[..ACTIVE]) < MAX_BEHIND {
             for sender in &mut crowd.members[..SENDERS] {
                 let more = UNANSWERED.saturating_sub(sender.unaccepted()).min(left);
                 (0..more).for_each(|_| sender.say(&envelope));

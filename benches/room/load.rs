@@ -12,7 +12,7 @@ use cfb_chat::secure::identity::Identity;
 use rustix::event::epoll;
 
 use super::Outcome;
-use super::member::{Delivered, Line, Member, PATIENCE};
+use super::member::{Delivered, Line, PATIENCE, SessionNumber};
 
 /// Bytes that are read of one connection before the next has its turn.
 pub(crate) const CHUNK: usize = 64 * 1_024;
@@ -32,7 +32,7 @@ pub(crate) struct Crowd {
     /// What its members' names begin with.
     names: &'static str,
     epoll: OwnedFd,
-    pub(crate) members: Vec<Member>,
+    pub(crate) members: Vec<SessionNumber>,
     closed: usize,
     /// Whether the server has been asked to end: nobody has anything more to tell it.
     ends: bool,
@@ -64,13 +64,13 @@ impl Turns {
     }
 }
 
-/// What is ready to be read, after `patience` at most.
+/// What is ready to be read, after `timeout` at most.
 pub(crate) fn wait_for<'a>(
     epoll: &OwnedFd,
     ready: &'a mut [MaybeUninit<epoll::Event>],
-    patience: Duration,
+    timeout: Duration,
 ) -> Outcome<&'a [epoll::Event]> {
-    match epoll::wait(epoll, ready, Some(&timespec(patience))) {
+    match epoll::wait(epoll, ready, Some(&timespec(timeout))) {
         Ok((ready, _)) => Ok(ready),
         Err(rustix::io::Errno::INTR) => Ok(&[]),
         Err(error) => Err(error.into()),
@@ -111,7 +111,7 @@ impl Crowd {
         let room = RoomName::parse(room).map_err(|_| "a room's name")?;
         let newcomers = self.members.len()..self.members.len() + count;
         for place in newcomers.clone() {
-            let member = Member::connect(address, identity(place), &format!("{}{place}", self.names), &room)?;
+            let member = SessionNumber::connect(address, identity(place), &format!("{}{place}", self.names), &room)?;
             self.members.push(member);
             self.listen_to(place)?;
             self.until("somebody was not welcomed", |crowd| crowd.members[place].tally.welcomed == 1)?;
@@ -133,11 +133,11 @@ impl Crowd {
         Ok(epoll::delete(&self.epoll, &self.members[place])?)
     }
 
-    /// Reads what has come, after waiting for it for `patience` at most. `said` gets each envelope of what was said, and
+    /// Reads what has come, after waiting for it for `timeout` at most. `said` gets each envelope of what was said, and
     /// who has heard it.
-    pub(crate) fn turn(&mut self, patience: Duration, said: &mut impl FnMut(usize, &[u8])) -> Outcome<()> {
+    pub(crate) fn turn(&mut self, timeout: Duration, said: &mut impl FnMut(usize, &[u8])) -> Outcome<()> {
         let mut ready = [const { MaybeUninit::uninit() }; EVENTS];
-        for event in wait_for(&self.epoll, &mut ready, patience)? {
+        for event in wait_for(&self.epoll, &mut ready, timeout)? {
             let place = usize::try_from(event.data.u64())?;
             let member = &mut self.members[place];
             if member.read(&mut self.chunk, &mut |envelope| said(place, envelope))? == Line::Closed {
@@ -171,12 +171,12 @@ impl Crowd {
     /// The same, with as much patience as that.
     pub(crate) fn until_within(
         &mut self,
-        patience: Duration,
+        timeout: Duration,
         said: &mut impl FnMut(usize, &[u8]),
         otherwise: &str,
         done: impl Fn(&Self) -> bool,
     ) -> Outcome<()> {
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         while !done(self) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -214,14 +214,14 @@ impl Crowd {
     /// The same, with as much patience as that.
     pub(crate) fn until_delivered_within(
         &mut self,
-        patience: Duration,
+        timeout: Duration,
         said: &mut impl FnMut(usize, &[u8]),
         members: Range<usize>,
     ) -> Outcome<()> {
         let sent: u64 = self.members[members.clone()].iter().map(|member| member.sent).sum();
-        self.until_within(patience, said, "something was not delivered", |crowd| {
-            let heard = |member: &Member| member.tally.delivered.said >= sent - member.sent;
-            let has_all = |member: &Member| heard(member) && member.unaccepted() == 0;
+        self.until_within(timeout, said, "something was not delivered", |crowd| {
+            let heard = |member: &SessionNumber| member.tally.delivered.said >= sent - member.sent;
+            let has_all = |member: &SessionNumber| heard(member) && member.unaccepted() == 0;
             crowd.members[members.clone()].iter().all(has_all)
         })?;
         let twice = self.members[members].iter().any(|member| member.tally.delivered.said > sent - member.sent);
@@ -244,7 +244,7 @@ impl Crowd {
     }
 
     /// Those whom the server has not told goodbye.
-    pub(crate) fn here(&self) -> impl Iterator<Item = &Member> {
+    pub(crate) fn here(&self) -> impl Iterator<Item = &SessionNumber> {
         self.members.iter().filter(|member| !member.tally.bye)
     }
 

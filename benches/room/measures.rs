@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use super::cpu::{self, Placement};
 use super::load::{Crowd, ignore};
-use super::member::Member;
+use super::member::SessionNumber;
 use super::server_process::ServerProcess;
 use super::{Outcome, Setup};
 
 /// Members who speak, of all who listen.
 pub(crate) const SENDERS: usize = 4;
 /// A sender waits while the slowest reader is behind by about this many bytes: nobody is to be cut off for being slow.
-pub(crate) const MOST_BEHIND: u64 = 1_024 * 1_024;
+pub(crate) const MAX_BEHIND: u64 = 1_024 * 1_024;
 
 pub(crate) const LOBBY: &str = "#lobby";
 
@@ -146,7 +146,7 @@ pub(crate) fn saturated(
 fn flood(crowd: &mut Crowd, envelope: &[u8], unanswered: u64, how_long: Duration) -> Outcome<()> {
     let end = Instant::now() + how_long;
     while Instant::now() < end {
-        if behind(&crowd.members) * (envelope.len() as u64) < MOST_BEHIND {
+        if behind(&crowd.members) * (envelope.len() as u64) < MAX_BEHIND {
             for sender in &mut crowd.members[..SENDERS] {
                 (sender.unaccepted()..unanswered).for_each(|_| sender.say(envelope));
                 sender.flush()?;
@@ -158,7 +158,7 @@ fn flood(crowd: &mut Crowd, envelope: &[u8], unanswered: u64, how_long: Duration
 }
 
 /// How many envelopes the slowest of these readers, among whom are all senders, has yet to get, at most.
-pub(crate) fn behind(members: &[Member]) -> u64 {
+pub(crate) fn behind(members: &[SessionNumber]) -> u64 {
     let sent: u64 = members.iter().map(|member| member.sent).sum();
     let slowest = members.iter().map(|member| member.tally.delivered.said + member.sent).min();
     sent - slowest.unwrap_or(sent)

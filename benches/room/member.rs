@@ -8,14 +8,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use cfb_chat::chat::Member as Number;
+use cfb_chat::chat::SessionNumber as Number;
 use cfb_chat::chat::message::{Numbered, Person, ToServer};
 use cfb_chat::chat::name::RoomName;
 use cfb_chat::secure::credential::{OwnCredential, UnixSeconds};
 use cfb_chat::secure::handshake::{Established, client};
 use cfb_chat::secure::identity::{Fingerprint, Identity};
 use cfb_chat::secure::record::{Opener, Sealer};
-use cfb_chat::wire::codec::{BadEncoding, Reader};
+use cfb_chat::wire::codec::{DecodeError, Reader};
 use cfb_chat::wire::frame::{Deframer, MAX_FRAME, MAX_HANDSHAKE_FRAME, PREFIX};
 
 use super::Outcome;
@@ -24,7 +24,7 @@ use super::Outcome;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A session, and its connection, which has joined a room.
-pub(crate) struct Member {
+pub(crate) struct SessionNumber {
     pub(crate) own: OwnCredential,
     channel: Channel,
     room: RoomName,
@@ -97,7 +97,7 @@ pub(crate) enum Line {
     Closed,
 }
 
-impl Member {
+impl SessionNumber {
     /// Connects, proves who it is, and asks to join; the answer is yet to come. A session is new each time.
     pub(crate) fn connect(address: SocketAddr, identity: &Identity, name: &str, room: &RoomName) -> Outcome<Self> {
         let own = OwnCredential::for_user(&mut rand::rng(), identity, name, now()?);
@@ -135,7 +135,7 @@ impl Member {
         self.send(&ToServer::Join { room: self.room.clone(), password: String::new(), cursor: self.tally.cursor })
     }
 
-    /// Says something to its room, in a record of its own, which goes out with the next [`Member::flush`].
+    /// Says something to its room, in a record of its own, which goes out with the next [`SessionNumber::flush`].
     pub(crate) fn say(&mut self, envelope: &[u8]) {
         self.sent += 1;
         self.asked.push_back(Instant::now());
@@ -236,7 +236,7 @@ impl Member {
                 delivered.bytes += length as u64;
             }
         }
-        // What is said as [`Member::say_as`] has it is not among those.
+        // What is said as [`SessionNumber::say_as`] has it is not among those.
         let answered = (self.asked.len() as u64).saturating_sub(self.sent.saturating_sub(self.tally.accepted));
         self.waited.extend(self.asked.drain(..usize::try_from(answered)?).map(|asked| asked.elapsed()));
         Ok(Line::Open)
@@ -265,7 +265,7 @@ impl Channel {
     }
 }
 
-impl AsFd for Member {
+impl AsFd for SessionNumber {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.channel.socket.as_fd()
     }
@@ -331,7 +331,7 @@ impl Tally {
         Ok(())
     }
 
-    fn hear_event(&mut self, reader: &mut Reader<'_>, said: &mut impl FnMut(&[u8])) -> Result<(), BadEncoding> {
+    fn hear_event(&mut self, reader: &mut Reader<'_>, said: &mut impl FnMut(&[u8])) -> Result<(), DecodeError> {
         let (fields, kind) = (reader.array()?, reader.uint()?);
         let read = match kind {
             1 => {
@@ -363,14 +363,14 @@ pub(crate) fn now() -> Outcome<UnixSeconds> {
     Ok(UnixSeconds(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs()))
 }
 
-fn pass_over(reader: &mut Reader<'_>, values: usize) -> Result<(), BadEncoding> {
+fn pass_over(reader: &mut Reader<'_>, values: usize) -> Result<(), DecodeError> {
     (0..values).try_for_each(|_| reader.value().map(drop))
 }
 
 /// Waits for the next frame of the handshake.
 fn next_frame<'a>(mut socket: &TcpStream, deframer: &'a mut Deframer) -> Outcome<&'a mut [u8]> {
     let mut chunk = [0; MAX_HANDSHAKE_FRAME];
-    while !deframer.has_frame()? {
+    while !deframer.frame_is_complete()? {
         match socket.read(&mut chunk)? {
             0 => return Err("cut off during the handshake".into()),
             read => deframer.feed(&chunk[..read]),

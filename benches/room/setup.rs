@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use cfb_chat::chat::name::RoomName;
 use cfb_chat::secure::credential::{OwnCredential, UnixSeconds};
+use cfb_chat::secure::e2e::body::{BodyKind, MessageBody};
 use cfb_chat::secure::e2e::roster::RosterHash;
-use cfb_chat::secure::e2e::sender_key::OwnKey;
-use cfb_chat::secure::e2e::text::{Kind, Said};
+use cfb_chat::secure::e2e::sender_key::OutboundSenderKey;
 use cfb_chat::secure::identity::Identity;
-use cfb_chat::store::key_files::{Owner, load_or_make};
+use cfb_chat::store::key_files::{KeyHolder, load_or_make};
 use cfb_chat::store::passphrase::PassphraseSource;
 
 use super::cpu::Cores;
@@ -39,9 +39,9 @@ pub(crate) struct Setup {
 }
 
 /// What the arguments ask for.
-pub(crate) struct Asked<'a>(Vec<&'a str>);
+pub(crate) struct SecretPrompt<'a>(Vec<&'a str>);
 
-impl Asked<'_> {
+impl SecretPrompt<'_> {
     /// Whether all is to be small.
     pub(crate) fn quick(&self) -> bool {
         self.0.contains(&"quick")
@@ -54,7 +54,7 @@ impl Asked<'_> {
 }
 
 /// Measures what the arguments ask for, of these.
-pub(crate) fn bench(name: &str, measures: &[&str], run: impl FnOnce(&Asked<'_>) -> Outcome<()>) -> ExitCode {
+pub(crate) fn bench(name: &str, measures: &[&str], run: impl FnOnce(&SecretPrompt<'_>) -> Outcome<()>) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if !arguments.iter().any(|argument| argument == "--bench") {
         println!("nothing is measured in a test run: cargo bench --bench {name}");
@@ -65,7 +65,7 @@ pub(crate) fn bench(name: &str, measures: &[&str], run: impl FnOnce(&Asked<'_>) 
         eprintln!("error: unknown measure {unknown}: quick, {}", measures.join(", "));
         return ExitCode::from(2);
     }
-    match run(&Asked(words)) {
+    match run(&SecretPrompt(words)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -78,7 +78,7 @@ pub(crate) fn bench(name: &str, measures: &[&str], run: impl FnOnce(&Asked<'_>) 
 pub(crate) fn prepare(folder: &str, quick: bool) -> Outcome<Setup> {
     progress("keys: 3072 bits, made once and kept");
     let keys = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
-    let owner = Owner::Client("bench");
+    let owner = KeyHolder::Client("bench");
     let identity = load_or_make(&keys, owner, 3072, &mut rand::rng(), &PassphraseSource::default())?.identity;
     let seconds = |in_full: u64| Duration::from_secs(if quick { 1 } else { in_full });
     let cores = Cores::find()?;
@@ -90,7 +90,7 @@ pub(crate) fn prepare(folder: &str, quick: bool) -> Outcome<Setup> {
 pub(crate) fn identities(setup: &Setup, count: usize) -> Outcome<Vec<Identity>> {
     let one = |number| {
         let (owner, source) = (format!("bench{number}"), PassphraseSource::default());
-        Ok(load_or_make(&setup.keys, Owner::Client(&owner), 3072, &mut rand::rng(), &source)?.identity)
+        Ok(load_or_make(&setup.keys, KeyHolder::Client(&owner), 3072, &mut rand::rng(), &source)?.identity)
     };
     (0..count).map(one).collect()
 }
@@ -98,11 +98,11 @@ pub(crate) fn identities(setup: &Setup, count: usize) -> Outcome<Vec<Identity>> 
 /// A text as it goes to a room, where its sender has said a thousand before.
 fn envelope(identity: &Identity) -> Vec<u8> {
     let rng = &mut rand::rng();
-    let said = Said { sent_at: 1_790_000_000_000, kind: Kind::Text, text: "x".repeat(TEXT) };
+    let said = MessageBody { sent_at: 1_790_000_000_000, kind: BodyKind::Text, text: "x".repeat(TEXT) };
     let (server, lobby) = (identity.public().fingerprint(), RoomName::lobby());
     let roster = RosterHash::new(server, lobby.as_str(), 500, [].iter());
     let own = OwnCredential::for_user(rng, identity, "bench", UnixSeconds(1_790_000_000));
-    OwnKey::new(rng, 1_000).seal(&said.pad()).sign(&own, server, lobby.as_str(), roster)
+    OutboundSenderKey::new(rng, 1_000).seal(&said.pad()).sign(&own, server, lobby.as_str(), roster)
 }
 
 /// What is being done, for whoever waits: it takes minutes.

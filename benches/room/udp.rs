@@ -8,15 +8,15 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cfb_chat::net::channel::{accept, connect, now};
+use cfb_chat::net::secure_channel::{accept, connect, now};
 use cfb_chat::net::tcp::TcpLink;
-use cfb_chat::net::udp::{client, server::Listening};
+use cfb_chat::net::udp::{client, server::UdpListener};
 use cfb_chat::net::{Link, write_all};
-use cfb_chat::secure::credential::{OwnCredential, Verified};
+use cfb_chat::secure::credential::{OwnCredential, SignatureCache};
 use cfb_chat::secure::handshake::VerifiedPeer;
 
 use super::member::PATIENCE;
-use super::relay::{Relay, Way};
+use super::relay::{ConnectionState, Relay};
 use super::{Outcome, Setup};
 
 /// One way through the network.
@@ -43,9 +43,13 @@ pub(crate) fn measure(setup: &Setup, records: usize) -> Outcome<Vec<Journey>> {
     for lost in [0, 1, 5] {
         // The same loss each time.
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let relay = Relay::to(socket.local_addr()?.port(), Way { lost, delay: DELAY, ..Way::default() }, 4);
+        let relay = Relay::to(
+            socket.local_addr()?.port(),
+            ConnectionState { lost, delay: DELAY, ..ConnectionState::default() },
+            4,
+        );
         let (came, comes) = mpsc::channel();
-        let _listening = Listening::start(socket, move |link, _| drop(came.send(link)))?;
+        let _listening = UdpListener::start(socket, move |link, _| drop(came.send(link)))?;
         let reader: AnyLink = Arc::new(client::connect((Ipv4Addr::LOCALHOST, relay.port).into(), PATIENCE)?);
         let writer = Box::new(move || comes.recv_timeout(PATIENCE).ok());
         journeys.push(journey(setup, "UDP", lost, records, (reader, writer))?);
@@ -63,7 +67,8 @@ fn journey(setup: &Setup, by: &'static str, lost: u32, records: usize, ends: End
     let (tell, told) = mpsc::channel();
     let writing = thread::spawn(move || {
         let link = writer().ok_or("nobody came")?;
-        let channel = accept(&link, deadline, &mut rand::rng(), &own, &Verified::default(), now(), |_| true, |_, _| {});
+        let channel =
+            accept(&link, deadline, &mut rand::rng(), &own, &SignatureCache::default(), now(), |_| true, |_, _| {});
         let mut sealer = channel.map_err(|error| error.to_string())?.sealer;
         // What opens the talk is the reader's, so that a stream over UDP is authenticated.
         link.read(&mut [0; 64], PATIENCE).map_err(|error| error.to_string())?;

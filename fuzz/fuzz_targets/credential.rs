@@ -1,7 +1,7 @@
 //! SPKIs and credentials from strangers.
 #![no_main]
 
-use cfb_chat::secure::credential::{CheckedCredential, Presented, Role, UnixSeconds};
+use cfb_chat::secure::credential::{VerifiedCredential, CredentialBundle, Role, UnixSeconds};
 use cfb_chat::secure::identity::{Identity, PublicIdentity};
 use libfuzzer_sys::fuzz_target;
 
@@ -11,8 +11,8 @@ fuzz_target!(|parts: (&[u8], &[u8], &[u8], bool)| {
         assert_eq!(identity.spki(), spki, "a key has one encoding");
     }
     let role = if user { Role::User } else { Role::Server };
-    let presented = Presented { spki, credential, signature };
-    let checked = CheckedCredential::check(presented, role, UnixSeconds(1_700_000_000), |_| true);
+    let presented = CredentialBundle { spki, credential, signature };
+    let checked = VerifiedCredential::check(presented, role, UnixSeconds(1_700_000_000), |_| true);
     assert!(checked.is_err(), "nobody signs by chance");
     if let Ok(text) = std::str::from_utf8(spki) {
         let _ = Identity::from_pem(text, None);

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use cfb_chat::chat::name::Name;
-use cfb_chat::client::entry::{InvitationSource, NoInvitation, invitation};
-use cfb_chat::client::{ClientError, Config, Timing, Transport, Unwanted, run, ui};
+use cfb_chat::client::invitation_source::{InvitationSource, InvitationSourceError, invitation};
+use cfb_chat::client::{ClientConfig, ClientError, ClientTimeouts, ServerPinError, Transport, run, ui};
 use cfb_chat::net::udp::client::finish;
 use cfb_chat::secure::identity::Fingerprint;
 use cfb_chat::secure::invitation::Invitation;
@@ -53,7 +53,7 @@ const FINISH: Duration = Duration::from_secs(2);
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 #[allow(clippy::struct_excessive_bools, reason = "flags are what users give, one by one")]
-struct Arguments {
+struct ClientArguments {
     /// Server: a name or an address
     #[arg(short, long, default_value = "127.0.0.1", value_parser = host, conflicts_with_all = INVITED)]
     server: String,
@@ -104,17 +104,17 @@ fn only_input(text: &str) -> Result<InvitationSource, &'static str> {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = ClientArguments::parse();
     let source = arguments.join.or(arguments.join_file.map(InvitationSource::File));
     let invited = match source.as_ref().map(invitation).transpose() {
         Ok(invited) => invited,
         Err(error) => {
             report(&error, error.hint());
-            return ExitCode::from(if matches!(error, NoInvitation::File(_)) { 3 } else { 2 });
+            return ExitCode::from(if matches!(error, InvitationSourceError::File(_)) { 3 } else { 2 });
         }
     };
     let transport = if arguments.udp { Transport::Udp } else { Transport::Tcp };
-    let config = Config {
+    let config = ClientConfig {
         host: invited.as_ref().map_or(arguments.server, |invited| invited.host().to_owned()),
         port: invited.as_ref().map_or(arguments.port, Invitation::port),
         transport,
@@ -128,7 +128,7 @@ fn main() -> ExitCode {
         strict: arguments.strict,
         verified_only: arguments.verified_only,
         reconnect: !arguments.no_reconnect,
-        timing: Timing::standard(transport),
+        timing: ClientTimeouts::standard(transport),
     };
     let ended = run(&config, &mut *ui::screen());
     finish(FINISH);
@@ -144,7 +144,7 @@ fn main() -> ExitCode {
 fn status(error: &ClientError) -> u8 {
     match error {
         ClientError::System(_) => 1,
-        ClientError::Key(_) | ClientError::Files(_) | ClientError::Unwanted(Unwanted::KnownServers(_)) => 3,
+        ClientError::Key(_) | ClientError::Files(_) | ClientError::Unwanted(ServerPinError::KnownServers(_)) => 3,
         ClientError::Unreachable { .. } => 4,
         ClientError::Unwanted(_) => 5,
         ClientError::Refused { .. } => 6,

@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cfb_chat::server::log_pipe::LogPipe;
-use cfb_chat::server::{Config, Server, StartError, console};
+use cfb_chat::server::log_writer::LogWriter;
+use cfb_chat::server::{Server, ServerConfig, StartError, console};
 use chrono::{DateTime, Local};
 use log::{LevelFilter, info};
 
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 }
 
 /// Says what the settings are, and what stands in their way.
-fn look(found: &Found, config: &Config) -> Result<(), StartError> {
+fn look(found: &Found, config: &ServerConfig) -> Result<(), StartError> {
     print(&check::listing(&found.origins));
     if let Some(warning) = check::warning(&found.arguments.settings) {
         eprintln!("warning: {warning}\nhint: --public-address HOST[:PORT] is what they name instead");
@@ -54,7 +54,7 @@ fn look(found: &Found, config: &Config) -> Result<(), StartError> {
     check::look_at_the_disk(config)
 }
 
-fn run(line: Vec<OsString>, config: &Config) -> Result<(), StartError> {
+fn run(line: Vec<OsString>, config: &ServerConfig) -> Result<(), StartError> {
     let log = start_log()?;
     let reread = move || match settings::read(&line) {
         Ok(found) => Ok(found.arguments.settings.config()),
@@ -79,9 +79,9 @@ fn print(lines: &str) {
 }
 
 /// Of what goes there, the server lets through what it is settled to: that may change while it runs.
-fn start_log() -> io::Result<LogPipe> {
+fn start_log() -> io::Result<LogWriter> {
     let local = |when| format!("{} ", DateTime::<Local>::from(when).format("%Y-%m-%d %H:%M:%S"));
-    let pipe = LogPipe::start(io::stderr(), local)?;
+    let pipe = LogWriter::start(io::stderr(), local)?;
     env_logger::Builder::new()
         .filter_module("cfb_chat", LevelFilter::Trace)
         .filter_module("server", LevelFilter::Trace)

@@ -10,22 +10,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Owner;
-use super::lasting::{Account, AccountId, Key, Lasting};
 use super::name::Name;
+use super::registry_record::{Account, AccountId, DeviceKey, RegistryRecord};
 use super::user::User;
 
 /// Names in all; beyond that those without a password give way, who was here least lately first.
-const MOST: usize = 32_768;
+const MAX_NAMES: usize = 32_768;
 /// Identities of one name.
-pub(super) const MOST_KEYS: usize = 16;
+pub(super) const MAX_KEYS: usize = 16;
 /// Ways of writing one name, two looks each.
-const MOST_LOOKS: usize = 16;
+const MAX_LOOKS: usize = 16;
 /// That a name is used is written down again after this, in milliseconds.
 const NOTED_EVERY: u64 = 24 * 60 * 60 * 1_000;
 
 /// What a name is to an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum NameOwnership {
     /// Nobody's.
     Free,
     /// Its own.
@@ -34,7 +34,7 @@ pub(super) enum Standing {
     Taken(AccountId),
 }
 
-impl Standing {
+impl NameOwnership {
     /// The name, if it is its own.
     pub(super) fn own(self) -> Option<AccountId> {
         if let Self::Own(account) = self { Some(account) } else { None }
@@ -43,12 +43,12 @@ impl Standing {
 
 /// Why a name is not given to somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoName {
+pub(super) enum NameClaimError {
     /// The identity has enough.
     #[error("that key has {0} names already: an operator can forget one")]
     TooMany(usize),
     /// So has the name.
-    #[error("that name has {MOST_KEYS} keys already: remove one with /devices")]
+    #[error("that name has {MAX_KEYS} keys already: remove one with /devices")]
     TooManyKeys,
     /// It looks in too many ways.
     #[error("that name has been written in too many ways: write it as before")]
@@ -69,29 +69,29 @@ pub(super) struct Accounts {
     owners: HashMap<Owner, Vec<AccountId>>,
     /// The highest number that there has been.
     last: AccountId,
-    changes: Vec<Lasting>,
+    changes: Vec<RegistryRecord>,
 }
 
 impl Accounts {
     pub(super) fn restore(&mut self, account: Account) {
-        self.is_past(account.id);
+        self.reserve_id(account.id);
         self.index(&account);
         self.all.insert(account.id, account);
     }
 
     /// Something is said of this number: it is nobody else's.
-    pub(super) fn is_past(&mut self, id: AccountId) {
+    pub(super) fn reserve_id(&mut self, id: AccountId) {
         self.last = self.last.max(id);
     }
 
     /// What has to be written down.
-    pub(super) fn take_changes(&mut self) -> impl Iterator<Item = Lasting> {
+    pub(super) fn take_changes(&mut self) -> impl Iterator<Item = RegistryRecord> {
         self.changes.drain(..)
     }
 
     /// Whether a new name needs another to give way.
     pub(super) fn is_full(&self) -> bool {
-        self.all.len() >= MOST
+        self.all.len() >= MAX_NAMES
     }
 
     pub(super) fn len(&self) -> usize {
@@ -113,16 +113,16 @@ impl Accounts {
     }
 
     /// What the name is to an identity. One that is `free` is nobody's.
-    pub(super) fn standing(&self, name: &Name, owner: Owner, free: impl Fn(&Account) -> bool) -> Standing {
+    pub(super) fn standing(&self, name: &Name, owner: Owner, free: impl Fn(&Account) -> bool) -> NameOwnership {
         let mut own = None;
         for account in self.claimants(name) {
             if account.has(owner) {
                 own = own.or(Some(account.id));
             } else if !free(account) {
-                return Standing::Taken(account.id);
+                return NameOwnership::Taken(account.id);
             }
         }
-        own.map_or(Standing::Free, Standing::Own)
+        own.map_or(NameOwnership::Free, NameOwnership::Own)
     }
 
     /// The name is used by this identity, whose it is from now on if it was nobody's, or one of whose keys it becomes.
@@ -135,13 +135,13 @@ impl Accounts {
         now: u64,
         free: impl Fn(&Account) -> bool,
         gives_way: impl Fn(&Account) -> bool,
-    ) -> Result<AccountId, NoName> {
+    ) -> Result<AccountId, NameClaimError> {
         let User { name, owner, spki, .. } = user;
         let has_enough = most_each.filter(|most| self.of(*owner).count() >= *most);
-        self.may_claim(name, *owner, before, has_enough, &free)?;
+        self.check_claim(name, *owner, before, has_enough, &free)?;
         if before.is_none() && self.is_full() {
             let oldest = self.all.values().filter(|it| gives_way(it)).min_by_key(|account| account.used_at);
-            let oldest = oldest.map(|account| account.id).ok_or(NoName::Full)?;
+            let oldest = oldest.map(|account| account.id).ok_or(NameClaimError::Full)?;
             self.forget(oldest);
         }
         // What has run out of time gives the name up.
@@ -154,7 +154,7 @@ impl Accounts {
             self.forget(id);
         }
         let id = before.unwrap_or_else(|| self.begin(name, now));
-        let Some(account) = self.all.get_mut(&id) else { return Err(NoName::Full) };
+        let Some(account) = self.all.get_mut(&id) else { return Err(NameClaimError::Full) };
         let mut is_news = account.name != *name || now.saturating_sub(account.used_at) >= NOTED_EVERY;
         account.name = name.clone();
         for look in name.skeletons() {
@@ -167,42 +167,42 @@ impl Accounts {
             is_news |= now.saturating_sub(key.used_at) >= NOTED_EVERY;
             key.used_at = now;
         } else {
-            account.keys.push(Key { owner: *owner, spki: spki.clone(), added_at: now, used_at: now });
+            account.keys.push(DeviceKey { owner: *owner, spki: spki.clone(), added_at: now, used_at: now });
             is_news = true;
         }
         account.used_at = now;
         let account = account.clone();
         self.index(&account);
         if is_news {
-            self.changes.push(Lasting::Account(account));
+            self.changes.push(RegistryRecord::Account(account));
         }
         Ok(id)
     }
 
-    fn may_claim(
+    fn check_claim(
         &self,
         name: &Name,
         owner: Owner,
         before: Option<AccountId>,
         has_enough: Option<usize>,
         free: &impl Fn(&Account) -> bool,
-    ) -> Result<(), NoName> {
+    ) -> Result<(), NameClaimError> {
         // Whoever may use one name gets nothing of another by a third that looks like both.
         if self.claimants(name).any(|it| Some(it.id) != before && (it.has(owner) || !free(it))) {
-            return Err(NoName::LooksLikeTwo);
+            return Err(NameClaimError::LooksLikeTwo);
         }
         match (before.and_then(|id| self.all.get(&id)), has_enough) {
             (Some(account), _) => {
                 let new = name.skeletons().iter().filter(|look| !account.looks.contains(look)).count();
-                if account.looks.len() + new > MOST_LOOKS {
-                    Err(NoName::TooManyLooks)
-                } else if !account.has(owner) && account.keys.len() >= MOST_KEYS {
-                    Err(NoName::TooManyKeys)
+                if account.looks.len() + new > MAX_LOOKS {
+                    Err(NameClaimError::TooManyLooks)
+                } else if !account.has(owner) && account.keys.len() >= MAX_KEYS {
+                    Err(NameClaimError::TooManyKeys)
                 } else {
-                    has_enough.filter(|_| !account.has(owner)).map_or(Ok(()), |most| Err(NoName::TooMany(most)))
+                    has_enough.filter(|_| !account.has(owner)).map_or(Ok(()), |most| Err(NameClaimError::TooMany(most)))
                 }
             }
-            (None, Some(most)) => Err(NoName::TooMany(most)),
+            (None, Some(most)) => Err(NameClaimError::TooMany(most)),
             (None, None) => Ok(()),
         }
     }
@@ -218,12 +218,12 @@ impl Accounts {
     }
 
     /// The name is in use until now.
-    pub(super) fn is_used(&mut self, id: AccountId, now: u64) {
+    pub(super) fn touch(&mut self, id: AccountId, now: u64) {
         if let Some(account) = self.all.get_mut(&id) {
             let is_news = now.saturating_sub(account.used_at) >= NOTED_EVERY;
             account.used_at = now;
             if is_news {
-                self.changes.push(Lasting::Account(account.clone()));
+                self.changes.push(RegistryRecord::Account(account.clone()));
             }
         }
     }
@@ -231,7 +231,7 @@ impl Accounts {
     pub(super) fn set_password(&mut self, id: AccountId, password: Option<String>) {
         if let Some(account) = self.all.get_mut(&id) {
             account.password = password;
-            self.changes.push(Lasting::Account(account.clone()));
+            self.changes.push(RegistryRecord::Account(account.clone()));
         }
     }
 
@@ -241,7 +241,7 @@ impl Accounts {
             return false;
         };
         account.keys.retain(|key| key.owner != owner);
-        self.changes.push(Lasting::Account(account.clone()));
+        self.changes.push(RegistryRecord::Account(account.clone()));
         self.disown(owner, id);
         true
     }
@@ -255,7 +255,7 @@ impl Accounts {
             for key in &account.keys {
                 self.disown(key.owner, id);
             }
-            self.changes.push(Lasting::AccountGone(id));
+            self.changes.push(RegistryRecord::AccountGone(id));
         }
     }
 

@@ -10,9 +10,9 @@ const PREFIX: &str = "SHA256:";
 
 /// An identity's fingerprint, for people.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shown(pub(super) Owner);
+pub(super) struct ShownFingerprint(pub(super) Owner);
 
-impl fmt::Display for Shown {
+impl fmt::Display for ShownFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{PREFIX}{}", Base64Unpadded::encode_string(&self.0))
     }
@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn a_fingerprint_is_read_as_it_is_shown() {
-        let text = Shown([7; 32]).to_string();
+        let text = ShownFingerprint([7; 32]).to_string();
         assert_eq!((text.len(), parse(&text)), (50, Some([7; 32])));
         for wrong in ["", "SHA256:", "SHA256:AAAA", &text[7..], &format!("{text}A"), &format!("{text}=")] {
             assert_eq!(parse(wrong), None, "{wrong:?}");

@@ -4,9 +4,9 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::lasting::{Lasting, Letter};
-use super::message::{ErrorCode, Session};
-use super::{Cursor, Member, Owner};
+use super::message::{ErrorCode, SessionId};
+use super::registry_record::{Letter, RegistryRecord};
+use super::{Cursor, Owner, SessionNumber};
 
 /// How many may wait from one to another, for one, and from one.
 const FROM_ONE_TO_ONE: usize = 10;
@@ -25,16 +25,16 @@ const SWEEP: u64 = 60 * 1_000;
 /// All letters that wait.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
-    waiting: HashMap<Owner, VecDeque<Waiting>>,
+    waiting: HashMap<Owner, VecDeque<QueuedLetter>>,
     /// How many wait of each author's.
     authors: HashMap<Owner, usize>,
     bytes: usize,
     next: u64,
     swept: u64,
     /// What sessions have written that a crash has kept from being told that it was taken.
-    untold: HashMap<Session, Vec<Written>>,
+    untold: HashMap<SessionId, Vec<Written>>,
     /// What has become of letters, and is yet to be written down.
-    changes: Vec<Lasting>,
+    changes: Vec<RegistryRecord>,
 }
 
 /// A letter, by whom it is for and what it is.
@@ -42,18 +42,18 @@ type Written = (Owner, Arc<[u8]>);
 
 /// A letter that waits until its reader has seen it.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct QueuedLetter {
     letter: Letter,
     /// As which event it is on its way, and to whom.
-    handed_over: Option<(Member, Cursor)>,
+    handed_over: Option<(SessionNumber, Cursor)>,
 }
 
-impl Waiting {
+impl QueuedLetter {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.letter.bytes
     }
 
-    pub(super) fn hand_over(&mut self, to: Member, cursor: Cursor) {
+    pub(super) fn hand_over(&mut self, to: SessionNumber, cursor: Cursor) {
         self.handed_over = Some((to, cursor));
     }
 
@@ -68,7 +68,7 @@ impl Mailbox {
     pub(super) fn put(
         &mut self,
         author: Owner,
-        from: (Session, u64),
+        from: (SessionId, u64),
         reader: Owner,
         bytes: &[u8],
         now: u64,
@@ -89,7 +89,7 @@ impl Mailbox {
             return Err(ErrorCode::Refused);
         }
         let letter = Letter { id: self.next + 1, author, reader, at: now, bytes: bytes.into(), from: Some(from) };
-        self.changes.push(Lasting::Letter(letter.clone()));
+        self.changes.push(RegistryRecord::Letter(letter.clone()));
         self.restore(letter);
         Ok(())
     }
@@ -99,12 +99,12 @@ impl Mailbox {
         self.next = self.next.max(letter.id);
         self.bytes += letter.bytes.len() + OVERHEAD;
         *self.authors.entry(letter.author).or_default() += 1;
-        self.waiting.entry(letter.reader).or_default().push_back(Waiting { letter, handed_over: None });
+        self.waiting.entry(letter.reader).or_default().push_back(QueuedLetter { letter, handed_over: None });
     }
 
     /// Of the letters that wait, remembers those that their authors do not know to have been taken.
-    pub(super) fn remember_untold(&mut self, is_untold: impl Fn(Session, u64) -> bool) {
-        for Waiting { letter, .. } in self.waiting.values().flatten() {
+    pub(super) fn remember_untold(&mut self, is_untold: impl Fn(SessionId, u64) -> bool) {
+        for QueuedLetter { letter, .. } in self.waiting.values().flatten() {
             if let Some((session, n)) = letter.from
                 && is_untold(session, n)
             {
@@ -114,7 +114,7 @@ impl Mailbox {
     }
 
     /// Whether this letter was taken before, and its author is yet to know: then they do now.
-    pub(super) fn tell(&mut self, session: Session, reader: Owner, bytes: &[u8]) -> bool {
+    pub(super) fn tell(&mut self, session: SessionId, reader: Owner, bytes: &[u8]) -> bool {
         let Entry::Occupied(mut untold) = self.untold.entry(session) else {
             return false;
         };
@@ -130,7 +130,7 @@ impl Mailbox {
     }
 
     /// A letter is on its way to somebody, as it was before.
-    pub(super) fn is_on_its_way(&mut self, owner: Owner, letter: &[u8], to: Member, cursor: Cursor) {
+    pub(super) fn mark_in_flight(&mut self, owner: Owner, letter: &[u8], to: SessionNumber, cursor: Cursor) {
         let mut waiting = self.waiting.get_mut(&owner).into_iter().flatten();
         if let Some(waiting) = waiting.find(|waiting| *waiting.letter.bytes == *letter) {
             waiting.hand_over(to, cursor);
@@ -138,18 +138,18 @@ impl Mailbox {
     }
 
     /// What waits for somebody and is not on its way to them, the oldest first.
-    pub(super) fn waiting_for(&mut self, owner: Owner, now: u64) -> impl Iterator<Item = &mut Waiting> {
+    pub(super) fn waiting_for(&mut self, owner: Owner, now: u64) -> impl Iterator<Item = &mut QueuedLetter> {
         let all = self.waiting.get_mut(&owner).into_iter().flatten();
         all.filter(move |waiting| waiting.handed_over.is_none() && waiting.is_fresh(now))
     }
 
     /// Somebody has seen every event up to this one.
-    pub(super) fn seen(&mut self, owner: Owner, by: Member, cursor: Cursor) {
+    pub(super) fn seen(&mut self, owner: Owner, by: SessionNumber, cursor: Cursor) {
         self.keep(owner, |waiting| waiting.handed_over.is_none_or(|(to, at)| to != by || at > cursor));
     }
 
     /// Somebody is gone: what they have not seen waits for them again.
-    pub(super) fn take_back(&mut self, owner: Owner, from: Member) {
+    pub(super) fn take_back(&mut self, owner: Owner, from: SessionNumber) {
         for waiting in self.waiting.get_mut(&owner).into_iter().flatten() {
             if waiting.handed_over.is_some_and(|(to, _)| to == from) {
                 waiting.handed_over = None;
@@ -158,12 +158,12 @@ impl Mailbox {
     }
 
     /// What is to be written down since the last time.
-    pub(super) fn take_changes(&mut self) -> impl Iterator<Item = Lasting> {
+    pub(super) fn take_changes(&mut self) -> impl Iterator<Item = RegistryRecord> {
         self.changes.drain(..)
     }
 
     /// Keeps only these of somebody's letters.
-    fn keep(&mut self, owner: Owner, keep: impl Fn(&Waiting) -> bool) {
+    fn keep(&mut self, owner: Owner, keep: impl Fn(&QueuedLetter) -> bool) {
         let Some(letters) = self.waiting.get_mut(&owner) else {
             return;
         };
@@ -172,7 +172,7 @@ impl Mailbox {
             if !keep {
                 let Letter { id, author, bytes, .. } = &waiting.letter;
                 self.bytes -= bytes.len() + OVERHEAD;
-                self.changes.push(Lasting::LetterGone(*id));
+                self.changes.push(RegistryRecord::LetterGone(*id));
                 if let Entry::Occupied(mut count) = self.authors.entry(*author) {
                     *count.get_mut() -= 1;
                     if *count.get() == 0 {

@@ -1,43 +1,43 @@
 //! People and rules: names, messages, rooms, and who may do what in them.
 //!
 //! ```text
-//! record's text ──▶ message::ToServer ──▶ hall::Hall::receive ──▶ Effect ──▶ log::Log, or one connection
+//! record's text ──▶ message::ToServer ──▶ state::ChatState::receive ──▶ Effect ──▶ room_log::Log, or one connection
 //! ```
 //!
 //! Invariant: nothing here knows a socket, a key, a file, a thread or a clock. Time is an argument.
 
 mod accounts;
-mod backlog;
 pub mod command;
-mod ended;
+mod ended_sessions;
 mod fingerprint;
-pub mod hall;
-pub mod kept;
-pub mod lasting;
-pub mod log;
+pub mod journal_record;
 mod mailbox;
 pub mod message;
+pub mod message_seq;
+mod moderation;
 pub mod name;
-pub mod numbers;
-mod order;
-pub mod pace;
 pub mod password;
+pub mod rate_limit;
+pub mod registry_record;
+mod replay_buffer;
 pub mod room;
+pub mod room_log;
+pub mod state;
 pub mod user;
 
 use std::time::Instant;
 
 use chrono::DateTime;
 
-pub use backlog::To;
+pub use replay_buffer::Audience;
 
 /// A connection, by a number that is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Conn(pub u64);
+pub struct ConnectionId(pub u64);
 
 /// A session, by a number that is never used again: it outlives its connections. It has it on the wire, too (§6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Member(pub u64);
+pub struct SessionNumber(pub u64);
 
 /// A room, by a number that is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,7 +57,7 @@ fn when(at: u64) -> String {
 
 /// Now, as the caller's clocks have it.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub struct Now {
     /// Milliseconds since 1970: what is told to people.
     pub at: u64,
     /// For measuring how long things take; never set back.

@@ -18,7 +18,7 @@ pub const MAX_TEXT: usize = 4_096;
 
 /// Why a name is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadName {
+pub enum NameError {
     /// Nothing there.
     #[error("a name has at least one character")]
     Empty,
@@ -50,17 +50,17 @@ impl Name {
     /// Takes a name as it stands; what a peer sends must be in its normal form already.
     ///
     /// # Errors
-    /// [`BadName`] says which rule it breaks.
-    pub fn parse(text: &str) -> Result<Self, BadName> {
-        is_normal(text)?;
+    /// [`NameError`] says which rule it breaks.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        check_normal(text)?;
         Ok(Self(text.into()))
     }
 
     /// Takes a name as a person typed it, and brings it into its normal form.
     ///
     /// # Errors
-    /// [`BadName`] says which rule it breaks.
-    pub fn normalize(text: &str) -> Result<Self, BadName> {
+    /// [`NameError`] says which rule it breaks.
+    pub fn normalize(text: &str) -> Result<Self, NameError> {
         Ok(Self(normal(text)?.into()))
     }
 
@@ -86,33 +86,33 @@ impl Name {
 }
 
 /// The normal form of what could be a name.
-fn normal(text: &str) -> Result<Cow<'_, str>, BadName> {
+fn normal(text: &str) -> Result<Cow<'_, str>, NameError> {
     if text.is_empty() {
-        return Err(BadName::Empty);
+        return Err(NameError::Empty);
     }
     // Before the tables are asked, which take time by length.
     if text.chars().nth(MAX_NAME).is_some() {
-        return Err(BadName::TooLong);
+        return Err(NameError::TooLong);
     }
     // Most names are plain, and a room's is read with every message.
     let normal = if is_plain(text) { text.into() } else { by_the_tables(text)? };
     // `#lab` is a room, `/w` a command, `[+]` a line of the server's.
     if normal.chars().next().is_some_and(|first| !first.is_alphanumeric() && first != '_') {
-        return Err(BadName::Beginning);
+        return Err(NameError::Beginning);
     }
     if normal.parse::<IpAddr>().is_ok() {
-        return Err(BadName::Address);
+        return Err(NameError::Address);
     }
     match normal.chars().count() {
-        0 => Err(BadName::Empty),
+        0 => Err(NameError::Empty),
         1..=MAX_NAME => Ok(normal),
-        _ => Err(BadName::TooLong),
+        _ => Err(NameError::TooLong),
     }
 }
 
 /// What could be a name, and is in its normal form already.
-fn is_normal(text: &str) -> Result<(), BadName> {
-    if normal(text)? == text { Ok(()) } else { Err(BadName::NotNormal) }
+fn check_normal(text: &str) -> Result<(), NameError> {
+    if normal(text)? == text { Ok(()) } else { Err(NameError::NotNormal) }
 }
 
 /// Whether the tables would change nothing: they take all of printable ASCII as it is (RFC 8264 §9.11).
@@ -121,11 +121,11 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// The normal form by the tables of RFC 8265.
-fn by_the_tables(text: &str) -> Result<Cow<'_, str>, BadName> {
-    let enforce = |text| UsernameCasePreserved::new().enforce(text).map_err(|_| BadName::Characters);
+fn by_the_tables(text: &str) -> Result<Cow<'_, str>, NameError> {
+    let enforce = |text| UsernameCasePreserved::new().enforce(text).map_err(|_| NameError::Characters);
     let normal = enforce(text)?.into_owned();
     // What is composed in the normal form, as ≠ is, may be what no name has.
-    if enforce(&normal)? == *normal { Ok(normal.into()) } else { Err(BadName::Characters) }
+    if enforce(&normal)? == *normal { Ok(normal.into()) } else { Err(NameError::Characters) }
 }
 
 impl fmt::Display for Name {
@@ -154,9 +154,9 @@ impl RoomName {
     /// Takes a room's name as it stands, with its `#`.
     ///
     /// # Errors
-    /// [`BadName`] says which rule it breaks.
-    pub fn parse(text: &str) -> Result<Self, BadName> {
-        is_normal(text.strip_prefix('#').ok_or(BadName::NoRoom)?)?;
+    /// [`NameError`] says which rule it breaks.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        check_normal(text.strip_prefix('#').ok_or(NameError::NoRoom)?)?;
         Ok(Self(text.into()))
     }
 
@@ -181,7 +181,7 @@ impl fmt::Debug for RoomName {
 
 /// A text is empty, or longer than it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadText {
+pub enum TextError {
     /// Nothing there.
     #[error("there is nothing to say in it")]
     Empty,
@@ -206,11 +206,11 @@ impl Text {
     /// Takes 1 to `limit` bytes.
     ///
     /// # Errors
-    /// [`BadText`] for anything else; nothing is cut.
-    pub fn parse(text: &str, limit: usize) -> Result<Self, BadText> {
+    /// [`TextError`] for anything else; nothing is cut.
+    pub fn parse(text: &str, limit: usize) -> Result<Self, TextError> {
         match text.len() {
-            0 => Err(BadText::Empty),
-            length if length > limit => Err(BadText::TooLong { length, limit }),
+            0 => Err(TextError::Empty),
+            length if length > limit => Err(TextError::TooLong { length, limit }),
             _ => Ok(Self(text.into())),
         }
     }
@@ -218,9 +218,9 @@ impl Text {
     /// Takes 1 to [`MAX_TEXT`] bytes of UTF-8.
     ///
     /// # Errors
-    /// [`BadText`] for anything else.
-    pub fn from_utf8(bytes: &[u8]) -> Result<Self, BadText> {
-        Self::parse(std::str::from_utf8(bytes).map_err(|_| BadText::NotUtf8)?, MAX_TEXT)
+    /// [`TextError`] for anything else.
+    pub fn from_utf8(bytes: &[u8]) -> Result<Self, TextError> {
+        Self::parse(std::str::from_utf8(bytes).map_err(|_| TextError::NotUtf8)?, MAX_TEXT)
     }
 
     /// The text as it was written: for sealing and comparing, never for a screen.
@@ -279,26 +279,26 @@ mod tests {
     #[test]
     fn names_that_could_deceive_or_act_are_refused() {
         let refused = [
-            ("", BadName::Empty),
-            (&"a".repeat(33) as &str, BadName::TooLong),
-            ("two words", BadName::Characters),
-            ("tab\t", BadName::Characters),
-            ("line\n", BadName::Characters),
-            ("\u{1b}[31mred", BadName::Characters),
-            ("c1\u{9b}31m", BadName::Characters),
-            ("\u{202e}evil", BadName::Characters),
-            ("ze\u{200b}ro", BadName::Characters),
-            ("ni\0l", BadName::Characters),
-            ("😀", BadName::Characters),
-            ("Zoe\u{308}", BadName::NotNormal),
-            ("ＩＲＡ", BadName::NotNormal),
-            ("a=\u{338}", BadName::Characters),
-            ("#lab", BadName::Beginning),
-            ("/w", BadName::Beginning),
-            ("[+]", BadName::Beginning),
-            ("-x", BadName::Beginning),
-            ("192.0.2.1", BadName::Address),
-            ("2001:db8::1", BadName::Address),
+            ("", NameError::Empty),
+            (&"a".repeat(33) as &str, NameError::TooLong),
+            ("two words", NameError::Characters),
+            ("tab\t", NameError::Characters),
+            ("line\n", NameError::Characters),
+            ("\u{1b}[31mred", NameError::Characters),
+            ("c1\u{9b}31m", NameError::Characters),
+            ("\u{202e}evil", NameError::Characters),
+            ("ze\u{200b}ro", NameError::Characters),
+            ("ni\0l", NameError::Characters),
+            ("😀", NameError::Characters),
+            ("Zoe\u{308}", NameError::NotNormal),
+            ("ＩＲＡ", NameError::NotNormal),
+            ("a=\u{338}", NameError::Characters),
+            ("#lab", NameError::Beginning),
+            ("/w", NameError::Beginning),
+            ("[+]", NameError::Beginning),
+            ("-x", NameError::Beginning),
+            ("192.0.2.1", NameError::Address),
+            ("2001:db8::1", NameError::Address),
         ];
         for (name, why) in refused {
             assert_eq!(Name::parse(name), Err(why), "{name:?}");
@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn rooms_have_a_number_sign_and_a_name() {
         assert_eq!(RoomName::parse("#lobby"), Ok(RoomName::lobby()));
-        for (room, why) in [("lobby", BadName::NoRoom), ("#", BadName::Empty), ("#a b", BadName::Characters)] {
+        for (room, why) in [("lobby", NameError::NoRoom), ("#", NameError::Empty), ("#a b", NameError::Characters)] {
             assert_eq!(RoomName::parse(room), Err(why));
         }
     }
@@ -352,9 +352,9 @@ mod tests {
 
     #[test]
     fn a_text_is_refused_rather_than_cut() {
-        assert_eq!(Text::parse("", 10), Err(BadText::Empty));
-        assert_eq!(Text::parse("eleven char", 10), Err(BadText::TooLong { length: 11, limit: 10 }));
-        assert_eq!(Text::from_utf8(&[0xff]), Err(BadText::NotUtf8));
+        assert_eq!(Text::parse("", 10), Err(TextError::Empty));
+        assert_eq!(Text::parse("eleven char", 10), Err(TextError::TooLong { length: 11, limit: 10 }));
+        assert_eq!(Text::from_utf8(&[0xff]), Err(TextError::NotUtf8));
     }
 
     proptest::proptest! {
@@ -363,7 +363,7 @@ mod tests {
             if is_plain(&text) {
                 proptest::prop_assert_eq!(by_the_tables(&text), Ok(Cow::from(&text)));
             } else if text.is_ascii() {
-                proptest::prop_assert_eq!(by_the_tables(&text), Err(BadName::Characters));
+                proptest::prop_assert_eq!(by_the_tables(&text), Err(NameError::Characters));
             }
         }
 

@@ -7,16 +7,16 @@ use zeroize::Zeroizing;
 /// A password in PRECIS OpaqueString. How long one may be is for those to say who keep it.
 ///
 /// # Errors
-/// [`BadPassword`] for an empty one, and for characters that RFC 8265 keeps out.
-pub fn normalized(text: &str) -> Result<Zeroizing<String>, BadPassword> {
-    let normal = OpaqueString::new().enforce(text).map_err(|_| BadPassword)?;
+/// [`PasswordError`] for an empty one, and for characters that RFC 8265 keeps out.
+pub fn normalized(text: &str) -> Result<Zeroizing<String>, PasswordError> {
+    let normal = OpaqueString::new().enforce(text).map_err(|_| PasswordError)?;
     Ok(Zeroizing::new(normal.into_owned()))
 }
 
 /// A text that can be no password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a password is letters, digits, signs and spaces: no control characters")]
-pub struct BadPassword;
+pub struct PasswordError;
 
 #[cfg(test)]
 mod tests {
@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn what_can_be_no_password_is_none() {
         for typed in ["", "bell\u{7}bell", "line\nline", "\u{1b}[2Jxxxxx", "\u{ad}\u{ad}\u{ad}\u{ad}"] {
-            assert_eq!(normalized(typed), Err(BadPassword), "{typed:?}");
+            assert_eq!(normalized(typed), Err(PasswordError), "{typed:?}");
         }
     }
 }

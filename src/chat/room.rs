@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Member, Moment};
+use super::{Now, SessionNumber};
 
 /// How many changes back a Say may name.
 pub const CHANGES_BACK: usize = 32;
@@ -14,21 +14,21 @@ pub const STALE_AFTER: Duration = Duration::from_secs(60);
 /// A room's roster. Nobody is in it twice.
 #[derive(Debug, Default)]
 pub struct Room {
-    members: Vec<Member>,
+    members: Vec<SessionNumber>,
     change: u64,
-    replaced: VecDeque<Moment>,
+    replaced: VecDeque<Now>,
 }
 
 impl Room {
     /// Who is in it, in the order of coming.
     #[must_use]
-    pub fn members(&self) -> &[Member] {
+    pub fn members(&self) -> &[SessionNumber] {
         &self.members
     }
 
     /// Whether `member` is in it.
     #[must_use]
-    pub fn has(&self, member: Member) -> bool {
+    pub fn has(&self, member: SessionNumber) -> bool {
         self.members.contains(&member)
     }
 
@@ -39,7 +39,7 @@ impl Room {
     }
 
     /// Adds somebody who is not in it; gives the change by which they are.
-    pub fn add(&mut self, member: Member, now: Moment) -> u64 {
+    pub fn add(&mut self, member: SessionNumber, now: Now) -> u64 {
         debug_assert!(!self.has(member));
         self.members.push(member);
         self.count_change(now)
@@ -52,12 +52,12 @@ impl Room {
     }
 
     /// Somebody is in it as they were, which is no change.
-    pub fn put_back(&mut self, member: Member) {
+    pub fn put_back(&mut self, member: SessionNumber) {
         self.members.push(member);
     }
 
     /// Takes somebody out; gives the change by which they are gone, if they were there.
-    pub fn remove(&mut self, member: Member, now: Moment) -> Option<u64> {
+    pub fn remove(&mut self, member: SessionNumber, now: Now) -> Option<u64> {
         let at = self.members.iter().position(|present| *present == member)?;
         self.members.remove(at);
         Some(self.count_change(now))
@@ -65,7 +65,7 @@ impl Room {
 
     /// Whether a Say that names `change` is taken: the present one, or one that was not long ago.
     #[must_use]
-    pub fn takes(&self, change: u64, now: Moment) -> bool {
+    pub fn takes(&self, change: u64, now: Now) -> bool {
         let Some(back) = self.change.checked_sub(change).and_then(|back| usize::try_from(back).ok()) else {
             return false;
         };
@@ -80,7 +80,7 @@ impl Room {
         }
     }
 
-    fn count_change(&mut self, now: Moment) -> u64 {
+    fn count_change(&mut self, now: Now) -> u64 {
         self.change += 1;
         self.replaced.push_front(now);
         self.replaced.truncate(CHANGES_BACK);
@@ -95,47 +95,47 @@ mod tests {
     use super::*;
 
     /// So many seconds after the first of these.
-    fn moments() -> impl Fn(u64) -> Moment {
+    fn moments() -> impl Fn(u64) -> Now {
         let start = Instant::now();
-        move |seconds| Moment { at: seconds * 1_000, tick: start + Duration::from_secs(seconds) }
+        move |seconds| Now { at: seconds * 1_000, tick: start + Duration::from_secs(seconds) }
     }
 
     #[test]
     fn each_join_and_leave_is_the_next_change() {
         let (mut room, now) = (Room::default(), moments()(0));
-        assert_eq!([room.add(Member(1), now), room.add(Member(2), now)], [1, 2]);
-        assert_eq!(room.remove(Member(1), now), Some(3));
-        assert_eq!(room.remove(Member(1), now), None);
-        assert_eq!((room.change(), room.members()), (3, &[Member(2)][..]));
+        assert_eq!([room.add(SessionNumber(1), now), room.add(SessionNumber(2), now)], [1, 2]);
+        assert_eq!(room.remove(SessionNumber(1), now), Some(3));
+        assert_eq!(room.remove(SessionNumber(1), now), None);
+        assert_eq!((room.change(), room.members()), (3, &[SessionNumber(2)][..]));
     }
 
     #[test]
     fn a_say_may_name_a_change_of_the_last_minute_and_at_most_32_back() {
         let (mut room, at) = (Room::default(), moments());
-        room.add(Member(1), at(0));
+        room.add(SessionNumber(1), at(0));
         assert!(room.takes(1, at(1_000)), "the present one, however old");
         assert!(!room.takes(2, at(0)), "one that has not come");
         assert!(!room.takes(0, at(0)), "none");
-        room.add(Member(2), at(1_000));
+        room.add(SessionNumber(2), at(1_000));
         assert!(room.takes(1, at(1_060)));
         assert!(!room.takes(1, at(1_061)));
         for i in 0..32 {
-            room.add(Member(10 + i), at(2_000));
+            room.add(SessionNumber(10 + i), at(2_000));
         }
         assert!(room.takes(2, at(2_000)), "32 back");
-        room.add(Member(99), at(2_000));
+        room.add(SessionNumber(99), at(2_000));
         assert!(!room.takes(2, at(2_000)), "33 back");
     }
 
     #[test]
     fn a_clock_that_is_set_lets_nothing_through_that_a_reader_would_find_old() {
         let (mut room, at) = (Room::default(), moments());
-        room.add(Member(1), at(0));
-        room.add(Member(2), at(1_000));
-        let set = |to| Moment { at: to, ..at(1_001) };
+        room.add(SessionNumber(1), at(0));
+        room.add(SessionNumber(2), at(1_000));
+        let set = |to| Now { at: to, ..at(1_001) };
         assert!(!room.takes(1, set(90_000_000)), "forward: to the reader it would be a day old");
         assert!(room.takes(2, set(90_000_000)), "the present one, however old");
         assert!(room.takes(1, set(0)), "back");
-        assert!(!room.takes(1, Moment { at: 0, ..at(1_061) }), "back, and a minute has gone by");
+        assert!(!room.takes(1, Now { at: 0, ..at(1_061) }), "back, and a minute has gone by");
     }
 }

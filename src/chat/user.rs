@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Owner;
-use super::message::Session;
+use super::message::SessionId;
 use super::name::Name;
 
 /// Who somebody is, as they have proved it.
@@ -14,7 +14,7 @@ pub struct User {
     /// Their identity's fingerprint: whose the name is.
     pub owner: Owner,
     /// Their credential's hash.
-    pub session: Session,
+    pub session: SessionId,
     /// Their identity, as DER SubjectPublicKeyInfo.
     pub spki: Arc<[u8]>,
 }

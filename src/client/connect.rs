@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 
 use super::ui::Screen;
-use super::view::Shown;
-use super::{ClientError, Config, Transport, Unwanted};
+use super::ui_event::UiEvent;
+use super::{ClientConfig, ClientError, ServerPinError, Transport};
 use crate::net::Link;
-use crate::net::channel::{Channel, ClientStep, NotConnected, connect as handshake, now};
+use crate::net::secure_channel::{Channel, ChannelConnectError, ClientStep, connect as handshake, now};
 use crate::net::tcp::TcpLink;
 use crate::net::udp;
-use crate::secure::credential::{BadCredential, OwnCredential};
-use crate::secure::handshake::{Failed, RefusalCode, VerifiedPeer};
+use crate::secure::credential::{CredentialError, OwnCredential};
+use crate::secure::handshake::{ClientHandshakeError, RefusalCode, VerifiedPeer};
 use crate::secure::identity::{Fingerprint, Identity};
 use crate::store::known_servers::{KnownServers, Pin, address};
 
@@ -32,7 +32,7 @@ pub(super) struct Connected {
 /// Connects, and comes back a few times if the server is busy. Gives whether the server was known before, or was told of
 /// by its fingerprint.
 pub(super) fn connect(
-    config: &Config,
+    config: &ClientConfig,
     identity: &Identity,
     own: &OwnCredential,
     screen: &mut dyn Screen,
@@ -47,15 +47,17 @@ pub(super) fn connect(
             steps.screen.show(&remark)?;
         }
         match tried {
-            Err(Trouble::Busy(_)) if tries_left > 0 => {
+            Err(ConnectError::Busy(_)) if tries_left > 0 => {
                 let pause = Duration::from_millis(rand::rng().random_range(PAUSE));
-                steps.screen.show(&Shown::Remark(format!(
+                steps.screen.show(&UiEvent::Remark(format!(
                     "[!] The server is busy. Trying again in {:.1} s …",
                     pause.as_secs_f32()
                 )))?;
                 thread::sleep(pause);
             }
-            Err(Trouble::Busy(error) | Trouble::Passing(error) | Trouble::Final(error)) => return Err(error),
+            Err(ConnectError::Busy(error) | ConnectError::Passing(error) | ConnectError::Final(error)) => {
+                return Err(error);
+            }
             Ok(connected) => return Ok((connected, is_pinned)),
         }
     }
@@ -64,16 +66,16 @@ pub(super) fn connect(
 
 /// Connects once more, to the very same server.
 pub(super) fn connect_again(
-    config: &Config,
+    config: &ClientConfig,
     identity: &Identity,
     own: &OwnCredential,
     server: Fingerprint,
-) -> Result<Connected, Trouble> {
-    try_once(config, identity, own, |found| is_same(config, found, server), |_| {})
+) -> Result<Connected, ConnectError> {
+    try_once(config, identity, own, |found| check_same_server(config, found, server), |_| {})
 }
 
 /// Why there is no connection.
-pub(super) enum Trouble {
+pub(super) enum ConnectError {
     /// The server has no room now.
     Busy(ClientError),
     /// It may be otherwise later, and nobody who could be trusted has said that it will not.
@@ -82,7 +84,7 @@ pub(super) enum Trouble {
     Final(ClientError),
 }
 
-impl<E: Into<ClientError>> From<E> for Trouble {
+impl<E: Into<ClientError>> From<E> for ConnectError {
     fn from(error: E) -> Self {
         Self::Final(error.into())
     }
@@ -106,20 +108,20 @@ impl Steps<'_> {
     fn up_to(&mut self, count: usize) {
         for step in STEPS.iter().take(count).skip(self.shown) {
             // A screen that takes nothing shows when there is something to lose.
-            let _ = self.screen.show(&Shown::Step(step));
+            let _ = self.screen.show(&UiEvent::Step(step));
         }
         self.shown = self.shown.max(count);
     }
 }
 
 fn try_once(
-    config: &Config,
+    config: &ClientConfig,
     identity: &Identity,
     own: &OwnCredential,
-    is_wanted: impl FnOnce(Fingerprint) -> Result<(), Unwanted>,
+    is_wanted: impl FnOnce(Fingerprint) -> Result<(), ServerPinError>,
     mut step: impl FnMut(usize),
-) -> Result<Connected, Trouble> {
-    let link = reach(config).map_err(Trouble::Passing)?;
+) -> Result<Connected, ConnectError> {
+    let link = reach(config).map_err(ConnectError::Passing)?;
     let deadline = Instant::now() + config.timing.join;
     step(2);
     let judge = |server: &VerifiedPeer| is_wanted(server.credential().fingerprint());
@@ -132,18 +134,22 @@ fn try_once(
     });
     match channel {
         Ok(channel) => Ok(Connected { channel, link }),
-        Err(NotConnected::Unwanted(unwanted)) => Err(unwanted.into()),
-        Err(NotConnected::Handshake(failed)) => Err(failure(config, failed)),
-        Err(NotConnected::Cut { before_keys: true }) => Err(Trouble::Busy(refused(config, "it hung up", None))),
-        Err(NotConnected::Cut { before_keys: false }) => Err(Trouble::Passing(refused(config, "it hung up", None))),
-        Err(NotConnected::Silent) => {
+        Err(ChannelConnectError::Unwanted(unwanted)) => Err(unwanted.into()),
+        Err(ChannelConnectError::Handshake(failed)) => Err(failure(config, failed)),
+        Err(ChannelConnectError::Cut { before_keys: true }) => {
+            Err(ConnectError::Busy(refused(config, "it hung up", None)))
+        }
+        Err(ChannelConnectError::Cut { before_keys: false }) => {
+            Err(ConnectError::Passing(refused(config, "it hung up", None)))
+        }
+        Err(ChannelConnectError::Silent) => {
             let why = "something listens there, but did not answer in time as a cfb-chat server does".into();
-            Err(Trouble::Passing(ClientError::Unreachable { address: address(&config.host, config.port), why }))
+            Err(ConnectError::Passing(ClientError::Unreachable { address: address(&config.host, config.port), why }))
         }
     }
 }
 
-fn reach(config: &Config) -> Result<Arc<dyn Link>, ClientError> {
+fn reach(config: &ClientConfig) -> Result<Arc<dyn Link>, ClientError> {
     let addresses = (&*config.host, config.port).to_socket_addrs().map_err(|error| unreachable_at(config, &error))?;
     let mut last = None;
     for address in addresses {
@@ -157,7 +163,7 @@ fn reach(config: &Config) -> Result<Arc<dyn Link>, ClientError> {
 }
 
 /// A link to one address, by TCP or by UDP: nothing else differs.
-fn reach_at(address: SocketAddr, config: &Config) -> std::io::Result<Arc<dyn Link>> {
+fn reach_at(address: SocketAddr, config: &ClientConfig) -> std::io::Result<Arc<dyn Link>> {
     if config.transport == Transport::Udp {
         return Ok(Arc::new(udp::client::connect(address, config.timing.join)?));
     }
@@ -165,16 +171,21 @@ fn reach_at(address: SocketAddr, config: &Config) -> std::io::Result<Arc<dyn Lin
 }
 
 /// Whether the server is the one that is wanted. A new one is kept before anything is sent to it.
-fn judge(config: &Config, found: Fingerprint, remarks: &mut Vec<Shown>, is_pinned: &mut bool) -> Result<(), Unwanted> {
+fn judge(
+    config: &ClientConfig,
+    found: Fingerprint,
+    remarks: &mut Vec<UiEvent>,
+    is_pinned: &mut bool,
+) -> Result<(), ServerPinError> {
     let address = address(&config.host, config.port);
     if let Some(wanted) = config.fingerprint.filter(|wanted| *wanted != found) {
-        return Err(Unwanted::NotAsked { address, wanted, found });
+        return Err(ServerPinError::NotAsked { address, wanted, found });
     }
     let known = KnownServers::in_folder(&config.keys);
     let mut pin = known.look_up(&config.host, config.port, found)?;
     if pin == Pin::Unknown {
         if config.strict && config.fingerprint.is_none() {
-            return Err(Unwanted::Unknown { address, found });
+            return Err(ServerPinError::Unknown { address, found });
         }
         *is_pinned &= config.fingerprint.is_some();
         pin = known.keep(&config.host, config.port, found)?;
@@ -184,7 +195,7 @@ fn judge(config: &Config, found: Fingerprint, remarks: &mut Vec<Shown>, is_pinne
             } else {
                 "\n[!] Compare it with what the server shows at its start."
             };
-            remarks.push(Shown::Remark(format!(
+            remarks.push(UiEvent::Remark(format!(
                 "[!] First contact with {address}. Its fingerprint is\n    {found}{check}\n    Kept in {}.",
                 known.path().display()
             )));
@@ -193,13 +204,13 @@ fn judge(config: &Config, found: Fingerprint, remarks: &mut Vec<Shown>, is_pinne
     match pin {
         Pin::Unknown | Pin::Same => Ok(()),
         Pin::Changed { known: was, line } => {
-            Err(Unwanted::Changed { address, known: was, found, file: known.path().to_owned(), line })
+            Err(ServerPinError::Changed { address, known: was, found, file: known.path().to_owned(), line })
         }
     }
 }
 
 /// Whether the server is the very same as before: nothing is kept, and no file need say so.
-fn is_same(config: &Config, found: Fingerprint, before: Fingerprint) -> Result<(), Unwanted> {
+fn check_same_server(config: &ClientConfig, found: Fingerprint, before: Fingerprint) -> Result<(), ServerPinError> {
     if found == before {
         return Ok(());
     }
@@ -207,23 +218,25 @@ fn is_same(config: &Config, found: Fingerprint, before: Fingerprint) -> Result<(
     let known = KnownServers::in_folder(&config.keys);
     match known.look_up(&config.host, config.port, found) {
         Ok(Pin::Changed { known: was, line }) => {
-            Err(Unwanted::Changed { address, known: was, found, file: known.path().to_owned(), line })
+            Err(ServerPinError::Changed { address, known: was, found, file: known.path().to_owned(), line })
         }
-        _ => Err(Unwanted::NotAsked { address, wanted: before, found }),
+        _ => Err(ServerPinError::NotAsked { address, wanted: before, found }),
     }
 }
 
-fn failure(config: &Config, failed: Failed) -> Trouble {
+fn failure(config: &ClientConfig, failed: ClientHandshakeError) -> ConnectError {
     // What is not sealed with what the server has agreed to is anybody's on the way.
-    let (code, bare, trouble): (_, _, fn(ClientError) -> Trouble) = match failed {
-        Failed::RefusedBare(code) => (code, " (said in the clear: perhaps not by the server)", Trouble::Passing),
-        Failed::Refused(code) => (code, "", Trouble::Final),
-        Failed::Server(BadCredential::Clock) => {
-            let hint = Some("is this machine's clock right? The server's credential is not for today");
-            return Trouble::Passing(refused(config, "the two clocks differ by more than a day", hint));
+    let (code, bare, trouble): (_, _, fn(ClientError) -> ConnectError) = match failed {
+        ClientHandshakeError::RefusedBare(code) => {
+            (code, " (said in the clear: perhaps not by the server)", ConnectError::Passing)
         }
-        Failed::Malformed | Failed::Unopened | Failed::Server(_) => {
-            return Trouble::Passing(ClientError::Broken(failed.to_string()));
+        ClientHandshakeError::Refused(code) => (code, "", ConnectError::Final),
+        ClientHandshakeError::Server(CredentialError::Clock) => {
+            let hint = Some("is this machine's clock right? The server's credential is not for today");
+            return ConnectError::Passing(refused(config, "the two clocks differ by more than a day", hint));
+        }
+        ClientHandshakeError::Malformed | ClientHandshakeError::Unopened | ClientHandshakeError::Server(_) => {
+            return ConnectError::Passing(ClientError::Broken(failed.to_string()));
         }
     };
     let (why, hint) = match code {
@@ -236,16 +249,16 @@ fn failure(config: &Config, failed: Failed) -> Trouble {
         RefusalCode::Name => ("it does not take your name", Some("choose another with -u")),
         RefusalCode::Refused => ("you may not come in", None),
         RefusalCode::Busy => {
-            return Trouble::Busy(refused(config, &format!("it is busy{bare}"), Some("try again in a minute")));
+            return ConnectError::Busy(refused(config, &format!("it is busy{bare}"), Some("try again in a minute")));
         }
     };
     trouble(refused(config, &format!("{why}{bare}"), hint))
 }
 
-fn refused(config: &Config, why: &str, hint: Option<&'static str>) -> ClientError {
+fn refused(config: &ClientConfig, why: &str, hint: Option<&'static str>) -> ClientError {
     ClientError::Refused { address: address(&config.host, config.port), why: why.into(), hint }
 }
 
-fn unreachable_at(config: &Config, error: &std::io::Error) -> ClientError {
+fn unreachable_at(config: &ClientConfig, error: &std::io::Error) -> ClientError {
     ClientError::Unreachable { address: address(&config.host, config.port), why: error.to_string() }
 }

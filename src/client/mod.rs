@@ -12,20 +12,20 @@
 //! Invariant: what came from a peer reaches a screen as a `Name` or a `Text` only, and what is said leaves the session
 //! sealed for those who may read it.
 
-mod attempts;
 mod connect;
-mod directory;
-pub mod entry;
+mod event_loop;
+pub mod invitation_source;
 mod notices;
 mod outbox;
-mod passwords;
-mod people;
+mod password_input;
+mod peers;
+mod reconnector;
+mod room_sender_key;
 mod roster;
-mod run;
 mod session;
-mod speaking;
+mod session_numbers;
 pub mod ui;
-pub mod view;
+pub mod ui_event;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,14 +35,14 @@ use crate::chat::name::Name;
 use crate::secure::identity::Fingerprint;
 use crate::secure::token::Token;
 use crate::store::key_files::KeyError;
-use crate::store::lines::LinesError;
+use crate::store::line_file::LineFileError;
 use crate::store::passphrase::PassphraseSource;
 
-pub use run::run;
+pub use event_loop::run;
 
 /// What a client is started with.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct ClientConfig {
     /// The server: a name or an address.
     pub host: String,
     /// Its port.
@@ -70,7 +70,7 @@ pub struct Config {
     /// Whether it comes back by itself when the connection is lost.
     pub reconnect: bool,
     /// Deadlines.
-    pub timing: Timing,
+    pub timing: ClientTimeouts,
 }
 
 /// What carries records to the server.
@@ -84,7 +84,7 @@ pub enum Transport {
 
 /// Deadlines of a client.
 #[derive(Clone, Copy, Debug)]
-pub struct Timing {
+pub struct ClientTimeouts {
     /// For reaching the server, and then for handshake and Join.
     pub join: Duration,
     /// After so long without sending anything it says that it is there.
@@ -97,7 +97,7 @@ pub struct Timing {
     pub renew: Duration,
 }
 
-impl Timing {
+impl ClientTimeouts {
     /// The protocol's (§6). Whatever translates addresses on the way of UDP forgets them sooner (§10).
     #[must_use]
     pub const fn standard(transport: Transport) -> Self {
@@ -122,7 +122,7 @@ pub enum ClientError {
     Key(#[from] KeyError),
     /// What is known of other users, or of letters.
     #[error(transparent)]
-    Files(#[from] LinesError),
+    Files(#[from] LineFileError),
     /// The server could not be reached.
     #[error("cannot reach {address}: {why}")]
     Unreachable {
@@ -133,7 +133,7 @@ pub enum ClientError {
     },
     /// The server is somebody else.
     #[error(transparent)]
-    Unwanted(#[from] Unwanted),
+    Unwanted(#[from] ServerPinError),
     /// The server refused.
     #[error("the server at {address} refused: {why}")]
     Refused {
@@ -187,7 +187,7 @@ pub enum ClientError {
 
 /// Why a server is not the one that is wanted. Nothing about the user has been sent to it.
 #[derive(Debug, thiserror::Error)]
-pub enum Unwanted {
+pub enum ServerPinError {
     /// It has another fingerprint than when it was first seen.
     #[error(
         "THE SERVER AT {address} IS NOT THE ONE IT WAS. Somebody may be pretending to be it.\n\
@@ -229,7 +229,7 @@ pub enum Unwanted {
     },
     /// What is known could not be read, or the new one not be kept.
     #[error(transparent)]
-    KnownServers(#[from] LinesError),
+    KnownServers(#[from] LineFileError),
 }
 
 impl ClientError {
@@ -238,14 +238,14 @@ impl ClientError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Key(error) => error.hint(),
-            Self::Files(error) | Self::Unwanted(Unwanted::KnownServers(error)) => error.hint(),
+            Self::Files(error) | Self::Unwanted(ServerPinError::KnownServers(error)) => error.hint(),
             Self::Unreachable { .. } => Some("is it running, and are -s and -p those that it shows?".into()),
-            Self::Unwanted(Unwanted::Changed { file, line, .. }) => Some(format!(
+            Self::Unwanted(ServerPinError::Changed { file, line, .. }) => Some(format!(
                 "ask whoever runs it. If it has a new key indeed, remove line {line} of {}",
                 file.display()
             )),
-            Self::Unwanted(Unwanted::NotAsked { .. }) => Some("ask whoever runs it which one is right".into()),
-            Self::Unwanted(Unwanted::Unknown { .. }) => Some(
+            Self::Unwanted(ServerPinError::NotAsked { .. }) => Some("ask whoever runs it which one is right".into()),
+            Self::Unwanted(ServerPinError::Unknown { .. }) => Some(
                 "if whoever runs it shows you the same, give it by --fingerprint, or leave --strict out once".into(),
             ),
             Self::Refused { hint, .. } => hint.map(str::to_owned),

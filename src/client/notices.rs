@@ -6,16 +6,16 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use self::rooms::{
-    PASSWORD_NOT_KNOWN, not_back_in, not_done, not_known_to_be_done, not_let_into, password_not_set, put_out,
-    put_out_of, rooms, tries_the_lobby, whisper_of_somebody_gone, you_are_in, you_have_left, you_speak_in,
+    PASSWORD_NOT_KNOWN, kicked, kicked_from, not_back_in, not_done, not_known_to_be_done, not_let_into,
+    password_not_set, rooms, tries_the_lobby, whisper_of_somebody_gone, you_are_in, you_have_left, you_speak_in,
 };
 
 use crate::chat::name::{Name, RoomName, Text};
-use crate::secure::e2e::Refused;
-use crate::secure::e2e::letter::BadLetter;
+use crate::secure::e2e::EndToEndError;
+use crate::secure::e2e::offline_message::LetterError;
 use crate::secure::e2e::safety_number::SafetyNumber;
 use crate::secure::identity::Fingerprint;
-use crate::store::lines::LinesError;
+use crate::store::line_file::LineFileError;
 
 /// So many people are named when one comes in.
 const NAMED: usize = 20;
@@ -87,7 +87,7 @@ pub fn not_kept(name: &Name, why: &str) -> String {
 }
 
 /// A letter that could not be remembered as read.
-pub fn letter_not_kept(name: &Name, why: &LinesError) -> String {
+pub fn letter_not_kept(name: &Name, why: &LineFileError) -> String {
     format!("[!] A letter from {name} is not shown, for it could not be noted as read: {why}. It comes again.")
 }
 
@@ -105,14 +105,14 @@ pub struct Listed {
 }
 
 /// Who is in a room.
-pub fn list(room: &RoomName, people: &[Listed]) -> String {
-    let longest = people.iter().map(|one| one.name.chars().count()).max().unwrap_or_default();
-    let lines = people.iter().map(|Listed { name, mark, fingerprint, away }| {
+pub fn list(room: &RoomName, peers: &[Listed]) -> String {
+    let longest = peers.iter().map(|one| one.name.chars().count()).max().unwrap_or_default();
+    let lines = peers.iter().map(|Listed { name, mark, fingerprint, away }| {
         let fingerprint = fingerprint.map_or("nothing of them is shown".into(), |fingerprint| fingerprint.to_string());
         let away = if *away { "  (reconnecting)" } else { "" };
         format!("\n    {name:longest$}  {mark:8}  {fingerprint}{away}")
     });
-    format!("[+] In {room}: {}{}", people.len(), lines.collect::<Vec<_>>().concat())
+    format!("[+] In {room}: {}{}", peers.len(), lines.collect::<Vec<_>>().concat())
 }
 
 /// Behind the list, while one is not there.
@@ -213,8 +213,8 @@ pub fn no_such_line(name: &Name, file: &Path) -> String {
 }
 
 /// Who is in a room that one has come into.
-pub fn here(room: &RoomName, people: &[Listed]) -> Option<String> {
-    let others: Vec<&str> = people.iter().filter(|one| one.mark != "you").map(|one| one.name.as_str()).collect();
+pub fn here(room: &RoomName, peers: &[Listed]) -> Option<String> {
+    let others: Vec<&str> = peers.iter().filter(|one| one.mark != "you").map(|one| one.name.as_str()).collect();
     match others[..] {
         [] => None,
         [.., _] if others.len() <= NAMED => Some(format!("[!] In {room}: {}.", others.join(", "))),
@@ -233,14 +233,14 @@ pub fn unread(room: &RoomName) -> String {
 }
 
 /// Somebody said something, and it is not shown.
-pub fn said_refused(name: &Name, why: Refused) -> String {
+pub fn said_refused(name: &Name, why: EndToEndError) -> String {
     match why {
-        Refused::Signature => format!(
+        EndToEndError::Signature => format!(
             "[!] REFUSED: a message said to be {name}'s, whose signature does not hold for who is here. It was changed, or \
              the server shows {name} other people than you."
         ),
-        Refused::Replayed => format!("[!] Dropped: a message from {name} that has come before."),
-        Refused::NoKey => format!(
+        EndToEndError::Replayed => format!("[!] Dropped: a message from {name} that has come before."),
+        EndToEndError::NoKey => format!(
             "[!] A message from {name} could not be opened: they have not given you the key. Perhaps they do not trust yours \
              (--verified-only, or it has changed): ask them by another way."
         ),
@@ -261,10 +261,10 @@ pub fn said_from_outside(name: &str) -> String {
 }
 
 /// What somebody sent to oneself alone is not shown.
-pub fn box_refused(what: &str, name: &Name, why: Refused) -> String {
+pub fn box_refused(what: &str, name: &Name, why: EndToEndError) -> String {
     match why {
-        Refused::Signature => format!("[!] REFUSED: {what} said to be {name}'s, whose signature does not hold."),
-        Refused::Replayed => format!("[!] Dropped: {what} from {name} that has come before."),
+        EndToEndError::Signature => format!("[!] REFUSED: {what} said to be {name}'s, whose signature does not hold."),
+        EndToEndError::Replayed => format!("[!] Dropped: {what} from {name} that has come before."),
         why => format!("[!] {}{} from {name} could not be opened: {why}.", what[..1].to_uppercase(), &what[1..]),
     }
 }
@@ -303,7 +303,7 @@ pub fn box_gap(count: u64, name: &Name) -> Option<String> {
 }
 
 /// A letter that is not shown.
-pub fn letter_refused(why: BadLetter) -> String {
+pub fn letter_refused(why: LetterError) -> String {
     format!("[!] A letter was refused: {why}.")
 }
 

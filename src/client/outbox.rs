@@ -19,7 +19,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// An answer that nothing was waiting for: the server breaks the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an answer to message {0}, which is not due")]
-pub struct NotDue(pub u64);
+pub struct UnexpectedAckError(pub u64);
 
 /// Messages on their way: `T` as they were said, `M` as they were sent.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ struct Hold {
 
 /// What becomes of a message that was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotTaken<T> {
+pub enum OutboxError<T> {
     /// It will not be.
     ForGood(T),
     /// It may come again: [`Outbox::put_back`].
@@ -153,7 +153,7 @@ impl<T, M: Clone> Outbox<T, M> {
 
     /// Another session begins, with numbers from 1. What was not sent goes on in it, and what came back, if `keep` says so.
     /// Gives what was sent and has no answer: nobody knows what became of it.
-    pub fn begin_anew(&mut self, keep: impl FnMut(&mut T) -> bool) -> Vec<T> {
+    pub fn start_new_session(&mut self, keep: impl FnMut(&mut T) -> bool) -> Vec<T> {
         let sent = std::mem::take(&mut self.sent);
         self.returns();
         self.waiting.retain_mut(keep);
@@ -190,8 +190,8 @@ impl<T, M: Clone> Outbox<T, M> {
     /// `n` was taken; gives the message.
     ///
     /// # Errors
-    /// [`NotDue`] if it is not the one whose answer is due.
-    pub fn accepted(&mut self, n: u64) -> Result<T, NotDue> {
+    /// [`UnexpectedAckError`] if it is not the one whose answer is due.
+    pub fn accepted(&mut self, n: u64) -> Result<T, UnexpectedAckError> {
         let item = self.answered(n)?;
         self.hold = Hold::default();
         Ok(item)
@@ -200,16 +200,16 @@ impl<T, M: Clone> Outbox<T, M> {
     /// `n` was not taken.
     ///
     /// # Errors
-    /// [`NotDue`] if it is not the one whose answer is due.
-    pub fn not_taken(&mut self, n: u64, code: ErrorCode, now: Instant) -> Result<NotTaken<T>, NotDue> {
+    /// [`UnexpectedAckError`] if it is not the one whose answer is due.
+    pub fn not_taken(&mut self, n: u64, code: ErrorCode, now: Instant) -> Result<OutboxError<T>, UnexpectedAckError> {
         if !matches!(code, ErrorCode::Again | ErrorCode::Wait) {
-            return self.answered(n).map(NotTaken::ForGood);
+            return self.answered(n).map(OutboxError::ForGood);
         }
         // It names the number that is next: that of the first to come back, for all that follow it too.
-        let Sent { n: number, item, .. } = self.sent.pop_front().ok_or(NotDue(n))?;
+        let Sent { n: number, item, .. } = self.sent.pop_front().ok_or(UnexpectedAckError(n))?;
         let first = self.returning == 0;
         if n != number - self.returning {
-            return Err(NotDue(n));
+            return Err(UnexpectedAckError(n));
         }
         self.returning += 1;
         self.next = n;
@@ -218,7 +218,7 @@ impl<T, M: Clone> Outbox<T, M> {
             self.hold.wait = Some(wait);
             self.hold.until = Some(now + wait);
         }
-        Ok(NotTaken::ForNow(item))
+        Ok(OutboxError::ForNow(item))
     }
 
     /// A message that was not taken for now comes again, in its order among those that are made, or are yet to be.
@@ -232,12 +232,12 @@ impl<T, M: Clone> Outbox<T, M> {
         self.hold.again = None;
     }
 
-    fn answered(&mut self, n: u64) -> Result<T, NotDue> {
+    fn answered(&mut self, n: u64) -> Result<T, UnexpectedAckError> {
         match self.sent.front() {
             Some(due) if due.n == n && self.returning == 0 => {}
-            _ => return Err(NotDue(n)),
+            _ => return Err(UnexpectedAckError(n)),
         }
-        self.sent.pop_front().map(|sent| sent.item).ok_or(NotDue(n))
+        self.sent.pop_front().map(|sent| sent.item).ok_or(UnexpectedAckError(n))
     }
 }
 
@@ -259,7 +259,7 @@ mod tests {
     /// It comes again, and nothing is known against that.
     fn comes_again(outbox: &mut Outbox<usize, String>, n: u64, code: ErrorCode, now: Instant) {
         match outbox.not_taken(n, code, now) {
-            Ok(NotTaken::ForNow(item)) => outbox.put_back(item, Form::Unmade),
+            Ok(OutboxError::ForNow(item)) => outbox.put_back(item, Form::Unmade),
             other => panic!("{other:?}"),
         }
     }
@@ -270,8 +270,8 @@ mod tests {
         assert_eq!(send_all(&mut outbox, now).len(), WINDOW);
         assert_eq!(outbox.accepted(1), Ok(0));
         assert_eq!(send_all(&mut outbox, now), [(17, 16)]);
-        assert_eq!(outbox.accepted(1), Err(NotDue(1)));
-        assert_eq!(outbox.accepted(3), Err(NotDue(3)));
+        assert_eq!(outbox.accepted(1), Err(UnexpectedAckError(1)));
+        assert_eq!(outbox.accepted(3), Err(UnexpectedAckError(3)));
     }
 
     #[test]
@@ -308,7 +308,7 @@ mod tests {
     fn what_is_refused_for_good_is_given_back() {
         let (mut outbox, now) = outbox(2);
         send_all(&mut outbox, now);
-        assert_eq!(outbox.not_taken(1, ErrorCode::Large, now), Ok(NotTaken::ForGood(0)));
+        assert_eq!(outbox.not_taken(1, ErrorCode::Large, now), Ok(OutboxError::ForGood(0)));
         assert_eq!(outbox.accepted(2), Ok(1));
         assert_eq!(outbox.unanswered().count(), 0);
     }
@@ -358,19 +358,19 @@ mod tests {
         outbox.accepted(1).unwrap();
         comes_again(&mut outbox, 2, ErrorCode::Wait, now);
         comes_again(&mut outbox, 2, ErrorCode::Again, now);
-        let unknown = outbox.begin_anew(|item| *item != 17);
+        let unknown = outbox.start_new_session(|item| *item != 17);
         assert_eq!(unknown, (3..16).collect::<Vec<_>>());
         assert_eq!(send_all(&mut outbox, now), [(1, 1), (2, 2), (3, 16), (4, 18), (5, 19)], "at once, from 1");
-        assert_eq!(outbox.accepted(2), Err(NotDue(2)));
+        assert_eq!(outbox.accepted(2), Err(UnexpectedAckError(2)));
         assert_eq!(outbox.accepted(1), Ok(1));
     }
 
     #[test]
     fn answers_that_are_not_due_are_told() {
         let (mut outbox, now) = outbox(3);
-        assert_eq!(outbox.not_taken(1, ErrorCode::Wait, now), Err(NotDue(1)), "nothing was sent");
+        assert_eq!(outbox.not_taken(1, ErrorCode::Wait, now), Err(UnexpectedAckError(1)), "nothing was sent");
         send_all(&mut outbox, now);
-        assert_eq!(outbox.not_taken(2, ErrorCode::Wait, now), Err(NotDue(2)));
+        assert_eq!(outbox.not_taken(2, ErrorCode::Wait, now), Err(UnexpectedAckError(2)));
         outbox.not_taken(1, ErrorCode::Again, now).unwrap_err();
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::people::People;
-use crate::chat::message::{Session, Welcome};
+use super::peers::PeerTable;
+use crate::chat::message::{SessionId, Welcome};
 use crate::chat::room;
 use crate::secure::e2e::roster::RosterHash;
 use crate::secure::identity::Fingerprint;
@@ -17,7 +17,7 @@ const JUST_COME: u64 = 60_000;
 
 /// The server's account of a room does not add up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadRoster {
+pub enum RosterError {
     /// A change is missing, or was told twice.
     #[error("the room's change {told} came where {due} was due: the server hides who is here")]
     Change {
@@ -40,7 +40,7 @@ pub struct Roster {
     server: Fingerprint,
     room: String,
     change: u64,
-    members: Vec<Session>,
+    members: Vec<SessionId>,
     /// The last first.
     history: VecDeque<Past>,
     own_change: u64,
@@ -72,15 +72,15 @@ impl Roster {
     /// The room at one's own joining: everybody is known, and oneself is among them.
     ///
     /// # Errors
-    /// [`BadRoster`] if not.
-    pub fn new(welcome: &Welcome, own: Session, server: Fingerprint, people: &People) -> Result<Self, BadRoster> {
-        let all = welcome.members.iter().map(|number| people.directory.session(*number));
-        let mut members: Vec<Session> = all.collect::<Option<_>>().ok_or(BadRoster::Stranger)?;
+    /// [`RosterError`] if not.
+    pub fn new(welcome: &Welcome, own: SessionId, server: Fingerprint, peers: &PeerTable) -> Result<Self, RosterError> {
+        let all = welcome.members.iter().map(|number| peers.session_numbers.session(*number));
+        let mut members: Vec<SessionId> = all.collect::<Option<_>>().ok_or(RosterError::Stranger)?;
         members.sort_unstable();
         let count = members.len();
         members.dedup();
         if members.len() < count || !members.contains(&own) || welcome.change < count as u64 {
-            return Err(BadRoster::Member);
+            return Err(RosterError::Member);
         }
         let mut roster = Self {
             server,
@@ -109,13 +109,13 @@ impl Roster {
 
     /// Everybody in it, oneself too, in the order of their sessions' bytes.
     #[must_use]
-    pub fn members(&self) -> &[Session] {
+    pub fn members(&self) -> &[SessionId] {
         &self.members
     }
 
     /// Whether somebody is in it.
     #[must_use]
-    pub fn has(&self, session: Session) -> bool {
+    pub fn has(&self, session: SessionId) -> bool {
         self.members.binary_search(&session).is_ok()
     }
 
@@ -139,10 +139,10 @@ impl Roster {
     /// Somebody has come in, at `at`.
     ///
     /// # Errors
-    /// [`BadRoster`] if that does not add up.
-    pub fn joined(&mut self, session: Session, change: u64, at: u64) -> Result<(), BadRoster> {
+    /// [`RosterError`] if that does not add up.
+    pub fn joined(&mut self, session: SessionId, change: u64, at: u64) -> Result<(), RosterError> {
         self.count(change)?;
-        let place = self.members.binary_search(&session).err().ok_or(BadRoster::Member)?;
+        let place = self.members.binary_search(&session).err().ok_or(RosterError::Member)?;
         self.members.insert(place, session);
         self.remember(at);
         Ok(())
@@ -151,22 +151,22 @@ impl Roster {
     /// Somebody is no longer in it, since `at`.
     ///
     /// # Errors
-    /// [`BadRoster`] if that does not add up.
-    pub fn left(&mut self, session: Session, change: u64, at: u64) -> Result<(), BadRoster> {
+    /// [`RosterError`] if that does not add up.
+    pub fn left(&mut self, session: SessionId, change: u64, at: u64) -> Result<(), RosterError> {
         self.count(change)?;
-        let place = self.members.binary_search(&session).map_err(|_| BadRoster::Member)?;
+        let place = self.members.binary_search(&session).map_err(|_| RosterError::Member)?;
         self.members.remove(place);
         self.remember(at);
         Ok(())
     }
 
-    fn count(&mut self, told: u64) -> Result<(), BadRoster> {
+    fn count(&mut self, told: u64) -> Result<(), RosterError> {
         match self.change.checked_add(1) {
             Some(due) if due == told => {
                 self.change = told;
                 Ok(())
             }
-            due => Err(BadRoster::Change { told, due: due.unwrap_or(u64::MAX) }),
+            due => Err(RosterError::Change { told, due: due.unwrap_or(u64::MAX) }),
         }
     }
 
@@ -184,26 +184,26 @@ impl Roster {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::Member;
+    use crate::chat::SessionNumber;
     use crate::chat::message::Person;
     use crate::chat::name::{Name, RoomName};
     use crate::secure::credential::UnixSeconds;
 
-    const OWN: Session = Session([1; 32]);
-    const OWN_NUMBER: Member = Member(7);
+    const OWN: SessionId = SessionId([1; 32]);
+    const OWN_NUMBER: SessionNumber = SessionNumber(7);
     const SERVER: Fingerprint = Fingerprint([9; 32]);
 
     /// Nobody, and somebody whose credential does not hold.
-    fn people() -> (People, Session) {
-        let mut people = People::new(OWN, &Name::parse("Ira").unwrap(), Fingerprint([1; 32]), false);
+    fn peers() -> (PeerTable, SessionId) {
+        let mut peers = PeerTable::new(OWN, &Name::parse("Ira").unwrap(), Fingerprint([1; 32]), false);
         let (spki, credential, signature) = (Vec::new(), b"none".to_vec(), Vec::new());
-        people.meet(Person { member: Member(1), spki, credential, signature }, UnixSeconds(0)).unwrap();
-        people.is_oneself(OWN_NUMBER).unwrap();
-        let presented = crate::secure::credential::Presented { spki: &[], credential: b"none", signature: &[] };
-        (people, Session(presented.session()))
+        peers.meet(Person { member: SessionNumber(1), spki, credential, signature }, UnixSeconds(0)).unwrap();
+        peers.set_own_number(OWN_NUMBER).unwrap();
+        let presented = crate::secure::credential::CredentialBundle { spki: &[], credential: b"none", signature: &[] };
+        (peers, SessionId(presented.session()))
     }
 
-    fn welcome(members: &[Member], change: u64) -> Welcome {
+    fn welcome(members: &[SessionNumber], change: u64) -> Welcome {
         Welcome {
             room: RoomName::lobby(),
             members: members.to_vec(),
@@ -219,13 +219,13 @@ mod tests {
 
     #[test]
     fn each_change_follows_the_last_and_adds_up() {
-        let (people, other) = people();
-        let roster = || Roster::new(&welcome(&[OWN_NUMBER], 4), OWN, SERVER, &people).unwrap();
+        let (peers, other) = peers();
+        let roster = || Roster::new(&welcome(&[OWN_NUMBER], 4), OWN, SERVER, &peers).unwrap();
         assert_eq!(roster().joined(other, 5, 0), Ok(()));
-        assert_eq!(roster().joined(other, 6, 0), Err(BadRoster::Change { told: 6, due: 5 }), "one was hidden");
-        assert_eq!(roster().joined(other, 4, 0), Err(BadRoster::Change { told: 4, due: 5 }), "one was told twice");
-        assert_eq!(roster().joined(OWN, 5, 0), Err(BadRoster::Member));
-        assert_eq!(roster().left(other, 5, 0), Err(BadRoster::Member));
+        assert_eq!(roster().joined(other, 6, 0), Err(RosterError::Change { told: 6, due: 5 }), "one was hidden");
+        assert_eq!(roster().joined(other, 4, 0), Err(RosterError::Change { told: 4, due: 5 }), "one was told twice");
+        assert_eq!(roster().joined(OWN, 5, 0), Err(RosterError::Member));
+        assert_eq!(roster().left(other, 5, 0), Err(RosterError::Member));
         let mut full = roster();
         full.joined(other, 5, 0).unwrap();
         assert_eq!((full.left(other, 6, 0), full.has(other), full.change()), (Ok(()), false, 6));
@@ -233,19 +233,20 @@ mod tests {
 
     #[test]
     fn a_welcome_names_oneself_and_nobody_unknown_or_twice() {
-        let (people, _) = people();
-        let refused =
-            |members: &[Member], change| Roster::new(&welcome(members, change), OWN, SERVER, &people).unwrap_err();
-        assert_eq!(refused(&[], 1), BadRoster::Member);
-        assert_eq!(refused(&[OWN_NUMBER, Member(2)], 2), BadRoster::Stranger);
-        assert_eq!(refused(&[OWN_NUMBER, OWN_NUMBER], 2), BadRoster::Member);
-        assert_eq!(refused(&[OWN_NUMBER], 0), BadRoster::Member);
+        let (peers, _) = peers();
+        let refused = |members: &[SessionNumber], change| {
+            Roster::new(&welcome(members, change), OWN, SERVER, &peers).unwrap_err()
+        };
+        assert_eq!(refused(&[], 1), RosterError::Member);
+        assert_eq!(refused(&[OWN_NUMBER, SessionNumber(2)], 2), RosterError::Stranger);
+        assert_eq!(refused(&[OWN_NUMBER, OWN_NUMBER], 2), RosterError::Member);
+        assert_eq!(refused(&[OWN_NUMBER], 0), RosterError::Member);
     }
 
     #[test]
     fn a_message_may_name_a_change_of_the_last_minute_and_none_before_oneself() {
-        let (people, other) = people();
-        let mut roster = Roster::new(&welcome(&[OWN_NUMBER], 4), OWN, SERVER, &people).unwrap();
+        let (peers, other) = peers();
+        let mut roster = Roster::new(&welcome(&[OWN_NUMBER], 4), OWN, SERVER, &peers).unwrap();
         let alone = roster.hash();
         roster.joined(other, 5, 1_000).unwrap();
         assert_ne!(alone, roster.hash());

@@ -1,14 +1,14 @@
 //! Pipes: bytes between two ends, and the channel that the handshake makes of them.
 //!
 //! ```text
-//! Link (tcp, udp, memory) ──▶ channel::accept / connect ──▶ Incoming (records' texts) + Sealer and Link
+//! Link (tcp, udp, memory) ──▶ secure_channel::accept / connect ──▶ Incoming (records' texts) + Sealer and Link
 //! ```
 //!
 //! Invariant: nothing here knows what is said.
 
-pub mod changes;
-pub mod channel;
 pub mod memory;
+pub mod network_monitor;
+pub mod secure_channel;
 pub mod tcp;
 pub mod udp;
 
@@ -28,8 +28,8 @@ pub trait Link: AsFd + Send + Sync {
     /// Waits for bytes: how many came, 0 at the end of the stream.
     ///
     /// # Errors
-    /// [`io::ErrorKind::TimedOut`] after `patience`; whatever the system says.
-    fn read(&self, into: &mut [u8], patience: Duration) -> io::Result<usize>;
+    /// [`io::ErrorKind::TimedOut`] after `timeout`; whatever the system says.
+    fn read(&self, into: &mut [u8], timeout: Duration) -> io::Result<usize>;
 
     /// Writes as much as fits now, at once.
     ///

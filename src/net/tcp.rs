@@ -16,7 +16,7 @@ use super::Link;
 pub struct SocketLink<S> {
     socket: S,
     /// The read timeout that the socket has, in milliseconds: most reads want the same as the last.
-    patience: AtomicU64,
+    timeout: AtomicU64,
 }
 
 /// A TCP connection as a [`Link`].
@@ -29,13 +29,13 @@ impl TcpLink {
     /// Whatever the system says, for a connection that has ended already.
     pub fn new(socket: TcpStream) -> io::Result<Self> {
         socket.set_nodelay(true)?;
-        Ok(Self { socket, patience: AtomicU64::new(0) })
+        Ok(Self { socket, timeout: AtomicU64::new(0) })
     }
 }
 
 impl SocketLink<UnixStream> {
     pub(super) fn local(socket: UnixStream) -> Self {
-        Self { socket, patience: AtomicU64::new(0) }
+        Self { socket, timeout: AtomicU64::new(0) }
     }
 }
 
@@ -45,7 +45,7 @@ pub trait Socket: AsFd + Send + Sync {
     ///
     /// # Errors
     /// Whatever the system says.
-    fn set_read_timeout(&self, patience: Duration) -> io::Result<()>;
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()>;
 
     /// Ends one direction or both.
     ///
@@ -55,8 +55,8 @@ pub trait Socket: AsFd + Send + Sync {
 }
 
 impl Socket for TcpStream {
-    fn set_read_timeout(&self, patience: Duration) -> io::Result<()> {
-        Self::set_read_timeout(self, Some(patience))
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        Self::set_read_timeout(self, Some(timeout))
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
@@ -65,8 +65,8 @@ impl Socket for TcpStream {
 }
 
 impl Socket for UnixStream {
-    fn set_read_timeout(&self, patience: Duration) -> io::Result<()> {
-        Self::set_read_timeout(self, Some(patience))
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        Self::set_read_timeout(self, Some(timeout))
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
@@ -75,10 +75,10 @@ impl Socket for UnixStream {
 }
 
 impl<S: Socket> Link for SocketLink<S> {
-    fn read(&self, into: &mut [u8], patience: Duration) -> io::Result<usize> {
+    fn read(&self, into: &mut [u8], timeout: Duration) -> io::Result<usize> {
         // At least one: 0 would be for ever.
-        let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX).max(1);
-        if self.patience.swap(millis, Ordering::Relaxed) != millis {
+        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
+        if self.timeout.swap(millis, Ordering::Relaxed) != millis {
             self.socket.set_read_timeout(Duration::from_millis(millis))?;
         }
         loop {

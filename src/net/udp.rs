@@ -13,16 +13,16 @@
 //! nothing counts that has no tag, and nowhere goes much more than came from there before somebody has shown that they
 //! read there (`path`).
 
-mod carrier;
+mod acceptor;
+mod bridge;
 pub mod client;
-mod conversation;
+mod connection;
 pub mod datagram;
-mod numbers;
+mod kcp_check;
+mod kcp_stream;
 mod path;
-mod reception;
-mod segments;
+mod replay_window;
 pub mod server;
-mod stream;
 
 use std::io;
 use std::net::Shutdown;
@@ -66,8 +66,8 @@ impl AsFd for UdpLink {
 }
 
 impl Link for UdpLink {
-    fn read(&self, into: &mut [u8], patience: Duration) -> io::Result<usize> {
-        self.link.read(into, patience)
+    fn read(&self, into: &mut [u8], timeout: Duration) -> io::Result<usize> {
+        self.link.read(into, timeout)
     }
 
     fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {

@@ -12,7 +12,7 @@ use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
 use super::identity::{Fingerprint, Identity, PublicIdentity};
-use crate::wire::codec::{BadEncoding, Reader, Writer};
+use crate::wire::codec::{DecodeError, Reader, Writer};
 
 /// How long a credential is made for, in seconds: seven days.
 pub const LIFETIME: u64 = 7 * DAY;
@@ -44,7 +44,7 @@ pub struct UnixSeconds(pub u64);
 
 /// Why a credential is refused, in the order in which one looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadCredential {
+pub enum CredentialError {
     /// Fields, role, fingerprint, key, signature or proof are not what they must be.
     #[error("the credential does not hold")]
     Credential,
@@ -58,7 +58,7 @@ pub enum BadCredential {
 
 /// The three parts in which a credential travels.
 #[derive(Clone, Copy, Debug)]
-pub struct Presented<'a> {
+pub struct CredentialBundle<'a> {
     /// DER SubjectPublicKeyInfo of the identity.
     pub spki: &'a [u8],
     /// The credential's bytes.
@@ -67,7 +67,7 @@ pub struct Presented<'a> {
     pub signature: &'a [u8],
 }
 
-impl Presented<'_> {
+impl CredentialBundle<'_> {
     /// The session that a user's credential is: its SHA-256, whether or not it holds.
     #[must_use]
     pub fn session(&self) -> [u8; 32] {
@@ -102,8 +102,8 @@ impl OwnCredential {
 
     /// The parts to send.
     #[must_use]
-    pub fn presented(&self) -> Presented<'_> {
-        Presented { spki: &self.spki, credential: &self.bytes, signature: &self.signature }
+    pub fn presented(&self) -> CredentialBundle<'_> {
+        CredentialBundle { spki: &self.spki, credential: &self.bytes, signature: &self.signature }
     }
 
     /// The session that a user's credential is: its SHA-256.
@@ -159,7 +159,7 @@ impl OwnCredential {
 /// Which credentials' signatures have held: RSA takes a tenth of a millisecond to say so again, and who comes back
 /// shows the same one.
 #[derive(Debug, Default)]
-pub struct Verified(Mutex<Known>);
+pub struct SignatureCache(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -167,13 +167,13 @@ struct Known {
     in_order: VecDeque<[u8; 32]>,
 }
 
-impl Verified {
+impl SignatureCache {
     /// So many are remembered; the oldest gives way.
-    const MOST: usize = 4_096;
+    const MAX_CACHED: usize = 4_096;
 
     /// Whether it holds: as is known, or as `verify` says.
-    fn holds(&self, presented: Presented<'_>, verify: impl FnOnce() -> bool) -> bool {
-        let Presented { spki, credential, signature } = presented;
+    fn holds(&self, presented: CredentialBundle<'_>, verify: impl FnOnce() -> bool) -> bool {
+        let CredentialBundle { spki, credential, signature } = presented;
         let all = Writer::new().array(3).bytes(spki).bytes(credential).bytes(signature).finish();
         let hash = Sha256::digest(all).into();
         if self.known().hashes.contains(&hash) {
@@ -197,7 +197,7 @@ impl Known {
         if self.hashes.insert(hash) {
             self.in_order.push_back(hash);
         }
-        if self.in_order.len() > Verified::MOST
+        if self.in_order.len() > SignatureCache::MAX_CACHED
             && let Some(oldest) = self.in_order.pop_front()
         {
             self.hashes.remove(&oldest);
@@ -205,9 +205,9 @@ impl Known {
     }
 }
 
-/// A credential that holds: its fields can be shown and used. Only [`CheckedCredential::check`] makes one.
+/// A credential that holds: its fields can be shown and used. Only [`VerifiedCredential::check`] makes one.
 #[derive(Clone, Debug)]
-pub struct CheckedCredential {
+pub struct VerifiedCredential {
     identity: PublicIdentity,
     bytes: Vec<u8>,
     signature: Vec<u8>,
@@ -252,54 +252,54 @@ impl SessionKeys {
     }
 }
 
-impl CheckedCredential {
+impl VerifiedCredential {
     /// Checks everything that §2 asks, in its order. `name_holds` is the rule for users' names.
     ///
     /// # Errors
-    /// [`BadCredential`] says which part does not hold.
+    /// [`CredentialError`] says which part does not hold.
     pub fn check(
-        presented: Presented<'_>,
+        presented: CredentialBundle<'_>,
         role: Role,
         now: UnixSeconds,
         name_holds: impl FnOnce(&str) -> bool,
-    ) -> Result<Self, BadCredential> {
-        Self::check_again(presented, role, now, name_holds, &Verified::default())
+    ) -> Result<Self, CredentialError> {
+        Self::check_again(presented, role, now, name_holds, &SignatureCache::default())
     }
 
     /// The same, but for the signature, if that has held before.
     ///
     /// # Errors
-    /// [`BadCredential`] says which part does not hold.
+    /// [`CredentialError`] says which part does not hold.
     pub fn check_again(
-        presented: Presented<'_>,
+        presented: CredentialBundle<'_>,
         role: Role,
         now: UnixSeconds,
         name_holds: impl FnOnce(&str) -> bool,
-        verified: &Verified,
-    ) -> Result<Self, BadCredential> {
-        let fields = Fields::parse(presented.credential).map_err(|_| BadCredential::Credential)?;
+        verified: &SignatureCache,
+    ) -> Result<Self, CredentialError> {
+        let fields = Fields::parse(presented.credential).map_err(|_| CredentialError::Credential)?;
         let x25519_length = if role == Role::User { 32 } else { 0 };
         if fields.role != role.word()
             || fields.x25519.len() != x25519_length
             || role == Role::Server && !fields.name.is_empty()
             || fields.fingerprint != <[u8; 32]>::from(Sha256::digest(presented.spki))
         {
-            return Err(BadCredential::Credential);
+            return Err(CredentialError::Credential);
         }
-        let identity = PublicIdentity::from_spki(presented.spki).map_err(|_| BadCredential::Credential)?;
+        let identity = PublicIdentity::from_spki(presented.spki).map_err(|_| CredentialError::Credential)?;
         let acceptable = now.0.saturating_sub(DAY)..=now.0.saturating_add(LIFETIME + DAY);
         if !acceptable.contains(&fields.expires) {
-            return Err(BadCredential::Clock);
+            return Err(CredentialError::Clock);
         }
         if role == Role::User && !name_holds(fields.name) {
-            return Err(BadCredential::Name);
+            return Err(CredentialError::Name);
         }
         if !verified.holds(presented, || identity.verifies(presented.credential, presented.signature)) {
-            return Err(BadCredential::Credential);
+            return Err(CredentialError::Credential);
         }
-        let signing = VerifyingKey::from_bytes(&fields.ed25519).map_err(|_| BadCredential::Credential)?;
+        let signing = VerifyingKey::from_bytes(&fields.ed25519).map_err(|_| CredentialError::Credential)?;
         if signing.is_weak() || signing.to_edwards().compress().to_bytes() != fields.ed25519 {
-            return Err(BadCredential::Credential);
+            return Err(CredentialError::Credential);
         }
         Ok(Self {
             identity,
@@ -314,8 +314,8 @@ impl CheckedCredential {
 
     /// The parts as they came.
     #[must_use]
-    pub fn presented(&self) -> Presented<'_> {
-        Presented { spki: self.identity.spki(), credential: &self.bytes, signature: &self.signature }
+    pub fn presented(&self) -> CredentialBundle<'_> {
+        CredentialBundle { spki: self.identity.spki(), credential: &self.bytes, signature: &self.signature }
     }
 
     /// The identity that signed it.
@@ -370,10 +370,10 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn parse(credential: &'a [u8]) -> Result<Self, BadEncoding> {
+    fn parse(credential: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(credential);
         if reader.array()? != 7 || reader.text()? != LABEL {
-            return Err(BadEncoding);
+            return Err(DecodeError);
         }
         let fields = Self {
             role: reader.text()?,

@@ -25,7 +25,7 @@ const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 
 /// Why a key cannot be an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadKey {
+pub enum RsaKeyError {
     /// No PEM, or no key in it.
     #[error("it is damaged, or no PEM key at all")]
     Damaged,
@@ -76,17 +76,17 @@ impl fmt::Debug for Fingerprint {
 /// The text is not `SHA256:` and 43 characters of base64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a fingerprint is SHA256: and 43 characters of base64")]
-pub struct BadFingerprint;
+pub struct FingerprintError;
 
 impl FromStr for Fingerprint {
-    type Err = BadFingerprint;
+    type Err = FingerprintError;
 
-    fn from_str(text: &str) -> Result<Self, BadFingerprint> {
-        let encoded = text.strip_prefix("SHA256:").ok_or(BadFingerprint)?;
+    fn from_str(text: &str) -> Result<Self, FingerprintError> {
+        let encoded = text.strip_prefix("SHA256:").ok_or(FingerprintError)?;
         let mut bytes = [0; 32];
         match Base64Unpadded::decode(encoded, &mut bytes) {
             Ok(decoded) if decoded.len() == 32 => Ok(Self(bytes)),
-            _ => Err(BadFingerprint),
+            _ => Err(FingerprintError),
         }
     }
 }
@@ -103,38 +103,40 @@ impl PublicIdentity {
     /// Parses DER SubjectPublicKeyInfo. Size and exponent are looked at before any arithmetic.
     ///
     /// # Errors
-    /// [`BadKey`] for everything that is not exactly the one encoding of an RSA key that is taken.
-    pub fn from_spki(spki: &[u8]) -> Result<Self, BadKey> {
+    /// [`RsaKeyError`] for everything that is not exactly the one encoding of an RSA key that is taken.
+    pub fn from_spki(spki: &[u8]) -> Result<Self, RsaKeyError> {
         if spki.len() > MAX_SPKI {
-            return Err(BadKey::Damaged);
+            return Err(RsaKeyError::Damaged);
         }
-        let info = SubjectPublicKeyInfoRef::from_der(spki).map_err(|_| BadKey::Damaged)?;
+        let info = SubjectPublicKeyInfoRef::from_der(spki).map_err(|_| RsaKeyError::Damaged)?;
         if info.algorithm.oid != RSA_ENCRYPTION || info.algorithm.parameters != Some(AnyRef::NULL) {
-            return Err(BadKey::NotRsa);
+            return Err(RsaKeyError::NotRsa);
         }
-        let numbers = info.subject_public_key.as_bytes().ok_or(BadKey::Damaged)?;
-        let numbers = rsa::pkcs1::RsaPublicKeyRef::from_der(numbers).map_err(|_| BadKey::Damaged)?;
+        let numbers = info.subject_public_key.as_bytes().ok_or(RsaKeyError::Damaged)?;
+        let numbers = rsa::pkcs1::RsaPublicKeyRef::from_der(numbers).map_err(|_| RsaKeyError::Damaged)?;
         let modulus = numbers.modulus.as_bytes();
         let bits = modulus.len() * 8 - modulus.first().map_or(0, |first| first.leading_zeros() as usize);
         check_size(bits)?;
         if numbers.public_exponent.as_bytes() != EXPONENT {
-            return Err(BadKey::Exponent);
+            return Err(RsaKeyError::Exponent);
         }
-        let number = |bytes, bits| BoxedUint::from_be_slice(bytes, bits).map_err(|_| BadKey::Damaged);
-        let key =
-            RsaPublicKey::new(number(modulus, u32::try_from(bits).map_err(|_| BadKey::Damaged)?)?, 65_537u64.into())
-                .map_err(|_| BadKey::Inconsistent)?;
+        let number = |bytes, bits| BoxedUint::from_be_slice(bytes, bits).map_err(|_| RsaKeyError::Damaged);
+        let key = RsaPublicKey::new(
+            number(modulus, u32::try_from(bits).map_err(|_| RsaKeyError::Damaged)?)?,
+            65_537u64.into(),
+        )
+        .map_err(|_| RsaKeyError::Inconsistent)?;
         let public = Self::from_key(key)?;
-        if public.spki == spki { Ok(public) } else { Err(BadKey::Damaged) }
+        if public.spki == spki { Ok(public) } else { Err(RsaKeyError::Damaged) }
     }
 
     /// Parses a PEM ("BEGIN PUBLIC KEY").
     ///
     /// # Errors
-    /// [`BadKey`] as [`PublicIdentity::from_spki`].
-    pub fn from_pem(pem: &str) -> Result<Self, BadKey> {
-        let (label, document) = pkcs8::Document::from_pem(pem).map_err(|_| BadKey::Damaged)?;
-        if label == "PUBLIC KEY" { Self::from_spki(document.as_bytes()) } else { Err(BadKey::OtherForm) }
+    /// [`RsaKeyError`] as [`PublicIdentity::from_spki`].
+    pub fn from_pem(pem: &str) -> Result<Self, RsaKeyError> {
+        let (label, document) = pkcs8::Document::from_pem(pem).map_err(|_| RsaKeyError::Damaged)?;
+        if label == "PUBLIC KEY" { Self::from_spki(document.as_bytes()) } else { Err(RsaKeyError::OtherForm) }
     }
 
     /// The PEM text ("BEGIN PUBLIC KEY").
@@ -168,8 +170,8 @@ impl PublicIdentity {
             .expect("32 bytes fit under OAEP with a modulus of 2048 bits or more")
     }
 
-    fn from_key(key: RsaPublicKey) -> Result<Self, BadKey> {
-        let spki = key.to_public_key_der().map_err(|_| BadKey::Damaged)?.into_vec();
+    fn from_key(key: RsaPublicKey) -> Result<Self, RsaKeyError> {
+        let spki = key.to_public_key_der().map_err(|_| RsaKeyError::Damaged)?.into_vec();
         let fingerprint = Fingerprint(Sha256::digest(&spki).into());
         Ok(Self { spki, key, fingerprint })
     }
@@ -185,28 +187,28 @@ impl Identity {
     /// Makes a new key pair of `bits` bits, one of [`KEY_BITS`].
     ///
     /// # Errors
-    /// [`BadKey::Size`] for another size.
-    pub fn generate(rng: &mut impl CryptoRng, bits: usize) -> Result<Self, BadKey> {
+    /// [`RsaKeyError::Size`] for another size.
+    pub fn generate(rng: &mut impl CryptoRng, bits: usize) -> Result<Self, RsaKeyError> {
         check_size(bits)?;
-        Self::from_key(RsaPrivateKey::new(rng, bits).map_err(|_| BadKey::Inconsistent)?)
+        Self::from_key(RsaPrivateKey::new(rng, bits).map_err(|_| RsaKeyError::Inconsistent)?)
     }
 
     /// Parses a PKCS#8 PEM; an encrypted one with the passphrase.
     ///
     /// # Errors
-    /// [`BadKey`] says what is wrong with it.
-    pub fn from_pem(pem: &str, passphrase: Option<&str>) -> Result<Self, BadKey> {
-        let (label, document) = pkcs8::SecretDocument::from_pem(pem).map_err(|_| BadKey::Damaged)?;
+    /// [`RsaKeyError`] says what is wrong with it.
+    pub fn from_pem(pem: &str, passphrase: Option<&str>) -> Result<Self, RsaKeyError> {
+        let (label, document) = pkcs8::SecretDocument::from_pem(pem).map_err(|_| RsaKeyError::Damaged)?;
         match (label, passphrase) {
             ("PRIVATE KEY", _) => Self::from_pkcs8(document.as_bytes()),
-            ("ENCRYPTED PRIVATE KEY", None) => Err(BadKey::Locked),
+            ("ENCRYPTED PRIVATE KEY", None) => Err(RsaKeyError::Locked),
             ("ENCRYPTED PRIVATE KEY", Some(passphrase)) => {
-                let locked =
-                    pkcs8::EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| BadKey::Damaged)?;
-                let opened = locked.decrypt(passphrase).map_err(|_| BadKey::WrongPassphrase)?;
+                let locked = pkcs8::EncryptedPrivateKeyInfoRef::try_from(document.as_bytes())
+                    .map_err(|_| RsaKeyError::Damaged)?;
+                let opened = locked.decrypt(passphrase).map_err(|_| RsaKeyError::WrongPassphrase)?;
                 Self::from_pkcs8(opened.as_bytes())
             }
-            _ => Err(BadKey::OtherForm),
+            _ => Err(RsaKeyError::OtherForm),
         }
     }
 
@@ -253,31 +255,31 @@ impl Identity {
         self.private.decrypt_blinded(rng, padding, ciphertext).map(Zeroizing::new).ok()
     }
 
-    fn from_pkcs8(der: &[u8]) -> Result<Self, BadKey> {
-        let info = PrivateKeyInfoRef::try_from(der).map_err(|_| BadKey::Damaged)?;
+    fn from_pkcs8(der: &[u8]) -> Result<Self, RsaKeyError> {
+        let info = PrivateKeyInfoRef::try_from(der).map_err(|_| RsaKeyError::Damaged)?;
         if info.algorithm.oid != RSA_ENCRYPTION {
-            return Err(BadKey::NotRsa);
+            return Err(RsaKeyError::NotRsa);
         }
         let numbers =
-            rsa::pkcs1::RsaPrivateKeyRef::from_der(info.private_key.as_bytes()).map_err(|_| BadKey::Damaged)?;
+            rsa::pkcs1::RsaPrivateKeyRef::from_der(info.private_key.as_bytes()).map_err(|_| RsaKeyError::Damaged)?;
         let modulus = numbers.modulus.as_bytes();
         check_size(modulus.len() * 8 - modulus.first().map_or(0, |first| first.leading_zeros() as usize))?;
         if numbers.public_exponent.as_bytes() != EXPONENT {
-            return Err(BadKey::Exponent);
+            return Err(RsaKeyError::Exponent);
         }
-        Self::from_key(RsaPrivateKey::from_pkcs8_der(der).map_err(|_| BadKey::Inconsistent)?)
+        Self::from_key(RsaPrivateKey::from_pkcs8_der(der).map_err(|_| RsaKeyError::Inconsistent)?)
     }
 
-    fn from_key(private: RsaPrivateKey) -> Result<Self, BadKey> {
-        private.validate().map_err(|_| BadKey::Inconsistent)?;
+    fn from_key(private: RsaPrivateKey) -> Result<Self, RsaKeyError> {
+        private.validate().map_err(|_| RsaKeyError::Inconsistent)?;
         let public = PublicIdentity::from_key(private.to_public_key())?;
         check_size(public.key.n().bits() as usize)?;
         Ok(Self { private, public })
     }
 }
 
-fn check_size(bits: usize) -> Result<(), BadKey> {
-    if KEY_BITS.contains(&bits) { Ok(()) } else { Err(BadKey::Size(bits)) }
+fn check_size(bits: usize) -> Result<(), RsaKeyError> {
+    if KEY_BITS.contains(&bits) { Ok(()) } else { Err(RsaKeyError::Size(bits)) }
 }
 
 #[cfg(test)]

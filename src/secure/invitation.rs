@@ -11,8 +11,8 @@ use core::net::Ipv6Addr;
 use std::fmt;
 use std::str::FromStr;
 
-use super::identity::{BadFingerprint, Fingerprint};
-use super::token::{BadToken, Token};
+use super::identity::{Fingerprint, FingerprintError};
+use super::token::{Token, TokenError};
 
 /// What every invitation begins with.
 pub const SCHEME: &str = "cfb-chat://";
@@ -32,7 +32,7 @@ pub struct Invitation {
 
 /// Why a text is no invitation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadInvitation {
+pub enum InvitationError {
     /// Over [`MAX_INVITATION`] bytes.
     #[error("an invitation has at most {MAX_INVITATION} bytes")]
     TooLong,
@@ -50,26 +50,26 @@ pub enum BadInvitation {
     Port,
     /// The server's fingerprint.
     #[error("in an invitation: {0}")]
-    Fingerprint(#[from] BadFingerprint),
+    Fingerprint(#[from] FingerprintError),
     /// No token behind the fingerprint.
     #[error("behind an invitation's fingerprint stand / and a token")]
     NoToken,
     /// The token.
     #[error("in an invitation: {0}")]
-    Token(#[from] BadToken),
+    Token(#[from] TokenError),
 }
 
 impl Invitation {
     /// An invitation to this server. An IPv6 address may stand in brackets.
     ///
     /// # Errors
-    /// [`BadInvitation`] for a host or a port that could not be read again.
-    pub fn new(host: &str, port: u16, server: Fingerprint, token: Token) -> Result<Self, BadInvitation> {
+    /// [`InvitationError`] for a host or a port that could not be read again.
+    pub fn new(host: &str, port: u16, server: Fingerprint, token: Token) -> Result<Self, InvitationError> {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let is_one = if bare.contains(':') { bare.parse::<Ipv6Addr>().is_ok() } else { host == bare && is_name(bare) };
         match port {
-            _ if !is_one => Err(BadInvitation::Host),
-            0 => Err(BadInvitation::Port),
+            _ if !is_one => Err(InvitationError::Host),
+            0 => Err(InvitationError::Port),
             _ => Ok(Self { host: bare.to_owned(), port, server, token }),
         }
     }
@@ -77,15 +77,15 @@ impl Invitation {
     /// An invitation to the server at this address, `host:port`.
     ///
     /// # Errors
-    /// [`BadInvitation`] for an address that could not be read again.
-    pub fn to(address: &str, server: Fingerprint, token: Token) -> Result<Self, BadInvitation> {
-        let (host, port) = address.rsplit_once(':').ok_or(BadInvitation::Port)?;
+    /// [`InvitationError`] for an address that could not be read again.
+    pub fn to(address: &str, server: Fingerprint, token: Token) -> Result<Self, InvitationError> {
+        let (host, port) = address.rsplit_once(':').ok_or(InvitationError::Port)?;
         // As a host alone may be: in brackets here, so that nothing of it is taken for a port.
         if host.contains(':') && !host.starts_with('[') {
-            return Err(BadInvitation::Host);
+            return Err(InvitationError::Host);
         }
         // A number with a sign, or with more digits than it needs, is another text for the same thing.
-        let port = port.parse().ok().filter(|number: &u16| number.to_string() == port).ok_or(BadInvitation::Port)?;
+        let port = port.parse().ok().filter(|number: &u16| number.to_string() == port).ok_or(InvitationError::Port)?;
         Self::new(host, port, server, token)
     }
 
@@ -115,19 +115,19 @@ impl Invitation {
 }
 
 impl FromStr for Invitation {
-    type Err = BadInvitation;
+    type Err = InvitationError;
 
-    fn from_str(text: &str) -> Result<Self, BadInvitation> {
+    fn from_str(text: &str) -> Result<Self, InvitationError> {
         if text.len() > MAX_INVITATION {
-            return Err(BadInvitation::TooLong);
+            return Err(InvitationError::TooLong);
         }
-        let rest = text.strip_prefix(SCHEME).ok_or(BadInvitation::Scheme)?;
-        let (address, rest) = rest.split_once("/#").ok_or(BadInvitation::NoFingerprint)?;
+        let rest = text.strip_prefix(SCHEME).ok_or(InvitationError::Scheme)?;
+        let (address, rest) = rest.split_once("/#").ok_or(InvitationError::NoFingerprint)?;
         // Base64 has / among its characters: the fingerprint's length tells where it ends.
         let at = Fingerprint::TEXT_LENGTH;
-        let (server, token) = rest.split_at_checked(at).ok_or(BadFingerprint)?;
+        let (server, token) = rest.split_at_checked(at).ok_or(FingerprintError)?;
         let server = server.parse()?;
-        let token = token.strip_prefix('/').ok_or(BadInvitation::NoToken)?.parse()?;
+        let token = token.strip_prefix('/').ok_or(InvitationError::NoToken)?.parse()?;
         Self::to(address, server, token)
     }
 }
@@ -187,36 +187,36 @@ mod tests {
         let good = line("host:9443");
         let token = good.rsplit('/').next().unwrap();
         let cases = [
-            ("", BadInvitation::Scheme),
-            ("https://host:9443/", BadInvitation::Scheme),
-            (&good[1..], BadInvitation::Scheme),
-            (&good.to_uppercase(), BadInvitation::Scheme),
-            ("cfb-chat://host:9443", BadInvitation::NoFingerprint),
-            (&format!("cfb-chat://host:9443/#{SERVER}"), BadInvitation::NoToken),
-            (&format!("cfb-chat://host:9443/#{SERVER}{token}"), BadInvitation::NoToken),
-            (&format!("cfb-chat://host:9443/#SHA256:short/{token}"), BadInvitation::Fingerprint(BadFingerprint)),
-            (&good.replace("SHA256", "SHA512"), BadInvitation::Fingerprint(BadFingerprint)),
-            (&good[..good.len() - 1], BadInvitation::Token(BadToken)),
-            (&format!("{good}="), BadInvitation::Token(BadToken)),
-            (&good.replace(token, "+/+/+/+/+/+/+/+/+/+/+w"), BadInvitation::Token(BadToken)),
-            (&good.replace(token, &format!("{}9", &token[..21])), BadInvitation::Token(BadToken)),
-            (&line("host"), BadInvitation::Port),
-            (&line("host:"), BadInvitation::Port),
-            (&line("host:0"), BadInvitation::Port),
-            (&line("host:+1"), BadInvitation::Port),
-            (&line("host:01"), BadInvitation::Port),
-            (&line("host:65536"), BadInvitation::Port),
-            (&line(":9443"), BadInvitation::Host),
-            (&line("-x:9443"), BadInvitation::Host),
-            (&line("two words:9443"), BadInvitation::Host),
-            (&line("ho\u{1b}st:9443"), BadInvitation::Host),
-            (&line("user@host:9443"), BadInvitation::Host),
-            (&line("::1:9443"), BadInvitation::Host),
-            (&line("[::1:9443"), BadInvitation::Host),
-            (&line("[host]:9443"), BadInvitation::Host),
-            (&line("[fe80::1%eth0]:9443"), BadInvitation::Host),
-            (&line(&format!("{}:9443", "x".repeat(254))), BadInvitation::Host),
-            (&line(&format!("{}:9443", "x".repeat(500))), BadInvitation::TooLong),
+            ("", InvitationError::Scheme),
+            ("https://host:9443/", InvitationError::Scheme),
+            (&good[1..], InvitationError::Scheme),
+            (&good.to_uppercase(), InvitationError::Scheme),
+            ("cfb-chat://host:9443", InvitationError::NoFingerprint),
+            (&format!("cfb-chat://host:9443/#{SERVER}"), InvitationError::NoToken),
+            (&format!("cfb-chat://host:9443/#{SERVER}{token}"), InvitationError::NoToken),
+            (&format!("cfb-chat://host:9443/#SHA256:short/{token}"), InvitationError::Fingerprint(FingerprintError)),
+            (&good.replace("SHA256", "SHA512"), InvitationError::Fingerprint(FingerprintError)),
+            (&good[..good.len() - 1], InvitationError::Token(TokenError)),
+            (&format!("{good}="), InvitationError::Token(TokenError)),
+            (&good.replace(token, "+/+/+/+/+/+/+/+/+/+/+w"), InvitationError::Token(TokenError)),
+            (&good.replace(token, &format!("{}9", &token[..21])), InvitationError::Token(TokenError)),
+            (&line("host"), InvitationError::Port),
+            (&line("host:"), InvitationError::Port),
+            (&line("host:0"), InvitationError::Port),
+            (&line("host:+1"), InvitationError::Port),
+            (&line("host:01"), InvitationError::Port),
+            (&line("host:65536"), InvitationError::Port),
+            (&line(":9443"), InvitationError::Host),
+            (&line("-x:9443"), InvitationError::Host),
+            (&line("two words:9443"), InvitationError::Host),
+            (&line("ho\u{1b}st:9443"), InvitationError::Host),
+            (&line("user@host:9443"), InvitationError::Host),
+            (&line("::1:9443"), InvitationError::Host),
+            (&line("[::1:9443"), InvitationError::Host),
+            (&line("[host]:9443"), InvitationError::Host),
+            (&line("[fe80::1%eth0]:9443"), InvitationError::Host),
+            (&line(&format!("{}:9443", "x".repeat(254))), InvitationError::Host),
+            (&line(&format!("{}:9443", "x".repeat(500))), InvitationError::TooLong),
         ];
         for (text, why) in cases {
             assert_eq!(text.parse::<Invitation>(), Err(why), "{text:?}");

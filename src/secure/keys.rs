@@ -14,7 +14,7 @@ pub(super) const PROTOCOL: &str = "cfb-chat/1";
 
 /// The two ends of a connection, as the derivation labels name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(super) enum KeySide {
     Client,
     Server,
 }
@@ -55,10 +55,10 @@ impl HandshakeSecret {
     }
 
     /// The chain under which `side` sends its handshake records.
-    pub(super) fn chain(&self, side: Side, th2: TranscriptHash) -> Chain {
+    pub(super) fn chain(&self, side: KeySide, th2: TranscriptHash) -> Chain {
         let label = match side {
-            Side::Client => "client handshake",
-            Side::Server => "server handshake",
+            KeySide::Client => "client handshake",
+            KeySide::Server => "server handshake",
         };
         Chain(derive(&self.0, label, &th2.0))
     }
@@ -82,21 +82,21 @@ pub(super) struct MasterSecret([u8; 32]);
 
 impl MasterSecret {
     /// The chain under which `side` sends its application records.
-    pub(super) fn chain(&self, side: Side, th5: TranscriptHash) -> Chain {
+    pub(super) fn chain(&self, side: KeySide, th5: TranscriptHash) -> Chain {
         let label = match side {
-            Side::Client => "client",
-            Side::Server => "server",
+            KeySide::Client => "client",
+            KeySide::Server => "server",
         };
         Chain(derive(&self.0, label, &th5.0))
     }
 
     /// The keys with which `side` sends datagrams and takes them.
-    pub(super) fn datagrams(&self, side: Side, th5: TranscriptHash) -> DatagramKeys {
+    pub(super) fn datagrams(&self, side: KeySide, th5: TranscriptHash) -> DatagramKeys {
         let of = |label| DatagramKey(derive(&self.0, label, &th5.0));
         let (client, server) = (of("client datagrams"), of("server datagrams"));
         match side {
-            Side::Client => DatagramKeys { outgoing: client, incoming: server },
-            Side::Server => DatagramKeys { outgoing: server, incoming: client },
+            KeySide::Client => DatagramKeys { outgoing: client, incoming: server },
+            KeySide::Server => DatagramKeys { outgoing: server, incoming: client },
         }
     }
 }
@@ -138,7 +138,7 @@ impl Chain {
 }
 
 /// The keys for the one text of a box or a letter: `agreed` is a secret of its own, `context` all that surrounds it.
-pub(super) fn single(context: &[u8], agreed: &[u8; 32]) -> StepKeys {
+pub(super) fn one_shot_keys(context: &[u8], agreed: &[u8; 32]) -> StepKeys {
     Chain(extract(&Sha256::digest(context), agreed)).step()
 }
 

@@ -13,13 +13,13 @@ pub const LENGTH: std::ops::RangeInclusive<usize> = 8..=256;
 /// What is kept of a password; salted at random by `salt`.
 ///
 /// # Errors
-/// [`BadLength`] for one that is too short or too long.
-pub fn hash(password: &str, salt: [u8; 16]) -> Result<String, BadLength> {
+/// [`PasswordLengthError`] for one that is too short or too long.
+pub fn hash(password: &str, salt: [u8; 16]) -> Result<String, PasswordLengthError> {
     if !LENGTH.contains(&password.len()) {
-        return Err(BadLength);
+        return Err(PasswordLengthError);
     }
     let hashed: PasswordHash =
-        Argon2::default().hash_password_with_salt(password.as_bytes(), &salt).map_err(|_| BadLength)?;
+        Argon2::default().hash_password_with_salt(password.as_bytes(), &salt).map_err(|_| PasswordLengthError)?;
     Ok(hashed.to_string())
 }
 
@@ -34,7 +34,7 @@ pub fn verify(password: &str, kept: &str) -> bool {
 /// A password that is too short or too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a password has 8 to 256 bytes")]
-pub struct BadLength;
+pub struct PasswordLengthError;
 
 #[cfg(test)]
 mod tests {
@@ -54,8 +54,8 @@ mod tests {
 
     #[test]
     fn a_password_is_neither_short_nor_endless() {
-        assert_eq!(hash("1234567", [0; 16]), Err(BadLength));
-        assert_eq!(hash(&"x".repeat(257), [0; 16]), Err(BadLength));
+        assert_eq!(hash("1234567", [0; 16]), Err(PasswordLengthError));
+        assert_eq!(hash(&"x".repeat(257), [0; 16]), Err(PasswordLengthError));
         assert!(hash("12345678", [0; 16]).is_ok());
     }
 }

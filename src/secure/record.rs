@@ -6,7 +6,7 @@ use super::keys::{Chain, StepKeys};
 use super::seal::{self, TAG};
 use crate::wire::frame::{self, MAX_FRAME, PREFIX};
 
-pub use super::seal::Unopened;
+pub use super::seal::OpenError;
 
 /// The longest text of a record, in bytes.
 pub const MAX_RECORD_TEXT: usize = MAX_FRAME - TAG;
@@ -34,14 +34,14 @@ impl Sealer {
 
 /// Seals one text for several readers, each under their own chain: what [`Sealer::seal`] makes for each of them, sooner.
 #[derive(Default)]
-pub struct Lanes {
+pub struct BatchSealer {
     keys: Vec<StepKeys>,
     records: Vec<Vec<u8>>,
 }
 
-impl Lanes {
+impl BatchSealer {
     /// So many readers fill a processor; more gain nothing.
-    pub const MOST: usize = 8;
+    pub const MAX_LANES: usize = 8;
 
     /// One more reader gets the next text.
     pub fn add(&mut self, sealer: &mut Sealer) {
@@ -106,9 +106,9 @@ impl Opener {
     /// Opens a frame's body in place; what comes back is the record's text.
     ///
     /// # Errors
-    /// [`Unopened`] if it is not the next record of this direction, and for whatever comes after such a one.
-    pub fn open<'a>(&mut self, body: &'a mut [u8]) -> Result<&'a mut [u8], Unopened> {
-        let mut chain = self.chain.take().ok_or(Unopened)?;
+    /// [`OpenError`] if it is not the next record of this direction, and for whatever comes after such a one.
+    pub fn open<'a>(&mut self, body: &'a mut [u8]) -> Result<&'a mut [u8], OpenError> {
+        let mut chain = self.chain.take().ok_or(OpenError)?;
         let text = seal::open(&chain.step(), body)?;
         self.chain = Some(chain);
         Ok(text)
@@ -141,8 +141,8 @@ mod tests {
     #[test]
     fn what_is_sealed_side_by_side_is_what_is_sealed_alone() {
         let all: Vec<u8> = (0..MAX_RECORD_TEXT).map(|at| at.to_le_bytes()[0]).collect();
-        let mut lanes = Lanes::default();
-        for readers in 0..=Lanes::MOST + 3 {
+        let mut lanes = BatchSealer::default();
+        for readers in 0..=BatchSealer::MAX_LANES + 3 {
             let chain = |reader: usize| Sealer::new(Chain::from_bytes([u8::try_from(reader).unwrap(); 32]));
             let mut alone: Vec<Sealer> = (0..readers).map(chain).collect();
             let mut together: Vec<Sealer> = (0..readers).map(chain).collect();
@@ -173,9 +173,9 @@ mod tests {
             let mut bent = sealed(&mut sealer, b"seventeen letters");
             bent[at] ^= 1;
             let before = bent.clone();
-            assert_eq!(opener.open(&mut bent), Err(Unopened), "byte {at}");
+            assert_eq!(opener.open(&mut bent), Err(OpenError), "byte {at}");
             assert_eq!(bent, before, "nothing was decrypted");
-            assert_eq!(opener.open(&mut whole.clone()), Err(Unopened), "dead");
+            assert_eq!(opener.open(&mut whole.clone()), Err(OpenError), "dead");
         }
     }
 
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn a_record_shorter_than_its_tag_is_refused() {
         for length in 0..TAG {
-            assert_eq!(pair().1.open(&mut vec![0; length]), Err(Unopened));
+            assert_eq!(pair().1.open(&mut vec![0; length]), Err(OpenError));
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) const TAG: usize = 32;
 /// It did not open. There is one word for every reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("could not be opened")]
-pub struct Unopened;
+pub struct OpenError;
 
 /// Appends `text`, sealed, to `out`. The keys are used up.
 pub(super) fn seal(keys: &StepKeys, text: &[u8], out: &mut Vec<u8>) {
@@ -76,16 +76,16 @@ fn encrypt_side_by_side<const N: usize>(keys: [&StepKeys; N], text: &[u8], outs:
 }
 
 /// Opens in place; what comes back is the text.
-pub(super) fn open<'a>(keys: &StepKeys, sealed: &'a mut [u8]) -> Result<&'a mut [u8], Unopened> {
-    let length = sealed.len().checked_sub(TAG).ok_or(Unopened)?;
+pub(super) fn open<'a>(keys: &StepKeys, sealed: &'a mut [u8]) -> Result<&'a mut [u8], OpenError> {
+    let length = sealed.len().checked_sub(TAG).ok_or(OpenError)?;
     let (text, tag) = sealed.split_at_mut(length);
-    mac(keys).chain_update(&*text).verify_slice(tag).map_err(|_| Unopened)?;
+    mac(keys).chain_update(&*text).verify_slice(tag).map_err(|_| OpenError)?;
     Decryptor::<Aes256>::new((&keys.enc).into(), (&keys.iv).into()).decrypt(text);
     Ok(text)
 }
 
 /// Opens a copy; what comes back is the text.
-pub(super) fn opened(keys: &StepKeys, sealed: &[u8]) -> Result<Vec<u8>, Unopened> {
+pub(super) fn opened(keys: &StepKeys, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
     let mut text = sealed.to_vec();
     let length = open(keys, &mut text)?.len();
     text.truncate(length);

@@ -36,13 +36,13 @@ impl Token {
 }
 
 impl FromStr for Token {
-    type Err = BadToken;
+    type Err = TokenError;
 
-    fn from_str(text: &str) -> Result<Self, BadToken> {
+    fn from_str(text: &str) -> Result<Self, TokenError> {
         let mut token = Self([0; LENGTH]);
         match Base64UrlUnpadded::decode(text, &mut token.0) {
             Ok(decoded) if decoded.len() == LENGTH => Ok(token),
-            _ => Err(BadToken),
+            _ => Err(TokenError),
         }
     }
 }
@@ -62,7 +62,7 @@ impl Drop for Token {
 /// The text is not 16 bytes in base64url.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a token is 22 characters of base64url")]
-pub struct BadToken;
+pub struct TokenError;
 
 #[cfg(test)]
 mod tests {
@@ -76,7 +76,7 @@ mod tests {
         assert_ne!(token.hash(), Token::new([0xfc; 16]).hash());
         assert_eq!(token.hash(), <[u8; 32]>::from(Sha256::digest([0xfb; 16])));
         for wrong in ["", "short", &text[1..], &format!("{text}A"), &text.replace('-', "+"), &format!("{text}==")] {
-            assert_eq!(wrong.parse::<Token>(), Err(BadToken), "{wrong:?}");
+            assert_eq!(wrong.parse::<Token>(), Err(TokenError), "{wrong:?}");
         }
     }
 }

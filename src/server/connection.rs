@@ -7,48 +7,48 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
-use super::gate::{Failure, Source, Ticket};
-use super::{Shared, Timing, named_thread};
-use crate::chat::Conn;
-use crate::chat::hall::{Asks, Fault, Newcomer, Verdict};
-use crate::chat::message::{NoMessages, Session, ToServer};
+use super::connection_limits::{Failure, SlotId, SourceAddress};
+use super::{ServerTimeouts, Shared, named_thread};
+use crate::chat::ConnectionId;
+use crate::chat::message::{MessageError, SessionId, ToServer};
 use crate::chat::name::Name;
-use crate::chat::pace::Bucket;
+use crate::chat::rate_limit::TokenBucket;
+use crate::chat::state::{AuthenticatedUser, JoinAttempt, JoinOutcome, Severity};
 use crate::chat::user::User;
 use crate::net::Link;
-use crate::net::channel::{Channel, Ended, Incoming, NotAccepted, ServerStep, accept, now};
+use crate::net::secure_channel::{AcceptError, Channel, Incoming, ReadError, ServerStep, accept, now};
 use crate::secure::handshake::VerifiedPeer;
 use crate::secure::token::Token;
 
 /// So many messages come in one record at most: they are read within seconds, however slowly.
-const MOST_TOGETHER: usize = 256;
+const MAX_TOGETHER: usize = 256;
 
 /// A connection that has been given a place at the gate.
 pub(super) struct Connection {
-    pub(super) conn: Conn,
+    pub(super) conn: ConnectionId,
     pub(super) link: Arc<dyn Link>,
     pub(super) from: SocketAddr,
-    pub(super) ticket: Ticket,
+    pub(super) ticket: SlotId,
     /// As it was settled when it came.
-    pub(super) timing: Timing,
+    pub(super) timing: ServerTimeouts,
 }
 
 /// Somebody is in, until this is dropped: however their thread ends.
-struct Presence {
+struct ConnectionGuard {
     shared: Arc<Shared>,
-    conn: Conn,
-    source: Source,
+    conn: ConnectionId,
+    source: SourceAddress,
 }
 
-impl Drop for Presence {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.shared.hub.lost(self.conn);
-        self.shared.gate().left(self.source);
+        self.shared.service.lost(self.conn);
+        self.shared.limiter().left(self.source);
     }
 }
 
 /// Why somebody did not come in, and what that earns their address.
-struct Turned {
+struct JoinError {
     why: String,
     failure: Failure,
 }
@@ -57,11 +57,11 @@ impl Connection {
     /// Lets it in, or turns it away. Whoever is in is listened to by a thread of its own, whose stack is fresh: what the
     /// handshake's arithmetic has touched of this one's goes back to the system.
     pub(super) fn serve(self, shared: &Arc<Shared>) {
-        let source = Source::from(self.from.ip());
-        match self.come_in(shared) {
+        let source = SourceAddress::from(self.from.ip());
+        match self.authenticate(shared) {
             Ok((incoming, rest)) => {
-                shared.gate().joined(self.ticket, source);
-                let presence = Presence { shared: shared.clone(), conn: self.conn, source };
+                shared.limiter().joined(self.ticket, source);
+                let presence = ConnectionGuard { shared: shared.clone(), conn: self.conn, source };
                 // Of a thread's stack each page that is touched is held: a pointer is all that begins it.
                 let mut inside = Box::new((self, presence, incoming, rest));
                 let listening = named_thread("listener").spawn(move || {
@@ -72,8 +72,8 @@ impl Connection {
                     warn!("[!] Cannot listen to somebody who is in: {error}");
                 }
             }
-            Err(Turned { why, failure }) => {
-                let had_place = shared.gate().failed(self.ticket, source, failure, Instant::now());
+            Err(JoinError { why, failure }) => {
+                let had_place = shared.limiter().failed(self.ticket, source, failure, Instant::now());
                 let why = if had_place { why } else { "busy (it gave way to another)".into() };
                 warn!("[-] Refused {}: {why}", self.from);
             }
@@ -81,7 +81,7 @@ impl Connection {
     }
 
     /// Handshake and Join. Gives what was said after the Join in the same record.
-    fn come_in(&self, shared: &Shared) -> Result<(Incoming, Vec<ToServer>), Turned> {
+    fn authenticate(&self, shared: &Shared) -> Result<(Incoming, Vec<ToServer>), JoinError> {
         let deadline = Instant::now() + self.timing.join;
         let own = shared.credential();
         let name_holds = |name: &str| Name::parse(name).is_ok();
@@ -95,7 +95,7 @@ impl Connection {
             now(),
             name_holds,
             |step, user| match step {
-                ServerStep::Spoke => shared.gate().spoke(self.ticket),
+                ServerStep::Spoke => shared.limiter().spoke(self.ticket),
                 ServerStep::UserProved => {
                     if let Some(name) = user.and_then(name_of) {
                         info!("[+] New connection. Username: {name}");
@@ -106,13 +106,13 @@ impl Connection {
             },
         );
         let Channel { mut incoming, sealer, peer } = channel?;
-        let who = self.newcomer(&peer).ok_or_else(|| Turned::refused("its name breaks the rules"))?;
+        let who = self.newcomer(&peer).ok_or_else(|| JoinError::refused("its name breaks the rules"))?;
         // Nobody is here before this has opened: it shows the RSA key, not just a credential.
         let mut messages = first_messages(&mut incoming, deadline)?;
-        shared.hub.attach(self.conn, self.link.clone(), sealer);
+        shared.service.attach(self.conn, self.link.clone(), sealer);
         let joined = self.join(shared, &who, &mut incoming, &mut messages);
         if joined.is_err() {
-            shared.hub.lost(self.conn);
+            shared.service.lost(self.conn);
         }
         joined.map(|()| (incoming, messages))
     }
@@ -120,47 +120,47 @@ impl Connection {
     fn join(
         &self,
         shared: &Shared,
-        who: &Newcomer,
+        who: &AuthenticatedUser,
         incoming: &mut Incoming,
         messages: &mut Vec<ToServer>,
-    ) -> Result<(), Turned> {
+    ) -> Result<(), JoinError> {
         let mut asks = asks(messages.remove(0), false);
         let mut deadline = None;
-        let mut pace = Bucket::default();
+        let mut pace = TokenBucket::default();
         loop {
             // Whoever waits for a password may ping meanwhile: no faster than those who are in.
             if self.timing.messages.is_some_and(|limit| !pace.take(limit, Instant::now())) {
                 self.link.close(Shutdown::Both);
-                return Err(Turned::refused(format!("{}: too fast", who.user.name)));
+                return Err(JoinError::refused(format!("{}: too fast", who.user.name)));
             }
-            match shared.hub.arrive(who.clone(), &asks) {
-                Verdict::Admitted => return Ok(()),
-                Verdict::Check(kept) => {
+            match shared.service.arrive(who.clone(), &asks) {
+                JoinOutcome::Admitted => return Ok(()),
+                JoinOutcome::Check(kept) => {
                     let fits = shared.fits(password_of(&asks.message), &kept);
                     asks.checked = Some((kept, fits));
                 }
-                Verdict::OnceMore => {
+                JoinOutcome::OnceMore => {
                     // It has a minute for that, once, but not at the cost of somebody new.
-                    shared.gate().waits(self.ticket);
+                    shared.limiter().waits(self.ticket);
                     let deadline = *deadline.get_or_insert(Instant::now() + self.timing.once_more);
                     if messages.is_empty() {
-                        let named = |turned: Turned| {
+                        let named = |turned: JoinError| {
                             let why = format!("{} was asked for a password ({})", who.user.name, turned.why);
-                            Turned { why, ..turned }
+                            JoinError { why, ..turned }
                         };
                         *messages = first_messages(incoming, deadline).map_err(named)?;
                     }
                     asks = self::asks(messages.remove(0), true);
                 }
-                Verdict::Closed(why, fault) => {
-                    self.hear_out(incoming, self.timing.farewell);
+                JoinOutcome::Closed(why, fault) => {
+                    self.drain_until_close(incoming, self.timing.farewell);
                     let failure = match fault {
-                        Fault::None => Failure::Stale,
-                        Fault::Slight => Failure::Slight,
-                        Fault::Wrong => Failure::Wrong,
-                        Fault::Plain => Failure::Refused,
+                        Severity::None => Failure::Stale,
+                        Severity::Slight => Failure::Slight,
+                        Severity::Wrong => Failure::Wrong,
+                        Severity::Plain => Failure::Refused,
                     };
-                    return Err(Turned { why: format!("{}: {why}", who.user.name), failure });
+                    return Err(JoinError { why: format!("{}: {why}", who.user.name), failure });
                 }
             }
         }
@@ -168,19 +168,19 @@ impl Connection {
 
     /// Passes on what is said, until the connection ends.
     fn listen(&self, shared: &Shared, incoming: &mut Incoming, rest: Vec<ToServer>) {
-        let mut pace = Bucket::default();
+        let mut pace = TokenBucket::default();
         let mut messages = Ok(rest);
         while let Ok(said) = messages {
-            if self.timing.messages.is_some() && said.len() > MOST_TOGETHER {
+            if self.timing.messages.is_some() && said.len() > MAX_TOGETHER {
                 return self.link.close(Shutdown::Both);
             }
             for message in said {
-                if !self.keeps_to(&mut pace, shared) {
+                if !self.throttle(&mut pace, shared) {
                     return self.link.close(Shutdown::Both);
                 }
                 match message {
                     ToServer::Password(password) => self.set_password(shared, &password),
-                    message => shared.hub.receive(self.conn, message),
+                    message => shared.service.receive(self.conn, message),
                 }
             }
             messages = next_messages(incoming, self.timing.silence);
@@ -190,10 +190,10 @@ impl Connection {
     /// Who says more than they may is read no faster: that costs them their time, and nobody else theirs. To be cut off
     /// would have them come back, which costs a handshake. Gives whether there still is somebody to be heard: what the
     /// system holds of a connection that has ended is not read to its end as slowly.
-    fn keeps_to(&self, pace: &mut Bucket, shared: &Shared) -> bool {
+    fn throttle(&self, pace: &mut TokenBucket, shared: &Shared) -> bool {
         let Some(limit) = self.timing.messages else { return true };
         while !pace.take(limit, Instant::now()) {
-            if !shared.hub.is_somebodys(self.conn) {
+            if !shared.service.is_somebodys(self.conn) {
                 return false;
             }
             thread::sleep(limit.interval);
@@ -203,16 +203,16 @@ impl Connection {
 
     /// Sets the password of somebody's name. Hashing it takes time, which nobody else is to wait for.
     fn set_password(&self, shared: &Shared, password: &str) {
-        if !shared.hub.may_set_password(self.conn) {
+        if !shared.service.may_set_password(self.conn) {
             return;
         }
         let kept = if password.is_empty() { Ok(None) } else { shared.hash(password).map(Some) };
-        shared.hub.set_password(self.conn, kept.map_err(|why| why.to_string()));
+        shared.service.set_password(self.conn, kept.map_err(|why| why.to_string()));
     }
 
     /// Lets the other end close first, so that what it was told last is not lost with the connection.
-    fn hear_out(&self, incoming: &mut Incoming, patience: Duration) {
-        let deadline = Instant::now() + patience;
+    fn drain_until_close(&self, incoming: &mut Incoming, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
         while Instant::now() < deadline
             && incoming.next_text(deadline.saturating_duration_since(Instant::now())).is_ok()
         {}
@@ -220,67 +220,67 @@ impl Connection {
     }
 
     /// What the hall has to know of somebody who has proved who they are: the one place where that is made.
-    fn newcomer(&self, peer: &VerifiedPeer) -> Option<Newcomer> {
+    fn newcomer(&self, peer: &VerifiedPeer) -> Option<AuthenticatedUser> {
         let credential = peer.credential();
         let presented = credential.presented();
         let user = User {
             name: name_of(peer)?,
             owner: credential.fingerprint().0,
-            session: Session(credential.session()),
+            session: SessionId(credential.session()),
             spki: presented.spki.into(),
         };
         let (credential, signature) = (presented.credential.into(), presented.signature.into());
         let address = Some(self.from.ip().to_canonical());
-        Some(Newcomer { conn: self.conn, user, credential, signature, address })
+        Some(AuthenticatedUser { conn: self.conn, user, credential, signature, address })
     }
 }
 
-impl Turned {
+impl JoinError {
     fn refused(why: impl Into<String>) -> Self {
         Self { why: why.into(), failure: Failure::Refused }
     }
 }
 
-impl From<NotAccepted> for Turned {
-    fn from(error: NotAccepted) -> Self {
+impl From<AcceptError> for JoinError {
+    fn from(error: AcceptError) -> Self {
         let failure = match error {
-            NotAccepted::Refused { .. } => Failure::Refused,
-            NotAccepted::Silent => Failure::Silent,
-            NotAccepted::Gone => Failure::WentAway,
+            AcceptError::Refused { .. } => Failure::Refused,
+            AcceptError::Silent => Failure::Silent,
+            AcceptError::Gone => Failure::WentAway,
         };
         Self { why: error.to_string(), failure }
     }
 }
 
-impl From<Ended> for Turned {
-    fn from(ended: Ended) -> Self {
+impl From<ReadError> for JoinError {
+    fn from(ended: ReadError) -> Self {
         let failure = match ended {
-            Ended::Silent => Failure::Silent,
-            Ended::Closed | Ended::Failed(_) => Failure::WentAway,
-            Ended::Broken | Ended::BadLength(_) => Failure::Refused,
+            ReadError::Silent => Failure::Silent,
+            ReadError::Closed | ReadError::Failed(_) => Failure::WentAway,
+            ReadError::Broken | ReadError::BadLength(_) => Failure::Refused,
         };
         Self { why: ended.to_string(), failure }
     }
 }
 
 /// The messages of the record that is due until `deadline`.
-fn first_messages(incoming: &mut Incoming, deadline: Instant) -> Result<Vec<ToServer>, Turned> {
+fn first_messages(incoming: &mut Incoming, deadline: Instant) -> Result<Vec<ToServer>, JoinError> {
     let text = incoming.next_text(deadline.saturating_duration_since(Instant::now()))?;
-    ToServer::parse_all(text).map_err(|NoMessages| Turned::refused("its first record holds no messages"))
+    ToServer::parse_all(text).map_err(|MessageError| JoinError::refused("its first record holds no messages"))
 }
 
 /// What somebody says who is not in yet.
-fn asks(message: ToServer, once_more: bool) -> Asks {
+fn asks(message: ToServer, once_more: bool) -> JoinAttempt {
     let token = password_of(&message).parse().ok().map(|token: Token| token.hash());
-    Asks { once_more, token, ..Asks::first(message) }
+    JoinAttempt { once_more, token, ..JoinAttempt::first(message) }
 }
 
 fn password_of(message: &ToServer) -> &str {
     if let ToServer::Join { password, .. } = message { password } else { "" }
 }
 
-fn next_messages(incoming: &mut Incoming, patience: Duration) -> Result<Vec<ToServer>, Ended> {
-    ToServer::parse_all(incoming.next_text(patience)?).map_err(|NoMessages| Ended::Broken)
+fn next_messages(incoming: &mut Incoming, timeout: Duration) -> Result<Vec<ToServer>, ReadError> {
+    ToServer::parse_all(incoming.next_text(timeout)?).map_err(|MessageError| ReadError::Broken)
 }
 
 fn name_of(peer: &VerifiedPeer) -> Option<Name> {

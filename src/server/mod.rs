@@ -8,19 +8,19 @@
 //!
 //! Invariant: it holds no key to what it relays, and whoever acts in it comes from a verified peer.
 
+mod commit_pipeline;
 mod connection;
+mod connection_limits;
+mod connection_writer;
 pub mod console;
-mod courier;
-mod disk;
-mod gate;
-mod hub;
-mod keeper;
-mod line;
-pub mod log_pipe;
-mod report;
+mod fanout;
+mod handshake_pool;
+pub mod log_writer;
+mod registry_writer;
+mod service;
 mod settings;
 mod status;
-mod ushers;
+mod worker_event;
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
@@ -35,26 +35,26 @@ use rand::RngExt;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use self::connection::Connection;
-use self::gate::{Admission, Gate, GivesWay};
-use self::hub::{About, Found, Hub};
-use self::settings::Settings;
-pub use self::settings::{Config, JournalPlace, Keeping, Reread, Timing};
-use self::ushers::Ushers;
-use crate::chat::Conn;
-use crate::chat::kept::Kept;
-use crate::net::channel::now;
+use self::connection_limits::{Admission, ConnectionLimiter, Evicted};
+use self::handshake_pool::HandshakePool;
+use self::service::{ChatService, RecoveredState, ServerInfo};
+use self::settings::ServerSettings;
+pub use self::settings::{ConfigLoader, JournalPlace, ServerConfig, ServerTimeouts, StorageConfig};
+use crate::chat::ConnectionId;
+use crate::chat::journal_record::JournalRecord;
+use crate::net::secure_channel::now;
 use crate::net::tcp::TcpLink;
-use crate::net::udp::server::Listening;
+use crate::net::udp::server::UdpListener;
 use crate::net::{Link, timespec};
-use crate::secure::credential::{LIFETIME, OwnCredential, UnixSeconds, Verified};
+use crate::secure::credential::{LIFETIME, OwnCredential, SignatureCache, UnixSeconds};
 use crate::secure::handshake::RefusalCode;
 use crate::secure::handshake::server::refused_bare;
 use crate::secure::identity::{Fingerprint, Identity};
 use crate::secure::password;
 use crate::store::database::DatabaseError;
 use crate::store::journal::Journal;
-use crate::store::key_files::{self, KeyError, Owner};
-use crate::store::lasting::Registry;
+use crate::store::key_files::{self, KeyError, KeyHolder};
+use crate::store::registry::Registry;
 
 /// A connection's thread has this much stack, in bytes; what it does not touch costs nothing.
 const STACK: usize = 256 * 1_024;
@@ -119,27 +119,27 @@ impl StartError {
 pub struct Server {
     address: SocketAddr,
     fingerprint: Fingerprint,
-    hub: Arc<Hub>,
+    service: Arc<ChatService>,
     accepting: JoinHandle<()>,
-    udp: Option<Listening>,
+    udp: Option<UdpListener>,
 }
 
 /// Ends a server, and asks it things, from any thread.
 #[derive(Clone)]
 pub struct Stopper {
-    hub: Arc<Hub>,
+    service: Arc<ChatService>,
 }
 
 impl Stopper {
     /// Lets the server end: everybody is told, and it stops within seconds.
     pub fn terminate(&self) {
-        self.hub.terminate();
+        self.service.terminate();
     }
 
     /// Does what a line at the console says; gives what there is to say about it.
     #[must_use]
     pub fn command(&self, line: &str) -> Option<String> {
-        self.hub.console(line)
+        self.service.console(line)
     }
 
     /// Reads the settings again. Gives what has changed, in lines, and what will only after a restart.
@@ -147,18 +147,18 @@ impl Stopper {
     /// # Errors
     /// What is wrong with them; then nothing has changed.
     pub fn reload(&self) -> Result<String, String> {
-        self.hub.reload()
+        self.service.reload()
     }
 }
 
 /// What all of a server's threads share.
 struct Shared {
-    hub: Arc<Hub>,
-    gate: Mutex<Gate<Arc<dyn Link>>>,
-    ushers: Ushers,
+    service: Arc<ChatService>,
+    limiter: Mutex<ConnectionLimiter<Arc<dyn Link>>>,
+    handshake_pool: HandshakePool,
     credential: Mutex<Arc<OwnCredential>>,
     /// Users' credentials whose signatures have held.
-    verified: Verified,
+    verified: SignatureCache,
     /// The last connection's number.
     last: AtomicU64,
     /// Passwords are looked at one at a time: each takes much memory.
@@ -166,9 +166,9 @@ struct Shared {
 }
 
 impl Shared {
-    fn gate(&self) -> MutexGuard<'_, Gate<Arc<dyn Link>>> {
+    fn limiter(&self) -> MutexGuard<'_, ConnectionLimiter<Arc<dyn Link>>> {
         // Whoever panicked with it had not half changed it.
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn credential(&self) -> Arc<OwnCredential> {
@@ -182,39 +182,44 @@ impl Shared {
     }
 
     /// What is kept of a password.
-    fn hash(&self, password: &str) -> Result<String, password::BadLength> {
+    fn hash(&self, password: &str) -> Result<String, password::PasswordLengthError> {
         let _one_at_a_time = self.passwords.lock().unwrap_or_else(PoisonError::into_inner);
         password::hash(password, rand::rng().random())
     }
 
     /// A new connection, of whatever kind, goes through the gate and gets a thread.
     fn admit(self: &Arc<Self>, link: Arc<dyn Link>, from: SocketAddr) -> io::Result<()> {
-        let config = self.hub.settings();
+        let config = self.service.settings();
         let admission = {
-            let mut gate = self.gate();
-            gate.keep(config.gate_limits());
-            gate.admit(from.ip().into(), link.clone(), Instant::now(), &mut rand::rng())
+            let mut limiter = self.limiter();
+            limiter.keep(config.gate_limits());
+            limiter.admit(from.ip().into(), link.clone(), Instant::now(), &mut rand::rng())
         };
         match admission {
             Admission::Admitted(ticket, gives_way) => {
                 match gives_way {
-                    Some(GivesWay { end, said_nothing: true }) => turn_away(&*end),
-                    Some(GivesWay { end, said_nothing: false }) => end.close(Shutdown::Both),
+                    Some(Evicted { end, said_nothing: true }) => refuse_busy(&*end),
+                    Some(Evicted { end, said_nothing: false }) => end.close(Shutdown::Both),
                     None => {}
                 }
-                let conn = Conn(self.last.fetch_add(1, Ordering::Relaxed) + 1);
+                let conn = ConnectionId(self.last.fetch_add(1, Ordering::Relaxed) + 1);
                 let connection = Connection { conn, link, from, ticket, timing: config.timing_in_force() };
-                if let Err(error) = self.ushers.lead_in(connection, self) {
-                    self.gate().failed(ticket, from.ip().into(), gate::Failure::WentAway, Instant::now());
+                if let Err(error) = self.handshake_pool.spawn_handshake(connection, self) {
+                    self.limiter().failed(
+                        ticket,
+                        from.ip().into(),
+                        connection_limits::Failure::WentAway,
+                        Instant::now(),
+                    );
                     return Err(error);
                 }
             }
             Admission::Busy => {
-                turn_away(&*link);
+                refuse_busy(&*link);
                 warn!("[-] Refused {from}: busy");
             }
             Admission::Penalized(wait) => {
-                turn_away(&*link);
+                refuse_busy(&*link);
                 warn!("[-] Refused {from}: too many failures from its address, for {} s more", wait.as_secs());
             }
         }
@@ -227,7 +232,7 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`] says what is wrong, and what to do about it.
-    pub fn start(config: &Config) -> Result<Self, StartError> {
+    pub fn start(config: &ServerConfig) -> Result<Self, StartError> {
         Self::run(config, None)
     }
 
@@ -235,14 +240,15 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`] says what is wrong, and what to do about it.
-    pub fn start_with(config: &Config, reread: Reread) -> Result<Self, StartError> {
+    pub fn start_with(config: &ServerConfig, reread: ConfigLoader) -> Result<Self, StartError> {
         Self::run(config, Some(reread))
     }
 
-    fn run(config: &Config, reread: Option<Reread>) -> Result<Self, StartError> {
+    fn run(config: &ServerConfig, reread: Option<ConfigLoader>) -> Result<Self, StartError> {
         log::set_max_level(config.log_level);
         let mut rng = rand::rng();
-        let loaded = key_files::load_or_make(&config.keys, Owner::Server, config.bits, &mut rng, &config.passphrase)?;
+        let loaded =
+            key_files::load_or_make(&config.keys, KeyHolder::Server, config.bits, &mut rng, &config.passphrase)?;
         if loaded.made {
             info!("[+] New key pair: {}", loaded.path.display());
         }
@@ -254,16 +260,20 @@ impl Server {
         listener.set_nonblocking(true)?;
         let found = find(&config.keeping)?;
         let (stop, stopped) = UnixStream::pair()?;
-        let about =
-            About { fingerprint, address: public_address(config, address), listens: address, started: Instant::now() };
-        let hub = Hub::start(Settings::new(config, reread), about, found, stop)?;
+        let about = ServerInfo {
+            fingerprint,
+            address: public_address(config, address),
+            listens: address,
+            started: Instant::now(),
+        };
+        let service = ChatService::start(ServerSettings::new(config, reread), about, found, stop)?;
         let credential = OwnCredential::for_server(&mut rng, &identity, now());
         let shared = Arc::new(Shared {
-            hub: hub.clone(),
-            gate: Mutex::new(Gate::new(config.gate_limits())),
-            ushers: Ushers::new(),
+            service: service.clone(),
+            limiter: Mutex::new(ConnectionLimiter::new(config.gate_limits())),
+            handshake_pool: HandshakePool::new(),
             credential: Mutex::new(Arc::new(credential)),
-            verified: Verified::default(),
+            verified: SignatureCache::default(),
             last: AtomicU64::new(0),
             passwords: Mutex::new(()),
         });
@@ -273,10 +283,10 @@ impl Server {
                 warn!("[-] Refused {from}: {error}");
             }
         };
-        let udp = datagrams.map(|socket| Listening::start(socket, admit)).transpose()?;
+        let udp = datagrams.map(|socket| UdpListener::start(socket, admit)).transpose()?;
         let accept = Accept { listener, stopped, shared, identity };
         let accepting = thread::Builder::new().name("accept".into()).spawn(move || accept.run())?;
-        Ok(Self { address, fingerprint, hub, accepting, udp })
+        Ok(Self { address, fingerprint, service, accepting, udp })
     }
 
     /// Where it listens.
@@ -294,12 +304,12 @@ impl Server {
     /// What ends it.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
-        Stopper { hub: self.hub.clone() }
+        Stopper { service: self.service.clone() }
     }
 
     /// Waits until it has ended.
     pub fn wait(self) {
-        self.hub.wait();
+        self.service.wait();
         // What the kernel does for TCP after the end is to be waited for here.
         if let Some(udp) = self.udp {
             udp.stop();
@@ -365,7 +375,7 @@ impl Accept {
 }
 
 /// What invitations name as this server's address.
-fn public_address(config: &Config, listens: SocketAddr) -> String {
+fn public_address(config: &ServerConfig, listens: SocketAddr) -> String {
     match &config.public_address {
         Some(address) if names_port(address) => address.clone(),
         Some(host) => format!("{host}:{}", listens.port()),
@@ -384,7 +394,7 @@ fn names_port(address: &str) -> bool {
 }
 
 /// Opens what the last server has left behind.
-fn find(keeping: &Keeping) -> Result<Found, DatabaseError> {
+fn find(keeping: &StorageConfig) -> Result<RecoveredState, DatabaseError> {
     let folder = keeping.data.clone();
     let (registry, lasting) = Registry::open(&folder)?;
     let (journal, happened) = match keeping.journal {
@@ -394,8 +404,8 @@ fn find(keeping: &Keeping) -> Result<Found, DatabaseError> {
     let (mut sessions, mut events) = (0, 0);
     for kept in &happened {
         match kept {
-            Kept::Session { .. } => sessions += 1,
-            Kept::Event(..) => events += 1,
+            JournalRecord::Session { .. } => sessions += 1,
+            JournalRecord::Event(..) => events += 1,
             _ => {}
         }
     }
@@ -403,24 +413,24 @@ fn find(keeping: &Keeping) -> Result<Found, DatabaseError> {
         info!("[+] The server had not been stopped: {sessions} sessions and {events} events are found again");
     }
     // Whose the names are comes before who is here by them.
-    let kept = lasting.into_iter().map(Kept::Lasting).chain(happened).collect();
-    Ok(Found { folder, journal, registry, kept })
+    let kept = lasting.into_iter().map(JournalRecord::Lasting).chain(happened).collect();
+    Ok(RecoveredState { folder, journal, registry, kept })
 }
 
 /// Starts a thread without which nobody is served. If it panics the process ends at once: better that it is started
 /// again, and everybody goes on from the journal, than that it takes people in and says nothing.
 fn vital_thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
     thread::Builder::new().name(name.into()).spawn(move || {
-        let vital = Vital;
+        let vital = AbortOnPanic;
         let result = work();
         std::mem::forget(vital);
         result
     })
 }
 
-struct Vital;
+struct AbortOnPanic;
 
-impl Drop for Vital {
+impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         // Reached by a panic only, which has been shown.
         std::process::abort();
@@ -433,7 +443,7 @@ fn named_thread(name: &str) -> thread::Builder {
 }
 
 /// Says "busy", in the clear, and closes.
-fn turn_away(link: &dyn Link) {
+fn refuse_busy(link: &dyn Link) {
     let farewell = refused_bare(RefusalCode::Busy).farewell.unwrap_or_default();
     // Whether it arrives is not ours to know.
     let _ = link.write_now(&farewell);

@@ -13,16 +13,16 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-use super::gate::GateLimits;
-pub use crate::chat::hall::JournalPlace;
-use crate::chat::hall::{Access, Limits, Policy};
+use super::connection_limits::ConnectionLimits;
 use crate::chat::name::Visible;
-use crate::chat::pace::Pace;
+use crate::chat::rate_limit::Rate;
+pub use crate::chat::state::JournalPlace;
+use crate::chat::state::{Access, Limits, Policy};
 use crate::store::passphrase::PassphraseSource;
 
 /// What a server is started with.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct ServerConfig {
     /// Where to listen: a name or an address, IPv4 or IPv6.
     pub host: String,
     /// On which port; 0 for any.
@@ -38,7 +38,7 @@ pub struct Config {
     /// The passphrase of its private key.
     pub passphrase: PassphraseSource,
     /// What is kept, where, and for how long.
-    pub keeping: Keeping,
+    pub keeping: StorageConfig,
     /// Who may come in.
     pub access: Access,
     /// Whether the limits of PROTOCOL.md §9 are kept. Deadlines and bounds of buffers always are.
@@ -46,12 +46,12 @@ pub struct Config {
     /// What the event log has.
     pub log_level: LevelFilter,
     /// Deadlines.
-    pub timing: Timing,
+    pub timing: ServerTimeouts,
 }
 
 /// What a server keeps, where, and for how long (PROTOCOL.md §8).
 #[derive(Clone, Debug)]
-pub struct Keeping {
+pub struct StorageConfig {
     /// The folder with the journal and the letters.
     pub data: PathBuf,
     /// Whether the journal is on disk, to be found after a crash.
@@ -66,7 +66,7 @@ pub struct Keeping {
 
 /// Deadlines and paces of one connection.
 #[derive(Clone, Copy, Debug)]
-pub struct Timing {
+pub struct ServerTimeouts {
     /// For handshake and Join together.
     pub join: Duration,
     /// For a second Join, with a password.
@@ -76,10 +76,10 @@ pub struct Timing {
     /// For hearing why one may not join.
     pub farewell: Duration,
     /// Messages of any kind; above it the connection is cut. `None`: no bound.
-    pub messages: Option<Pace>,
+    pub messages: Option<Rate>,
 }
 
-impl Timing {
+impl ServerTimeouts {
     /// The protocol's (§6, §9).
     #[must_use]
     pub const fn standard() -> Self {
@@ -88,37 +88,37 @@ impl Timing {
             once_more: Duration::from_secs(60),
             silence: Duration::from_secs(90),
             farewell: Duration::from_secs(5),
-            messages: Some(Pace::per_second(100, 100)),
+            messages: Some(Rate::per_second(100, 100)),
         }
     }
 }
 
 /// Reads the settings again, from wherever they came. An error is for the operator, with a hint in a line of its own.
-pub type Reread = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
+pub type ConfigLoader = Box<dyn Fn() -> Result<ServerConfig, String> + Send + Sync>;
 
 const NOT_READ_AGAIN: &str = "this server has no settings to read again";
 const DAY: u64 = 24 * 60 * 60;
 
 /// The settings that are in effect.
-pub(super) struct Settings {
-    now: Mutex<Arc<Config>>,
-    reread: Option<Reread>,
+pub(super) struct ServerSettings {
+    now: Mutex<Arc<ServerConfig>>,
+    reread: Option<ConfigLoader>,
     /// Held by whoever reads them again: one after the other.
     reading: Mutex<()>,
 }
 
-impl Settings {
-    pub(super) fn new(config: &Config, reread: Option<Reread>) -> Self {
+impl ServerSettings {
+    pub(super) fn new(config: &ServerConfig, reread: Option<ConfigLoader>) -> Self {
         Self { now: Mutex::new(Arc::new(config.clone())), reread, reading: Mutex::new(()) }
     }
 
     /// What is in effect now.
-    pub(super) fn now(&self) -> Arc<Config> {
+    pub(super) fn now(&self) -> Arc<ServerConfig> {
         lock(&self.now).clone()
     }
 
     /// Reads them again, and has `put_in_force` make of them what is to be so from now on. Gives what has changed.
-    pub(super) fn reload(&self, put_in_force: impl FnOnce(&Config)) -> Result<String, String> {
+    pub(super) fn reload(&self, put_in_force: impl FnOnce(&ServerConfig)) -> Result<String, String> {
         let _one_at_a_time = lock(&self.reading);
         let wanted = self.reread.as_ref().ok_or(NOT_READ_AGAIN)?()?;
         let before = self.now();
@@ -130,7 +130,7 @@ impl Settings {
     }
 }
 
-impl Config {
+impl ServerConfig {
     /// The hall's bounds.
     pub(super) fn hall_limits(&self) -> Limits {
         let limits = if self.limits { Limits::standard() } else { Limits::off() };
@@ -142,24 +142,24 @@ impl Config {
         Policy { access: self.access, unused_names: self.keeping.unused_names, journal: self.keeping.journal }
     }
 
-    pub(super) fn gate_limits(&self) -> GateLimits {
-        if self.limits { GateLimits::standard() } else { GateLimits::off() }
+    pub(super) fn gate_limits(&self) -> ConnectionLimits {
+        if self.limits { ConnectionLimits::standard() } else { ConnectionLimits::off() }
     }
 
     /// Deadlines and paces of connections that come from now on.
-    pub(super) fn timing_in_force(&self) -> Timing {
-        Timing { messages: self.timing.messages.filter(|_| self.limits), ..self.timing }
+    pub(super) fn timing_in_force(&self) -> ServerTimeouts {
+        ServerTimeouts { messages: self.timing.messages.filter(|_| self.limits), ..self.timing }
     }
 }
 
 /// What was, with what can change while the server runs as it is wanted.
-fn changed(before: &Config, wanted: &Config) -> Config {
-    Config {
+fn changed(before: &ServerConfig, wanted: &ServerConfig) -> ServerConfig {
+    ServerConfig {
         access: wanted.access,
         limits: wanted.limits,
         log_level: wanted.log_level,
         public_address: wanted.public_address.clone(),
-        keeping: Keeping {
+        keeping: StorageConfig {
             journal_size: wanted.keeping.journal_size,
             resume: wanted.keeping.resume,
             unused_names: wanted.keeping.unused_names,
@@ -170,9 +170,9 @@ fn changed(before: &Config, wanted: &Config) -> Config {
 }
 
 /// What a setting is called, and how it reads.
-type Shown = (&'static str, fn(&Config) -> String);
+type ShownSetting = (&'static str, fn(&ServerConfig) -> String);
 
-const SHOWN: [Shown; 15] = [
+const SHOWN: [ShownSetting; 15] = [
     ("port", |config| config.port.to_string()),
     ("host", |config| config.host.clone()),
     ("public-address", |config| config.public_address.clone().unwrap_or_else(|| "none".into())),
@@ -203,7 +203,7 @@ fn shown(path: &Path) -> String {
 }
 
 /// One text for the operator: what is other than before, and what will be after a restart.
-fn told(before: &Config, after: &Config, wanted: &Config) -> String {
+fn told(before: &ServerConfig, after: &ServerConfig, wanted: &ServerConfig) -> String {
     let mut lines = String::new();
     for (key, show) in SHOWN {
         let (was, is, will_be) = (show(before), show(after), show(wanted));

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::chat::command::server::shown_span;
-use crate::chat::hall::Counts;
+use crate::chat::state::ServerCounts;
 
 /// All there is to tell.
-pub(super) fn text(counts: &Counts, up: Duration, waiting: usize) -> String {
-    let Counts { sessions, away, rooms, names, messages, deliveries, unread } = counts;
+pub(super) fn text(counts: &ServerCounts, up: Duration, waiting: usize) -> String {
+    let ServerCounts { sessions, away, rooms, names, messages, deliveries, unread } = counts;
     let memory = resident().map_or("unknown".into(), mib);
     format!(
         "up          {}\n\

@@ -15,14 +15,14 @@ use rusqlite::{Connection, Row, params};
 
 use super::database::{DatabaseError, log_of, maybe, number, open, remove, uint, wrong};
 use super::{read_error, write_error};
-use crate::chat::kept::{Kept, Range};
-use crate::chat::lasting::AccountId;
-use crate::chat::log::Entry;
-use crate::chat::message::{ErrorCode, Session};
+use crate::chat::journal_record::{JournalRecord, ResumeRange};
+use crate::chat::message::{ErrorCode, SessionId};
+use crate::chat::message_seq::REMEMBERED;
 use crate::chat::name::{Name, RoomName};
-use crate::chat::numbers::REMEMBERED;
+use crate::chat::registry_record::AccountId;
+use crate::chat::room_log::LogEntry;
 use crate::chat::user::User;
-use crate::chat::{Member, RoomId, To};
+use crate::chat::{Audience, RoomId, SessionNumber};
 
 const FILE: &str = "journal.db";
 /// What a large transaction has needed of the log is given back, down to this, in bytes.
@@ -56,7 +56,7 @@ pub struct Journal {
     connection: Connection,
     durable: Arc<Durable>,
     /// The last number of each session in this transaction.
-    numbers: HashMap<Member, u64>,
+    numbers: HashMap<SessionNumber, u64>,
 }
 
 /// What makes a journal outlive the machine.
@@ -98,7 +98,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`DatabaseError`] if it cannot be used, or what it holds cannot be read.
-    pub fn open(folder: &Path) -> Result<(Self, Vec<Kept>), DatabaseError> {
+    pub fn open(folder: &Path) -> Result<(Self, Vec<JournalRecord>), DatabaseError> {
         let path = folder.join(FILE);
         let connection = open(&path, &STEPS)?;
         let failed = DatabaseError::of(&path);
@@ -156,10 +156,10 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::begin`].
-    pub fn keep(&mut self, kept: &Kept) -> Result<(), DatabaseError> {
+    pub fn keep(&mut self, kept: &JournalRecord) -> Result<(), DatabaseError> {
         match kept {
-            Kept::Members(count) => self.run("UPDATE members SET count = ?1", [number(*count)]),
-            Kept::Session { member, user, person, last, refused, range } => {
+            JournalRecord::Members(count) => self.run("UPDATE members SET count = ?1", [number(*count)]),
+            JournalRecord::Session { member, user, person, last, refused, range } => {
                 let User { name, owner, session, spki } = user;
                 self.run(
                     "INSERT INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -177,7 +177,7 @@ impl Journal {
                 )?;
                 refused.iter().try_for_each(|(n, code)| self.refuse(*member, *n, *code))
             }
-            Kept::SessionGone(member) => {
+            JournalRecord::SessionGone(member) => {
                 self.numbers.remove(member);
                 for gone in [
                     "DELETE FROM session WHERE member = ?1",
@@ -188,25 +188,25 @@ impl Journal {
                 }
                 Ok(())
             }
-            Kept::Number { member, last, refused } => {
+            JournalRecord::Number { member, last, refused } => {
                 self.numbers.insert(*member, *last);
                 refused.map_or(Ok(()), |code| self.refuse(*member, *last, code))
             }
-            Kept::Range(member, Range { lowest, highest }) => self.run(
+            JournalRecord::Range(member, ResumeRange { lowest, highest }) => self.run(
                 "UPDATE session SET lowest = ?2, highest = ?3 WHERE member = ?1",
                 params![number(member.0), number(*lowest), highest.map(number)],
             ),
-            Kept::Room { room, name, change, opened_by } => self.run(
+            JournalRecord::Room { room, name, change, opened_by } => self.run(
                 "INSERT OR REPLACE INTO room VALUES (?1, ?2, ?3, ?4)",
                 params![number(room.0), name.as_str(), number(*change), opened_by.map(|account| number(account.0))],
             ),
-            Kept::RoomGone(room) => self.run("DELETE FROM room WHERE room = ?1", [number(room.0)]),
-            Kept::Seat { member, room, since, until } => self.run(
+            JournalRecord::RoomGone(room) => self.run("DELETE FROM room WHERE room = ?1", [number(room.0)]),
+            JournalRecord::Seat { member, room, since, until } => self.run(
                 "INSERT OR REPLACE INTO seat VALUES (?1, ?2, ?3, ?4)",
                 params![number(member.0), number(*since), number(room.0), until.map(number)],
             ),
-            Kept::Event(to, entry) => self.event(*to, entry),
-            Kept::Forgotten(cursor) => {
+            JournalRecord::Event(to, entry) => self.event(*to, entry),
+            JournalRecord::Forgotten(cursor) => {
                 for forget in [
                     "UPDATE forgotten SET cursor = ?1",
                     "DELETE FROM event WHERE cursor <= ?1",
@@ -217,7 +217,7 @@ impl Journal {
                 Ok(())
             }
             // They stay when the journal goes.
-            Kept::Lasting(_) => Ok(()),
+            JournalRecord::Lasting(_) => Ok(()),
         }
     }
 
@@ -225,10 +225,10 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::begin`].
-    pub fn event(&mut self, to: To, entry: &Entry) -> Result<(), DatabaseError> {
+    pub fn event(&mut self, to: Audience, entry: &LogEntry) -> Result<(), DatabaseError> {
         let (room, member) = match to {
-            To::Room(room) => (Some(number(room.0)), None),
-            To::One(member) => (None, Some(number(member.0))),
+            Audience::Room(room) => (Some(number(room.0)), None),
+            Audience::One(member) => (None, Some(number(member.0))),
         };
         let except = entry.except.map(|member| number(member.0));
         self.run(
@@ -258,7 +258,7 @@ impl Journal {
         remove(&path)
     }
 
-    fn refuse(&mut self, member: Member, n: u64, code: ErrorCode) -> Result<(), DatabaseError> {
+    fn refuse(&mut self, member: SessionNumber, n: u64, code: ErrorCode) -> Result<(), DatabaseError> {
         self.run(
             "INSERT OR REPLACE INTO refused VALUES (?1, ?2, ?3)",
             params![number(member.0), number(n), code.word()],
@@ -273,7 +273,7 @@ impl Journal {
     }
 }
 
-fn read(connection: &Connection) -> rusqlite::Result<Vec<Kept>> {
+fn read(connection: &Connection) -> rusqlite::Result<Vec<JournalRecord>> {
     let mut all = Vec::new();
     let mut refused: HashMap<u64, Vec<(u64, ErrorCode)>> = HashMap::new();
     let mut rows = connection.prepare("SELECT member, n, code FROM refused ORDER BY n")?;
@@ -289,58 +289,62 @@ fn read(connection: &Connection) -> rusqlite::Result<Vec<Kept>> {
     for room in rows.query_map([], |row| {
         let name = RoomName::parse(&row.get::<_, String>(1)?).map_err(|_| wrong(1))?;
         let (room, change, opened_by) = (RoomId(uint(row, 0)?), uint(row, 2)?, maybe(row, 3)?.map(AccountId));
-        Ok(Kept::Room { room, name, change, opened_by })
+        Ok(JournalRecord::Room { room, name, change, opened_by })
     })? {
         all.push(room?);
     }
     let mut rows = connection.prepare("SELECT member, since, room, until FROM seat")?;
     for seat in rows.query_map([], |row| {
-        let (member, since, room) = (Member(uint(row, 0)?), uint(row, 1)?, RoomId(uint(row, 2)?));
-        Ok(Kept::Seat { member, room, since, until: maybe(row, 3)? })
+        let (member, since, room) = (SessionNumber(uint(row, 0)?), uint(row, 1)?, RoomId(uint(row, 2)?));
+        Ok(JournalRecord::Seat { member, room, since, until: maybe(row, 3)? })
     })? {
         all.push(seat?);
     }
-    all.push(Kept::Members(connection.query_row("SELECT count FROM members", [], |row| uint(row, 0))?));
-    all.push(Kept::Forgotten(connection.query_row("SELECT cursor FROM forgotten", [], |row| uint(row, 0))?));
+    all.push(JournalRecord::Members(connection.query_row("SELECT count FROM members", [], |row| uint(row, 0))?));
+    all.push(JournalRecord::Forgotten(connection.query_row("SELECT cursor FROM forgotten", [], |row| uint(row, 0))?));
     let mut rows = connection.prepare("SELECT cursor, room, member, except_for, bytes FROM event ORDER BY cursor")?;
     for event in rows.query_map([], |row| {
         let to = match (maybe(row, 1)?, maybe(row, 2)?) {
-            (Some(room), None) => To::Room(RoomId(room)),
-            (None, Some(member)) => To::One(Member(member)),
+            (Some(room), None) => Audience::Room(RoomId(room)),
+            (None, Some(member)) => Audience::One(SessionNumber(member)),
             _ => return Err(wrong(1)),
         };
-        let (except, bytes) = (maybe(row, 3)?.map(Member), row.get::<_, Vec<u8>>(4)?.into());
-        Ok(Kept::Event(to, Entry { cursor: uint(row, 0)?, except, bytes }))
+        let (except, bytes) = (maybe(row, 3)?.map(SessionNumber), row.get::<_, Vec<u8>>(4)?.into());
+        Ok(JournalRecord::Event(to, LogEntry { cursor: uint(row, 0)?, except, bytes }))
     })? {
         all.push(event?);
     }
     Ok(all)
 }
 
-fn session(row: &Row<'_>, refused: &mut HashMap<u64, Vec<(u64, ErrorCode)>>) -> rusqlite::Result<Kept> {
+fn session(row: &Row<'_>, refused: &mut HashMap<u64, Vec<(u64, ErrorCode)>>) -> rusqlite::Result<JournalRecord> {
     let name = Name::parse(&row.get::<_, String>(1)?).map_err(|_| wrong(1))?;
     let bytes = |column| row.get::<_, Vec<u8>>(column);
     let hash = |column| bytes(column).and_then(|bytes| <[u8; 32]>::try_from(bytes).map_err(|_| wrong(column)));
     let (person, spki) = (bytes(4)?.into(), bytes(5)?.into());
-    let user = User { name, owner: hash(2)?, session: Session(hash(3)?), spki };
-    let range = Range { lowest: uint(row, 7)?, highest: maybe(row, 8)? };
+    let user = User { name, owner: hash(2)?, session: SessionId(hash(3)?), spki };
+    let range = ResumeRange { lowest: uint(row, 7)?, highest: maybe(row, 8)? };
     let (member, last) = (uint(row, 0)?, uint(row, 6)?);
     let refused = refused.remove(&member).unwrap_or_default();
-    Ok(Kept::Session { member: Member(member), user, person, last, refused, range })
+    Ok(JournalRecord::Session { member: SessionNumber(member), user, person, last, refused, range })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn journal_with_one() -> (tempfile::TempDir, Journal, Member) {
+    fn journal_with_one() -> (tempfile::TempDir, Journal, SessionNumber) {
         let folder = tempfile::tempdir().unwrap();
         let mut journal = Journal::fresh(folder.path()).unwrap();
-        let user =
-            User { name: Name::parse("Mallory").unwrap(), owner: [1; 32], session: Session([1; 32]), spki: [1].into() };
-        let (member, person, range) = (Member(1), [1].into(), Range::default());
+        let user = User {
+            name: Name::parse("Mallory").unwrap(),
+            owner: [1; 32],
+            session: SessionId([1; 32]),
+            spki: [1].into(),
+        };
+        let (member, person, range) = (SessionNumber(1), [1].into(), ResumeRange::default());
         journal.begin().unwrap();
-        journal.keep(&Kept::Session { member, user, person, last: 0, refused: Vec::new(), range }).unwrap();
+        journal.keep(&JournalRecord::Session { member, user, person, last: 0, refused: Vec::new(), range }).unwrap();
         journal.commit().unwrap();
         (folder, journal, member)
     }
@@ -350,12 +354,12 @@ mod tests {
         let (folder, mut journal, member) = journal_with_one();
         for n in 1..=5_000 {
             journal.begin().unwrap();
-            journal.keep(&Kept::Number { member, last: n, refused: Some(ErrorCode::Absent) }).unwrap();
+            journal.keep(&JournalRecord::Number { member, last: n, refused: Some(ErrorCode::Absent) }).unwrap();
             journal.commit().unwrap();
         }
         drop(journal);
         let (_, kept) = Journal::open(folder.path()).unwrap();
-        let Some(Kept::Session { refused, .. }) = kept.first() else { panic!() };
+        let Some(JournalRecord::Session { refused, .. }) = kept.first() else { panic!() };
         assert!(refused.len() <= 1_024, "{} are kept", refused.len());
     }
 
@@ -370,7 +374,7 @@ mod tests {
         before.execute_batch(old).unwrap();
         drop(before);
         let (_, kept) = Journal::open(folder.path()).unwrap();
-        assert!(matches!(kept[..], [Kept::Members(0), Kept::Forgotten(7)]), "{kept:?}");
+        assert!(matches!(kept[..], [JournalRecord::Members(0), JournalRecord::Forgotten(7)]), "{kept:?}");
     }
 
     #[test]
@@ -382,12 +386,12 @@ mod tests {
         let (mut journal, _) = Journal::open(folder.path()).unwrap();
         journal.begin().unwrap();
         let (name, opened_by) = (RoomName::parse("#den").unwrap(), Some(AccountId(7)));
-        journal.keep(&Kept::Room { room: RoomId(2), name, change: 1, opened_by }).unwrap();
+        journal.keep(&JournalRecord::Room { room: RoomId(2), name, change: 1, opened_by }).unwrap();
         journal.commit().unwrap();
         drop(journal);
         let (_, kept) = Journal::open(folder.path()).unwrap();
         let rooms = kept.iter().filter_map(|kept| match kept {
-            Kept::Room { room, name, change, opened_by } => Some((room.0, name.as_str(), *change, *opened_by)),
+            JournalRecord::Room { room, name, change, opened_by } => Some((room.0, name.as_str(), *change, *opened_by)),
             _ => None,
         });
         assert_eq!(rooms.collect::<Vec<_>>(), [(1, "#lab", 5, None), (2, "#den", 1, Some(AccountId(7)))]);
@@ -397,11 +401,11 @@ mod tests {
     fn how_many_sessions_there_have_been_outlives_them() {
         let (folder, mut journal, member) = journal_with_one();
         journal.begin().unwrap();
-        journal.keep(&Kept::Members(3)).unwrap();
-        journal.keep(&Kept::SessionGone(member)).unwrap();
+        journal.keep(&JournalRecord::Members(3)).unwrap();
+        journal.keep(&JournalRecord::SessionGone(member)).unwrap();
         journal.commit().unwrap();
         drop(journal);
         let (_, kept) = Journal::open(folder.path()).unwrap();
-        assert!(matches!(kept[..], [Kept::Members(3), Kept::Forgotten(0)]), "{kept:?}");
+        assert!(matches!(kept[..], [JournalRecord::Members(3), JournalRecord::Forgotten(0)]), "{kept:?}");
     }
 }

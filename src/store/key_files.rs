@@ -8,21 +8,21 @@ use rand::CryptoRng;
 
 use super::passphrase::PassphraseSource;
 use super::{Created, DiskError, create_new, look_at_folder, make_private_folder, quoted, read_error, refuse_exposed};
-use crate::secure::identity::{BadKey, Identity, PublicIdentity};
+use crate::secure::identity::{Identity, PublicIdentity, RsaKeyError};
 
 /// The longest key file that is read, in bytes: a 4096-bit key in PEM has some 3,300.
 const MAX_FILE: u64 = 65_536;
 
 /// Whose key pair, and so which files.
 #[derive(Clone, Copy, Debug)]
-pub enum Owner<'a> {
+pub enum KeyHolder<'a> {
     /// `server_private_key.pem`, `server_public_key.pem`.
     Server,
     /// `client_NAME_private_key.pem`, `client_NAME_public_key.pem`.
     Client(&'a str),
 }
 
-impl Owner<'_> {
+impl KeyHolder<'_> {
     fn files(self, folder: &Path) -> (PathBuf, PathBuf) {
         let stem = match self {
             Self::Server => "server".to_owned(),
@@ -44,7 +44,7 @@ pub enum KeyError {
         /// Which file.
         path: PathBuf,
         /// Why not.
-        why: BadKey,
+        why: RsaKeyError,
     },
     /// The public file is not that of the private one.
     #[error("{public} is not the public half of {private}")]
@@ -70,11 +70,11 @@ impl KeyError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Disk(error) => return error.hint(),
-            Self::Bad { why: BadKey::Locked, .. } => {
+            Self::Bad { why: RsaKeyError::Locked, .. } => {
                 "give its passphrase on a terminal, or by --passphrase-file".into()
             }
-            Self::Bad { why: BadKey::WrongPassphrase, .. } => return None,
-            Self::Bad { path, why: BadKey::OtherForm } => {
+            Self::Bad { why: RsaKeyError::WrongPassphrase, .. } => return None,
+            Self::Bad { path, why: RsaKeyError::OtherForm } => {
                 format!("openssl pkey -in {0} -out {0}.new rewrites an older form as PKCS#8", quoted(path))
             }
             Self::Bad { path, .. } => format!(
@@ -109,7 +109,7 @@ pub struct Loaded {
 /// [`KeyError`] says which file, why, and what to do. What is there is left as it is.
 pub fn load_or_make(
     folder: &Path,
-    owner: Owner<'_>,
+    owner: KeyHolder<'_>,
     bits: usize,
     rng: &mut impl CryptoRng,
     passphrase: &PassphraseSource,
@@ -132,7 +132,7 @@ pub fn load_or_make(
     refuse_exposed(&private)?;
     let bad = |why| KeyError::Bad { path: private.clone(), why };
     let identity = match Identity::from_pem(&pem, None) {
-        Err(BadKey::Locked) => {
+        Err(RsaKeyError::Locked) => {
             let passphrase = passphrase.get(&private, true)?;
             Identity::from_pem(&pem, passphrase.as_ref().map(|word| word.as_str())).map_err(bad)?
         }
@@ -146,7 +146,7 @@ pub fn load_or_make(
 ///
 /// # Errors
 /// [`KeyError`] as it would say then.
-pub fn look(folder: &Path, owner: Owner<'_>, passphrase: &PassphraseSource) -> Result<(), KeyError> {
+pub fn look(folder: &Path, owner: KeyHolder<'_>, passphrase: &PassphraseSource) -> Result<(), KeyError> {
     look_at_folder(folder)?;
     let (private, public) = owner.files(folder);
     let word = match passphrase.file {
@@ -159,7 +159,7 @@ pub fn look(folder: &Path, owner: Owner<'_>, passphrase: &PassphraseSource) -> R
     refuse_exposed(&private)?;
     let identity = match Identity::from_pem(&pem, word.as_ref().map(|word| word.as_str())) {
         // It is asked for when the server starts.
-        Err(BadKey::Locked) => return Ok(()),
+        Err(RsaKeyError::Locked) => return Ok(()),
         Err(why) => return Err(KeyError::Bad { path: private, why }),
         Ok(identity) => identity,
     };
@@ -197,7 +197,7 @@ fn read(path: &Path) -> Result<Option<zeroize::Zeroizing<String>>, KeyError> {
     match readable(path) {
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(pem) => Ok(Some(pem.into())),
-            Err(_) => Err(KeyError::Bad { path: path.to_owned(), why: BadKey::Damaged }),
+            Err(_) => Err(KeyError::Bad { path: path.to_owned(), why: RsaKeyError::Damaged }),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(read_error(path)(error).into()),
@@ -224,9 +224,9 @@ mod tests {
 
     #[test]
     fn a_name_cannot_leave_the_folder() {
-        let (private, _) = Owner::Client("../../etc/x%").files(Path::new("keys"));
+        let (private, _) = KeyHolder::Client("../../etc/x%").files(Path::new("keys"));
         assert_eq!(private, Path::new("keys/client_..%2F..%2Fetc%2Fx%25_private_key.pem"));
-        let (private, public) = Owner::Client("Ira").files(Path::new("keys"));
+        let (private, public) = KeyHolder::Client("Ira").files(Path::new("keys"));
         assert_eq!(private, Path::new("keys/client_Ira_private_key.pem"));
         assert_eq!(public, Path::new("keys/client_Ira_public_key.pem"));
     }

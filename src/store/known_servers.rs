@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::lines::{Change, LinesError, LinesFile};
+use super::line_file::{Change, LineFile, LineFileError};
 use crate::secure::identity::Fingerprint;
 
 /// What is known of a server.
@@ -24,14 +24,14 @@ pub enum Pin {
 /// The file, in the folder of the keys.
 #[derive(Clone, Debug)]
 pub struct KnownServers {
-    file: LinesFile,
+    file: LineFile,
 }
 
 impl KnownServers {
     /// The file in this folder; it need not be there.
     #[must_use]
     pub fn in_folder(folder: &Path) -> Self {
-        Self { file: LinesFile::new(folder.join("known_servers"), "host:port SHA256:…") }
+        Self { file: LineFile::new(folder.join("known_servers"), "host:port SHA256:…") }
     }
 
     /// Where it is.
@@ -43,16 +43,16 @@ impl KnownServers {
     /// Looks a server up.
     ///
     /// # Errors
-    /// [`LinesError`] if the file cannot be read, or not be understood.
-    pub fn look_up(&self, host: &str, port: u16, fingerprint: Fingerprint) -> Result<Pin, LinesError> {
+    /// [`LineFileError`] if the file cannot be read, or not be understood.
+    pub fn look_up(&self, host: &str, port: u16, fingerprint: Fingerprint) -> Result<Pin, LineFileError> {
         self.find(&self.file.read()?, &address(host, port), fingerprint)
     }
 
     /// Keeps a server that is not known, durably. If another process has just kept one, that one counts.
     ///
     /// # Errors
-    /// [`LinesError`] if the file cannot be written, or not be understood.
-    pub fn keep(&self, host: &str, port: u16, fingerprint: Fingerprint) -> Result<Pin, LinesError> {
+    /// [`LineFileError`] if the file cannot be written, or not be understood.
+    pub fn keep(&self, host: &str, port: u16, fingerprint: Fingerprint) -> Result<Pin, LineFileError> {
         let address = address(host, port);
         self.file.change(|text| {
             let pin = self.find(text, &address, fingerprint)?;
@@ -61,7 +61,7 @@ impl KnownServers {
         })
     }
 
-    fn find(&self, text: &str, address: &str, fingerprint: Fingerprint) -> Result<Pin, LinesError> {
+    fn find(&self, text: &str, address: &str, fingerprint: Fingerprint) -> Result<Pin, LineFileError> {
         let parse = |line: &'_ str| {
             let (host, known) = line.split_once(' ')?;
             Some((host.to_owned(), known.trim().parse::<Fingerprint>().ok()?))

@@ -6,16 +6,16 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::lines::{Change, LinesError, LinesFile};
+use super::line_file::{Change, LineFile, LineFileError};
 use crate::chat::name::Name;
 use crate::secure::identity::Fingerprint;
 
 /// So many users of one server are kept: a server that invents people is not to fill what others need.
-const MOST: usize = 10_000;
+const MAX_USERS: usize = 10_000;
 
 /// What is known of somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Acquaintance {
+pub enum PinStatus {
     /// Nothing.
     New,
     /// They are who they were; and whether the user has compared fingerprints.
@@ -52,7 +52,7 @@ pub struct KnownKey {
 /// The users of one server, and the file they are kept in, in the folder of the keys.
 #[derive(Debug)]
 pub struct KnownUsers {
-    file: LinesFile,
+    file: LineFile,
     server: Fingerprint,
     /// The keys of each; there is one at least.
     known: HashMap<Name, Vec<KnownKey>>,
@@ -89,9 +89,9 @@ impl KnownUsers {
     /// Reads the file in this folder; it need not be there.
     ///
     /// # Errors
-    /// [`LinesError`] if it cannot be read, or not be understood.
-    pub fn open(folder: &Path, server: Fingerprint) -> Result<Self, LinesError> {
-        let file = LinesFile::new(folder.join("known_users"), "SHA256:…(server) name SHA256:… [verified]");
+    /// [`LineFileError`] if it cannot be read, or not be understood.
+    pub fn open(folder: &Path, server: Fingerprint) -> Result<Self, LineFileError> {
+        let file = LineFile::new(folder.join("known_users"), "SHA256:…(server) name SHA256:… [verified]");
         let text = file.read()?;
         let mut users =
             Self { file, server, known: HashMap::new(), keys: 0, looks: HashMap::new(), seen: String::new() };
@@ -107,17 +107,17 @@ impl KnownUsers {
 
     /// What is known of somebody who goes by this name and has this key.
     #[must_use]
-    pub fn judge(&self, name: &Name, fingerprint: Fingerprint) -> Acquaintance {
+    pub fn judge(&self, name: &Name, fingerprint: Fingerprint) -> PinStatus {
         if let Some([first, ..]) = self.known.get(name).map(Vec::as_slice) {
             return match self.key(name, fingerprint) {
-                Some(KnownKey { verified, .. }) => Acquaintance::Known { verified },
-                None => Acquaintance::Changed { known: first.fingerprint, line: first.line },
+                Some(KnownKey { verified, .. }) => PinStatus::Known { verified },
+                None => PinStatus::Changed { known: first.fingerprint, line: first.line },
             };
         }
         let alike = name.skeletons().into_iter().filter_map(|look| self.looks.get(&look)).flatten();
         let mut others = alike.filter(|other| self.key(other, fingerprint).is_none());
         let first = others.find_map(|other| Some((other, self.known.get(other)?.first()?)));
-        first.map_or(Acquaintance::New, |(other, key)| Acquaintance::LooksLike { name: other.clone(), line: key.line })
+        first.map_or(PinStatus::New, |(other, key)| PinStatus::LooksLike { name: other.clone(), line: key.line })
     }
 
     /// Somebody who is known by this name, or by one that could be taken for it: with their keys, the first met first.
@@ -135,15 +135,15 @@ impl KnownUsers {
     /// Keeps people who are new, durably. Whoever another process has kept meanwhile is judged by that from now on.
     ///
     /// # Errors
-    /// [`LinesError`] if the file cannot be written, or not be understood.
-    pub fn keep(&mut self, new: &[(Name, Fingerprint)]) -> Result<(), LinesError> {
+    /// [`LineFileError`] if the file cannot be written, or not be understood.
+    pub fn keep(&mut self, new: &[(Name, Fingerprint)]) -> Result<(), LineFileError> {
         let file = self.file.clone();
         let added = file.change(|text| {
             if text != self.seen {
                 self.take_in(text)?;
             }
-            self.has_room_for(new.len())?;
-            let unknown = new.iter().filter(|(name, fingerprint)| self.judge(name, *fingerprint) == Acquaintance::New);
+            self.check_room_for(new.len())?;
+            let unknown = new.iter().filter(|(name, fingerprint)| self.judge(name, *fingerprint) == PinStatus::New);
             let line = |(name, fingerprint): &(Name, Fingerprint)| format!("{} {name} {fingerprint}\n", self.server);
             let lines = unknown.map(line).collect::<Vec<_>>().concat();
             let text = format!("{text}{}{lines}", if text.is_empty() || text.ends_with('\n') { "" } else { "\n" });
@@ -155,15 +155,15 @@ impl KnownUsers {
     /// Keeps another key of somebody who is known by exactly this name, durably. Gives whether it is one of theirs now.
     ///
     /// # Errors
-    /// [`LinesError`] if the file cannot be written, or not be understood.
-    pub fn accept(&mut self, name: &Name, fingerprint: Fingerprint) -> Result<bool, LinesError> {
+    /// [`LineFileError`] if the file cannot be written, or not be understood.
+    pub fn accept(&mut self, name: &Name, fingerprint: Fingerprint) -> Result<bool, LineFileError> {
         let file = self.file.clone();
         let text = file.change(|text| {
             self.take_in(text)?;
-            if !matches!(self.judge(name, fingerprint), Acquaintance::Changed { .. }) {
+            if !matches!(self.judge(name, fingerprint), PinStatus::Changed { .. }) {
                 return Ok((Change::Nothing, text.to_owned()));
             }
-            self.has_room_for(1)?;
+            self.check_room_for(1)?;
             let line = format!("{} {name} {fingerprint}\n", self.server);
             let start = if text.ends_with('\n') { "" } else { "\n" };
             Ok((Change::Append(line.clone()), format!("{text}{start}{line}")))
@@ -172,15 +172,15 @@ impl KnownUsers {
         Ok(self.key(name, fingerprint).is_some())
     }
 
-    fn has_room_for(&self, new: usize) -> Result<(), LinesError> {
-        if self.keys + new > MOST { Err(self.file.full("10,000 users of this server")) } else { Ok(()) }
+    fn check_room_for(&self, new: usize) -> Result<(), LineFileError> {
+        if self.keys + new > MAX_USERS { Err(self.file.full("10,000 users of this server")) } else { Ok(()) }
     }
 
     /// Marks somebody as verified, durably. Gives whether it is somebody who is known.
     ///
     /// # Errors
-    /// [`LinesError`] if the file cannot be written, or not be understood.
-    pub fn verify(&mut self, name: &Name, fingerprint: Fingerprint) -> Result<bool, LinesError> {
+    /// [`LineFileError`] if the file cannot be written, or not be understood.
+    pub fn verify(&mut self, name: &Name, fingerprint: Fingerprint) -> Result<bool, LineFileError> {
         let file = self.file.clone();
         let text = file.change(|text| {
             self.take_in(text)?;
@@ -193,17 +193,17 @@ impl KnownUsers {
             Ok((Change::Replace(marked.clone()), marked))
         })?;
         self.take_in(&text)?;
-        Ok(matches!(self.judge(name, fingerprint), Acquaintance::Known { verified: true }))
+        Ok(matches!(self.judge(name, fingerprint), PinStatus::Known { verified: true }))
     }
 
     /// Takes the file's text in, all of it.
-    fn take_in(&mut self, text: &str) -> Result<(), LinesError> {
+    fn take_in(&mut self, text: &str) -> Result<(), LineFileError> {
         (self.known, self.keys, self.looks, self.seen) = (HashMap::new(), 0, HashMap::new(), String::new());
         self.take_in_from(text)
     }
 
     /// Takes in what has been added to the text since it was last looked at.
-    fn take_in_from(&mut self, text: &str) -> Result<(), LinesError> {
+    fn take_in_from(&mut self, text: &str) -> Result<(), LineFileError> {
         let (lines, file) = (self.seen.lines().count(), self.file.clone());
         let added = &text[self.seen.len()..];
         // The end of what was the last line is none of its own.
@@ -248,18 +248,18 @@ mod tests {
     fn who_is_new_is_kept_for_this_server_and_known_from_then_on() {
         let folder = tempfile::tempdir().unwrap();
         let mut users = KnownUsers::open(folder.path(), SERVER).unwrap();
-        assert_eq!(users.judge(&name("Ira"), KEY), Acquaintance::New);
+        assert_eq!(users.judge(&name("Ira"), KEY), PinStatus::New);
         users.keep(&[(name("Ira"), KEY), (name("Zoe"), OTHER)]).unwrap();
         let again = KnownUsers::open(folder.path(), SERVER).unwrap();
         for users in [&users, &again] {
-            assert_eq!(users.judge(&name("Ira"), KEY), Acquaintance::Known { verified: false });
-            assert_eq!(users.judge(&name("Zoe"), KEY), Acquaintance::Changed { known: OTHER, line: 2 });
-            assert_eq!(users.judge(&name("lra"), OTHER), Acquaintance::LooksLike { name: name("Ira"), line: 1 });
-            assert_eq!(users.judge(&name("ira"), KEY), Acquaintance::New, "the same person, by another name");
+            assert_eq!(users.judge(&name("Ira"), KEY), PinStatus::Known { verified: false });
+            assert_eq!(users.judge(&name("Zoe"), KEY), PinStatus::Changed { known: OTHER, line: 2 });
+            assert_eq!(users.judge(&name("lra"), OTHER), PinStatus::LooksLike { name: name("Ira"), line: 1 });
+            assert_eq!(users.judge(&name("ira"), KEY), PinStatus::New, "the same person, by another name");
             assert_eq!(users.find(&name("ira")).map(|(name, _)| name.as_str()), Some("Ira"));
         }
         let elsewhere = KnownUsers::open(folder.path(), OTHER).unwrap();
-        assert_eq!(elsewhere.judge(&name("Ira"), OTHER), Acquaintance::New, "another server's Ira is another");
+        assert_eq!(elsewhere.judge(&name("Ira"), OTHER), PinStatus::New, "another server's Ira is another");
     }
 
     #[test]
@@ -268,8 +268,8 @@ mod tests {
         let [mut one, mut other] = [(); 2].map(|()| KnownUsers::open(folder.path(), SERVER).unwrap());
         one.keep(&[(name("Ira"), KEY)]).unwrap();
         other.keep(&[(name("Ira"), OTHER), (name("Zoe"), OTHER)]).unwrap();
-        assert_eq!(other.judge(&name("Ira"), OTHER), Acquaintance::Changed { known: KEY, line: 1 });
-        assert_eq!(other.judge(&name("Zoe"), OTHER), Acquaintance::Known { verified: false });
+        assert_eq!(other.judge(&name("Ira"), OTHER), PinStatus::Changed { known: KEY, line: 1 });
+        assert_eq!(other.judge(&name("Zoe"), OTHER), PinStatus::Known { verified: false });
         assert_eq!(fs::read_to_string(one.path()).unwrap().lines().count(), 2);
     }
 
@@ -287,11 +287,7 @@ mod tests {
         assert_eq!(users.find(&name("Boris")).unwrap().1[0].line, 5);
         fs::write(&path, format!("{SERVER} Zoe {OTHER}")).unwrap();
         users.keep(&[(name("Ira"), OTHER)]).unwrap();
-        assert_eq!(
-            users.judge(&name("Ira"), KEY),
-            Acquaintance::Changed { known: OTHER, line: 2 },
-            "no last line's end"
-        );
+        assert_eq!(users.judge(&name("Ira"), KEY), PinStatus::Changed { known: OTHER, line: 2 }, "no last line's end");
     }
 
     #[test]
@@ -301,7 +297,7 @@ mod tests {
         fs::write(&path, format!("{SERVER} Ira {KEY} verified\n{OTHER} Ira {OTHER}")).unwrap();
         let mut users = KnownUsers::open(folder.path(), SERVER).unwrap();
         let (ira, third) = (name("Ira"), Fingerprint([4; 32]));
-        let changed = Acquaintance::Changed { known: KEY, line: 1 };
+        let changed = PinStatus::Changed { known: KEY, line: 1 };
         assert_eq!(users.judge(&ira, OTHER), changed);
         assert!(!users.accept(&name("Zoe"), OTHER).unwrap(), "nobody's second key");
         assert!(!users.accept(&name("lra"), OTHER).unwrap(), "somebody else's name");
@@ -310,20 +306,20 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), expected);
         let again = KnownUsers::open(folder.path(), SERVER).unwrap();
         for users in [&users, &again] {
-            assert_eq!(users.judge(&ira, KEY), Acquaintance::Known { verified: true });
-            assert_eq!(users.judge(&ira, OTHER), Acquaintance::Known { verified: false }, "each is compared by itself");
+            assert_eq!(users.judge(&ira, KEY), PinStatus::Known { verified: true });
+            assert_eq!(users.judge(&ira, OTHER), PinStatus::Known { verified: false }, "each is compared by itself");
             assert_eq!(users.judge(&ira, third), changed);
-            assert_eq!(users.judge(&name("lra"), OTHER), Acquaintance::New, "the same person, by another name");
+            assert_eq!(users.judge(&name("lra"), OTHER), PinStatus::New, "the same person, by another name");
             assert_eq!(
                 users.judge(&name("lra"), third),
-                Acquaintance::LooksLike { name: ira.clone(), line: 1 },
+                PinStatus::LooksLike { name: ira.clone(), line: 1 },
                 "and somebody else"
             );
             let keys: Vec<_> = users.find(&ira).unwrap().1.iter().map(|key| (key.fingerprint, key.line)).collect();
             assert_eq!(keys, [(KEY, 1), (OTHER, 3)]);
         }
         assert!(users.verify(&ira, OTHER).unwrap());
-        assert_eq!(users.judge(&ira, OTHER), Acquaintance::Known { verified: true });
+        assert_eq!(users.judge(&ira, OTHER), PinStatus::Known { verified: true });
         assert!(fs::read_to_string(&path).unwrap().ends_with(&format!("{SERVER} Ira {OTHER} verified\n")));
     }
 
@@ -333,7 +329,7 @@ mod tests {
         for bad in ["Ira", "x Ira y", &format!("{SERVER} two words {KEY}"), &format!("{SERVER} Ira {KEY} yes")] {
             fs::write(folder.path().join("known_users"), format!("\n{bad}\n")).unwrap();
             let error = KnownUsers::open(folder.path(), SERVER).unwrap_err();
-            assert!(matches!(error, LinesError::BadLine { line: 2, .. }), "{error}");
+            assert!(matches!(error, LineFileError::BadLine { line: 2, .. }), "{error}");
         }
     }
 }

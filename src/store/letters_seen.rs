@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::lines::{Change, LinesError, LinesFile};
-use crate::secure::e2e::letter::LetterId;
+use super::line_file::{Change, LineFile, LineFileError};
+use crate::secure::e2e::offline_message::LetterId;
 use crate::secure::identity::Fingerprint;
 
 /// How long a letter is remembered, in seconds: a day longer than one is taken.
@@ -16,25 +16,25 @@ const LARGE: usize = 1_024 * 1_024;
 /// The letters that have been read, and the file they are kept in, in the folder of the keys.
 #[derive(Debug)]
 pub struct LettersSeen {
-    file: LinesFile,
+    file: LineFile,
 }
 
-type Letter = (Fingerprint, LetterId);
+type SeenLetter = (Fingerprint, LetterId);
 
 impl LettersSeen {
     /// The file in this folder; it need not be there.
     #[must_use]
     pub fn in_folder(folder: &Path) -> Self {
-        Self { file: LinesFile::new(folder.join("letters_seen"), "SHA256:…(author) number seconds") }
+        Self { file: LineFile::new(folder.join("letters_seen"), "SHA256:…(author) number seconds") }
     }
 
     /// Remembers a letter, durably. Gives whether it is the first time. `now` is in seconds since 1970.
     ///
     /// # Errors
-    /// [`LinesError`] if the file cannot be written, or not be understood.
-    pub fn admit(&self, author: Fingerprint, id: LetterId, now: u64) -> Result<bool, LinesError> {
+    /// [`LineFileError`] if the file cannot be written, or not be understood.
+    pub fn admit(&self, author: Fingerprint, id: LetterId, now: u64) -> Result<bool, LineFileError> {
         self.file.change(|text| {
-            let seen: HashMap<Letter, u64> =
+            let seen: HashMap<SeenLetter, u64> =
                 self.file.parse(text, parse).map(|parsed| parsed.map(|(_, line)| line)).collect::<Result<_, _>>()?;
             if seen.contains_key(&(author, id)) {
                 return Ok((Change::Nothing, false));
@@ -52,14 +52,14 @@ impl LettersSeen {
     }
 }
 
-fn parse(line: &str) -> Option<(Letter, u64)> {
+fn parse(line: &str) -> Option<(SeenLetter, u64)> {
     let mut words = line.split_whitespace();
     let (author, id, seen) = (words.next()?.parse().ok()?, words.next()?, words.next()?.parse().ok()?);
     let number = u128::from_str_radix(id, 16).ok().filter(|_| id.len() == 32)?;
     words.next().is_none().then_some(((author, number.to_be_bytes()), seen))
 }
 
-fn line(((author, id), seen): (&Letter, &u64)) -> String {
+fn line(((author, id), seen): (&SeenLetter, &u64)) -> String {
     format!("{author} {:032x} {seen}\n", u128::from_be_bytes(*id))
 }
 
@@ -85,6 +85,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("letters_seen"), format!("{AUTHOR} 00 1\n")).unwrap();
         let error = LettersSeen::in_folder(folder.path()).admit(AUTHOR, [1; 16], 1).unwrap_err();
-        assert!(matches!(error, LinesError::BadLine { line: 1, .. }), "{error}");
+        assert!(matches!(error, LineFileError::BadLine { line: 1, .. }), "{error}");
     }
 }

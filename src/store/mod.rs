@@ -7,10 +7,10 @@ pub mod journal;
 pub mod key_files;
 pub mod known_servers;
 pub mod known_users;
-pub mod lasting;
 pub mod letters_seen;
-pub mod lines;
+pub mod line_file;
 pub mod passphrase;
+pub mod registry;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};

@@ -13,7 +13,7 @@ pub const MAX_DEPTH: usize = 8;
 /// The bytes are not the one encoding of the value that was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the encoding of the value that belongs here")]
-pub struct BadEncoding;
+pub struct DecodeError;
 
 /// Why writing cannot fail.
 const INTO_VEC: &str = "a Vec takes what is written";
@@ -94,22 +94,22 @@ impl<'a> Reader<'a> {
     /// The head of an array: how many values follow. Never more than there are bytes left.
     ///
     /// # Errors
-    /// [`BadEncoding`] if no array of definite length and shortest head begins here.
-    pub fn array(&mut self) -> Result<usize, BadEncoding> {
+    /// [`DecodeError`] if no array of definite length and shortest head begins here.
+    pub fn array(&mut self) -> Result<usize, DecodeError> {
         let start = self.decoder.position();
-        let len = self.decoder.array().map_err(|_| BadEncoding)?.ok_or(BadEncoding)?;
+        let len = self.decoder.array().map_err(|_| DecodeError)?.ok_or(DecodeError)?;
         self.expect_length(start, head_length(len))?;
-        let len = usize::try_from(len).map_err(|_| BadEncoding)?;
-        if len > self.left() { Err(BadEncoding) } else { Ok(len) }
+        let len = usize::try_from(len).map_err(|_| DecodeError)?;
+        if len > self.left() { Err(DecodeError) } else { Ok(len) }
     }
 
     /// An unsigned integer.
     ///
     /// # Errors
-    /// [`BadEncoding`] if none with the shortest head stands here.
-    pub fn uint(&mut self) -> Result<u64, BadEncoding> {
+    /// [`DecodeError`] if none with the shortest head stands here.
+    pub fn uint(&mut self) -> Result<u64, DecodeError> {
         let start = self.decoder.position();
-        let value = self.decoder.u64().map_err(|_| BadEncoding)?;
+        let value = self.decoder.u64().map_err(|_| DecodeError)?;
         self.expect_length(start, head_length(value))?;
         Ok(value)
     }
@@ -117,10 +117,10 @@ impl<'a> Reader<'a> {
     /// A byte string.
     ///
     /// # Errors
-    /// [`BadEncoding`] if none of definite length and shortest head stands here, or it is longer than what is left.
-    pub fn bytes(&mut self) -> Result<&'a [u8], BadEncoding> {
+    /// [`DecodeError`] if none of definite length and shortest head stands here, or it is longer than what is left.
+    pub fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
         let start = self.decoder.position();
-        let value = self.decoder.bytes().map_err(|_| BadEncoding)?;
+        let value = self.decoder.bytes().map_err(|_| DecodeError)?;
         self.expect_length(start, head_length(value.len() as u64) + value.len())?;
         Ok(value)
     }
@@ -128,18 +128,18 @@ impl<'a> Reader<'a> {
     /// A byte string of exactly `N` bytes.
     ///
     /// # Errors
-    /// [`BadEncoding`] as [`Reader::bytes`], and for any other length.
-    pub fn bytes_exact<const N: usize>(&mut self) -> Result<[u8; N], BadEncoding> {
-        self.bytes()?.try_into().map_err(|_| BadEncoding)
+    /// [`DecodeError`] as [`Reader::bytes`], and for any other length.
+    pub fn bytes_exact<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        self.bytes()?.try_into().map_err(|_| DecodeError)
     }
 
     /// A text string.
     ///
     /// # Errors
-    /// [`BadEncoding`] as [`Reader::bytes`], and if it is not UTF-8.
-    pub fn text(&mut self) -> Result<&'a str, BadEncoding> {
+    /// [`DecodeError`] as [`Reader::bytes`], and if it is not UTF-8.
+    pub fn text(&mut self) -> Result<&'a str, DecodeError> {
         let start = self.decoder.position();
-        let value = self.decoder.str().map_err(|_| BadEncoding)?;
+        let value = self.decoder.str().map_err(|_| DecodeError)?;
         self.expect_length(start, head_length(value.len() as u64) + value.len())?;
         Ok(value)
     }
@@ -147,11 +147,11 @@ impl<'a> Reader<'a> {
     /// Any one value, and its bytes.
     ///
     /// # Errors
-    /// [`BadEncoding`] if what stands here is no value of the subset, or too deep.
-    pub fn value(&mut self) -> Result<&'a [u8], BadEncoding> {
+    /// [`DecodeError`] if what stands here is no value of the subset, or too deep.
+    pub fn value(&mut self) -> Result<&'a [u8], DecodeError> {
         let start = self.decoder.position();
         self.skip(MAX_DEPTH)?;
-        self.decoder.input().get(start..self.decoder.position()).ok_or(BadEncoding)
+        self.decoder.input().get(start..self.decoder.position()).ok_or(DecodeError)
     }
 
     /// How many bytes have not been read.
@@ -163,13 +163,13 @@ impl<'a> Reader<'a> {
     /// The end of the bytes.
     ///
     /// # Errors
-    /// [`BadEncoding`] if anything is left.
-    pub fn end(&self) -> Result<(), BadEncoding> {
-        if self.left() == 0 { Ok(()) } else { Err(BadEncoding) }
+    /// [`DecodeError`] if anything is left.
+    pub fn end(&self) -> Result<(), DecodeError> {
+        if self.left() == 0 { Ok(()) } else { Err(DecodeError) }
     }
 
-    fn skip(&mut self, depth: usize) -> Result<(), BadEncoding> {
-        match self.decoder.datatype().map_err(|_| BadEncoding)? {
+    fn skip(&mut self, depth: usize) -> Result<(), DecodeError> {
+        match self.decoder.datatype().map_err(|_| DecodeError)? {
             Type::U8 | Type::U16 | Type::U32 | Type::U64 => self.uint().map(drop),
             Type::Bytes => self.bytes().map(drop),
             Type::String => self.text().map(drop),
@@ -177,12 +177,12 @@ impl<'a> Reader<'a> {
                 let len = self.array()?;
                 (0..len).try_for_each(|_| self.skip(depth - 1))
             }
-            _ => Err(BadEncoding),
+            _ => Err(DecodeError),
         }
     }
 
-    fn expect_length(&self, start: usize, length: usize) -> Result<(), BadEncoding> {
-        if self.decoder.position() - start == length { Ok(()) } else { Err(BadEncoding) }
+    fn expect_length(&self, start: usize, length: usize) -> Result<(), DecodeError> {
+        if self.decoder.position() - start == length { Ok(()) } else { Err(DecodeError) }
     }
 }
 
@@ -207,7 +207,7 @@ mod tests {
         let claims: [&[u8]; 3] =
             [&[0x9b, 0x80, 0, 0, 0, 0, 0, 0, 0], &[0x5a, 0xff, 0xff, 0xff, 0xff, 1], &[0x65, b'a']];
         for claim in claims {
-            assert_eq!(Reader::new(claim).value(), Err(BadEncoding), "{claim:02x?}");
+            assert_eq!(Reader::new(claim).value(), Err(DecodeError), "{claim:02x?}");
         }
     }
 
@@ -228,15 +228,15 @@ mod tests {
             &[0x5f, 0x41, 0x00, 0xff], // bytes of open length
         ];
         for bytes in refused {
-            assert_eq!(Reader::new(bytes).value(), Err(BadEncoding), "{bytes:02x?}");
+            assert_eq!(Reader::new(bytes).value(), Err(DecodeError), "{bytes:02x?}");
         }
-        assert_eq!(Reader::new(&[0x61, 0xff]).value(), Err(BadEncoding), "text that is not UTF-8");
+        assert_eq!(Reader::new(&[0x61, 0xff]).value(), Err(DecodeError), "text that is not UTF-8");
     }
 
     #[test]
     fn arrays_stand_at_most_eight_deep() {
         let nested = |depth: usize| [vec![0x81; depth - 1], vec![0x80]].concat();
         assert!(Reader::new(&nested(MAX_DEPTH)).value().is_ok());
-        assert_eq!(Reader::new(&nested(MAX_DEPTH + 1)).value(), Err(BadEncoding));
+        assert_eq!(Reader::new(&nested(MAX_DEPTH + 1)).value(), Err(DecodeError));
     }
 }

@@ -16,7 +16,7 @@ const KEPT: usize = 128;
 /// A frame's length is 0 or over the bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a frame of {0} bytes")]
-pub struct BadLength(pub usize);
+pub struct FrameLengthError(pub usize);
 
 /// The two bytes in front of a frame of `length` bytes, which is at most [`MAX_FRAME`].
 #[must_use]
@@ -63,8 +63,8 @@ impl Deframer {
     /// The next frame, whole, in place: the caller may decrypt it where it lies.
     ///
     /// # Errors
-    /// [`BadLength`] as soon as a length of 0 or over the limit has arrived, without waiting for the rest.
-    pub fn next_frame(&mut self) -> Result<Option<&mut [u8]>, BadLength> {
+    /// [`FrameLengthError`] as soon as a length of 0 or over the limit has arrived, without waiting for the rest.
+    pub fn next_frame(&mut self) -> Result<Option<&mut [u8]>, FrameLengthError> {
         self.give_back();
         let Some(range) = self.whole_frame()? else { return Ok(None) };
         self.read = range.end;
@@ -74,8 +74,8 @@ impl Deframer {
     /// Whether a frame has arrived whole.
     ///
     /// # Errors
-    /// [`BadLength`] as [`Deframer::next_frame`].
-    pub fn has_frame(&mut self) -> Result<bool, BadLength> {
+    /// [`FrameLengthError`] as [`Deframer::next_frame`].
+    pub fn frame_is_complete(&mut self) -> Result<bool, FrameLengthError> {
         self.give_back();
         Ok(self.whole_frame()?.is_some())
     }
@@ -87,13 +87,13 @@ impl Deframer {
         }
     }
 
-    fn whole_frame(&self) -> Result<Option<Range<usize>>, BadLength> {
+    fn whole_frame(&self) -> Result<Option<Range<usize>>, FrameLengthError> {
         let Some(&[high, low]) = self.held.get(self.read..self.read + PREFIX) else {
             return Ok(None);
         };
         let length = usize::from(u16::from_be_bytes([high, low]));
         if length == 0 || length > self.limit {
-            return Err(BadLength(length));
+            return Err(FrameLengthError(length));
         }
         let start = self.read + PREFIX;
         Ok((self.held.len() >= start + length).then_some(start..start + length))
@@ -116,10 +116,10 @@ mod tests {
     fn a_bad_length_is_refused_before_the_rest_has_come() {
         let mut deframer = Deframer::new(MAX_HANDSHAKE_FRAME);
         deframer.feed(b"GE"); // how an HTTP client begins: a length of 0x4745
-        assert_eq!(deframer.next_frame(), Err(BadLength(0x4745)));
+        assert_eq!(deframer.next_frame(), Err(FrameLengthError(0x4745)));
         let mut deframer = Deframer::new(MAX_FRAME);
         deframer.feed(&[0, 0]);
-        assert_eq!(deframer.next_frame(), Err(BadLength(0)));
+        assert_eq!(deframer.next_frame(), Err(FrameLengthError(0)));
     }
 
     #[test]

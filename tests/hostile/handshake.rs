@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cfb_chat::secure::credential::{OwnCredential, UnixSeconds};
-use cfb_chat::secure::handshake::{Failed, RefusalCode, client};
+use cfb_chat::secure::handshake::{ClientHandshakeError, RefusalCode, client};
 use cfb_chat::wire::codec::Writer;
 use cfb_chat::wire::frame::{MAX_HANDSHAKE_FRAME, PREFIX, frame};
 
@@ -95,11 +95,15 @@ fn a_first_message_with_any_byte_changed_gets_nowhere() {
             continue;
         };
         match start.agree(&answer) {
-            Err(Failed::RefusedBare(RefusalCode::Malformed | RefusalCode::Version)) => {}
+            Err(ClientHandshakeError::RefusedBare(RefusalCode::Malformed | RefusalCode::Version)) => {}
             // Keys that agree with nobody's: what the server then says of itself cannot be opened.
             Ok(keyed) => {
                 let mut proof = wire.next_frame().expect("frame 3");
-                assert_eq!(keyed.check_server(&mut proof, now()).err(), Some(Failed::Unopened), "byte {at}");
+                assert_eq!(
+                    keyed.check_server(&mut proof, now()).err(),
+                    Some(ClientHandshakeError::Unopened),
+                    "byte {at}"
+                );
             }
             Err(other) => panic!("byte {at}: {other}"),
         }

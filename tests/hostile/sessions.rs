@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, LeftReason, ToClient, ToServer};
 use cfb_chat::chat::name::RoomName;
-use cfb_chat::server::{self, Config, Timing};
+use cfb_chat::server::{self, ServerConfig, ServerTimeouts};
 
 use crate::support::folder::{Folder, SERVER};
 use crate::support::peer::{ANNA, Answer, BORIS, Heard, Peer, credential, still_serves};
@@ -34,8 +34,8 @@ fn whoever_vanishes_has_left_the_room_as_lost() {
 fn a_connection_on_which_nothing_comes_for_too_long_is_lost() {
     const SILENCE: Duration = Duration::from_secs(3);
     let folder = Folder::of_server(SERVER);
-    let timing = Timing { silence: SILENCE, ..Timing::standard() };
-    let config = Config { limits: true, timing, ..folder.server_settings() };
+    let timing = ServerTimeouts { silence: SILENCE, ..ServerTimeouts::standard() };
+    let config = ServerConfig { limits: true, timing, ..folder.server_settings() };
     let server = server::Server::start(&config).expect("it starts");
     let port = server.address().port();
     let mut watcher = Peer::join(port, &BORIS, "watcher");

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use cfb_chat::chat::Member;
+use cfb_chat::chat::SessionNumber;
 use cfb_chat::chat::message::{ErrorCode, Event, Numbered, ToClient, ToServer};
 use cfb_chat::chat::name::Name;
 use cfb_chat::secure::identity::Identity;
@@ -13,13 +13,13 @@ use crate::support::process::Server;
 use crate::support::voice::Voice;
 
 /// A session that nobody has.
-const NOBODY: Member = Member(1 << 40);
+const NOBODY: SessionNumber = SessionNumber(1 << 40);
 
-fn whisper(to: Member, boxed: &[u8]) -> Numbered {
+fn whisper(to: SessionNumber, boxed: &[u8]) -> Numbered {
     Numbered::Whisper { to, boxed: boxed.to_vec() }
 }
 
-fn share(to: &[Member], boxed: &[u8]) -> Numbered {
+fn share(to: &[SessionNumber], boxed: &[u8]) -> Numbered {
     Numbered::Share(to.iter().map(|to| (*to, boxed.to_vec())).collect())
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use cfb_chat::chat::message::{ErrorCode, Numbered, ToClient, ToServer};
 use cfb_chat::chat::name::Name;
-use cfb_chat::client::ui::{Asked, Input, Screen};
-use cfb_chat::client::view::Shown;
-use cfb_chat::client::{ClientError, Config, Timing, Transport, run};
+use cfb_chat::client::ui::{Input, Screen, SecretPrompt};
+use cfb_chat::client::ui_event::UiEvent;
+use cfb_chat::client::{ClientConfig, ClientError, ClientTimeouts, Transport, run};
 use cfb_chat::secure::identity::Fingerprint;
 use cfb_chat::secure::invitation::Invitation;
 use cfb_chat::secure::token::Token;
@@ -280,11 +280,11 @@ struct Typist {
 }
 
 impl Screen for Typist {
-    fn show(&mut self, _shown: &Shown) -> io::Result<()> {
+    fn show(&mut self, _shown: &UiEvent) -> io::Result<()> {
         Ok(())
     }
 
-    fn ask_secret(&mut self, prompt: &str) -> io::Result<Option<Asked>> {
+    fn ask_secret(&mut self, prompt: &str) -> io::Result<Option<SecretPrompt>> {
         self.asked.lock().expect("nobody has failed").push(prompt.to_owned());
         Ok(Some(self.answers.clone().into()))
     }
@@ -306,7 +306,7 @@ type Typed = Sender<Option<Zeroizing<String>>>;
 fn asks(play: impl FnOnce(&mut Served, &Typed)) -> (Result<(), ClientError>, Vec<String>) {
     let hostile = HostileServer::start();
     let folder = knows(&hostile);
-    let config = Config {
+    let config = ClientConfig {
         host: "127.0.0.1".into(),
         port: hostile.port(),
         name: Name::parse(CLIENT).expect("a name"),
@@ -321,11 +321,11 @@ fn asks(play: impl FnOnce(&mut Served, &Typed)) -> (Result<(), ClientError>, Vec
         reconnect: true,
         transport: Transport::Tcp,
         // Whoever waited for the deadline of a Join would not wait for a password.
-        timing: Timing {
+        timing: ClientTimeouts {
             ping: Duration::from_millis(50),
             join: Duration::from_secs(2),
             leave: Duration::from_millis(50),
-            ..Timing::standard(Transport::Tcp)
+            ..ClientTimeouts::standard(Transport::Tcp)
         },
     };
     let (type_in, answers) = bounded(1);

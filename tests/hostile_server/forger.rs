@@ -2,8 +2,8 @@
 //! they should be, whatever they say.
 
 use aes::Aes256;
-use cfb_chat::chat::message::{Person, Session, ToClient};
-use cfb_chat::net::channel::now;
+use cfb_chat::chat::message::{Person, SessionId, ToClient};
+use cfb_chat::net::secure_channel::now;
 use cfb_chat::secure::identity::Identity;
 use cfb_chat::wire::codec::Writer;
 use cfb_mode::Encryptor;
@@ -24,7 +24,7 @@ pub struct Forger {
     rsa: RsaPrivateKey,
     signing: SigningKey,
     /// Whose words it is that are signed: their credential's hash.
-    pub session: Session,
+    pub session: SessionId,
     /// The count of their last box to the client.
     pub boxes: u64,
 }
@@ -50,7 +50,7 @@ impl Claim {
 impl Forger {
     pub fn new(identity: &'static Identity) -> Self {
         let rsa = RsaPrivateKey::from_pkcs8_pem(&identity.to_pem(None)).expect("a key in PKCS#8");
-        Self { identity, rsa, signing: SigningKey::generate(&mut rand::rng()), session: Session([0; 32]), boxes: 0 }
+        Self { identity, rsa, signing: SigningKey::generate(&mut rand::rng()), session: SessionId([0; 32]), boxes: 0 }
     }
 
     /// What a credential says that holds.
@@ -83,7 +83,7 @@ impl Forger {
 
     /// Signs any bytes as a credential.
     pub fn person_of(&mut self, credential: Vec<u8>) -> Person {
-        self.session = Session(Sha256::digest(&credential).into());
+        self.session = SessionId(Sha256::digest(&credential).into());
         let signature = self.sign_slowly(&credential);
         let member = number(self.session);
         Person { member, spki: self.identity.public().spki().to_vec(), credential, signature }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use cfb_chat::chat::message::{ByeReason, Numbered, ToClient, ToServer};
 use cfb_chat::chat::name::Name;
 use cfb_chat::client::ui::{Input, Screen};
-use cfb_chat::client::view::Shown;
-use cfb_chat::client::{Config, Timing, Transport, run};
+use cfb_chat::client::ui_event::UiEvent;
+use cfb_chat::client::{ClientConfig, ClientTimeouts, Transport, run};
 use cfb_chat::store::passphrase::PassphraseSource;
 use crossbeam::channel::{Receiver, Sender, bounded};
 
@@ -19,13 +19,13 @@ use crate::support::hostile_server::{CLIENT, HostileServer, Served, home};
 const ALWAYS: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
 /// A screen that is kept.
-struct Kept {
+struct JournalRecord {
     seen: Arc<Mutex<Vec<String>>>,
     lines: Receiver<Input>,
 }
 
-impl Screen for Kept {
-    fn show(&mut self, shown: &Shown) -> io::Result<()> {
+impl Screen for JournalRecord {
+    fn show(&mut self, shown: &UiEvent) -> io::Result<()> {
         self.seen.lock().expect("nobody has failed").push(shown.text());
         Ok(())
     }
@@ -48,7 +48,7 @@ fn is_leave(message: &ToServer) -> bool {
 #[test]
 fn a_credential_that_is_about_to_end_is_changed_without_noise_and_nothing_is_lost() {
     let (server, folder) = (HostileServer::start(), home(""));
-    let config = Config {
+    let config = ClientConfig {
         host: "127.0.0.1".into(),
         port: server.port(),
         name: Name::parse(CLIENT).expect("a name"),
@@ -62,10 +62,10 @@ fn a_credential_that_is_about_to_end_is_changed_without_noise_and_nothing_is_los
         verified_only: false,
         reconnect: true,
         transport: Transport::Tcp,
-        timing: Timing { renew: ALWAYS, ..Timing::standard(Transport::Tcp) },
+        timing: ClientTimeouts { renew: ALWAYS, ..ClientTimeouts::standard(Transport::Tcp) },
     };
     let (seen, (typed, lines)): (Arc<Mutex<Vec<String>>>, (Sender<Input>, _)) = (Arc::default(), bounded(8));
-    let mut screen = Kept { seen: seen.clone(), lines };
+    let mut screen = JournalRecord { seen: seen.clone(), lines };
     let client = thread::spawn(move || run(&config, &mut screen));
 
     let mut first = Served::accept(&server);

@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cfb_chat::chat::hall::Access;
+use cfb_chat::chat::state::Access;
 use cfb_chat::secure::identity::Identity;
-use cfb_chat::server::{Config, JournalPlace, Keeping, Timing};
+use cfb_chat::server::{JournalPlace, ServerConfig, ServerTimeouts, StorageConfig};
 use cfb_chat::store::passphrase::PassphraseSource;
 use tempfile::TempDir;
 
@@ -42,8 +42,8 @@ impl Folder {
 
     /// What a server of these keys is started with inside the test, on any port: it keeps everything for itself, and takes
     /// everybody. What a test is about it settles.
-    pub fn server_settings(&self) -> Config {
-        Config {
+    pub fn server_settings(&self) -> ServerConfig {
+        ServerConfig {
             host: "127.0.0.1".into(),
             port: 0,
             public_address: None,
@@ -51,7 +51,7 @@ impl Folder {
             keys: self.path.clone(),
             bits: 2_048,
             passphrase: PassphraseSource::default(),
-            keeping: Keeping {
+            keeping: StorageConfig {
                 data: self.file("data"),
                 journal: JournalPlace::Memory,
                 journal_size: 1 << 20,
@@ -61,7 +61,7 @@ impl Folder {
             access: Access::Open,
             limits: false,
             log_level: log::LevelFilter::Info,
-            timing: Timing::standard(),
+            timing: ServerTimeouts::standard(),
         }
     }
 

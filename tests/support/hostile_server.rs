@@ -12,13 +12,13 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use cfb_chat::chat::Member as Number;
-use cfb_chat::chat::message::{Event, Person, Session, ToClient, ToServer};
+use cfb_chat::chat::SessionNumber as Number;
+use cfb_chat::chat::message::{Event, Person, SessionId, ToClient, ToServer};
 use cfb_chat::chat::name::RoomName;
-use cfb_chat::net::channel::{Channel, NotAccepted, accept, now};
+use cfb_chat::net::secure_channel::{AcceptError, Channel, accept, now};
 use cfb_chat::net::tcp::TcpLink;
 use cfb_chat::net::{Link, timespec};
-use cfb_chat::secure::credential::{OwnCredential, Presented, Verified};
+use cfb_chat::secure::credential::{CredentialBundle, OwnCredential, SignatureCache};
 use cfb_chat::secure::identity::{Fingerprint, Identity};
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -26,7 +26,7 @@ use super::PATIENCE;
 use super::folder::{Folder, SERVER, USER_A, USER_B, identity};
 use super::process::Client;
 
-pub use member::{Member, padded};
+pub use member::{SessionNumber, padded};
 #[allow(unused_imports, reason = "each test file uses its part of this")]
 pub use served::Served;
 pub use stage::Stage;
@@ -44,10 +44,10 @@ pub const CLIENT: &str = "Anna";
 pub const MINUTE: u64 = 60_000;
 
 /// What happens, about whom it is; on the wire they have their [`number`].
-pub type Happened = Event<Session>;
+pub type Happened = Event<SessionId>;
 
 /// The number by which such a server names a session: always the same, without remembering any.
-pub fn number(session: Session) -> Number {
+pub fn number(session: SessionId) -> Number {
     Number(session.0[..6].iter().fold(1, |number, byte| number << 8 | u64::from(*byte)))
 }
 
@@ -60,7 +60,7 @@ pub fn on_the_wire(event: Happened) -> Event {
 /// A Person, under the number of the session that it shows.
 pub fn numbered(person: Person) -> ToClient {
     let Person { spki, credential, signature, .. } = &person;
-    let session = Session(Presented { spki, credential, signature }.session());
+    let session = SessionId(CredentialBundle { spki, credential, signature }.session());
     ToClient::Person(Person { member: number(session), ..person })
 }
 
@@ -103,7 +103,7 @@ impl HostileServer {
     }
 
     /// Waits for a connection, and does the handshake on it as far as the client does.
-    pub fn accepts(&self, told: impl Fn() -> String) -> (Arc<dyn Link>, Result<Channel, NotAccepted>) {
+    pub fn accepts(&self, told: impl Fn() -> String) -> (Arc<dyn Link>, Result<Channel, AcceptError>) {
         let mut waiting = [PollFd::new(&self.listener, PollFlags::IN)];
         let came = poll(&mut waiting, Some(&timespec(PATIENCE))).expect("a listener");
         assert_eq!(came, 1, "the client should have come: {}", told());
@@ -111,7 +111,8 @@ impl HostileServer {
         let link: Arc<dyn Link> = Arc::new(TcpLink::new(socket).expect("a connection"));
         let deadline = Instant::now() + PATIENCE;
         let own = &self.own;
-        let channel = accept(&link, deadline, &mut rand::rng(), own, &Verified::default(), now(), |_| true, |_, _| {});
+        let channel =
+            accept(&link, deadline, &mut rand::rng(), own, &SignatureCache::default(), now(), |_| true, |_, _| {});
         (link, channel)
     }
 }
@@ -149,6 +150,6 @@ pub fn known(name: &str, who: &Identity, mark: &str) -> String {
 }
 
 /// What somebody says in the lobby as it was, or will be, at any change.
-pub fn said_at(change: u64, session: Session, envelope: Vec<u8>) -> Happened {
+pub fn said_at(change: u64, session: SessionId, envelope: Vec<u8>) -> Happened {
     Event::Said { room: RoomName::lobby(), who: session, change, envelope }
 }

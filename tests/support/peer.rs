@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cfb_chat::chat::Member;
+use cfb_chat::chat::SessionNumber;
 use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, Numbered, ToClient, ToServer, Welcome};
 use cfb_chat::chat::name::RoomName;
 use cfb_chat::secure::credential::{OwnCredential, UnixSeconds};
-use cfb_chat::secure::handshake::{Established, Failed, client};
+use cfb_chat::secure::handshake::{ClientHandshakeError, Established, client};
 use cfb_chat::secure::identity::{Identity, PublicIdentity};
 use cfb_chat::secure::record::{Opener, Sealer};
 
@@ -31,7 +31,7 @@ pub struct Peer {
     /// The place of the last event it has heard.
     cursor: u64,
     /// Who it is in this session, to the server and to others; 0 until it is in a room.
-    pub number: Member,
+    pub number: SessionNumber,
     /// What it says and hears from end to end, as one should.
     pub voice: Voice,
     /// The number of its last message.
@@ -89,9 +89,18 @@ impl Peer {
         match proved.establish(&mut rand::rng(), &mut body, who) {
             Ok(Established { sealer, opener, peer, .. }) => {
                 let voice = Voice::new(who, own.clone(), peer.credential().fingerprint());
-                Ok(Self { wire, sealer, opener, heard: VecDeque::new(), cursor: 0, number: Member(0), voice, n: 0 })
+                Ok(Self {
+                    wire,
+                    sealer,
+                    opener,
+                    heard: VecDeque::new(),
+                    cursor: 0,
+                    number: SessionNumber(0),
+                    voice,
+                    n: 0,
+                })
             }
-            Err(Failed::Refused(code)) => {
+            Err(ClientHandshakeError::Refused(code)) => {
                 wire.ends();
                 Err(Refusal::Sealed(code))
             }
@@ -138,7 +147,7 @@ impl Peer {
     }
 
     /// Says something to one session alone.
-    pub fn whisper(&mut self, to: Member, text: &str) {
+    pub fn whisper(&mut self, to: SessionNumber, text: &str) {
         let whisper = self.voice.whisper(to, text);
         self.send_next(whisper);
     }
@@ -190,9 +199,9 @@ impl Peer {
     }
 
     /// The next thing it hears, within this time. Events and changes of rooms are what they must be.
-    pub fn hear_within(&mut self, patience: Duration) -> Heard {
+    pub fn hear_within(&mut self, timeout: Duration) -> Heard {
         while self.heard.is_empty() {
-            match self.wire.next_within(patience) {
+            match self.wire.next_within(timeout) {
                 Came::End => return Heard::End,
                 Came::Nothing => return Heard::Nothing,
                 Came::Frame(mut body) => {
@@ -267,13 +276,13 @@ impl Peer {
     }
 
     /// The next thing that somebody says: who, and what. It opens, and nothing of theirs is missing before it.
-    pub fn hears_said(&mut self) -> (Member, String) {
+    pub fn hears_said(&mut self) -> (SessionNumber, String) {
         let event = self.hears_event(|event| matches!(event, Event::Said { .. }));
         self.open(&event)
     }
 
     /// The next thing that somebody says to it alone.
-    pub fn hears_whisper(&mut self) -> (Member, String) {
+    pub fn hears_whisper(&mut self) -> (SessionNumber, String) {
         let event = self.hears_event(|event| matches!(event, Event::Whispered { .. }));
         self.open(&event)
     }
@@ -286,7 +295,7 @@ impl Peer {
         })
     }
 
-    fn open(&mut self, event: &Event) -> (Member, String) {
+    fn open(&mut self, event: &Event) -> (SessionNumber, String) {
         let (Event::Said { who: session, .. } | Event::Whispered { who: session, .. }) = event else {
             panic!("{event:?} is by no session");
         };
@@ -296,7 +305,7 @@ impl Peer {
     }
 
     /// The next thing that somebody says, as the server relays it: who, and what.
-    pub fn hears_raw(&mut self) -> (Member, String) {
+    pub fn hears_raw(&mut self) -> (SessionNumber, String) {
         self.wait_for(|message| match message {
             ToClient::Event { event: Event::Said { who: session, envelope, .. }, .. } => {
                 Some((*session, String::from_utf8_lossy(envelope).into_owned()))

@@ -8,16 +8,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cfb_chat::chat::Member;
-use cfb_chat::chat::message::{Event, Numbered, Person, Session, ToClient, Welcome};
+use cfb_chat::chat::SessionNumber;
+use cfb_chat::chat::message::{Event, Numbered, Person, SessionId, ToClient, Welcome};
 use cfb_chat::chat::name::RoomName;
-use cfb_chat::secure::credential::{CheckedCredential, OwnCredential, Presented, Role, SessionKeys};
-use cfb_chat::secure::e2e::Refused;
-use cfb_chat::secure::e2e::boxed::{self, Counts, OpenedBox, Purpose, SignedBox};
-use cfb_chat::secure::e2e::letter::{self, Author, BadLetter, SignedLetter};
+use cfb_chat::secure::credential::{CredentialBundle, OwnCredential, Role, SessionKeys, VerifiedCredential};
+use cfb_chat::secure::e2e::EndToEndError;
+use cfb_chat::secure::e2e::body::{BodyKind, MessageBody};
+use cfb_chat::secure::e2e::offline_message::{self, Author, LetterError, SignedLetter};
 use cfb_chat::secure::e2e::roster::RosterHash;
-use cfb_chat::secure::e2e::sender_key::{OwnKey, Reading, SharedKey, SignedEnvelope};
-use cfb_chat::secure::e2e::text::{Kind, Said};
+use cfb_chat::secure::e2e::sealed_box::{self, BoxCounters, OpenedBox, Purpose, SignedBox};
+use cfb_chat::secure::e2e::sender_key::{InboundSenderKey, OutboundSenderKey, SenderKeyDistribution, SignedEnvelope};
 use cfb_chat::secure::identity::{Fingerprint, Identity, PublicIdentity};
 use cfb_chat::wire::codec::{Reader, Writer};
 
@@ -31,9 +31,9 @@ pub struct Voice {
     own: Arc<OwnCredential>,
     identity: &'static Identity,
     server: Fingerprint,
-    people: HashMap<Session, Known>,
+    people: HashMap<SessionId, Known>,
     /// Who has which number on this server, oneself too.
-    sessions: HashMap<Member, Session>,
+    sessions: HashMap<SessionNumber, SessionId>,
     rooms: HashMap<RoomName, Inside>,
     /// What was in each box with a key that has ever been for it.
     pub keys: Vec<Vec<u8>>,
@@ -41,30 +41,30 @@ pub struct Voice {
 
 /// Somebody else, by what their credential says.
 struct Known {
-    number: Member,
+    number: SessionNumber,
     name: String,
     keys: SessionKeys,
-    boxes: Counts,
+    boxes: BoxCounters,
 }
 
 /// A room that one is in.
 struct Inside {
     change: u64,
-    members: Vec<Session>,
+    members: Vec<SessionId>,
     /// Who was there at each change since one came in.
     rosters: HashMap<u64, RosterHash>,
-    key: Option<OwnKey>,
+    key: Option<OutboundSenderKey>,
     /// The counter of the next text.
     counter: u64,
     /// Who has been sent the key.
-    have: HashSet<Session>,
-    readings: HashMap<Session, Reading>,
+    have: HashSet<SessionId>,
+    readings: HashMap<SessionId, InboundSenderKey>,
 }
 
 /// What somebody said, and how many texts of theirs before it have not come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {
-    pub said: Said,
+    pub said: MessageBody,
     pub missing: u64,
 }
 
@@ -76,19 +76,19 @@ pub enum Unheard {
     /// For people among whom one was not.
     OtherPeople,
     /// A room's message, or a box.
-    Refused(Refused),
+    Refused(EndToEndError),
     /// A letter.
-    BadLetter(BadLetter),
+    BadLetter(LetterError),
 }
 
-impl From<Refused> for Unheard {
-    fn from(why: Refused) -> Self {
+impl From<EndToEndError> for Unheard {
+    fn from(why: EndToEndError) -> Self {
         Self::Refused(why)
     }
 }
 
-impl From<BadLetter> for Unheard {
-    fn from(why: BadLetter) -> Self {
+impl From<LetterError> for Unheard {
+    fn from(why: LetterError) -> Self {
         Self::BadLetter(why)
     }
 }
@@ -106,8 +106,8 @@ impl Voice {
         }
     }
 
-    pub fn session(&self) -> Session {
-        Session(self.own.session())
+    pub fn session(&self) -> SessionId {
+        SessionId(self.own.session())
     }
 
     /// The last change of a room; 0 if one is not in it.
@@ -116,13 +116,13 @@ impl Voice {
     }
 
     /// Somebody with this name who is in a room with oneself.
-    pub fn find(&self, name: &str) -> Member {
+    pub fn find(&self, name: &str) -> SessionNumber {
         let present = self.rooms.values().flat_map(|inside| &inside.members);
         let mut known = present.filter_map(|session| self.people.get(session));
         known.find(|known| known.name == name).unwrap_or_else(|| panic!("no {name} is here")).number
     }
 
-    fn who(&self, number: Member) -> Session {
+    fn who(&self, number: SessionNumber) -> SessionId {
         *self.sessions.get(&number).unwrap_or_else(|| panic!("nobody was told of who has the number {}", number.0))
     }
 
@@ -143,14 +143,14 @@ impl Voice {
 
     /// What has to be sent for something to be said in a room: one's key first, to all who lack it.
     pub fn say(&mut self, room: &RoomName, text: &str) -> Vec<Numbered> {
-        self.say_as(room, Kind::Text, text)
+        self.say_as(room, BodyKind::Text, text)
     }
 
-    pub fn say_as(&mut self, room: &RoomName, kind: Kind, text: &str) -> Vec<Numbered> {
+    pub fn say_as(&mut self, room: &RoomName, kind: BodyKind, text: &str) -> Vec<Numbered> {
         let me = self.session();
         let inside = self.rooms.get_mut(room).expect("one speaks in rooms that one is in");
         let counter = inside.counter;
-        let key = inside.key.get_or_insert_with(|| OwnKey::new(&mut rand::rng(), counter));
+        let key = inside.key.get_or_insert_with(|| OutboundSenderKey::new(&mut rand::rng(), counter));
         let shared = key.shared(room.as_str());
         let sealed = key.seal(&said(kind, text).pad());
         key.settle(&sealed);
@@ -158,32 +158,34 @@ impl Voice {
         let roster = inside.rosters[&inside.change];
         let envelope = sealed.sign(&self.own, self.server, room.as_str(), roster);
         let say = Numbered::Say { room: room.clone(), change: inside.change, envelope };
-        let lacks = |member: &&Session| **member != me && !inside.have.contains(*member);
-        let lacking: Vec<Session> = inside.members.iter().filter(lacks).copied().collect();
+        let lacks = |member: &&SessionId| **member != me && !inside.have.contains(*member);
+        let lacking: Vec<SessionId> = inside.members.iter().filter(lacks).copied().collect();
         inside.have.extend(&lacking);
-        let boxes: Vec<(Member, Vec<u8>)> =
+        let boxes: Vec<(SessionNumber, Vec<u8>)> =
             lacking.into_iter().map(|to| self.seal_box(to, Purpose::Key, &shared)).collect();
         boxes.chunks(BOXES).map(|boxes| Numbered::Share(boxes.to_vec())).chain([say]).collect()
     }
 
     /// Something for one session alone.
-    pub fn whisper(&mut self, to: Member, text: &str) -> Numbered {
+    pub fn whisper(&mut self, to: SessionNumber, text: &str) -> Numbered {
         let to = self.who(to);
-        let (to, boxed) = self.seal_box(to, Purpose::Whisper, &said(Kind::Text, text).pad());
+        let (to, boxed) = self.seal_box(to, Purpose::Whisper, &said(BodyKind::Text, text).pad());
         Numbered::Whisper { to, boxed }
     }
 
     /// Something for somebody who is away.
     pub fn write(&mut self, to: &PublicIdentity, text: &str) -> Numbered {
-        let own = CheckedCredential::check(self.own.presented(), Role::User, now(), |_| true).expect("it is one's own");
+        let own =
+            VerifiedCredential::check(self.own.presented(), Role::User, now(), |_| true).expect("it is one's own");
         let author = Author { identity: self.identity, name: own.name(), server: self.server };
-        let letter = letter::seal(&mut rand::rng(), &author, to, &said(Kind::Text, text));
+        let letter = offline_message::seal(&mut rand::rng(), &author, to, &said(BodyKind::Text, text));
         Numbered::Letter { to: to.fingerprint().0, letter }
     }
 
     /// What looks like a letter by oneself to whoever relays it, and cannot be opened: its text is there to be found.
     pub fn write_openly(&self, to: &PublicIdentity, text: &[u8]) -> Numbered {
-        let own = CheckedCredential::check(self.own.presented(), Role::User, now(), |_| true).expect("it is one's own");
+        let own =
+            VerifiedCredential::check(self.own.presented(), Role::User, now(), |_| true).expect("it is one's own");
         let head =
             Writer::new().array(4).text("").bytes(b"").bytes(self.own.presented().spki).text(own.name()).finish();
         let letter = Writer::new().array(2).value(&head).bytes(text).finish();
@@ -207,11 +209,11 @@ impl Voice {
                 let roster = *inside.rosters.get(change).ok_or(Unheard::OtherPeople)?;
                 let signed = SignedEnvelope::verify(envelope, keys, self.server, room.as_str(), roster)?;
                 let opened = inside.readings.entry(*session).or_default().open(&signed)?;
-                (Said::unpad(&opened.padded)?, opened.missing)
+                (MessageBody::unpad(&opened.padded)?, opened.missing)
             }
             Event::Whispered { who: session, boxed } => {
                 let opened = self.open_box(*session, Purpose::Whisper, boxed)?;
-                (Said::unpad(&opened.text)?, opened.missing)
+                (MessageBody::unpad(&opened.text)?, opened.missing)
             }
             Event::Letter(letter) => {
                 let own = self.identity.public().fingerprint();
@@ -224,10 +226,10 @@ impl Voice {
     }
 
     /// Takes in a key that somebody shares.
-    pub fn take_key(&mut self, from: Member, boxed: &[u8]) -> Result<(), Unheard> {
+    pub fn take_key(&mut self, from: SessionNumber, boxed: &[u8]) -> Result<(), Unheard> {
         let opened = self.open_box(from, Purpose::Key, boxed)?;
         self.keys.push(opened.text.to_vec());
-        let key = SharedKey::parse(&opened.text)?;
+        let key = SenderKeyDistribution::parse(&opened.text)?;
         let mut rooms = self.rooms.iter_mut();
         let (_, inside) = rooms.find(|(room, _)| room.as_str() == key.room()).ok_or(Unheard::Unknown)?;
         inside.readings.entry(self.sessions[&from]).or_default().take(key)?;
@@ -235,16 +237,16 @@ impl Voice {
     }
 
     fn meet(&mut self, Person { member, spki, credential, signature }: &Person) {
-        let presented = Presented { spki, credential, signature };
-        self.sessions.insert(*member, Session(presented.session()));
-        if let Ok(checked) = CheckedCredential::check(presented, Role::User, now(), |_| true) {
+        let presented = CredentialBundle { spki, credential, signature };
+        self.sessions.insert(*member, SessionId(presented.session()));
+        if let Ok(checked) = VerifiedCredential::check(presented, Role::User, now(), |_| true) {
             let (name, keys) = (checked.name().to_owned(), checked.session_keys());
             // One who is told of again goes on with the counts there are.
-            self.people.entry(Session(keys.session)).or_insert(Known {
+            self.people.entry(SessionId(keys.session)).or_insert(Known {
                 number: *member,
                 name,
                 keys,
-                boxes: Counts::default(),
+                boxes: BoxCounters::default(),
             });
         }
     }
@@ -264,15 +266,15 @@ impl Voice {
         self.rooms.insert(room.clone(), inside);
     }
 
-    fn joined(&mut self, room: &RoomName, session: Session, change: u64) {
+    fn joined(&mut self, room: &RoomName, session: SessionId, change: u64) {
         if let Some(inside) = self.rooms.get_mut(room) {
             inside.members.push(session);
-            inside.readings.insert(session, Reading::from_the_first());
+            inside.readings.insert(session, InboundSenderKey::from_the_first());
             inside.changed(self.server, room, change);
         }
     }
 
-    fn left(&mut self, room: &RoomName, session: Session, change: u64) {
+    fn left(&mut self, room: &RoomName, session: SessionId, change: u64) {
         if session == self.session() {
             self.rooms.remove(room);
         } else if let Some(inside) = self.rooms.get_mut(room) {
@@ -287,14 +289,14 @@ impl Voice {
         }
     }
 
-    fn seal_box(&mut self, to: Session, purpose: Purpose, text: &[u8]) -> (Member, Vec<u8>) {
+    fn seal_box(&mut self, to: SessionId, purpose: Purpose, text: &[u8]) -> (SessionNumber, Vec<u8>) {
         let Known { number, keys, boxes, .. } =
             self.people.get_mut(&to).expect("one seals to those of whom one was told");
-        let boxed = boxed::seal(&mut rand::rng(), &self.own, keys, self.server, purpose, boxes.next_sent(), text);
+        let boxed = sealed_box::seal(&mut rand::rng(), &self.own, keys, self.server, purpose, boxes.next_sent(), text);
         (*number, boxed.expect("a key that is one"))
     }
 
-    fn open_box(&mut self, from: Member, purpose: Purpose, boxed: &[u8]) -> Result<OpenedBox, Unheard> {
+    fn open_box(&mut self, from: SessionNumber, purpose: Purpose, boxed: &[u8]) -> Result<OpenedBox, Unheard> {
         let from = self.sessions.get(&from).ok_or(Unheard::Unknown)?;
         let Known { keys, boxes, .. } = self.people.get_mut(from).ok_or(Unheard::Unknown)?;
         Ok(SignedBox::verify(boxed, &self.own, keys, self.server, purpose)?.open(&self.own, boxes)?)
@@ -305,14 +307,14 @@ impl Inside {
     fn changed(&mut self, server: Fingerprint, room: &RoomName, change: u64) {
         self.change = change;
         self.members.sort_unstable();
-        let members = self.members.iter().map(|Session(session)| session);
+        let members = self.members.iter().map(|SessionId(session)| session);
         self.rosters.insert(change, RosterHash::new(server, room.as_str(), change, members));
     }
 }
 
 /// Something that is said now.
-fn said(kind: Kind, text: &str) -> Said {
-    Said { sent_at: millis(), kind, text: text.to_owned() }
+fn said(kind: BodyKind, text: &str) -> MessageBody {
+    MessageBody { sent_at: millis(), kind, text: text.to_owned() }
 }
 
 /// Milliseconds since 1970.

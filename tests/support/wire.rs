@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use cfb_chat::secure::handshake::{Failed, RefusalCode, client};
+use cfb_chat::secure::handshake::{ClientHandshakeError, RefusalCode, client};
 use cfb_chat::wire::frame::{Deframer, MAX_FRAME};
 use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
 use rustix::net::{AddressFamily, SocketType, bind, connect, getsockname, socket};
@@ -92,8 +92,8 @@ impl Wire {
     }
 
     /// The next frame, within this time.
-    pub fn next_within(&mut self, patience: Duration) -> Came {
-        let deadline = Instant::now() + patience;
+    pub fn next_within(&mut self, timeout: Duration) -> Came {
+        let deadline = Instant::now() + timeout;
         let mut chunk = [0; 16_384];
         loop {
             if let Some(body) = self.deframer.next_frame().expect("the server's frames have a length") {
@@ -138,7 +138,7 @@ impl Wire {
             return Some(Refusal::Silent);
         };
         match client::Start::new(&mut rand::rng()).0.agree(&body) {
-            Err(Failed::RefusedBare(code)) => {
+            Err(ClientHandshakeError::RefusedBare(code)) => {
                 self.ends();
                 Some(Refusal::Bare(code))
             }
@@ -148,12 +148,12 @@ impl Wire {
     }
 
     /// The handshake, until the server has proved who it is: what follows is record 4.
-    pub fn until_proof(&mut self) -> client::Checked {
+    pub fn until_proof(&mut self) -> client::CheckedServer {
         self.try_until_proof().expect("the server has a place")
     }
 
     /// The same, unless the server is busy.
-    pub fn try_until_proof(&mut self) -> Result<client::Checked, Refusal> {
+    pub fn try_until_proof(&mut self) -> Result<client::CheckedServer, Refusal> {
         let (start, hello) = client::Start::new(&mut rand::rng());
         self.send(&hello);
         let Some(answer) = self.next_frame() else {
@@ -161,7 +161,7 @@ impl Wire {
         };
         let keyed = match start.agree(&answer) {
             Ok(keyed) => keyed,
-            Err(Failed::RefusedBare(code)) => return Err(Refusal::Bare(code)),
+            Err(ClientHandshakeError::RefusedBare(code)) => return Err(Refusal::Bare(code)),
             Err(error) => panic!("neither keys nor a refusal: {error}"),
         };
         Ok(keyed.check_server(&mut self.next_frame().expect("frame 3"), now()).expect("the server's proof"))

@@ -4,13 +4,13 @@ use std::process::{Command, Stdio};
 
 use cfb_chat::chat::message::{Event, ToClient};
 use cfb_chat::chat::name::RoomName;
-use cfb_chat::net::channel::now_in_millis;
-use cfb_chat::secure::e2e::boxed::Purpose;
+use cfb_chat::net::secure_channel::now_in_millis;
 use cfb_chat::secure::e2e::roster::RosterHash;
+use cfb_chat::secure::e2e::sealed_box::Purpose;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::support::hostile_server::{HostileServer, Member, Served, on_the_wire, padded, said_at, server};
+use super::support::hostile_server::{HostileServer, Served, SessionNumber, on_the_wire, padded, said_at, server};
 use super::{DEADLINE, Terminal, last_line};
 
 /// Lines that come in one record.
@@ -19,7 +19,7 @@ const LINES: usize = 100;
 /// Lets the client in, and then Mallory, of whom it has the key. Gives what she says, for one record.
 fn lets_in(served: &mut Served) -> Vec<ToClient> {
     served.welcomes(None);
-    let mut mallory = Member::mallory();
+    let mut mallory = SessionNumber::mallory();
     let (session, at) = (mallory.session(), now_in_millis());
     let mut members = [session.0, served.session().0];
     members.sort_unstable();

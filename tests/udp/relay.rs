@@ -13,13 +13,13 @@ use rand::{RngExt, SeedableRng};
 use rustix::event::{PollFd, PollFlags, poll};
 
 /// The longest datagram that it passes on.
-const MOST: usize = 1_200;
+const MAX_DATAGRAM: usize = 1_200;
 /// What a test has changed is seen after this at the latest.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// How a network is bad; the first three in datagrams of a hundred.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Way {
+pub struct ConnectionState {
     pub lost: u32,
     pub doubled: u32,
     /// Come up to 50 ms later than they should.
@@ -28,7 +28,7 @@ pub struct Way {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum To {
+pub enum Audience {
     Server,
     Client,
 }
@@ -40,23 +40,23 @@ pub struct Relay {
 }
 
 /// A datagram, when it goes on, and for which client or from which.
-type Due = Reverse<(Instant, u64, To, SocketAddr, Vec<u8>)>;
+type Due = Reverse<(Instant, u64, Audience, SocketAddr, Vec<u8>)>;
 
 struct State {
     down: Arc<UdpSocket>,
     server: SocketAddr,
     /// Each client, and the socket that is it for the server.
     up: HashMap<SocketAddr, Arc<UdpSocket>>,
-    way: Way,
+    way: ConnectionState,
     rng: StdRng,
     due: BinaryHeap<Due>,
     count: u64,
-    kept: Vec<(To, Vec<u8>)>,
+    kept: Vec<(Audience, Vec<u8>)>,
     too_long: usize,
 }
 
 impl Relay {
-    pub fn to(server: u16, way: Way, seed: u64) -> Self {
+    pub fn to(server: u16, way: ConnectionState, seed: u64) -> Self {
         let down = Arc::new(local());
         let port = down.local_addr().expect("an address").port();
         let state = State {
@@ -81,7 +81,7 @@ impl Relay {
     }
 
     /// Everything that has gone in so far.
-    pub fn kept(&self, to: To) -> Vec<Vec<u8>> {
+    pub fn kept(&self, to: Audience) -> Vec<Vec<u8>> {
         self.lock().kept.iter().filter(|(which, _)| *which == to).map(|(_, bytes)| bytes.clone()).collect()
     }
 
@@ -91,7 +91,7 @@ impl Relay {
     }
 
     /// From now on the network is as bad as this.
-    pub fn becomes(&self, way: Way) {
+    pub fn becomes(&self, way: ConnectionState) {
         self.lock().way = way;
     }
 
@@ -136,7 +136,7 @@ pub fn local() -> UdpSocket {
 
 /// Waits for something to come or go, and passes all of it on.
 fn pass_on(state: &Mutex<State>) {
-    let (down, up, patience) = {
+    let (down, up, timeout) = {
         let state = state.lock().expect("tests do not panic with it");
         let next = state.due.peek().map(|Reverse((when, ..))| when.saturating_duration_since(Instant::now()));
         let up: Vec<_> = state.up.iter().map(|(client, socket)| (*client, socket.clone())).collect();
@@ -144,29 +144,29 @@ fn pass_on(state: &Mutex<State>) {
     };
     let mut waiting = vec![PollFd::new(&*down, PollFlags::IN)];
     waiting.extend(up.iter().map(|(_, socket)| PollFd::new(&**socket, PollFlags::IN)));
-    let _ = poll(&mut waiting, Some(&timespec(patience)));
+    let _ = poll(&mut waiting, Some(&timespec(timeout)));
     let mut state = state.lock().expect("tests do not panic with it");
     let mut buffer = [0; 2_048];
     while let Ok((length, client)) = down.recv_from(&mut buffer) {
         state.up.entry(client).or_insert_with(|| Arc::new(local()));
-        state.take(To::Server, client, &buffer[..length]);
+        state.take(Audience::Server, client, &buffer[..length]);
     }
     for (client, socket) in up {
         while let Ok((length, _)) = socket.recv_from(&mut buffer) {
-            state.take(To::Client, client, &buffer[..length]);
+            state.take(Audience::Client, client, &buffer[..length]);
         }
     }
     state.send_due();
 }
 
 impl State {
-    fn take(&mut self, to: To, client: SocketAddr, bytes: &[u8]) {
+    fn take(&mut self, to: Audience, client: SocketAddr, bytes: &[u8]) {
         self.kept.push((to, bytes.to_vec()));
-        if bytes.len() > MOST {
+        if bytes.len() > MAX_DATAGRAM {
             self.too_long += 1;
             return;
         }
-        let Way { lost, doubled, late, delay } = self.way;
+        let ConnectionState { lost, doubled, late, delay } = self.way;
         if self.happens(lost) {
             return;
         }
@@ -187,8 +187,8 @@ impl State {
         while self.due.peek().is_some_and(|Reverse((when, ..))| *when <= now) {
             let Some(Reverse((_, _, to, client, bytes))) = self.due.pop() else { return };
             let _ = match to {
-                To::Server => self.up[&client].send_to(&bytes, self.server),
-                To::Client => self.down.send_to(&bytes, client),
+                Audience::Server => self.up[&client].send_to(&bytes, self.server),
+                Audience::Client => self.down.send_to(&bytes, client),
             };
         }
     }

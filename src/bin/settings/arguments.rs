@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cfb_chat::chat::hall;
-use cfb_chat::server::{Config, JournalPlace, Keeping, Timing};
+use cfb_chat::chat::state;
+use cfb_chat::server::{JournalPlace, ServerConfig, ServerTimeouts, StorageConfig};
 use clap::{ArgAction, Args, Parser, ValueEnum};
 use log::LevelFilter;
 
@@ -58,12 +58,12 @@ pub struct Arguments {
     #[arg(long)]
     pub check: bool,
     #[command(flatten)]
-    pub settings: Settings,
+    pub settings: ServerArguments,
 }
 
 /// All that can be settled; each long flag is a key of the file.
 #[derive(Args)]
-pub struct Settings {
+pub struct ServerArguments {
     /// Port to listen on; 0 for any
     #[arg(short, long, default_value_t = 9443)]
     port: u16,
@@ -92,7 +92,7 @@ pub struct Settings {
     pub data: PathBuf,
     /// Where the journal is: on disk, and nothing accepted is lost in a crash; or in memory
     #[arg(long, value_enum, default_value = "disk")]
-    journal: Place,
+    journal: JournalChoice,
     /// How much the journal holds, in MiB; then it forgets the oldest
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     journal_size: u64,
@@ -104,7 +104,7 @@ pub struct Settings {
     unused_names: u64,
     /// Who may come in: everybody; or who has registered a name, and who has an invitation; or only the former
     #[arg(long, value_enum, default_value = "open")]
-    access: Access,
+    access: AccessChoice,
     /// Limits on rates, sizes of rooms and connections; deadlines and bounds of buffers always hold
     #[arg(long, value_enum, default_value = "on")]
     limits: Switch,
@@ -120,22 +120,22 @@ enum Switch {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Place {
+enum JournalChoice {
     Disk,
     Memory,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Access {
+enum AccessChoice {
     Open,
     Invite,
     Closed,
 }
 
-impl Settings {
+impl ServerArguments {
     /// What the server makes of them.
-    pub fn config(&self) -> Config {
-        Config {
+    pub fn config(&self) -> ServerConfig {
+        ServerConfig {
             host: self.host.clone(),
             port: self.port,
             public_address: self.public_address.clone(),
@@ -143,24 +143,24 @@ impl Settings {
             keys: self.keys.keys.clone(),
             bits: self.keys.bits(),
             passphrase: self.keys.passphrase(),
-            keeping: Keeping {
+            keeping: StorageConfig {
                 data: self.data.clone(),
                 journal: match self.journal {
-                    Place::Disk => JournalPlace::Disk,
-                    Place::Memory => JournalPlace::Memory,
+                    JournalChoice::Disk => JournalPlace::Disk,
+                    JournalChoice::Memory => JournalPlace::Memory,
                 },
                 journal_size: self.journal_size * 1_024 * 1_024,
                 resume: Duration::from_secs(self.resume_window),
                 unused_names: Duration::from_secs(self.unused_names * DAY),
             },
             access: match self.access {
-                Access::Open => hall::Access::Open,
-                Access::Invite => hall::Access::Invite,
-                Access::Closed => hall::Access::Closed,
+                AccessChoice::Open => state::Access::Open,
+                AccessChoice::Invite => state::Access::Invite,
+                AccessChoice::Closed => state::Access::Closed,
             },
             limits: self.limits == Switch::On,
             log_level: self.log_level,
-            timing: Timing::standard(),
+            timing: ServerTimeouts::standard(),
         }
     }
 }

@@ -6,15 +6,15 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use cfb_chat::chat::name::Visible;
-use cfb_chat::server::{Config, StartError};
+use cfb_chat::server::{ServerConfig, StartError};
 use cfb_chat::store::database;
-use cfb_chat::store::key_files::{self, Owner};
+use cfb_chat::store::key_files::{self, KeyHolder};
 
-use super::Origin;
-use super::arguments::Settings;
+use super::SettingOrigin;
+use super::arguments::ServerArguments;
 
 /// The settings, one in a line, each with where it is from: a file of settings, too.
-pub fn listing(origins: &[Origin]) -> String {
+pub fn listing(origins: &[SettingOrigin]) -> String {
     let lines: Vec<(String, &str)> = origins.iter().map(|origin| (written(origin), &*origin.from)).collect();
     let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or_default();
     let mut all = String::new();
@@ -24,7 +24,7 @@ pub fn listing(origins: &[Origin]) -> String {
     all
 }
 
-fn written(origin: &Origin) -> String {
+fn written(origin: &SettingOrigin) -> String {
     match &origin.value {
         None => format!("# {} is not set", origin.key),
         Some(value) if origin.is_text => format!("{} = {}", origin.key, quoted(value)),
@@ -45,14 +45,14 @@ fn quoted(text: &OsStr) -> String {
 }
 
 /// Whether keys and data could be used, as far as they are there.
-pub fn look_at_the_disk(config: &Config) -> Result<(), StartError> {
-    key_files::look(&config.keys, Owner::Server, &config.passphrase)?;
+pub fn look_at_the_disk(config: &ServerConfig) -> Result<(), StartError> {
+    key_files::look(&config.keys, KeyHolder::Server, &config.passphrase)?;
     database::look(&config.keeping.data)?;
     Ok(())
 }
 
 /// What works, and is hardly meant.
-pub fn warning(settings: &Settings) -> Option<&'static str> {
+pub fn warning(settings: &ServerArguments) -> Option<&'static str> {
     let listens_everywhere = settings.host.parse().is_ok_and(|address: IpAddr| address.is_unspecified());
     let is_named = settings.public_address.is_some();
     (listens_everywhere && !is_named).then_some("invitations would name this machine's host name")

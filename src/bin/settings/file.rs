@@ -22,7 +22,7 @@ const MAX_FILE: u64 = 64 * 1_024;
 const FOR_THE_LINE: [&str; 4] = ["config", "check", "help", "version"];
 
 /// A setting of the file.
-pub struct Item {
+pub struct FileSetting {
     /// Which argument it is.
     pub id: String,
     /// How it would stand on the line.
@@ -33,14 +33,14 @@ pub struct Item {
 
 /// What a value is in TOML.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum SettingKind {
     Number,
     Truth,
     Path,
     Text,
 }
 
-impl Kind {
+impl SettingKind {
     /// What an argument's is.
     pub fn of(arg: &Arg) -> Self {
         let is = |types: &[TypeId]| types.iter().any(|other| arg.get_value_parser().type_id() == *other);
@@ -73,12 +73,12 @@ impl Kind {
 }
 
 /// All settings of a file, in its order. `settings` has the arguments that they can be.
-pub fn read(path: &Path, settings: &Command) -> Result<Vec<Item>, Problem> {
+pub fn read(path: &Path, settings: &Command) -> Result<Vec<FileSetting>, Problem> {
     let text = text_of(path).map_err(|why| Problem::File {
         what: format!("cannot read {}: {why}", path.display()),
         hint: Some("--config wants a file of settings, in TOML; server --help has an example".into()),
     })?;
-    let source = Source { path, text: &text };
+    let source = SettingsFile { path, text: &text };
     let table = DeTable::parse(&text).map_err(|error| {
         let at = error.span().map_or(text.len(), |span| span.start);
         source.problem(at, error.message(), Some("a line is: key = value, and a text stands in quotes".into()))
@@ -107,12 +107,12 @@ fn text_of(path: &Path) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|_| io::Error::other("it is no text in UTF-8"))
 }
 
-struct Source<'a> {
+struct SettingsFile<'a> {
     path: &'a Path,
     text: &'a str,
 }
 
-impl Source<'_> {
+impl SettingsFile<'_> {
     /// A file and a line.
     fn place(&self, at: usize) -> String {
         let before = &self.text.as_bytes()[..at.min(self.text.len())];
@@ -125,7 +125,7 @@ impl Source<'_> {
         Problem::File { what: format!("{}: {}", self.place(at), Visible(what.as_ref())), hint }
     }
 
-    fn item(&self, at: usize, key: &str, value: &DeValue<'_>, settings: &Command) -> Result<Item, Problem> {
+    fn item(&self, at: usize, key: &str, value: &DeValue<'_>, settings: &Command) -> Result<FileSetting, Problem> {
         if matches!(value, DeValue::Table(_)) {
             let what = format!("{key}: there are no tables here");
             return Err(self.problem(at, what, Some("all keys stand at the top, as key = value".into())));
@@ -133,7 +133,7 @@ impl Source<'_> {
         let Some(arg) = settings.get_arguments().find(|arg| arg.get_long() == Some(key)) else {
             return Err(self.unknown(at, key, settings));
         };
-        let kind = Kind::of(arg);
+        let kind = SettingKind::of(arg);
         let Some(value) = self.value(kind, value) else {
             let what = format!("{key}: {} where {} is wanted", article(value), kind.name());
             return Err(self.problem(at, what, Some(format!("{key} = {}", example(arg, kind)))));
@@ -146,21 +146,23 @@ impl Source<'_> {
             let help = || arg.get_help().map(|help| format!("{key} is --{key} of the command line: {help}"));
             return Err(self.problem(at, what, hint.or_else(help)));
         }
-        Ok(Item { id: arg.get_id().to_string(), argument, place: self.place(at) })
+        Ok(FileSetting { id: arg.get_id().to_string(), argument, place: self.place(at) })
     }
 
     /// A value as it would stand on the line, if it is of that kind. A path is looked for from the file's folder on.
-    fn value(&self, kind: Kind, value: &DeValue<'_>) -> Option<OsString> {
+    fn value(&self, kind: SettingKind, value: &DeValue<'_>) -> Option<OsString> {
         Some(match (kind, value) {
             // Too large for anything is as large as it is written: it is refused as what it is.
-            (Kind::Number, DeValue::Integer(number)) => match i64::from_str_radix(number.as_str(), number.radix()) {
-                Ok(number) => number.to_string().into(),
-                Err(_) => number.as_str().into(),
-            },
-            (Kind::Truth, DeValue::Boolean(truth)) => truth.to_string().into(),
-            (Kind::Text, DeValue::String(text)) => text.as_ref().into(),
-            (Kind::Path, DeValue::String(text)) if text.is_empty() => OsString::new(),
-            (Kind::Path, DeValue::String(text)) => {
+            (SettingKind::Number, DeValue::Integer(number)) => {
+                match i64::from_str_radix(number.as_str(), number.radix()) {
+                    Ok(number) => number.to_string().into(),
+                    Err(_) => number.as_str().into(),
+                }
+            }
+            (SettingKind::Truth, DeValue::Boolean(truth)) => truth.to_string().into(),
+            (SettingKind::Text, DeValue::String(text)) => text.as_ref().into(),
+            (SettingKind::Path, DeValue::String(text)) if text.is_empty() => OsString::new(),
+            (SettingKind::Path, DeValue::String(text)) => {
                 self.path.parent().unwrap_or(Path::new("")).join(text.as_ref()).into()
             }
             _ => return None,
@@ -213,10 +215,10 @@ fn article(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-fn example(arg: &Arg, kind: Kind) -> String {
+fn example(arg: &Arg, kind: SettingKind) -> String {
     match (arg.get_default_values().first(), kind) {
-        (Some(value), Kind::Number | Kind::Truth) => value.display().to_string(),
-        (Some(value), Kind::Path | Kind::Text) => format!("\"{}\"", value.display()),
+        (Some(value), SettingKind::Number | SettingKind::Truth) => value.display().to_string(),
+        (Some(value), SettingKind::Path | SettingKind::Text) => format!("\"{}\"", value.display()),
         (None, kind) => kind.example().into(),
     }
 }

@@ -19,8 +19,8 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches};
 
-use self::arguments::{Arguments, Settings};
-use self::file::Item;
+use self::arguments::{Arguments, ServerArguments};
+use self::file::FileSetting;
 
 /// Why there are no settings.
 pub enum Problem {
@@ -54,11 +54,11 @@ impl From<clap::Error> for Problem {
 /// All settings, and where each is from.
 pub struct Found {
     pub arguments: Arguments,
-    pub origins: Vec<Origin>,
+    pub origins: Vec<SettingOrigin>,
 }
 
 /// Where a setting is from.
-pub struct Origin {
+pub struct SettingOrigin {
     pub key: String,
     /// As it would stand on the line; `None` if it is not set.
     pub value: Option<OsString>,
@@ -89,14 +89,14 @@ pub fn read(line: &[OsString]) -> Result<Found, Problem> {
 /// The arguments that are settings, and nothing else: what a file may have.
 fn settings() -> Command {
     let bare = Command::new("server").no_binary_name(true).disable_help_flag(true).disable_version_flag(true);
-    Settings::augment_args(bare)
+    ServerArguments::augment_args(bare)
 }
 
 fn is_given(matches: &ArgMatches, id: &str) -> bool {
     matches!(matches.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
 }
 
-fn origin(arg: &Arg, given: &ArgMatches, matches: &ArgMatches, items: &[Item]) -> Origin {
+fn origin(arg: &Arg, given: &ArgMatches, matches: &ArgMatches, items: &[FileSetting]) -> SettingOrigin {
     let id = arg.get_id().as_str();
     let from = match given.value_source(id) {
         Some(ValueSource::CommandLine) => "command line".to_owned(),
@@ -108,14 +108,14 @@ fn origin(arg: &Arg, given: &ArgMatches, matches: &ArgMatches, items: &[Item]) -
     };
     let value = matches.get_raw(id).and_then(|mut values| values.next()).map(OsString::from);
     // Whole, so that it is the same place wherever a file with it stands.
-    let value = match (file::Kind::of(arg), value) {
-        (file::Kind::Path, Some(path)) => Some(std::path::absolute(&path).map_or(path, OsString::from)),
+    let value = match (file::SettingKind::of(arg), value) {
+        (file::SettingKind::Path, Some(path)) => Some(std::path::absolute(&path).map_or(path, OsString::from)),
         (_, value) => value,
     };
-    Origin {
+    SettingOrigin {
         key: arg.get_long().unwrap_or(id).to_owned(),
         value,
-        is_text: matches!(file::Kind::of(arg), file::Kind::Text | file::Kind::Path),
+        is_text: matches!(file::SettingKind::of(arg), file::SettingKind::Text | file::SettingKind::Path),
         from,
     }
 }

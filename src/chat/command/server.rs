@@ -6,8 +6,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{shortened, split_word};
-use crate::chat::lasting::Network;
 use crate::chat::name::{Name, RoomName, Visible};
+use crate::chat::registry_record::Network;
 use crate::chat::{Owner, fingerprint};
 
 /// The longest line, in bytes.
@@ -17,8 +17,8 @@ const LONGEST_WORDS: usize = 512;
 /// For how long somebody is muted, and somebody may come in by an invitation, unless it is said.
 const MUTED: Duration = Duration::from_secs(60 * 60);
 const INVITED_HOURS: u64 = 24;
-const MOST_HOURS: u64 = 8_760;
-const MOST_USES: u32 = 1_000;
+const MAX_HOURS: u64 = 8_760;
+const MAX_USES: u32 = 1_000;
 /// Longer than anybody waits.
 const LONGEST_SPAN: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
@@ -36,7 +36,7 @@ pub enum Command {
     /// Takes one of them away.
     RemoveDevice(Owner),
     /// Something about a room, for its keeper.
-    Room(RoomName, InRoom),
+    Room(RoomName, RoomCommand),
     /// Lists who is here.
     Who,
     /// Says something to everybody.
@@ -44,9 +44,9 @@ pub enum Command {
     /// Puts somebody out; they may come back.
     Kick(Name, String),
     /// Keeps somebody out; for so long, or until it is lifted.
-    Ban(Whom, Option<Duration>, String),
+    Ban(BanTarget, Option<Duration>, String),
     /// Lifts a ban.
-    Unban(Whom),
+    Unban(BanTarget),
     /// Lists bans.
     Bans,
     /// Has somebody say nothing; for so long, or until it is lifted.
@@ -79,7 +79,7 @@ pub enum Command {
 
 /// What a room's keeper may settle.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum InRoom {
+pub enum RoomCommand {
     /// What it is about; empty for nothing.
     SetTopic(String),
     /// Only guests come in.
@@ -100,7 +100,7 @@ pub enum InRoom {
 
 /// Whom a ban is on, as it was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Whom {
+pub enum BanTarget {
     /// Whoever has this name.
     Name(Name),
     /// Whoever has this key.
@@ -123,21 +123,21 @@ pub enum Rank {
 }
 
 /// A command, for those who ask what there is.
-struct Entry {
+struct CommandEntry {
     word: &'static str,
     usage: &'static str,
     does: &'static str,
     rank: Rank,
 }
 
-const fn entry(word: &'static str, usage: &'static str, does: &'static str, rank: Rank) -> Entry {
-    Entry { word, usage, does, rank }
+const fn entry(word: &'static str, usage: &'static str, does: &'static str, rank: Rank) -> CommandEntry {
+    CommandEntry { word, usage, does, rank }
 }
 
 use Rank::{Anybody, Keeper, Operator};
 
 /// All there is, in the order in which it is told.
-const ALL: [Entry; 37] = [
+const ALL: [CommandEntry; 37] = [
     entry("HELP", "HELP [COMMAND]", "lists commands, or tells of one", Anybody),
     entry("ROOMS", "ROOMS", "lists rooms, how many are in them, and what they are about", Anybody),
     entry("TOPIC", "TOPIC #room", "tells what a room is about", Anybody),
@@ -234,8 +234,11 @@ impl Command {
             "UNBAN" => whom_to_unban(rest).map(Self::Unban),
             "MUTE" => {
                 let (who, rest) = named(rest)?;
-                let span =
-                    if rest.is_empty() { Some(MUTED) } else { span(rest).map_err(|NoSpan| Some(NO_SPAN.into()))? };
+                let span = if rest.is_empty() {
+                    Some(MUTED)
+                } else {
+                    span(rest).map_err(|DurationError| Some(NO_SPAN.into()))?
+                };
                 Ok(Self::Mute(who, span))
             }
             "UNMUTE" => only_name(rest).map(Self::Unmute),
@@ -283,13 +286,13 @@ impl Command {
 /// What there is for those of this rank; or of one command.
 #[must_use]
 pub fn help(about: Option<&str>, rank: Rank) -> String {
-    let is_asked = |entry: &&Entry| about.is_none_or(|word| entry.word == word) && entry.rank <= rank;
-    let asked: Vec<&Entry> = ALL.iter().filter(is_asked).collect();
+    let is_asked = |entry: &&CommandEntry| about.is_none_or(|word| entry.word == word) && entry.rank <= rank;
+    let asked: Vec<&CommandEntry> = ALL.iter().filter(is_asked).collect();
     if asked.is_empty() {
         return format!("no such command: {}; HELP lists them", shortened(about.unwrap_or_default()));
     }
     let widest = asked.iter().map(|entry| entry.usage.chars().count()).max().unwrap_or_default();
-    let lines = asked.iter().map(|Entry { usage, does, .. }| format!("{usage:<widest$}  {does}"));
+    let lines = asked.iter().map(|CommandEntry { usage, does, .. }| format!("{usage:<widest$}  {does}"));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -305,16 +308,16 @@ impl fmt::Display for Command {
         let lasts = |span: &Option<Duration>| span.map_or("forever".into(), shown_span);
         match self {
             Self::Room(room, in_room) => match in_room {
-                InRoom::SetTopic(_) => write!(f, "TOPIC {room}"),
-                InRoom::Lock => write!(f, "LOCK {room}"),
-                InRoom::Unlock => write!(f, "UNLOCK {room}"),
-                InRoom::Invite(name) => write!(f, "INVITE {room} {name}"),
-                InRoom::Kick(name, reason) => write!(f, "KICK {room} {name}{}", because(reason)),
-                InRoom::Keeper(name) => write!(f, "KEEPER {room} {name}"),
-                InRoom::Register => write!(f, "REGISTER {room}"),
-                InRoom::Unregister => write!(f, "UNREGISTER {room}"),
+                RoomCommand::SetTopic(_) => write!(f, "TOPIC {room}"),
+                RoomCommand::Lock => write!(f, "LOCK {room}"),
+                RoomCommand::Unlock => write!(f, "UNLOCK {room}"),
+                RoomCommand::Invite(name) => write!(f, "INVITE {room} {name}"),
+                RoomCommand::Kick(name, reason) => write!(f, "KICK {room} {name}{}", because(reason)),
+                RoomCommand::Keeper(name) => write!(f, "KEEPER {room} {name}"),
+                RoomCommand::Register => write!(f, "REGISTER {room}"),
+                RoomCommand::Unregister => write!(f, "UNREGISTER {room}"),
             },
-            Self::RemoveDevice(owner) => write!(f, "DEVICES {}", fingerprint::Shown(*owner)),
+            Self::RemoveDevice(owner) => write!(f, "DEVICES {}", fingerprint::ShownFingerprint(*owner)),
             Self::Say(_) => f.write_str("SAY"),
             Self::Kick(name, reason) => write!(f, "KICK {name}{}", because(reason)),
             Self::Ban(whom, span, reason) => write!(f, "BAN {whom} {}{}", lasts(span), because(reason)),
@@ -341,11 +344,11 @@ impl fmt::Display for Command {
     }
 }
 
-impl fmt::Display for Whom {
+impl fmt::Display for BanTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name) => name.fmt(f),
-            Self::Key(owner) => fingerprint::Shown(*owner).fmt(f),
+            Self::Key(owner) => fingerprint::ShownFingerprint(*owner).fmt(f),
             Self::Network(network) => network.fmt(f),
             Self::Number(number, _) => number.fmt(f),
         }
@@ -368,18 +371,20 @@ fn parse_ban(rest: &str) -> Result<Command, Option<String>> {
     let (lasts, reason) = match span(second) {
         Ok(lasts) => (lasts, after),
         // What begins as one was meant as one.
-        Err(NoSpan) if second.starts_with(|first: char| first.is_ascii_digit()) => return Err(Some(NO_SPAN.into())),
-        Err(NoSpan) => (None, rest),
+        Err(DurationError) if second.starts_with(|first: char| first.is_ascii_digit()) => {
+            return Err(Some(NO_SPAN.into()));
+        }
+        Err(DurationError) => (None, rest),
     };
     Ok(Command::Ban(whom, lasts, reason_of(reason)?))
 }
 
-fn whom(text: &str) -> Result<Whom, Option<String>> {
+fn whom(text: &str) -> Result<BanTarget, Option<String>> {
     if text.is_empty() {
         return Err(None);
     }
     if let Some(owner) = fingerprint::parse(text) {
-        return Ok(Whom::Key(owner));
+        return Ok(BanTarget::Key(owner));
     }
     if text.starts_with("SHA256:") {
         return Err(Some("that is no fingerprint".into()));
@@ -387,14 +392,14 @@ fn whom(text: &str) -> Result<Whom, Option<String>> {
     let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
     if let Ok(address) = address.parse::<IpAddr>() {
         let prefix = prefix.map(str::parse).transpose().map_err(|_| Some("that prefix is no number".into()))?;
-        return Network::new(address, prefix).map(Whom::Network).map_err(|why| Some(why.into()));
+        return Network::new(address, prefix).map(BanTarget::Network).map_err(|why| Some(why.into()));
     }
-    name(text).map(Whom::Name)
+    name(text).map(BanTarget::Name)
 }
 
-fn whom_to_unban(text: &str) -> Result<Whom, Option<String>> {
+fn whom_to_unban(text: &str) -> Result<BanTarget, Option<String>> {
     match text.parse() {
-        Ok(number) => Ok(Whom::Number(number, Name::normalize(text).ok())),
+        Ok(number) => Ok(BanTarget::Number(number, Name::normalize(text).ok())),
         Err(_) => whom(text),
     }
 }
@@ -403,8 +408,8 @@ fn parse_invite(rest: &str) -> Result<Command, Option<String>> {
     let (hours, uses) = split_word(rest);
     let hours = if hours.is_empty() { INVITED_HOURS } else { hours.parse().map_err(|_| None)? };
     let uses = if uses.is_empty() { 1 } else { uses.parse().map_err(|_| None)? };
-    if !(1..=MOST_HOURS).contains(&hours) || !(1..=MOST_USES).contains(&uses) {
-        return Err(Some(format!("1 to {MOST_HOURS} hours, 1 to {MOST_USES} uses")));
+    if !(1..=MAX_HOURS).contains(&hours) || !(1..=MAX_USES).contains(&uses) {
+        return Err(Some(format!("1 to {MAX_HOURS} hours, 1 to {MAX_USES} uses")));
     }
     Ok(Command::Invite(Duration::from_secs(hours * 60 * 60), uses))
 }
@@ -418,16 +423,16 @@ fn parse_in_room(word: &str, rest: &str) -> Result<Command, Option<String>> {
     let alone = |command| if rest.is_empty() { Ok(command) } else { Err(None) };
     let command = match word {
         "TOPIC" if rest.is_empty() => return Ok(Command::Topic(room)),
-        "TOPIC" => InRoom::SetTopic(if rest == "-" { String::new() } else { words(rest)? }),
-        "LOCK" => alone(InRoom::Lock)?,
-        "UNLOCK" => alone(InRoom::Unlock)?,
-        "REGISTER" => alone(InRoom::Register)?,
-        "UNREGISTER" => alone(InRoom::Unregister)?,
-        "INVITE" => InRoom::Invite(only_name(rest)?),
-        "KEEPER" => InRoom::Keeper(only_name(rest)?),
+        "TOPIC" => RoomCommand::SetTopic(if rest == "-" { String::new() } else { words(rest)? }),
+        "LOCK" => alone(RoomCommand::Lock)?,
+        "UNLOCK" => alone(RoomCommand::Unlock)?,
+        "REGISTER" => alone(RoomCommand::Register)?,
+        "UNREGISTER" => alone(RoomCommand::Unregister)?,
+        "INVITE" => RoomCommand::Invite(only_name(rest)?),
+        "KEEPER" => RoomCommand::Keeper(only_name(rest)?),
         "KICK" => {
             let (who, reason) = named(rest)?;
-            InRoom::Kick(who, reason_of(reason)?)
+            RoomCommand::Kick(who, reason_of(reason)?)
         }
         _ => return Err(None),
     };
@@ -463,26 +468,26 @@ fn reason_of(text: &str) -> Result<String, Option<String>> {
     if text.is_empty() { Ok(String::new()) } else { words(text) }
 }
 
-struct NoSpan;
+struct DurationError;
 
 /// How long something lasts; `None` for what has no end.
-fn span(text: &str) -> Result<Option<Duration>, NoSpan> {
+fn span(text: &str) -> Result<Option<Duration>, DurationError> {
     if text.eq_ignore_ascii_case("forever") {
         return Ok(None);
     }
-    let at = text.len().checked_sub(1).ok_or(NoSpan)?;
-    let (number, unit) = text.split_at_checked(at).ok_or(NoSpan)?;
+    let at = text.len().checked_sub(1).ok_or(DurationError)?;
+    let (number, unit) = text.split_at_checked(at).ok_or(DurationError)?;
     let seconds = match unit {
         "s" => 1,
         "m" => 60,
         "h" => 60 * 60,
         "d" => 24 * 60 * 60,
         "w" => 7 * 24 * 60 * 60,
-        _ => return Err(NoSpan),
+        _ => return Err(DurationError),
     };
-    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds)).ok_or(NoSpan)?;
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds)).ok_or(DurationError)?;
     let span = Duration::from_secs(seconds);
-    if span.is_zero() || span > LONGEST_SPAN { Err(NoSpan) } else { Ok(Some(span)) }
+    if span.is_zero() || span > LONGEST_SPAN { Err(DurationError) } else { Ok(Some(span)) }
 }
 
 /// A duration as it would be written.

@@ -7,19 +7,19 @@ mod to_server;
 
 use std::fmt;
 
-use super::Member;
+use super::SessionNumber;
 use super::name::{Name, RoomName};
-use crate::wire::codec::{BadEncoding, Reader};
+use crate::wire::codec::{DecodeError, Reader};
 
-pub use to_client::{BadServer, Event, Person, ToClient, Welcome};
+pub use to_client::{Event, Person, ServerMessageError, ToClient, Welcome};
 pub use to_server::{Numbered, ToServer};
 
 /// One process of one user, by its credential's hash: what is signed and sealed names it so. On the wire it has a number,
-/// a [`Member`].
+/// a [`SessionNumber`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Session(pub [u8; 32]);
+pub struct SessionId(pub [u8; 32]);
 
-impl fmt::Debug for Session {
+impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "session {:02x}{:02x}…", self.0[0], self.0[1])
     }
@@ -119,20 +119,20 @@ words! {
 /// A record's text is not one or more messages, or counts with a number that is none: the connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a record that holds no messages")]
-pub struct NoMessages;
+pub struct MessageError;
 
 /// The fields of one message, after its type.
 #[derive(Clone)]
-struct Fields<'a> {
+struct MessageFields<'a> {
     reader: Reader<'a>,
     count: usize,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> MessageFields<'a> {
     /// The type and the fields of an array `[type, field, …]`.
-    fn of(value: &'a [u8]) -> Result<(u64, Self), BadEncoding> {
+    fn of(value: &'a [u8]) -> Result<(u64, Self), DecodeError> {
         let mut reader = Reader::new(value);
-        let count = reader.array()?.checked_sub(1).ok_or(BadEncoding)?;
+        let count = reader.array()?.checked_sub(1).ok_or(DecodeError)?;
         Ok((reader.uint()?, Self { reader, count }))
     }
 
@@ -140,41 +140,41 @@ impl<'a> Fields<'a> {
     fn read<T>(
         mut self,
         needed: usize,
-        read: impl FnOnce(&mut Reader<'a>) -> Result<T, BadEncoding>,
-    ) -> Result<T, BadEncoding> {
-        if self.count < needed { Err(BadEncoding) } else { read(&mut self.reader) }
+        read: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        if self.count < needed { Err(DecodeError) } else { read(&mut self.reader) }
     }
 }
 
 /// A record's text as messages: one or more arrays that begin with their type.
-fn split(text: &[u8]) -> Result<Vec<(u64, Fields<'_>)>, NoMessages> {
+fn split(text: &[u8]) -> Result<Vec<(u64, MessageFields<'_>)>, MessageError> {
     let mut reader = Reader::new(text);
     let mut all = Vec::with_capacity(1);
     while reader.left() > 0 {
-        all.push(reader.value().and_then(Fields::of).map_err(|_| NoMessages)?);
+        all.push(reader.value().and_then(MessageFields::of).map_err(|_| MessageError)?);
     }
-    if all.is_empty() { Err(NoMessages) } else { Ok(all) }
+    if all.is_empty() { Err(MessageError) } else { Ok(all) }
 }
 
-fn room(reader: &mut Reader<'_>) -> Result<RoomName, BadEncoding> {
-    RoomName::parse(reader.text()?).map_err(|_| BadEncoding)
+fn room(reader: &mut Reader<'_>) -> Result<RoomName, DecodeError> {
+    RoomName::parse(reader.text()?).map_err(|_| DecodeError)
 }
 
-fn name(reader: &mut Reader<'_>) -> Result<Name, BadEncoding> {
-    Name::parse(reader.text()?).map_err(|_| BadEncoding)
+fn name(reader: &mut Reader<'_>) -> Result<Name, DecodeError> {
+    Name::parse(reader.text()?).map_err(|_| DecodeError)
 }
 
 /// A session's number. None has 0.
-fn member(reader: &mut Reader<'_>) -> Result<Member, BadEncoding> {
-    Some(reader.uint()?).filter(|number| *number > 0).map(Member).ok_or(BadEncoding)
+fn member(reader: &mut Reader<'_>) -> Result<SessionNumber, DecodeError> {
+    Some(reader.uint()?).filter(|number| *number > 0).map(SessionNumber).ok_or(DecodeError)
 }
 
 /// 0 or 1.
-fn flag(reader: &mut Reader<'_>) -> Result<bool, BadEncoding> {
+fn flag(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
     match reader.uint()? {
         0 => Ok(false),
         1 => Ok(true),
-        _ => Err(BadEncoding),
+        _ => Err(DecodeError),
     }
 }
 

@@ -17,10 +17,10 @@ fn what_is_no_message_ends_everything() {
     let array_of_text = Writer::new().array(1).text("24").finish();
     let cut = &say(1).encode()[..10];
     for text in [&b""[..], &[0x00], &[0x80], &array_of_text, cut] {
-        assert_eq!(ToServer::parse_all(text), Err(NoMessages), "{text:02x?}");
+        assert_eq!(ToServer::parse_all(text), Err(MessageError), "{text:02x?}");
     }
     let valid_then_not = [ToServer::Ping.encode(), vec![0x80]].concat();
-    assert_eq!(ToServer::parse_all(&valid_then_not), Err(NoMessages));
+    assert_eq!(ToServer::parse_all(&valid_then_not), Err(MessageError));
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn a_number_that_is_none_ends_everything() {
     let text = Writer::new().array(2).uint(18).text("1").finish();
     let none = Writer::new().array(1).uint(19).finish();
     for bytes in [zero, text, none] {
-        assert_eq!(ToServer::parse_all(&bytes), Err(NoMessages));
+        assert_eq!(ToServer::parse_all(&bytes), Err(MessageError));
     }
 }
 
@@ -49,7 +49,7 @@ fn wrong_fields_are_malformed_and_other_types_unsupported() {
     assert_eq!(ToServer::parse_all(&unknown), Ok(vec![ToServer::Unsupported]));
     assert_eq!(ToClient::parse_all(&unknown), Ok(vec![ToClient::Unknown]));
     let bad_accepted = Writer::new().array(2).uint(33).text("1").finish();
-    assert_eq!(ToClient::parse_all(&bad_accepted), Err(BadServer::Malformed(33)));
+    assert_eq!(ToClient::parse_all(&bad_accepted), Err(ServerMessageError::Malformed(33)));
 }
 
 #[test]
@@ -64,25 +64,28 @@ fn nobody_has_the_number_0() {
         assert_ne!(ToServer::parse_all(&message), Ok(vec![ToServer::Numbered { n: 1, body: Numbered::Malformed }]));
     }
     let person = |number| {
-        ToClient::Person(Person { member: Member(number), spki: vec![], credential: vec![], signature: vec![] })
+        ToClient::Person(Person { member: SessionNumber(number), spki: vec![], credential: vec![], signature: vec![] })
     };
-    let event =
-        |number| ToClient::Event { cursor: 1, at: 1, event: Event::Whispered { who: Member(number), boxed: vec![] } };
+    let event = |number| ToClient::Event {
+        cursor: 1,
+        at: 1,
+        event: Event::Whispered { who: SessionNumber(number), boxed: vec![] },
+    };
     let welcome = |one, own| {
         ToClient::Welcome(Welcome {
             room: RoomName::lobby(),
-            members: vec![Member(one)],
+            members: vec![SessionNumber(one)],
             change: 1,
             resumed: false,
             cursor: 1,
             at: 1,
             notice: String::new(),
             longest_text: 1,
-            own: Member(own),
+            own: SessionNumber(own),
         })
     };
     for (message, kind) in [(person(0), 35), (event(0), 34), (welcome(0, 1), 32), (welcome(1, 0), 32)] {
-        assert_eq!(ToClient::parse_all(&message.encode()), Err(BadServer::Malformed(kind)));
+        assert_eq!(ToClient::parse_all(&message.encode()), Err(ServerMessageError::Malformed(kind)));
     }
     for message in [person(1), event(1), welcome(1, 1)] {
         assert_eq!(ToClient::parse_all(&message.encode()), Ok(vec![message]));
@@ -109,8 +112,8 @@ mod properties {
         "[a-z0-9]{1,32}".prop_map(|name| Name::parse(&name).unwrap())
     }
 
-    fn member() -> impl Strategy<Value = Member> {
-        (1u64..).prop_map(Member)
+    fn member() -> impl Strategy<Value = SessionNumber> {
+        (1u64..).prop_map(SessionNumber)
     }
 
     fn bytes() -> impl Strategy<Value = Vec<u8>> {

@@ -1,9 +1,9 @@
 //! What a server says. PROTOCOL.md §6.
 
-use super::{ByeReason, ErrorCode, Fields, LeftReason, NoMessages, flag, member, name, room, split};
+use super::{ByeReason, ErrorCode, LeftReason, MessageError, MessageFields, flag, member, name, room, split};
 use crate::chat::name::{Name, RoomName};
-use crate::chat::{Cursor, Member};
-use crate::wire::codec::{BadEncoding, Reader, Writer};
+use crate::chat::{Cursor, SessionNumber};
+use crate::wire::codec::{DecodeError, Reader, Writer};
 
 /// From a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub struct Welcome {
     /// Which room.
     pub room: RoomName,
     /// Everybody in it, the newcomer included.
-    pub members: Vec<Member>,
+    pub members: Vec<SessionNumber>,
     /// The room's change by which the newcomer came in.
     pub change: u64,
     /// Whether a session was resumed.
@@ -69,14 +69,14 @@ pub struct Welcome {
     /// The longest text, in bytes.
     pub longest_text: u64,
     /// The newcomer's own number.
-    pub own: Member,
+    pub own: SessionNumber,
 }
 
 /// A user's credential, with its identity and signature, and the number that names their session from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
     /// The number.
-    pub member: Member,
+    pub member: SessionNumber,
     /// DER SubjectPublicKeyInfo.
     pub spki: Vec<u8>,
     /// The credential.
@@ -87,7 +87,7 @@ pub struct Person {
 
 /// What happens in rooms. Who it is about has a number on the wire; whoever reads it knows them by something else.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event<Who = Member> {
+pub enum Event<Who = SessionNumber> {
     /// 1: somebody said something.
     Said {
         /// Where.
@@ -150,7 +150,7 @@ pub enum Event<Who = Member> {
 
 /// What a server sent breaks the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadServer {
+pub enum ServerMessageError {
     /// A record holds no messages.
     #[error("a record that holds no messages")]
     NoMessages,
@@ -163,16 +163,16 @@ impl ToClient {
     /// Parses a record's text.
     ///
     /// # Errors
-    /// [`BadServer`] if any of it breaks the protocol.
-    pub fn parse_all(text: &[u8]) -> Result<Vec<Self>, BadServer> {
+    /// [`ServerMessageError`] if any of it breaks the protocol.
+    pub fn parse_all(text: &[u8]) -> Result<Vec<Self>, ServerMessageError> {
         split(text)
-            .map_err(|NoMessages| BadServer::NoMessages)?
+            .map_err(|MessageError| ServerMessageError::NoMessages)?
             .into_iter()
-            .map(|(kind, fields)| Self::parse(kind, fields).map_err(|_| BadServer::Malformed(kind)))
+            .map(|(kind, fields)| Self::parse(kind, fields).map_err(|_| ServerMessageError::Malformed(kind)))
             .collect()
     }
 
-    fn parse(kind: u64, fields: Fields<'_>) -> Result<Self, BadEncoding> {
+    fn parse(kind: u64, fields: MessageFields<'_>) -> Result<Self, DecodeError> {
         match kind {
             32 => fields.read(9, |reader| Ok(Self::Welcome(Welcome::parse(reader)?))),
             33 => fields.read(1, |reader| Ok(Self::Accepted(reader.uint()?))),
@@ -185,12 +185,12 @@ impl ToClient {
                 Ok(Self::Person(Person { member, spki: part()?, credential: part()?, signature: part()? }))
             }),
             36 => fields.read(3, |reader| {
-                let code = ErrorCode::from_word(reader.text()?).ok_or(BadEncoding)?;
+                let code = ErrorCode::from_word(reader.text()?).ok_or(DecodeError)?;
                 Ok(Self::Error { code, text: reader.text()?.to_owned(), n: reader.uint()? })
             }),
             37 => fields.read(2, |reader| Ok(Self::Found { name: name(reader)?, spki: reader.bytes()?.to_vec() })),
             38 => Ok(Self::Pong),
-            39 => fields.read(1, |reader| ByeReason::from_word(reader.text()?).map(Self::Bye).ok_or(BadEncoding)),
+            39 => fields.read(1, |reader| ByeReason::from_word(reader.text()?).map(Self::Bye).ok_or(DecodeError)),
             40 => fields.read(1, |reader| Ok(Self::Answer(reader.text()?.to_owned()))),
             _ => Ok(Self::Unknown),
         }
@@ -222,7 +222,7 @@ impl ToClient {
 }
 
 impl Welcome {
-    fn parse(reader: &mut Reader<'_>) -> Result<Self, BadEncoding> {
+    fn parse(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let room = room(reader)?;
         let count = reader.array()?;
         let members = (0..count).map(|_| member(reader)).collect::<Result<_, _>>()?;
@@ -260,8 +260,8 @@ impl Welcome {
 }
 
 impl Event {
-    fn parse(value: &[u8]) -> Result<Self, BadEncoding> {
-        let (kind, fields) = Fields::of(value)?;
+    fn parse(value: &[u8]) -> Result<Self, DecodeError> {
+        let (kind, fields) = MessageFields::of(value)?;
         match kind {
             1 => fields.read(4, |reader| {
                 Ok(Self::Said {
@@ -278,7 +278,7 @@ impl Event {
             }),
             5 => fields.read(4, |reader| {
                 let (room, who, change) = (room(reader)?, member(reader)?, reader.uint()?);
-                let reason = LeftReason::from_word(reader.text()?).ok_or(BadEncoding)?;
+                let reason = LeftReason::from_word(reader.text()?).ok_or(DecodeError)?;
                 Ok(Self::Left { room, who, change, reason })
             }),
             6 => fields.read(1, |reader| Ok(Self::Notice(reader.text()?.to_owned()))),

@@ -1,9 +1,9 @@
 //! What a client says. PROTOCOL.md §6.
 
-use super::{Fields, NoMessages, member, name, room, split};
+use super::{MessageError, MessageFields, member, name, room, split};
 use crate::chat::name::{Name, RoomName};
-use crate::chat::{Cursor, Member, Owner};
-use crate::wire::codec::{BadEncoding, Reader, Writer};
+use crate::chat::{Cursor, Owner, SessionNumber};
+use crate::wire::codec::{DecodeError, Reader, Writer};
 
 /// From a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,12 +57,12 @@ pub enum Numbered {
     /// 18: something to one session.
     Whisper {
         /// Whose.
-        to: Member,
+        to: SessionNumber,
         /// What; bytes that the server relays.
         boxed: Vec<u8>,
     },
     /// 19: one's key for a room, to each of these.
-    Share(Vec<(Member, Vec<u8>)>),
+    Share(Vec<(SessionNumber, Vec<u8>)>),
     /// 20: something to somebody who is away.
     Letter {
         /// Their identity's fingerprint.
@@ -78,12 +78,12 @@ impl ToServer {
     /// Parses a record's text.
     ///
     /// # Errors
-    /// [`NoMessages`] if any of it is not a message; then none of it counts.
-    pub fn parse_all(text: &[u8]) -> Result<Vec<Self>, NoMessages> {
+    /// [`MessageError`] if any of it is not a message; then none of it counts.
+    pub fn parse_all(text: &[u8]) -> Result<Vec<Self>, MessageError> {
         split(text)?.into_iter().map(|(kind, fields)| Self::parse(kind, fields)).collect()
     }
 
-    fn parse(kind: u64, fields: Fields<'_>) -> Result<Self, NoMessages> {
+    fn parse(kind: u64, fields: MessageFields<'_>) -> Result<Self, MessageError> {
         let parsed = match kind {
             16 => Self::parse_join(fields),
             17..=20 => return Self::parse_numbered(kind, fields),
@@ -98,16 +98,16 @@ impl ToServer {
         Ok(parsed.unwrap_or(Self::Malformed))
     }
 
-    fn parse_join(fields: Fields<'_>) -> Result<Self, BadEncoding> {
+    fn parse_join(fields: MessageFields<'_>) -> Result<Self, DecodeError> {
         fields.read(3, |reader| {
             Ok(Self::Join { room: room(reader)?, password: reader.text()?.to_owned(), cursor: reader.uint()? })
         })
     }
 
-    fn parse_numbered(kind: u64, fields: Fields<'_>) -> Result<Self, NoMessages> {
-        let n = fields.clone().read(1, Reader::uint).map_err(|_| NoMessages)?;
+    fn parse_numbered(kind: u64, fields: MessageFields<'_>) -> Result<Self, MessageError> {
+        let n = fields.clone().read(1, Reader::uint).map_err(|_| MessageError)?;
         if n == 0 {
-            return Err(NoMessages);
+            return Err(MessageError);
         }
         let count = match kind {
             17 => 4,
@@ -148,7 +148,7 @@ impl ToServer {
 }
 
 impl Numbered {
-    fn parse(kind: u64, reader: &mut Reader<'_>) -> Result<Self, BadEncoding> {
+    fn parse(kind: u64, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(match kind {
             17 => Self::Say { room: room(reader)?, change: reader.uint()?, envelope: reader.bytes()?.to_vec() },
             18 => Self::Whisper { to: member(reader)?, boxed: reader.bytes()?.to_vec() },
@@ -158,13 +158,13 @@ impl Numbered {
                     if reader.array()? == 2 {
                         Ok((member(reader)?, reader.bytes()?.to_vec()))
                     } else {
-                        Err(BadEncoding)
+                        Err(DecodeError)
                     }
                 };
                 Self::Share((0..count).map(one).collect::<Result<_, _>>()?)
             }
             20 => Self::Letter { to: reader.bytes_exact()?, letter: reader.bytes()?.to_vec() },
-            _ => return Err(BadEncoding),
+            _ => return Err(DecodeError),
         })
     }
 

@@ -5,8 +5,8 @@ use crate::chat::message::LeftReason;
 use crate::chat::name::{RoomName, Visible};
 
 /// One has come into another room.
-pub fn you_are_in(room: &RoomName, people: &[Listed]) -> String {
-    let others = here(room, people).unwrap_or_else(|| "[!] Nobody else is there.".into());
+pub fn you_are_in(room: &RoomName, peers: &[Listed]) -> String {
+    let others = here(room, peers).unwrap_or_else(|| "[!] Nobody else is there.".into());
     format!("[+] You are in {room} now.\n{others}")
 }
 
@@ -27,12 +27,12 @@ pub fn rooms<'a>(all: impl Iterator<Item = &'a RoomName>) -> String {
 }
 
 /// One is not in the room any more, and did not ask for it.
-pub fn put_out(room: &RoomName, reason: LeftReason) -> String {
+pub fn kicked(room: &RoomName, reason: LeftReason) -> String {
     format!("[!] You are no longer in {room} ({reason}): what you say is not delivered.")
 }
 
 /// The same of one room of several.
-pub fn put_out_of(room: &RoomName, reason: LeftReason) -> String {
+pub fn kicked_from(room: &RoomName, reason: LeftReason) -> String {
     format!("[!] You are no longer in {room} ({reason}).")
 }
 

@@ -4,47 +4,49 @@
 //! lines ──▶ outgoing ──▶ ToServer ──▶ …  ──▶ ToClient ──▶ receive ──▶ incoming ──▶ Shown
 //! ```
 //!
-//! A session outlives its connections: [`Session::lost`], and then [`Session::resume`] or [`Session::begin_anew`]. It is in
+//! A session outlives its connections: [`ClientSession::lost`], and then [`ClientSession::resume`] or [`ClientSession::start_new_session`]. It is in
 //! one room at least, from the first Welcome on; what is asked without a number waits for its answer in one queue.
 //!
 //! Invariant: no socket and no clock; the only files are [`Files`], and what they admit is on disk before it is used.
 //! A server that breaks the protocol ends the session, and is told of.
 
-mod accepting;
+mod actions;
 mod incoming;
+mod key_change;
 mod outgoing;
+mod read_marker;
 mod requests;
-mod returning;
+mod resume;
 mod rooms;
-mod seen;
-mod wishes;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use self::outgoing::Item;
-pub use self::outgoing::NotSaid;
-use self::requests::{Pending, Request, Requests, Wish};
-use self::rooms::{Rooms, present};
-use self::seen::Seen;
+use self::outgoing::OutboxItem;
+pub use self::outgoing::SendError;
+use self::read_marker::ReadMarker;
+use self::requests::{JoinReason, Pending, Request, Requests};
+use self::rooms::{JoinedRooms, present};
 use super::notices;
 use super::notices::Listed;
-use super::outbox::{NotDue, Outbox};
-use super::people::{BadPeople, People, Present};
-use super::roster::{BadRoster, Roster};
-use super::view::{Shown, lines};
-use crate::chat::message::{BadServer, ByeReason, ErrorCode, Numbered, Session as Id, ToClient, ToServer, Welcome};
+use super::outbox::{Outbox, UnexpectedAckError};
+use super::peers::{PeerTable, PeerTableError, PresentSession};
+use super::roster::{Roster, RosterError};
+use super::ui_event::{UiEvent, lines};
+use crate::chat::message::{
+    ByeReason, ErrorCode, Numbered, ServerMessageError, SessionId as Id, ToClient, ToServer, Welcome,
+};
 use crate::chat::name::{MAX_TEXT, Name, RoomName};
-use crate::chat::{Member, Moment};
+use crate::chat::{Now, SessionNumber};
 use crate::secure::credential::{OwnCredential, UnixSeconds};
 use crate::secure::identity::{Fingerprint, Identity};
 use crate::store::known_users::KnownUsers;
 use crate::store::letters_seen::LettersSeen;
-use crate::store::lines::LinesError;
+use crate::store::line_file::LineFileError;
 
 /// Who one is, in this session, and whose server it is.
-pub struct Own {
+pub struct LocalUser {
     /// One's name.
     pub name: Name,
     /// One's identity: what opens letters, and writes them.
@@ -57,14 +59,14 @@ pub struct Own {
     pub verified_only: bool,
 }
 
-impl Own {
+impl LocalUser {
     fn session(&self) -> Id {
         Id(self.credential.session())
     }
 
     /// Everybody a new session knows.
-    fn nobody_else(&self) -> People {
-        People::new(self.session(), &self.name, self.fingerprint(), self.verified_only)
+    fn nobody_else(&self) -> PeerTable {
+        PeerTable::new(self.session(), &self.name, self.fingerprint(), self.verified_only)
     }
 
     /// Who one is.
@@ -84,29 +86,29 @@ pub struct Files {
 }
 
 /// A session, from its Join on; and the one that takes its place, if the server has forgotten it.
-pub struct Session {
-    own: Own,
+pub struct ClientSession {
+    own: LocalUser,
     id: Id,
-    standing: Standing,
-    people: People,
-    rooms: Rooms,
+    standing: JoinState,
+    peers: PeerTable,
+    rooms: JoinedRooms,
     /// One is in for the first time, and has yet to look who is there.
     looks_around: Option<Vec<Id>>,
     cursor: u64,
     longest_text: usize,
     /// Where the session before this one had come to.
     left_off: u64,
-    outbox: Outbox<Item, Numbered>,
+    outbox: Outbox<OutboxItem, Numbered>,
     /// What goes first on a connection after a loss.
     sent_again: VecDeque<ToServer>,
     requests: Requests,
     /// Boxes of people whom the server tells of when it lets one into a room again.
-    unopened: Vec<Unopened>,
+    unopened: Vec<UnopenedText>,
     /// On this connection there may still come what was missed: until the Pong behind it has.
     catching_up: bool,
     /// The room one was in last is not to be had, in a new session: the lobby may be.
     shut_out: bool,
-    seen: Seen,
+    seen: ReadMarker,
     /// How many letters of each author's have come in this session.
     letters_read: HashMap<Fingerprint, u32>,
     /// The latest time that the server has told, in milliseconds since 1970: by its own account it goes forward only.
@@ -118,9 +120,9 @@ pub struct Session {
 }
 
 /// How one stands with the server.
-enum Standing {
+enum JoinState {
     /// A new session asks to be let in here. These are whom it has been told of; until it is in, one has whom one had.
-    Joining(RoomName, Box<People>),
+    Joining(RoomName, Box<PeerTable>),
     /// In a room, or in several.
     Inside,
     /// Without a connection.
@@ -130,8 +132,8 @@ enum Standing {
 }
 
 /// Something for oneself alone, from somebody whom the server is yet to tell of.
-struct Unopened {
-    from: Member,
+struct UnopenedText {
+    from: SessionNumber,
     boxed: Vec<u8>,
     at: u64,
     is_whisper: bool,
@@ -142,7 +144,7 @@ struct Unopened {
 pub enum Progress {
     /// The session goes on.
     Goes,
-    /// One is in the room, in a new session: if it is the first, [`Session::look_around`] is due.
+    /// One is in the room, in a new session: if it is the first, [`ClientSession::look_around`] is due.
     Welcomed,
     /// The session goes on; what one has missed follows.
     Resumed,
@@ -158,19 +160,19 @@ pub enum Progress {
 
 /// The server broke the protocol.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Broken {
+pub enum ProtocolError {
     /// Its messages.
     #[error(transparent)]
-    Message(#[from] BadServer),
+    Message(#[from] ServerMessageError),
     /// Its account of who is here.
     #[error(transparent)]
-    Roster(#[from] BadRoster),
+    Roster(#[from] RosterError),
     /// Its account of people.
     #[error(transparent)]
-    People(#[from] BadPeople),
+    People(#[from] PeerTableError),
     /// Its answers.
     #[error(transparent)]
-    Answer(#[from] NotDue),
+    Answer(#[from] UnexpectedAckError),
     /// Its events' numbers.
     #[error("event {0} came after event {1}")]
     Cursor(u64, u64),
@@ -179,18 +181,18 @@ pub enum Broken {
     Unasked(&'static str),
 }
 
-impl Session {
+impl ClientSession {
     /// Begins one, with the message that asks to be let in.
     #[must_use]
-    pub fn join(own: Own, room: RoomName) -> (Self, ToServer) {
+    pub fn join(own: LocalUser, room: RoomName) -> (Self, ToServer) {
         let id = own.session();
         let join = asks_to_join(room.clone(), 0);
         let session = Self {
-            standing: Standing::Joining(room.clone(), Box::new(own.nobody_else())),
-            people: own.nobody_else(),
+            standing: JoinState::Joining(room.clone(), Box::new(own.nobody_else())),
+            peers: own.nobody_else(),
             own,
             id,
-            rooms: Rooms::beginning_with(room),
+            rooms: JoinedRooms::beginning_with(room),
             looks_around: None,
             cursor: 0,
             left_off: 0,
@@ -201,7 +203,7 @@ impl Session {
             unopened: Vec::new(),
             catching_up: false,
             shut_out: false,
-            seen: Seen::default(),
+            seen: ReadMarker::default(),
             letters_read: HashMap::new(),
             latest: 0,
             last_whisper: None,
@@ -228,7 +230,7 @@ impl Session {
 
     /// Who one is, and whose server this is.
     #[must_use]
-    pub fn own(&self) -> &Own {
+    pub fn own(&self) -> &LocalUser {
         &self.own
     }
 
@@ -238,10 +240,12 @@ impl Session {
         let members = self.rooms.get(room).into_iter().flat_map(|inside| inside.roster.members());
         let listed = |session: &Id| {
             let away = self.rooms.away.contains(session);
-            let (name, mark, fingerprint) = match self.people.get(*session) {
+            let (name, mark, fingerprint) = match self.peers.get(*session) {
                 _ if *session == self.id => (self.own.name.to_string(), "you", Some(self.own.fingerprint())),
-                Some(Present { name, keys, standing }) => (name.to_string(), standing.word(), Some(keys.fingerprint)),
-                None => (self.people.last_name(*session), "refused", None),
+                Some(PresentSession { name, keys, standing }) => {
+                    (name.to_string(), standing.word(), Some(keys.fingerprint))
+                }
+                None => (self.peers.last_name(*session), "refused", None),
             };
             Listed { name, mark, fingerprint, away }
         };
@@ -253,16 +257,16 @@ impl Session {
     /// Somebody who is here or known, by this name or by one that could be taken for it.
     ///
     /// # Errors
-    /// [`NotSaid`] if there is nobody such, or somebody of whom nothing is shown goes by that name.
-    pub fn whois(&self, name: &Name, files: &Files) -> Result<(Name, Fingerprint), NotSaid> {
-        let (name, fingerprint) = match self.people.find(name) {
+    /// [`SendError`] if there is nobody such, or somebody of whom nothing is shown goes by that name.
+    pub fn whois(&self, name: &Name, files: &Files) -> Result<(Name, Fingerprint), SendError> {
+        let (name, fingerprint) = match self.peers.find(name) {
             Some((_, present)) => (present.name, present.keys.fingerprint),
-            None if self.own.name.looks_like(name) => return Err(NotSaid::Oneself),
-            None if self.people.shuns(name) => return Err(NotSaid::Shunned(name.clone())),
+            None if self.own.name.looks_like(name) => return Err(SendError::Oneself),
+            None if self.peers.shuns(name) => return Err(SendError::Shunned(name.clone())),
             None => {
                 // Of several devices the one that was accepted last.
                 let known = files.users.find(name).and_then(|(name, keys)| Some((name, keys.last()?.fingerprint)));
-                known.ok_or_else(|| NotSaid::Nobody(name.clone()))?
+                known.ok_or_else(|| SendError::Nobody(name.clone()))?
             }
         };
         Ok((name.clone(), fingerprint))
@@ -271,12 +275,12 @@ impl Session {
     /// The user has compared fingerprints with somebody. Gives whether they are marked so.
     ///
     /// # Errors
-    /// [`LinesError`] if that could not be kept.
-    pub fn verify(&mut self, name: &Name, fingerprint: Fingerprint, files: &mut Files) -> Result<bool, LinesError> {
+    /// [`LineFileError`] if that could not be kept.
+    pub fn verify(&mut self, name: &Name, fingerprint: Fingerprint, files: &mut Files) -> Result<bool, LineFileError> {
         let marked = files.users.verify(name, fingerprint)?;
         if marked {
-            self.people.verify(name, fingerprint);
-            self.rooms.all_mut().for_each(|inside| inside.speaking.more_may_read());
+            self.peers.verify(name, fingerprint);
+            self.rooms.all_mut().for_each(|inside| inside.sender_key.mark_incomplete());
         }
         Ok(marked)
     }
@@ -284,17 +288,17 @@ impl Session {
     /// Takes in what the server sent; what is to be shown goes to `shown`.
     ///
     /// # Errors
-    /// [`Broken`] if the server breaks the protocol.
+    /// [`ProtocolError`] if the server breaks the protocol.
     pub fn receive(
         &mut self,
         message: ToClient,
-        now: Moment,
+        now: Now,
         files: &mut Files,
-        shown: &mut Vec<Shown>,
-    ) -> Result<Progress, Broken> {
+        shown: &mut Vec<UiEvent>,
+    ) -> Result<Progress, ProtocolError> {
         self.look_around(now, files, shown)?;
-        if matches!(self.standing, Standing::Resuming(_)) && !returning::may_come_first(&message) {
-            return Err(Broken::Unasked("something before the Welcome"));
+        if matches!(self.standing, JoinState::Resuming(_)) && !resume::may_come_first(&message) {
+            return Err(ProtocolError::Unasked("something before the Welcome"));
         }
         match message {
             ToClient::Welcome(welcome) => return self.welcome(&welcome, now, files, shown),
@@ -305,19 +309,19 @@ impl Session {
             }
             ToClient::Person(person) => {
                 let now = UnixSeconds(now.at / 1_000);
-                if let Standing::Joining(_, people) = &mut self.standing {
+                if let JoinState::Joining(_, peers) = &mut self.standing {
                     // Of a crowd all are checked together.
-                    people.meet(person, now)?;
+                    peers.meet(person, now)?;
                 } else {
-                    self.people.meet(person, now)?;
-                    self.people.check(now);
+                    self.peers.meet(person, now)?;
+                    self.peers.check(now);
                 }
             }
             ToClient::Error { code, text, n: 0 } => return self.refused(code, text, now, shown),
             ToClient::Error { code, n, .. } => self.not_taken(n, code, now.tick, shown)?,
             ToClient::Found { name, spki } => self.found(&name, &spki, shown)?,
             ToClient::Pong => {
-                self.pings = self.pings.checked_sub(1).ok_or(Broken::Unasked("a Pong"))?;
+                self.pings = self.pings.checked_sub(1).ok_or(ProtocolError::Unasked("a Pong"))?;
                 self.catching_up = false;
                 return Ok(Progress::Pong);
             }
@@ -332,10 +336,10 @@ impl Session {
     /// a while, in which nobody need wait for a place to type. Nothing else is taken in before.
     ///
     /// # Errors
-    /// [`Broken`] if the server's account of them does not add up.
-    pub fn look_around(&mut self, now: Moment, files: &mut Files, shown: &mut Vec<Shown>) -> Result<(), Broken> {
+    /// [`ProtocolError`] if the server's account of them does not add up.
+    pub fn look_around(&mut self, now: Now, files: &mut Files, shown: &mut Vec<UiEvent>) -> Result<(), ProtocolError> {
         if let Some(others) = self.looks_around.take() {
-            self.come_in(&others, now, files, shown)?;
+            self.on_peers_joined(&others, now, files, shown)?;
             self.tell_unread(&others, shown);
         }
         Ok(())
@@ -344,30 +348,30 @@ impl Session {
     fn welcome(
         &mut self,
         welcome: &Welcome,
-        now: Moment,
+        now: Now,
         files: &mut Files,
-        shown: &mut Vec<Shown>,
-    ) -> Result<Progress, Broken> {
-        match std::mem::replace(&mut self.standing, Standing::Inside) {
-            Standing::Joining(room, people) if room == welcome.room && !welcome.resumed => {
-                self.first_welcome(welcome, *people, now, files, shown)?;
+        shown: &mut Vec<UiEvent>,
+    ) -> Result<Progress, ProtocolError> {
+        match std::mem::replace(&mut self.standing, JoinState::Inside) {
+            JoinState::Joining(room, peers) if room == welcome.room && !welcome.resumed => {
+                self.first_welcome(welcome, *peers, now, files, shown)?;
                 Ok(Progress::Welcomed)
             }
-            Standing::Resuming(room) if room == welcome.room && self.is_resumed_by(welcome) => Ok(self.goes_on(now)),
-            Standing::Inside if !welcome.resumed => {
+            JoinState::Resuming(room) if room == welcome.room && self.is_resumed_by(welcome) => Ok(self.goes_on(now)),
+            JoinState::Inside if !welcome.resumed => {
                 let is_this = |room: &RoomName, limbo: bool| *room == welcome.room && !limbo;
                 let asked = self
                     .requests
                     .answered(|request| matches!(request, Request::Join { room, limbo, .. } if is_this(room, *limbo)));
-                let Some(Request::Join { why, .. }) = asked else { return Err(Broken::Unasked("a Welcome")) };
+                let Some(Request::Join { why, .. }) = asked else { return Err(ProtocolError::Unasked("a Welcome")) };
                 self.grow(welcome.cursor)?;
-                self.people.is_oneself(welcome.own)?;
-                let roster = Roster::new(welcome, self.id, self.own.server, &self.people)?;
+                self.peers.set_own_number(welcome.own)?;
+                let roster = Roster::new(welcome, self.id, self.own.server, &self.peers)?;
                 self.latest = self.latest.max(welcome.at);
                 self.enters(welcome, roster, Some(why), now, files, shown)?;
                 Ok(Progress::Goes)
             }
-            _ => Err(Broken::Unasked("a Welcome")),
+            _ => Err(ProtocolError::Unasked("a Welcome")),
         }
     }
 
@@ -375,27 +379,27 @@ impl Session {
     fn first_welcome(
         &mut self,
         welcome: &Welcome,
-        mut people: People,
-        now: Moment,
+        mut peers: PeerTable,
+        now: Now,
         files: &mut Files,
-        shown: &mut Vec<Shown>,
-    ) -> Result<(), Broken> {
+        shown: &mut Vec<UiEvent>,
+    ) -> Result<(), ProtocolError> {
         self.grow(welcome.cursor)?;
         let id = self.own.session();
-        people.is_oneself(welcome.own)?;
-        people.directory.settle();
-        let roster = Roster::new(welcome, id, self.own.server, &people)?;
-        self.rooms.begin_anew(&self.people);
-        (self.id, self.people) = (id, people);
+        peers.set_own_number(welcome.own)?;
+        peers.session_numbers.settle();
+        let roster = Roster::new(welcome, id, self.own.server, &peers)?;
+        self.rooms.start_new_session(&self.peers);
+        (self.id, self.peers) = (id, peers);
         self.latest = welcome.at;
         self.shut_out = false;
         self.requests.keep_waiting(
-            |request| !matches!(request, Request::Join { room, why: Wish::New, .. } if *room == welcome.room),
+            |request| !matches!(request, Request::Join { room, why: JoinReason::New, .. } if *room == welcome.room),
         );
         self.enters(welcome, roster, None, now, files, shown)?;
         let others: Vec<RoomName> = self.rooms.names().filter(|room| **room != welcome.room).cloned().collect();
         for room in others.into_iter().rev() {
-            self.requests.push_first(Request::Join { room, why: Wish::Again, limbo: false });
+            self.requests.push_first(Request::Join { room, why: JoinReason::Again, limbo: false });
         }
         Ok(())
     }
@@ -405,42 +409,42 @@ impl Session {
         &mut self,
         welcome: &Welcome,
         roster: Roster,
-        why: Option<Wish>,
-        now: Moment,
+        why: Option<JoinReason>,
+        now: Now,
         files: &mut Files,
-        shown: &mut Vec<Shown>,
-    ) -> Result<(), Broken> {
+        shown: &mut Vec<UiEvent>,
+    ) -> Result<(), ProtocolError> {
         let others: Vec<Id> = roster.members().iter().filter(|member| **member != self.id).copied().collect();
         let room = &welcome.room;
         self.longest_text = usize::try_from(welcome.longest_text).unwrap_or(MAX_TEXT).min(MAX_TEXT);
         let unmet: Vec<Id> = others.iter().filter(|session| !self.rooms.have(**session)).copied().collect();
         let before = self.rooms.enter(room, roster, welcome.notice.clone());
-        if why == Some(Wish::New) {
-            self.rooms.look_at(room);
+        if why == Some(JoinReason::New) {
+            self.rooms.set_focus(room);
         }
         let first = shown.len();
         let is_first = before.is_none() && why.is_none() && self.left_off == 0;
         if !is_first {
-            self.come_in(&unmet, now, files, shown)?;
+            self.on_peers_joined(&unmet, now, files, shown)?;
         }
         let known_notice = before.as_ref().map(|before| before.notice.clone()).unwrap_or_default();
         if let Some(before) = before {
             let changes = self.changes_since(room, &before.present);
-            let is_new = |id: &Id| self.people.get(*id).is_some_and(|who| !before.present.contains(&who.named()));
+            let is_new = |id: &Id| self.peers.get(*id).is_some_and(|who| !before.present.contains(&who.named()));
             let new: Vec<Id> = others.into_iter().filter(is_new).collect();
             shown.splice(first..first, changes);
             self.tell_unread(&new, shown);
         } else if is_first {
-            shown.push(Shown::Step("Initial set up had been completed!"));
-            shown.push(Shown::Step("Now you can start to exchange messages"));
+            shown.push(UiEvent::Step("Initial set up had been completed!"));
+            shown.push(UiEvent::Step("Now you can start to exchange messages"));
             self.looks_around = Some(unmet);
         } else {
             self.tell_unread(&unmet, shown);
-            shown.push(Shown::Answer(notices::you_are_in(room, &self.list(room))));
+            shown.push(UiEvent::Answer(notices::you_are_in(room, &self.list(room))));
         }
         if welcome.notice != known_notice {
             // Who asked for a room is told of it; of the server whoever looks.
-            let how = if why.is_some() { Shown::Remark } else { Shown::Greeting };
+            let how = if why.is_some() { UiEvent::Remark } else { UiEvent::Greeting };
             shown.extend(lines(&welcome.notice).map(how));
         }
         self.open_what_waited(shown);
@@ -448,33 +452,33 @@ impl Session {
     }
 
     /// Some have come in, and the user is told what there is to tell of them.
-    fn come_in(
+    fn on_peers_joined(
         &mut self,
         sessions: &[Id],
-        now: Moment,
+        now: Now,
         files: &mut Files,
-        shown: &mut Vec<Shown>,
-    ) -> Result<(), BadPeople> {
+        shown: &mut Vec<UiEvent>,
+    ) -> Result<(), PeerTableError> {
         let now = UnixSeconds(now.at / 1_000);
-        let arrivals = self.people.come_in(sessions, self.rooms.count(), now, &mut files.users)?;
-        shown.extend(arrivals.shunned.into_iter().map(Shown::Remark));
-        shown.extend(notices::first_contact(&arrivals.new, files.users.path()).map(Shown::Remark));
+        let arrivals = self.peers.on_peers_joined(sessions, self.rooms.count(), now, &mut files.users)?;
+        shown.extend(arrivals.shunned.into_iter().map(UiEvent::Remark));
+        shown.extend(notices::first_contact(&arrivals.new, files.users.path()).map(UiEvent::Remark));
         Ok(())
     }
 
     /// Who of these will not read what one says is told of.
-    fn tell_unread(&self, sessions: &[Id], shown: &mut Vec<Shown>) {
-        let present = sessions.iter().filter_map(|session| self.people.get(*session));
-        let unread = present.filter(|present| !self.people.trusts(present.standing));
-        shown.extend(unread.map(|present| Shown::Remark(notices::not_verified(present.name))));
+    fn tell_unread(&self, sessions: &[Id], shown: &mut Vec<UiEvent>) {
+        let present = sessions.iter().filter_map(|session| self.peers.get(*session));
+        let unread = present.filter(|present| !self.peers.trusts(present.standing));
+        shown.extend(unread.map(|present| UiEvent::Remark(notices::not_verified(present.name))));
     }
 
-    fn grow(&mut self, cursor: u64) -> Result<(), Broken> {
+    fn grow(&mut self, cursor: u64) -> Result<(), ProtocolError> {
         if cursor <= self.cursor {
-            return Err(Broken::Cursor(cursor, self.cursor));
+            return Err(ProtocolError::Cursor(cursor, self.cursor));
         }
         self.cursor = cursor;
-        self.people.directory.settle();
+        self.peers.session_numbers.settle();
         Ok(())
     }
 

@@ -3,27 +3,27 @@
 use std::time::Instant;
 
 use super::super::notices;
-use super::super::outbox::{Form, NotDue, NotTaken};
-use super::super::view::{Manner, Shown};
-use super::{Broken, Files, Id, Own, Pending, People, Request, Session, Standing};
+use super::super::outbox::{Form, OutboxError, UnexpectedAckError};
+use super::super::ui_event::{MessageKind, UiEvent};
+use super::{ClientSession, Files, Id, JoinState, LocalUser, PeerTable, Pending, ProtocolError, Request};
 use crate::chat::message::{ErrorCode, Numbered, ToServer};
-use crate::chat::name::{BadText, Name, RoomName, Text};
-use crate::chat::{Member, Moment};
-use crate::secure::e2e::boxed::{self, Purpose};
-use crate::secure::e2e::letter::{self, Author};
-use crate::secure::e2e::sender_key::SealedSaid;
-use crate::secure::e2e::text::{Kind, Said};
+use crate::chat::name::{Name, RoomName, Text, TextError};
+use crate::chat::{Now, SessionNumber};
+use crate::secure::e2e::body::{BodyKind, MessageBody};
+use crate::secure::e2e::offline_message::{self, Author};
+use crate::secure::e2e::sealed_box::{self, Purpose};
+use crate::secure::e2e::sender_key::SealedMessage;
 use crate::secure::identity::PublicIdentity;
 
 /// Something that gets a number.
 #[derive(Debug)]
-pub(super) enum Item {
+pub(super) enum OutboxItem {
     /// Something to a room; if nobody had the key when it was sealed, as of which change of the roster.
-    Say { room: RoomName, kind: Kind, text: Text, sent_at: u64, sealed: Option<SealedSaid>, unread: Option<u64> },
+    Say { room: RoomName, kind: BodyKind, text: Text, sent_at: u64, sealed: Option<SealedMessage>, unread: Option<u64> },
     /// One's key for a room, to each of these; in boxes, once it has been sent.
-    Share { room: RoomName, to: Vec<Id>, boxes: Vec<(Member, Vec<u8>)> },
+    Share { room: RoomName, to: Vec<Id>, boxes: Vec<(SessionNumber, Vec<u8>)> },
     /// Something to somebody who is here; in a box, once it has been sent.
-    Whisper { to: Id, name: Name, text: Text, sent_at: u64, boxed: Option<(Member, Vec<u8>)> },
+    Whisper { to: Id, name: Name, text: Text, sent_at: u64, boxed: Option<(SessionNumber, Vec<u8>)> },
     /// Something to somebody who is away.
     Letter { name: Name, to: PublicIdentity, text: Text, sent_at: u64, written: Option<Vec<u8>> },
 }
@@ -39,10 +39,10 @@ enum Due {
 
 /// Why something is not said.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotSaid {
+pub enum SendError {
     /// Its text.
     #[error(transparent)]
-    Text(#[from] BadText),
+    Text(#[from] TextError),
     /// Nobody has that name.
     #[error("nobody named {0} is here, and you have never met one")]
     Nobody(Name),
@@ -75,51 +75,51 @@ pub enum NotSaid {
     NotVerified(Name),
 }
 
-impl Session {
+impl ClientSession {
     /// Takes something to say to the room in focus.
     ///
     /// # Errors
-    /// [`NotSaid`] if it may not be said; nothing is cut.
-    pub fn say(&mut self, kind: Kind, text: &str, now: Moment) -> Result<(), NotSaid> {
+    /// [`SendError`] if it may not be said; nothing is cut.
+    pub fn say(&mut self, kind: BodyKind, text: &str, now: Now) -> Result<(), SendError> {
         let text = Text::parse(text, self.longest_text)?;
         let room = self.focus()?.clone();
         let members = self.rooms.get(&room).into_iter().flat_map(|inside| inside.roster.members());
         let mut others = members.filter(|who| **who != self.id);
-        if self.own.verified_only && others.clone().next().is_some() && !others.any(|who| self.people.may_read(*who)) {
-            return Err(NotSaid::Unread);
+        if self.own.verified_only && others.clone().next().is_some() && !others.any(|who| self.peers.may_read(*who)) {
+            return Err(SendError::Unread);
         }
-        self.outbox.push(Item::Say { room, kind, text, sent_at: now.at, sealed: None, unread: None });
+        self.outbox.push(OutboxItem::Say { room, kind, text, sent_at: now.at, sealed: None, unread: None });
         Ok(())
     }
 
     /// Takes something to say to one alone: at once if they are here, as a letter if they are away and known.
     ///
     /// # Errors
-    /// [`NotSaid`] if it may not be said.
-    pub fn whisper(&mut self, name: &Name, text: &str, now: Moment, files: &Files) -> Result<(), NotSaid> {
+    /// [`SendError`] if it may not be said.
+    pub fn whisper(&mut self, name: &Name, text: &str, now: Now, files: &Files) -> Result<(), SendError> {
         let text = Text::parse(text, self.longest_text)?;
         let sent_at = now.at;
-        if let Some((to, present)) = self.people.find(name) {
+        if let Some((to, present)) = self.peers.find(name) {
             let name = present.name.clone();
-            if !self.people.trusts(present.standing) {
-                return Err(NotSaid::NotVerified(name));
+            if !self.peers.trusts(present.standing) {
+                return Err(SendError::NotVerified(name));
             }
-            self.outbox.push(Item::Whisper { to, name, text, sent_at, boxed: None });
+            self.outbox.push(OutboxItem::Whisper { to, name, text, sent_at, boxed: None });
             return Ok(());
         }
         if self.own.name.looks_like(name) {
-            return Err(NotSaid::Oneself);
+            return Err(SendError::Oneself);
         }
-        if self.people.shuns(name) {
-            return Err(NotSaid::Shunned(name.clone()));
+        if self.peers.shuns(name) {
+            return Err(SendError::Shunned(name.clone()));
         }
         match files.users.find(name) {
-            None => Err(NotSaid::Nobody(name.clone())),
+            None => Err(SendError::Nobody(name.clone())),
             Some((name, keys)) => {
                 let known = keys.iter().filter(|key| key.verified || !self.own.verified_only);
                 let known: Vec<_> = known.map(|key| key.fingerprint).collect();
                 if known.is_empty() {
-                    return Err(NotSaid::NotVerified(name.clone()));
+                    return Err(SendError::NotVerified(name.clone()));
                 }
                 let pending = Pending { name: name.clone(), known, text, sent_at };
                 self.requests.push(Request::Lookup(pending));
@@ -131,9 +131,9 @@ impl Session {
     /// Takes something to say to whoever whispered last.
     ///
     /// # Errors
-    /// [`NotSaid`] if it may not be said.
-    pub fn reply(&mut self, text: &str, now: Moment, files: &Files) -> Result<(), NotSaid> {
-        let name = self.last_whisper.clone().ok_or(NotSaid::NoWhisper)?;
+    /// [`SendError`] if it may not be said.
+    pub fn reply(&mut self, text: &str, now: Now, files: &Files) -> Result<(), SendError> {
+        let name = self.last_whisper.clone().ok_or(SendError::NoWhisper)?;
         self.whisper(&name, text, now, files)
     }
 
@@ -147,7 +147,7 @@ impl Session {
     #[must_use]
     pub fn undelivered(&self) -> usize {
         self.requests.all().filter(|request| request.is_said()).count()
-            + self.outbox.unanswered().filter(|item| !matches!(item, Item::Share { .. })).count()
+            + self.outbox.unanswered().filter(|item| !matches!(item, OutboxItem::Share { .. })).count()
     }
 
     /// Whether all that one has said and asked for has its final answer.
@@ -157,8 +157,8 @@ impl Session {
     }
 
     /// The next thing to send now. What is found not to be for anybody any more is told.
-    pub fn take_due(&mut self, now: Moment, shown: &mut Vec<Shown>) -> Option<ToServer> {
-        if matches!(self.standing, Standing::Inside)
+    pub fn take_due(&mut self, now: Now, shown: &mut Vec<UiEvent>) -> Option<ToServer> {
+        if matches!(self.standing, JoinState::Inside)
             && let Some(again) = self.sent_again.pop_front()
         {
             return Some(again);
@@ -178,10 +178,10 @@ impl Session {
         }
         loop {
             let due = match self.outbox.due(now.tick)? {
-                Item::Say { .. } => self.say_due(shown),
-                Item::Share { .. } => self.share_due(shown),
-                Item::Whisper { .. } => self.whisper_due(shown),
-                Item::Letter { .. } => self.letter_due(),
+                OutboxItem::Say { .. } => self.say_due(shown),
+                OutboxItem::Share { .. } => self.share_due(shown),
+                OutboxItem::Whisper { .. } => self.whisper_due(shown),
+                OutboxItem::Letter { .. } => self.letter_due(),
             };
             match due {
                 Due::Wait => return None,
@@ -193,7 +193,7 @@ impl Session {
 
     /// Whether the server is there to be told anything. Who has been put out says nothing any more, whatever it would relay.
     pub(super) fn may_speak(&self) -> bool {
-        matches!(self.standing, Standing::Inside) && (self.leaving || self.rooms.have(self.id))
+        matches!(self.standing, JoinState::Inside) && (self.leaving || self.rooms.have(self.id))
     }
 
     fn asks(&mut self, now: Instant) -> Option<ToServer> {
@@ -203,8 +203,8 @@ impl Session {
     }
 
     /// The Say that is due, once everybody who may read it has the key.
-    fn say_due(&mut self, shown: &mut Vec<Shown>) -> Due {
-        let Some(Item::Say { room, .. }) = self.outbox.due_now() else {
+    fn say_due(&mut self, shown: &mut Vec<UiEvent>) -> Due {
+        let Some(OutboxItem::Say { room, .. }) = self.outbox.due_now() else {
             return Due::Wait;
         };
         let (room, own) = (room.clone(), &self.own);
@@ -212,28 +212,28 @@ impl Session {
             if self.rooms.are_with(&room) {
                 return Due::Wait;
             }
-            if let Some(Item::Say { text, .. }) = self.outbox.drop_due() {
-                let why = NotSaid::NotThere(room).to_string();
-                shown.push(Shown::Undelivered(notices::not_delivered(&why, None, &text)));
+            if let Some(OutboxItem::Say { text, .. }) = self.outbox.drop_due() {
+                let why = SendError::NotThere(room).to_string();
+                shown.push(UiEvent::Undelivered(notices::not_delivered(&why, None, &text)));
             }
             return Due::Another;
         };
-        if !inside.speaking.is_ready() {
+        if !inside.sender_key.is_ready() {
             // What has no answer yet was not meant for whoever has come, and may still come back.
             if self.outbox.in_flight().any(|item| item.is_said_in(&room)) {
                 return Due::Wait;
             }
-            for to in inside.speaking.prepare(self.id, &inside.roster, &self.people).into_iter().rev() {
-                self.outbox.push_first(Item::Share { room: room.clone(), to, boxes: Vec::new() });
+            for to in inside.sender_key.prepare(self.id, &inside.roster, &self.peers).into_iter().rev() {
+                self.outbox.push_first(OutboxItem::Share { room: room.clone(), to, boxes: Vec::new() });
             }
             return Due::Another;
         }
-        let Some(Item::Say { kind, text, sent_at, sealed, unread, .. }) = self.outbox.due_now() else {
+        let Some(OutboxItem::Say { kind, text, sent_at, sealed, unread, .. }) = self.outbox.due_now() else {
             return Due::Wait;
         };
-        *unread = (!inside.speaking.is_read()).then_some(inside.roster.change());
+        *unread = (!inside.sender_key.has_recipients()).then_some(inside.roster.change());
         let said = padded(*kind, text, *sent_at);
-        let Some(ready) = inside.speaking.seal(&said, sealed.take()) else {
+        let Some(ready) = inside.sender_key.seal(&said, sealed.take()) else {
             return Due::Wait;
         };
         let change = inside.roster.change();
@@ -243,23 +243,23 @@ impl Session {
     }
 
     /// A room has changed: what was written for it as it was may go at once.
-    pub(super) fn has_changed(&mut self, room: &RoomName) {
-        let first = self.outbox.unanswered().find(|item| matches!(item, Item::Say { .. }));
+    pub(super) fn on_roster_changed(&mut self, room: &RoomName) {
+        let first = self.outbox.unanswered().find(|item| matches!(item, OutboxItem::Say { .. }));
         if first.is_some_and(|item| item.is_said_in(room)) {
             self.outbox.room_changed();
         }
     }
 
     /// The Share that is due, for those who are still here. One that comes again is what it was: its boxes are counted.
-    fn share_due(&mut self, shown: &mut Vec<Shown>) -> Due {
-        let Some(Item::Share { room, to, boxes }) = self.outbox.due_now() else {
+    fn share_due(&mut self, shown: &mut Vec<UiEvent>) -> Due {
+        let Some(OutboxItem::Share { room, to, boxes }) = self.outbox.due_now() else {
             return Due::Wait;
         };
         // A key that is not used any more is not sent any more.
-        let key = self.rooms.get(room).and_then(|inside| inside.speaking.shared(room.as_str()));
+        let key = self.rooms.get(room).and_then(|inside| inside.sender_key.shared(room.as_str()));
         if let Some(key) = key.filter(|_| boxes.is_empty()) {
             for session in to.drain(..) {
-                let sealed = seal(&self.own, &mut self.people, session, Purpose::Key, &key, shown);
+                let sealed = seal(&self.own, &mut self.peers, session, Purpose::Key, &key, shown);
                 boxes.extend(sealed);
             }
         }
@@ -271,74 +271,74 @@ impl Session {
     }
 
     /// The Whisper that is due. One that comes again is what it was.
-    fn whisper_due(&mut self, shown: &mut Vec<Shown>) -> Due {
-        let Some(Item::Whisper { to, text, sent_at, boxed, .. }) = self.outbox.due_now() else {
+    fn whisper_due(&mut self, shown: &mut Vec<UiEvent>) -> Due {
+        let Some(OutboxItem::Whisper { to, text, sent_at, boxed, .. }) = self.outbox.due_now() else {
             return Due::Wait;
         };
         if boxed.is_none() {
-            let said = padded(Kind::Text, text, *sent_at);
-            *boxed = seal(&self.own, &mut self.people, *to, Purpose::Whisper, &said, shown);
+            let said = padded(BodyKind::Text, text, *sent_at);
+            *boxed = seal(&self.own, &mut self.peers, *to, Purpose::Whisper, &said, shown);
         }
         if let Some((to, boxed)) = boxed.clone() {
             return Due::Send(Numbered::Whisper { to, boxed });
         }
         let to = *to;
-        if let Some(Item::Whisper { name, text, .. }) = self.outbox.drop_due() {
+        if let Some(OutboxItem::Whisper { name, text, .. }) = self.outbox.drop_due() {
             let why = if self.rooms.have(to) { format!("nothing is sent to {name}") } else { gone(&name) };
-            shown.push(Shown::Undelivered(notices::not_delivered(&why, None, &text)));
+            shown.push(UiEvent::Undelivered(notices::not_delivered(&why, None, &text)));
         }
         Due::Another
     }
 
     fn letter_due(&mut self) -> Due {
-        let Some(Item::Letter { to, text, sent_at, written, .. }) = self.outbox.due_now() else {
+        let Some(OutboxItem::Letter { to, text, sent_at, written, .. }) = self.outbox.due_now() else {
             return Due::Wait;
         };
         let own = &self.own;
         let letter = written.get_or_insert_with(|| {
-            let said = said(Kind::Text, text, *sent_at);
+            let said = said(BodyKind::Text, text, *sent_at);
             let author = Author { identity: &own.identity, name: own.name.as_str(), server: own.server };
-            letter::seal(&mut rand::rng(), &author, to, &said)
+            offline_message::seal(&mut rand::rng(), &author, to, &said)
         });
         Due::Send(Numbered::Letter { to: to.fingerprint().0, letter: letter.clone() })
     }
 
     /// Whose a name is, as the server says: it is believed only if that is what is known.
-    pub(super) fn found(&mut self, name: &Name, spki: &[u8], shown: &mut Vec<Shown>) -> Result<(), Broken> {
+    pub(super) fn found(&mut self, name: &Name, spki: &[u8], shown: &mut Vec<UiEvent>) -> Result<(), ProtocolError> {
         let is_due = |request: &Request| matches!(request, Request::Lookup(pending) if pending.name == *name);
         let Some(Request::Lookup(due)) = self.requests.answered(is_due) else {
-            return Err(Broken::Unasked("a Found"));
+            return Err(ProtocolError::Unasked("a Found"));
         };
         let Pending { name, known, text, sent_at } = due;
         match PublicIdentity::from_spki(spki) {
             Ok(to) if known.contains(&to.fingerprint()) => {
-                self.outbox.push(Item::Letter { name, to, text, sent_at, written: None });
+                self.outbox.push(OutboxItem::Letter { name, to, text, sent_at, written: None });
             }
-            _ => shown.push(Shown::Undelivered(notices::false_key(&name, &known, &text))),
+            _ => shown.push(UiEvent::Undelivered(notices::false_key(&name, &known, &text))),
         }
         Ok(())
     }
 
     /// `n` was taken.
-    pub(super) fn accepted(&mut self, n: u64, now: Moment, shown: &mut Vec<Shown>) -> Result<(), NotDue> {
+    pub(super) fn accepted(&mut self, n: u64, now: Now, shown: &mut Vec<UiEvent>) -> Result<(), UnexpectedAckError> {
         let (manner, name, text, sent_at) = match self.outbox.accepted(n)? {
-            Item::Say { room, sealed, unread, .. } => {
+            OutboxItem::Say { room, sealed, unread, .. } => {
                 if let Some(sealed) = sealed {
                     self.rooms.settle(&room, &sealed);
                 }
                 let inside = self.rooms.get_mut(&room);
                 if let (Some(change), Some(inside)) = (unread, inside)
-                    && inside.speaking.is_news_that_nobody_reads(change)
+                    && inside.sender_key.should_warn_no_recipient(change)
                 {
-                    shown.push(Shown::Remark(notices::unread(&room)));
+                    shown.push(UiEvent::Remark(notices::unread(&room)));
                 }
                 return Ok(());
             }
-            Item::Share { .. } => return Ok(()),
-            Item::Whisper { name, text, sent_at, .. } => (Manner::WhisperTo, name, text, sent_at),
-            Item::Letter { name, text, sent_at, .. } => (Manner::LetterTo, name, text, sent_at),
+            OutboxItem::Share { .. } => return Ok(()),
+            OutboxItem::Whisper { name, text, sent_at, .. } => (MessageKind::WhisperTo, name, text, sent_at),
+            OutboxItem::Letter { name, text, sent_at, .. } => (MessageKind::LetterTo, name, text, sent_at),
         };
-        shown.push(Shown::Message { sent_at, at: now.at, manner, name, text, is_action: false });
+        shown.push(UiEvent::Message { sent_at, at: now.at, manner, name, text, is_action: false });
         Ok(())
     }
 
@@ -348,41 +348,41 @@ impl Session {
         n: u64,
         code: ErrorCode,
         now: Instant,
-        shown: &mut Vec<Shown>,
-    ) -> Result<(), NotDue> {
+        shown: &mut Vec<UiEvent>,
+    ) -> Result<(), UnexpectedAckError> {
         match self.outbox.not_taken(n, code, now)? {
             // What is boxed is counted: it goes as it is, before anything new is.
-            NotTaken::ForNow(item @ (Item::Share { .. } | Item::Whisper { .. })) => {
+            OutboxError::ForNow(item @ (OutboxItem::Share { .. } | OutboxItem::Whisper { .. })) => {
                 self.outbox.put_back(item, Form::Made);
             }
-            NotTaken::ForNow(item) => self.outbox.put_back(item, Form::Unmade),
-            NotTaken::ForGood(item) => {
-                let room = if let Item::Say { room, .. } = &item { self.rooms.told(room) } else { None };
-                let lost = self.is_lost(item, code);
+            OutboxError::ForNow(item) => self.outbox.put_back(item, Form::Unmade),
+            OutboxError::ForGood(item) => {
+                let room = if let OutboxItem::Say { room, .. } = &item { self.rooms.told(room) } else { None };
+                let lost = self.on_outbox_item_lost(item, code);
                 let told = lost.map(|(why, text)| notices::not_delivered(&why, room.as_ref(), &text));
-                shown.extend(told.map(Shown::Undelivered));
+                shown.extend(told.map(UiEvent::Undelivered));
             }
         }
         Ok(())
     }
 
     /// What has been refused for good: why, and what the user had said.
-    fn is_lost(&mut self, item: Item, code: ErrorCode) -> Option<(String, Text)> {
+    fn on_outbox_item_lost(&mut self, item: OutboxItem, code: ErrorCode) -> Option<(String, Text)> {
         match item {
-            Item::Say { room, text, sealed, .. } => {
+            OutboxItem::Say { room, text, sealed, .. } => {
                 if let Some(sealed) = sealed {
                     self.rooms.refuse(&room, &sealed);
                 }
                 Some((why(code).to_owned(), text))
             }
-            Item::Share { room, .. } => {
-                self.rooms.get_mut(&room)?.speaking.forget_key();
+            OutboxItem::Share { room, .. } => {
+                self.rooms.get_mut(&room)?.sender_key.forget_key();
                 None
             }
-            Item::Whisper { name, text, .. } => {
+            OutboxItem::Whisper { name, text, .. } => {
                 Some((if code == ErrorCode::Absent { gone(&name) } else { why(code).to_owned() }, text))
             }
-            Item::Letter { name, text, .. } => Some((
+            OutboxItem::Letter { name, text, .. } => Some((
                 match code {
                     ErrorCode::Absent => format!("this server does not know {name} any more"),
                     ErrorCode::Refused => format!("too many letters wait for {name} already"),
@@ -394,7 +394,7 @@ impl Session {
     }
 }
 
-impl Item {
+impl OutboxItem {
     /// Whether it goes on in another session of one's own; what was sealed for the last one is not used there.
     pub(super) fn goes_on(&mut self) -> bool {
         match self {
@@ -412,45 +412,45 @@ impl Item {
     }
 
     /// What the user is told of one that was sent, and of which nobody knows more; rooms are named if there are several.
-    pub(super) fn not_known(&self, are_several: bool) -> Option<Shown> {
+    pub(super) fn not_known(&self, are_several: bool) -> Option<UiEvent> {
         let told = match self {
             Self::Say { room, text, .. } => notices::not_known_in(are_several.then_some(room), text),
             Self::Whisper { name, text, .. } | Self::Letter { name, text, .. } => notices::not_known(name, text),
             Self::Share { .. } => return None,
         };
-        Some(Shown::Undelivered(told))
+        Some(UiEvent::Undelivered(told))
     }
 }
 
 /// A box to somebody who is here and may have it, with the next count; and the number that the server is told. Somebody
 /// to whom nothing can be sealed is told of.
 fn seal(
-    own: &Own,
-    people: &mut People,
+    own: &LocalUser,
+    peers: &mut PeerTable,
     to: Id,
     purpose: Purpose,
     text: &[u8],
-    shown: &mut Vec<Shown>,
-) -> Option<(Member, Vec<u8>)> {
-    let number = people.directory.number(to)?;
-    let keys = people.get(to).filter(|_| people.may_read(to))?.keys.clone();
-    let counts = people.boxes(to)?;
+    shown: &mut Vec<UiEvent>,
+) -> Option<(SessionNumber, Vec<u8>)> {
+    let number = peers.session_numbers.number(to)?;
+    let keys = peers.get(to).filter(|_| peers.may_read(to))?.keys.clone();
+    let counts = peers.boxes(to)?;
     let rng = &mut rand::rng();
-    match boxed::seal(rng, &own.credential, &keys, own.server, purpose, counts.next_sent(), text) {
+    match sealed_box::seal(rng, &own.credential, &keys, own.server, purpose, counts.next_sent(), text) {
         Ok(sealed) => Some((number, sealed)),
         // Its count is used up, and nothing is sent to them any more.
         Err(weak) => {
-            shown.extend(people.shun(to, &weak.to_string()).map(Shown::Remark));
+            shown.extend(peers.reject(to, &weak.to_string()).map(UiEvent::Remark));
             None
         }
     }
 }
 
-fn said(kind: Kind, text: &Text, sent_at: u64) -> Said {
-    Said { sent_at, kind, text: text.as_written().to_owned() }
+fn said(kind: BodyKind, text: &Text, sent_at: u64) -> MessageBody {
+    MessageBody { sent_at, kind, text: text.as_written().to_owned() }
 }
 
-fn padded(kind: Kind, text: &Text, sent_at: u64) -> Vec<u8> {
+fn padded(kind: BodyKind, text: &Text, sent_at: u64) -> Vec<u8> {
     said(kind, text, sent_at).pad()
 }
 

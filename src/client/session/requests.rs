@@ -26,7 +26,7 @@ pub(super) enum Request {
         /// Which.
         room: RoomName,
         /// Why.
-        why: Wish,
+        why: JoinReason,
         /// It was asked on a connection that is lost: the room is left first, for the server may have let one in.
         limbo: bool,
     },
@@ -47,7 +47,7 @@ pub(super) enum Request {
 
 /// Why one wants to be in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum JoinReason {
     /// The user has asked for it.
     New,
     /// One was in it, in the session before.
@@ -166,8 +166,8 @@ impl Requests {
     }
 
     /// An Error with n 0: the request that is not done. One that came too fast is asked again, and not given.
-    pub(super) fn refused(&mut self, code: ErrorCode, now: Instant) -> Result<Option<Request>, NotAsked> {
-        match self.asked.pop_front().ok_or(NotAsked)? {
+    pub(super) fn refused(&mut self, code: ErrorCode, now: Instant) -> Result<Option<Request>, UnexpectedReplyError> {
+        match self.asked.pop_front().ok_or(UnexpectedReplyError)? {
             Request::Join { room, why, limbo: true } => {
                 // The server had not let one in.
                 self.push_first(Request::Join { room, why, limbo: false });
@@ -207,11 +207,11 @@ impl Requests {
 
     /// Another session begins, which is in no room: what was left is left, and nobody has been let in anywhere. Rooms that
     /// one was in are asked for anew.
-    pub(super) fn begin_anew(&mut self) {
+    pub(super) fn start_new_session(&mut self) {
         self.waiting.retain_mut(|request| match request {
             Request::Join { why, limbo, .. } => {
                 *limbo = false;
-                *why == Wish::New
+                *why == JoinReason::New
             }
             Request::Leave { again, .. } => !*again,
             Request::Lookup(_) | Request::Command(_) | Request::Password(_) => true,
@@ -224,7 +224,7 @@ fn pop_if(queue: &mut VecDeque<Request>, is_it: impl FnOnce(&Request) -> bool) -
 }
 
 /// An answer that nothing was waiting for.
-pub(super) struct NotAsked;
+pub(super) struct UnexpectedReplyError;
 
 impl Request {
     fn message(&self) -> ToServer {

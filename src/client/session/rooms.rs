@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::super::people::{People, Present};
+use super::super::peers::{PeerTable, PresentSession};
+use super::super::room_sender_key::RoomSenderKey;
 use super::super::roster::Roster;
-use super::super::speaking::Speaking;
 use super::Id;
 use crate::chat::name::{Name, RoomName};
-use crate::secure::e2e::sender_key::{Reading, SealedSaid};
+use crate::secure::e2e::sender_key::{InboundSenderKey, SealedMessage};
 use crate::secure::identity::Fingerprint;
 
 /// So many rooms that one has left are remembered: keys for them may still be on their way.
@@ -15,15 +15,15 @@ const LEFT: usize = 32;
 
 /// The rooms of a session.
 #[derive(Default)]
-pub(super) struct Rooms {
+pub(super) struct JoinedRooms {
     /// Where one is.
-    inside: HashMap<RoomName, Inside>,
+    inside: HashMap<RoomName, JoinedRoom>,
     /// Where one is, or is coming back to, in the order in which one has last looked at them: the last is in focus.
     order: Vec<RoomName>,
     /// Nothing is said to any room until the user has chosen one.
     nowhere: bool,
     /// From the session before: rooms that one has not come back to yet.
-    before: HashMap<RoomName, Before>,
+    before: HashMap<RoomName, PreviousRoom>,
     /// How far one's own words were counted, in rooms that one has left: they are counted on in this session.
     spoken: HashMap<RoomName, u64>,
     /// Rooms that one has left, the last one last.
@@ -33,11 +33,11 @@ pub(super) struct Rooms {
 }
 
 /// A room that one is in.
-pub(super) struct Inside {
+pub(super) struct JoinedRoom {
     pub(super) roster: Roster,
-    pub(super) speaking: Speaking,
+    pub(super) sender_key: RoomSenderKey,
     /// What one has of each, whoever has come after oneself from their first word on.
-    pub(super) readings: HashMap<Id, Reading>,
+    pub(super) readings: HashMap<Id, InboundSenderKey>,
     /// What the server had to say of it when one came in.
     pub(super) notice: String,
     /// One was here before in this session: what was said then may still be on its way.
@@ -45,13 +45,13 @@ pub(super) struct Inside {
 }
 
 /// What a new session goes on with in a room: how far one has read whom, who was there, and what was told of it.
-pub(super) struct Before {
-    pub(super) readings: HashMap<Id, Reading>,
+pub(super) struct PreviousRoom {
+    pub(super) readings: HashMap<Id, InboundSenderKey>,
     pub(super) present: Vec<(Name, Fingerprint)>,
     pub(super) notice: String,
 }
 
-impl Rooms {
+impl JoinedRooms {
     /// None yet; this one is to be the first.
     pub(super) fn beginning_with(room: RoomName) -> Self {
         Self { order: vec![room], ..Self::default() }
@@ -88,7 +88,7 @@ impl Rooms {
     }
 
     /// Looks at a room. Gives whether one is there.
-    pub(super) fn look_at(&mut self, room: &RoomName) -> bool {
+    pub(super) fn set_focus(&mut self, room: &RoomName) -> bool {
         let Some(place) = self.order.iter().position(|other| other == room) else {
             return false;
         };
@@ -99,19 +99,19 @@ impl Rooms {
     }
 
     /// Nothing is said to any room until the user has chosen one.
-    pub(super) fn look_nowhere(&mut self) {
+    pub(super) fn clear_focus(&mut self) {
         self.nowhere = true;
     }
 
-    pub(super) fn get(&self, room: &RoomName) -> Option<&Inside> {
+    pub(super) fn get(&self, room: &RoomName) -> Option<&JoinedRoom> {
         self.inside.get(room)
     }
 
-    pub(super) fn get_mut(&mut self, room: &RoomName) -> Option<&mut Inside> {
+    pub(super) fn get_mut(&mut self, room: &RoomName) -> Option<&mut JoinedRoom> {
         self.inside.get_mut(room)
     }
 
-    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Inside> {
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut JoinedRoom> {
         self.inside.values_mut()
     }
 
@@ -131,12 +131,12 @@ impl Rooms {
     }
 
     /// One has come in. Gives what one had of the room in the session before.
-    pub(super) fn enter(&mut self, room: &RoomName, roster: Roster, notice: String) -> Option<Before> {
+    pub(super) fn enter(&mut self, room: &RoomName, roster: Roster, notice: String) -> Option<PreviousRoom> {
         let mut before = self.before.remove(room);
         let readings = before.as_mut().map(|before| std::mem::take(&mut before.readings)).unwrap_or_default();
         let came_back = self.left.contains(room);
-        let speaking = Speaking::counted_on(self.spoken.remove(room).unwrap_or_default());
-        self.inside.insert(room.clone(), Inside { roster, speaking, readings, notice, came_back });
+        let sender_key = RoomSenderKey::resume_at(self.spoken.remove(room).unwrap_or_default());
+        self.inside.insert(room.clone(), JoinedRoom { roster, sender_key, readings, notice, came_back });
         if !self.order.contains(room) {
             self.order.insert(0, room.clone());
         }
@@ -149,13 +149,13 @@ impl Rooms {
         let Some(inside) = self.inside.remove(room) else {
             return Vec::new();
         };
-        self.count_on(room, inside.speaking.counter());
-        self.was_left(room);
+        self.count_on(room, inside.sender_key.counter());
+        self.remember_left(room);
         inside.roster.members().to_vec()
     }
 
     /// One is no longer in a room, or will not have been there: what was on its way then may still come.
-    pub(super) fn was_left(&mut self, room: &RoomName) {
+    pub(super) fn remember_left(&mut self, room: &RoomName) {
         self.left.retain(|other| other != room);
         if self.left.len() >= LEFT {
             self.left.pop_front();
@@ -175,17 +175,17 @@ impl Rooms {
     }
 
     /// What was said in a room has been accepted; one may have left it since.
-    pub(super) fn settle(&mut self, room: &RoomName, said: &SealedSaid) {
+    pub(super) fn settle(&mut self, room: &RoomName, said: &SealedMessage) {
         match self.inside.get_mut(room) {
-            Some(inside) => inside.speaking.settle(said),
+            Some(inside) => inside.sender_key.settle(said),
             None => self.count_on(room, said.counter() + 1),
         }
     }
 
     /// It has been refused for good.
-    pub(super) fn refuse(&mut self, room: &RoomName, said: &SealedSaid) {
+    pub(super) fn refuse(&mut self, room: &RoomName, said: &SealedMessage) {
         match self.inside.get_mut(room) {
-            Some(inside) => inside.speaking.refused(said),
+            Some(inside) => inside.sender_key.refused(said),
             None => self.count_on(room, said.counter() + 1),
         }
     }
@@ -198,13 +198,13 @@ impl Rooms {
     }
 
     /// Another session of one's own has begun, and is in no room yet.
-    pub(super) fn begin_anew(&mut self, people: &People) {
+    pub(super) fn start_new_session(&mut self, peers: &PeerTable) {
         for (room, inside) in std::mem::take(&mut self.inside) {
             if self.order.contains(&room) {
-                let present = present(&inside.roster, people);
-                let Inside { mut readings, notice, .. } = inside;
-                readings.values_mut().for_each(Reading::carry_over);
-                self.before.insert(room, Before { readings, present, notice });
+                let present = present(&inside.roster, peers);
+                let JoinedRoom { mut readings, notice, .. } = inside;
+                readings.values_mut().for_each(InboundSenderKey::carry_over);
+                self.before.insert(room, PreviousRoom { readings, present, notice });
             }
         }
         self.spoken.clear();
@@ -214,7 +214,7 @@ impl Rooms {
 }
 
 /// Who is in a room and is shown, oneself left out.
-pub(super) fn present(roster: &Roster, people: &People) -> Vec<(Name, Fingerprint)> {
-    let shown = roster.members().iter().filter_map(|session| people.get(*session));
-    shown.map(|present: Present<'_>| present.named()).collect()
+pub(super) fn present(roster: &Roster, peers: &PeerTable) -> Vec<(Name, Fingerprint)> {
+    let shown = roster.members().iter().filter_map(|session| peers.get(*session));
+    shown.map(|present: PresentSession<'_>| present.named()).collect()
 }

@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use crate::chat::hall::{Asks, Effect, Hall, Limits, Newcomer, Verdict, answer};
-use crate::chat::kept::Kept;
+use crate::chat::journal_record::JournalRecord;
 use crate::chat::message::Event;
-use crate::chat::pace::Pace;
+use crate::chat::rate_limit::Rate;
+use crate::chat::state::{AuthenticatedUser, ChatState, Effect, JoinAttempt, JoinOutcome, Limits, answer};
 use crate::chat::user::User;
-use crate::chat::{Conn, Member, RoomId, To};
-use crate::client::view::Manner;
-use crate::secure::credential::Presented;
-use crate::secure::e2e::text::Kind;
+use crate::chat::{Audience, ConnectionId, RoomId, SessionNumber};
+use crate::client::ui_event::MessageKind;
+use crate::secure::credential::CredentialBundle;
+use crate::secure::e2e::body::BodyKind;
 use crate::store::journal::Journal;
 
 const NOW: u64 = 1_700_000_000_000;
@@ -44,13 +44,13 @@ struct Somebody {
 }
 
 struct Here {
-    conn: Conn,
+    conn: ConnectionId,
     /// What the server calls their session, once it has let them in.
-    member: Option<Member>,
+    member: Option<SessionNumber>,
     user: User,
-    session: Session,
+    session: ClientSession,
     files: Files,
-    newcomer: Option<Newcomer>,
+    newcomer: Option<AuthenticatedUser>,
     up: VecDeque<ToServer>,
     down: VecDeque<ToClient>,
     read: Vec<String>,
@@ -71,23 +71,29 @@ struct Here {
 }
 
 /// Somebody who has proved who they are.
-fn newcomer(conn: Conn, user: &User, credential: &OwnCredential) -> Newcomer {
-    let Presented { credential, signature, .. } = credential.presented();
-    Newcomer { conn, user: user.clone(), credential: credential.into(), signature: signature.into(), address: None }
+fn newcomer(conn: ConnectionId, user: &User, credential: &OwnCredential) -> AuthenticatedUser {
+    let CredentialBundle { credential, signature, .. } = credential.presented();
+    AuthenticatedUser {
+        conn,
+        user: user.clone(),
+        credential: credential.into(),
+        signature: signature.into(),
+        address: None,
+    }
 }
 
 struct World {
     limits: Limits,
-    hall: Hall,
+    chat: ChatState,
     folder: tempfile::TempDir,
     journal: Option<Journal>,
     tick: Instant,
     late: Duration,
     everybody: Vec<Somebody>,
     /// Who hears of a room as it happens.
-    inside: HashMap<RoomId, Vec<(Conn, Member)>>,
+    inside: HashMap<RoomId, Vec<(ConnectionId, SessionNumber)>>,
     /// Who is in it, connected or not.
-    members: HashMap<RoomId, Vec<Member>>,
+    members: HashMap<RoomId, Vec<SessionNumber>>,
     conns: u64,
     texts: usize,
     /// Who has ever left one room and not the others: what is counted in rooms they come back to has gaps.
@@ -123,8 +129,8 @@ enum Step {
     Minute,
 }
 
-fn steps(people: usize) -> impl Strategy<Value = Vec<Step>> {
-    let who = move || 0..people;
+fn steps(peers: usize) -> impl Strategy<Value = Vec<Step>> {
+    let who = move || 0..peers;
     let step = prop_oneof![
         6 => who().prop_map(Step::Join),
         1 => who().prop_map(Step::Leave),
@@ -145,8 +151,8 @@ fn steps(people: usize) -> impl Strategy<Value = Vec<Step>> {
 }
 
 impl World {
-    fn new(people: usize, limits: Limits) -> Self {
-        let everybody = (0..people)
+    fn new(peers: usize, limits: Limits) -> Self {
+        let everybody = (0..peers)
             .map(|number| {
                 let name = Name::parse(&format!("person-{number}")).unwrap();
                 let folder = FOLDERS.path().join(name.as_str());
@@ -158,13 +164,13 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let (journal, kept) = Journal::open(folder.path()).unwrap();
         let tick = Instant::now();
-        let hall = Hall::restore(limits, kept, Moment { at: NOW, tick });
+        let chat = ChatState::restore(limits, kept, Now { at: NOW, tick });
         let (journal, late) = (Some(journal), Duration::ZERO);
         let (inside, members, faults) = (HashMap::new(), HashMap::new(), Vec::new());
         let wanderers = HashSet::new();
         Self {
             limits,
-            hall,
+            chat,
             folder,
             journal,
             tick,
@@ -179,8 +185,8 @@ impl World {
         }
     }
 
-    fn now(&self) -> Moment {
-        Moment { at: NOW + u64::try_from(self.late.as_millis()).unwrap(), tick: self.tick + self.late }
+    fn now(&self) -> Now {
+        Now { at: NOW + u64::try_from(self.late.as_millis()).unwrap(), tick: self.tick + self.late }
     }
 
     fn step(&mut self, step: &Step) {
@@ -207,7 +213,7 @@ impl World {
             return;
         }
         self.conns += 1;
-        let (conn, name) = (Conn(self.conns), self.everybody[who].name.clone());
+        let (conn, name) = (ConnectionId(self.conns), self.everybody[who].name.clone());
         let identity = Identity::from_pem(pem(who), None).unwrap();
         let credential = OwnCredential::for_user(&mut rand::rng(), &identity, name.as_str(), UnixSeconds(NOW / 1_000));
         let (identity, credential) = (Arc::new(identity), Arc::new(credential));
@@ -218,10 +224,10 @@ impl World {
             spki: credential.presented().spki.into(),
         };
         let newcomer = newcomer(conn, &user, &credential);
-        let own = Own { name, identity, credential, server: SERVER, verified_only: false };
+        let own = LocalUser { name, identity, credential, server: SERVER, verified_only: false };
         let folder = &self.everybody[who].folder;
         let files = Files { users: KnownUsers::open(folder, SERVER).unwrap(), letters: LettersSeen::in_folder(folder) };
-        let (session, join) = Session::join(own, RoomName::lobby());
+        let (session, join) = ClientSession::join(own, RoomName::lobby());
         self.everybody[who].here = Some(Here {
             conn,
             member: None,
@@ -283,7 +289,7 @@ impl World {
     fn lose(&mut self, who: usize) {
         if let Some(here) = self.everybody[who].here.take() {
             let (now, mut effects) = (self.now(), Vec::new());
-            self.hall.lost(here.conn, now, &mut effects);
+            self.chat.lost(here.conn, now, &mut effects);
             self.carry_out(effects);
         }
     }
@@ -295,7 +301,7 @@ impl World {
         };
         let old = here.conn;
         self.conns += 1;
-        here.conn = Conn(self.conns);
+        here.conn = ConnectionId(self.conns);
         (here.up, here.down) = Default::default();
         if here.newcomer.take().is_some() || here.leaving || !here.session.can_resume() {
             // Nothing to come back to, or for.
@@ -317,12 +323,12 @@ impl World {
         if is_known {
             self.is_cut(old);
             let (now, mut effects) = (self.now(), Vec::new());
-            self.hall.lost(old, now, &mut effects);
+            self.chat.lost(old, now, &mut effects);
             self.carry_out(effects);
         }
     }
 
-    fn is_cut(&mut self, conn: Conn) {
+    fn is_cut(&mut self, conn: ConnectionId) {
         self.inside.values_mut().for_each(|all| all.retain(|(other, _)| *other != conn));
     }
 
@@ -333,7 +339,7 @@ impl World {
         self.inside.clear();
         drop(self.journal.take());
         let (journal, kept) = Journal::open(self.folder.path()).unwrap();
-        self.hall = Hall::restore(self.limits, kept, self.now());
+        self.chat = ChatState::restore(self.limits, kept, self.now());
         self.journal = Some(journal);
     }
 
@@ -342,7 +348,7 @@ impl World {
         let (text, now) = (format!("text {}", self.texts), self.now());
         if let Some(here) = self.able(who) {
             let room = here.session.focus().unwrap().clone();
-            here.session.say(Kind::Text, &text, now).unwrap();
+            here.session.say(BodyKind::Text, &text, now).unwrap();
             here.accepted.push((room, text));
         }
         self.send(who);
@@ -353,7 +359,7 @@ impl World {
         let (text, now, to) = (format!("whisper {}", self.texts), self.now(), self.everybody[to].name.clone());
         if let Some(here) = self.everybody[from].here.as_mut().filter(|here| !here.leaving) {
             // To somebody who is away it would be a letter, and to oneself nothing.
-            if here.session.people.find(&to).is_some() {
+            if here.session.peers.find(&to).is_some() {
                 here.session.whisper(&to, &text, now, &here.files).unwrap();
             }
         }
@@ -380,12 +386,12 @@ impl World {
             return false;
         };
         let (conn, mut effects) = (here.conn, Vec::new());
-        self.hall.tick(now, &mut effects);
+        self.chat.tick(now, &mut effects);
         if let Some(newcomer) = here.newcomer.take() {
-            let verdict = self.hall.arrive(newcomer, &Asks::first(message), now, &mut effects);
-            assert_eq!(verdict, Verdict::Admitted);
+            let verdict = self.chat.arrive(newcomer, &JoinAttempt::first(message), now, &mut effects);
+            assert_eq!(verdict, JoinOutcome::Admitted);
         } else {
-            self.hall.receive(conn, message, now, &mut effects);
+            self.chat.receive(conn, message, now, &mut effects);
         }
         self.carry_out(effects);
         true
@@ -404,13 +410,15 @@ impl World {
         let looked = here.session.look_around(now, &mut here.files, &mut shown);
         for item in shown {
             match item {
-                Shown::Message { manner: Manner::Said(_), text, .. } => here.read.push(text.as_written().to_owned()),
-                Shown::Message { manner: Manner::WhisperFrom, text, .. } => {
+                UiEvent::Message { manner: MessageKind::Said(_), text, .. } => {
+                    here.read.push(text.as_written().to_owned());
+                }
+                UiEvent::Message { manner: MessageKind::WhisperFrom, text, .. } => {
                     here.whispers.push(text.as_written().to_owned());
                 }
-                Shown::Remark(remark) if remark.contains("whoever sent it has gone") => here.whispers.push(remark),
-                Shown::Remark(remark) if remark.contains("Nobody was in") => here.told_unread += 1,
-                Shown::Remark(remark) if !EXPECTED.iter().any(|expected| remark.contains(expected)) => {
+                UiEvent::Remark(remark) if remark.contains("whoever sent it has gone") => here.whispers.push(remark),
+                UiEvent::Remark(remark) if remark.contains("Nobody was in") => here.told_unread += 1,
+                UiEvent::Remark(remark) if !EXPECTED.iter().any(|expected| remark.contains(expected)) => {
                     self.faults.push((who, remark));
                 }
                 _ => {}
@@ -433,8 +441,8 @@ impl World {
         for effect in &effects {
             match effect {
                 Effect::Keep(kept) => journal.keep(kept).unwrap(),
-                Effect::Post(room, entry) => journal.event(To::Room(*room), entry).unwrap(),
-                Effect::One(_, member, entry) => journal.event(To::One(*member), entry).unwrap(),
+                Effect::Post(room, entry) => journal.event(Audience::Room(*room), entry).unwrap(),
+                Effect::One(_, member, entry) => journal.event(Audience::One(*member), entry).unwrap(),
                 _ => {}
             }
         }
@@ -466,11 +474,11 @@ impl World {
                     piece.entries.iter().for_each(|entry| self.tell(conn, &entry.bytes));
                     if !piece.is_last {
                         let (now, mut more) = (self.now(), Vec::new());
-                        self.hall.catch_up(conn, piece.to, now, &mut more);
+                        self.chat.catch_up(conn, piece.to, now, &mut more);
                         self.carry_out(more);
                     }
                 }
-                Effect::Keep(Kept::Seat { member, room, until, .. }) => {
+                Effect::Keep(JournalRecord::Seat { member, room, until, .. }) => {
                     let members = self.members.entry(room).or_default();
                     members.retain(|other| *other != member);
                     members.extend(until.is_none().then_some(member));
@@ -488,7 +496,7 @@ impl World {
         }
     }
 
-    fn tell(&mut self, conn: Conn, bytes: &[u8]) {
+    fn tell(&mut self, conn: ConnectionId, bytes: &[u8]) {
         let Some(here) = self.at(conn) else {
             return;
         };
@@ -507,7 +515,7 @@ impl World {
     }
 
     /// Something was accepted: everybody who is in, and was when it was signed, is to read it.
-    fn note_said(&mut self, room: RoomId, bytes: &[u8], speaker: Option<Member>) {
+    fn note_said(&mut self, room: RoomId, bytes: &[u8], speaker: Option<SessionNumber>) {
         let parsed = ToClient::parse_all(bytes).unwrap();
         let Some(ToClient::Event { event: Event::Said { room: name, change, .. }, .. }) = parsed.first() else {
             return;
@@ -533,12 +541,12 @@ impl World {
         }
     }
 
-    fn by_member(&mut self, member: Member) -> Option<&mut Here> {
+    fn by_member(&mut self, member: SessionNumber) -> Option<&mut Here> {
         let here = self.everybody.iter_mut().filter_map(|somebody| somebody.here.as_mut());
         here.filter(|here| here.member == Some(member)).last()
     }
 
-    fn at(&mut self, conn: Conn) -> Option<&mut Here> {
+    fn at(&mut self, conn: ConnectionId) -> Option<&mut Here> {
         self.everybody.iter_mut().filter_map(|somebody| somebody.here.as_mut()).find(|here| here.conn == conn)
     }
 
@@ -582,9 +590,9 @@ impl World {
 /// What somebody is told of although nothing is wrong.
 const EXPECTED: [&str; 3] = ["First contact", "has just gone", "[server] This server cannot read"];
 
-fn check(people: usize, limits: Limits, steps: &[Step]) -> Result<(), TestCaseError> {
-    let mut world = World::new(people, limits);
-    for who in 0..=people / 2 {
+fn check(peers: usize, limits: Limits, steps: &[Step]) -> Result<(), TestCaseError> {
+    let mut world = World::new(peers, limits);
+    for who in 0..=peers / 2 {
         world.join(who);
     }
     world.settle();
@@ -635,14 +643,14 @@ proptest! {
 
     #[test]
     fn everybody_reads_what_was_said_while_they_were_in_in_one_order_and_once(
-        (people, steps) in (2..=12_usize).prop_flat_map(|people| (Just(people), steps(people)))
+        (peers, steps) in (2..=12_usize).prop_flat_map(|peers| (Just(peers), steps(peers)))
     ) {
-        check(people, Limits::off(), &steps)?;
+        check(peers, Limits::off(), &steps)?;
     }
 
     #[test]
     fn the_same_where_the_server_slows_people_down(steps in steps(4)) {
-        let slowly = Pace::per_second(3, 5);
+        let slowly = Rate::per_second(3, 5);
         check(4, Limits { messages: Some(slowly), ..Limits::off() }, &steps)?;
     }
 }

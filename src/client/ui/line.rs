@@ -19,8 +19,8 @@ use super::{Input, Screen};
 use crate::chat::command::{NewPassword, UserCommand};
 use crate::chat::name::RoomName;
 use crate::client::outbox::CAPACITY;
-use crate::client::passwords::as_password;
-use crate::client::view::{Shown, Stream};
+use crate::client::password_input::as_password;
+use crate::client::ui_event::{OutputStream, UiEvent};
 
 /// Behind the room, if there are several; and while what is typed waits for a connection. Both are as wide: the editor
 /// measures the prompt once for each line.
@@ -42,21 +42,21 @@ const TOGETHER: usize = 64;
 pub struct LineScreen {
     editing: Option<Editing>,
     /// What is kept back, once lines are edited.
-    kept_back: Vec<Shown>,
-    desk: Arc<Desk>,
+    kept_back: Vec<UiEvent>,
+    desk: Arc<PromptState>,
 }
 
 /// What the editor's thread and the others have in common.
 #[derive(Default)]
-struct Desk {
+struct PromptState {
     away: AtomicBool,
-    place: Mutex<Place>,
+    place: Mutex<PromptTarget>,
     changed: Condvar,
 }
 
 /// Where the next line goes.
 #[derive(Default)]
-struct Place {
+struct PromptTarget {
     room: Option<RoomName>,
     is_told: bool,
     /// The lines passed on so far have been done.
@@ -65,40 +65,40 @@ struct Place {
 
 /// The prompt of one line. Its room stays what it is, and so does its width: a line goes to the room that it was typed for,
 /// or to none.
-struct State {
-    desk: Arc<Desk>,
+struct PromptLine {
+    desk: Arc<PromptState>,
     room: Option<RoomName>,
     there: String,
     away: String,
 }
 
-impl Prompt for State {
+impl Prompt for PromptLine {
     /// The editor asks whenever it draws the line, which it does after all that is shown above.
     fn raw(&self) -> &str {
         if self.desk.away.load(Ordering::Relaxed) { &self.away } else { &self.there }
     }
 }
 
-impl Desk {
-    fn place(&self) -> MutexGuard<'_, Place> {
+impl PromptState {
+    fn place(&self) -> MutexGuard<'_, PromptTarget> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The prompt for the next line, once it is known where that goes.
-    fn prompt(self: &Arc<Self>) -> State {
-        let is_open = |place: &mut Place| !place.is_known && !self.away.load(Ordering::Relaxed);
+    fn prompt(self: &Arc<Self>) -> PromptLine {
+        let is_open = |place: &mut PromptTarget| !place.is_known && !self.away.load(Ordering::Relaxed);
         let waited = self.changed.wait_timeout_while(self.place(), DONE_WITHIN, is_open);
         let (place, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let room = place.room.as_ref().filter(|_| place.is_told).map_or("", RoomName::as_str);
         let (there, away) = (format!("{room}{PROMPT}"), format!("{room}{PROMPT_AWAY}"));
-        State { desk: self.clone(), room: place.room.clone(), there, away }
+        PromptLine { desk: self.clone(), room: place.room.clone(), there, away }
     }
 }
 
 struct Editing {
     /// What is to be shown, for a thread of its own: the editor takes it while a line is edited, and whoever waits for that
     /// is not to be waited for by the editor.
-    shown: Option<Sender<Vec<Shown>>>,
+    shown: Option<Sender<Vec<UiEvent>>>,
     /// Ends with that thread.
     all_shown: Receiver<()>,
     before: Option<Termios>,
@@ -107,10 +107,10 @@ struct Editing {
 }
 
 impl Screen for LineScreen {
-    fn show(&mut self, shown: &Shown) -> io::Result<()> {
+    fn show(&mut self, shown: &UiEvent) -> io::Result<()> {
         let is_edited = matches!(self.editing, Some(Editing { shown: Some(_), .. }));
         // What goes to a file goes past the terminal.
-        if !is_edited || shown.stream() == Stream::Error && !io::stderr().is_terminal() {
+        if !is_edited || shown.stream() == OutputStream::Error && !io::stderr().is_terminal() {
             self.flush()?;
             return print(shown);
         }
@@ -134,7 +134,7 @@ impl Screen for LineScreen {
         let mut editor: Editor<(), MemHistory> =
             Editor::with_history(config, MemHistory::new()).map_err(io::Error::other)?;
         let mut printer = editor.create_external_printer().map_err(io::Error::other)?;
-        let (shown, to_show) = channel::bounded::<Vec<Shown>>(CAPACITY / TOGETHER);
+        let (shown, to_show) = channel::bounded::<Vec<UiEvent>>(CAPACITY / TOGETHER);
         let (ends, all_shown) = channel::bounded(0);
         thread::Builder::new().name("screen".into()).spawn(move || {
             let _ends: Sender<()> = ends;
@@ -212,7 +212,7 @@ impl Screen for LineScreen {
 }
 
 /// What the user typed or pasted, and for which room; `None` at the end of input, and for Ctrl+C.
-fn next_input(editor: &mut Editor<(), MemHistory>, desk: &Arc<Desk>) -> Option<(String, Option<RoomName>)> {
+fn next_input(editor: &mut Editor<(), MemHistory>, desk: &Arc<PromptState>) -> Option<(String, Option<RoomName>)> {
     loop {
         let prompt = desk.prompt();
         match editor.readline(&prompt) {
@@ -235,7 +235,7 @@ fn pass_on(
     text: &str,
     mut room: Option<RoomName>,
     sender: &Sender<Input>,
-    desk: &Desk,
+    desk: &PromptState,
     printer: &mut impl ExternalPrinter,
 ) -> bool {
     let mut refused = 0;

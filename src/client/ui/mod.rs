@@ -6,14 +6,14 @@ mod secret;
 
 pub use line::LineScreen;
 pub use plain::PlainScreen;
-pub use secret::{Asked, line_of_input};
+pub use secret::{SecretPrompt, line_of_input};
 
 use std::io::{self, IsTerminal};
 
 use crossbeam::channel::Receiver;
 use zeroize::Zeroizing;
 
-use super::view::Shown;
+use super::ui_event::UiEvent;
 use crate::chat::name::RoomName;
 
 /// What the user does.
@@ -36,7 +36,7 @@ pub trait Screen {
     ///
     /// # Errors
     /// Whatever the system says: nobody is looking any more.
-    fn show(&mut self, shown: &Shown) -> io::Result<()>;
+    fn show(&mut self, shown: &UiEvent) -> io::Result<()>;
 
     /// Nothing more has come for now: what people have said, and was kept back to be shown together, is shown. Everything
     /// else is shown at once, behind it.
@@ -51,7 +51,7 @@ pub trait Screen {
     ///
     /// # Errors
     /// Whatever the system says of the terminal.
-    fn ask_secret(&mut self, prompt: &str) -> io::Result<Option<Asked>> {
+    fn ask_secret(&mut self, prompt: &str) -> io::Result<Option<SecretPrompt>> {
         if io::stdin().is_terminal() { secret::ask(prompt).map(Some) } else { Ok(None) }
     }
 

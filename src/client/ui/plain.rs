@@ -6,7 +6,7 @@ use std::thread;
 use crossbeam::channel::{self, Receiver, Sender};
 
 use super::{Input, Screen};
-use crate::client::view::{Shown, Stream};
+use crate::client::ui_event::{OutputStream, UiEvent};
 
 /// The longest line that is held, in bytes; what is longer could not be sent either.
 const LONGEST_LINE: u64 = 65_536;
@@ -22,7 +22,7 @@ pub struct PlainScreen {
 }
 
 impl Screen for PlainScreen {
-    fn show(&mut self, shown: &Shown) -> io::Result<()> {
+    fn show(&mut self, shown: &UiEvent) -> io::Result<()> {
         if !shown.may_wait() {
             self.flush()?;
             return print(shown);
@@ -59,15 +59,15 @@ impl Screen for PlainScreen {
     }
 }
 
-pub(super) fn print(shown: &Shown) -> io::Result<()> {
+pub(super) fn print(shown: &UiEvent) -> io::Result<()> {
     let text = shown.text();
     match shown.stream() {
-        Stream::Output => {
+        OutputStream::Output => {
             let mut output = io::stdout().lock();
             writeln!(output, "{text}")?;
             output.flush()
         }
-        Stream::Error => writeln!(io::stderr().lock(), "{text}"),
+        OutputStream::Error => writeln!(io::stderr().lock(), "{text}"),
     }
 }
 

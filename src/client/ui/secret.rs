@@ -58,13 +58,13 @@ impl Drop for Hidden {
 
 /// A secret that the user is asked for. The terminal is as it was when this is dropped.
 #[derive(Debug)]
-pub struct Asked {
+pub struct SecretPrompt {
     /// What they typed, once; nothing if they ended the input, or typed what is no text.
     pub answer: Receiver<Option<Zeroizing<String>>>,
     _hidden: Option<Hidden>,
 }
 
-impl From<Receiver<Option<Zeroizing<String>>>> for Asked {
+impl From<Receiver<Option<Zeroizing<String>>>> for SecretPrompt {
     /// Asked for somewhere else than on this terminal.
     fn from(answer: Receiver<Option<Zeroizing<String>>>) -> Self {
         Self { answer, _hidden: None }
@@ -75,14 +75,14 @@ impl From<Receiver<Option<Zeroizing<String>>>> for Asked {
 ///
 /// # Errors
 /// Whatever the system says; standard input may be no terminal.
-pub(super) fn ask(prompt: &str) -> io::Result<Asked> {
+pub(super) fn ask(prompt: &str) -> io::Result<SecretPrompt> {
     let hidden = Hidden::begin(CtrlC::Interrupts)?;
     say(prompt)?;
     let (sender, answer) = channel::bounded(1);
     thread::Builder::new().name("secret".into()).spawn(move || {
         let _ = sender.send(read_line().ok().flatten());
     })?;
-    Ok(Asked { answer, _hidden: Some(hidden) })
+    Ok(SecretPrompt { answer, _hidden: Some(hidden) })
 }
 
 /// Asks for a secret, and waits for it. Ctrl+C gives none.

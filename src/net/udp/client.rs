@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::carrier::Carrier;
-use super::conversation::{Conversation, Side};
-use super::datagram::{Cookie, Datagram, Id, MOST, parse, syn};
+use super::bridge::Bridge;
+use super::connection::{Side, UdpConnection};
+use super::datagram::{Cookie, Datagram, Id, MAX_DATAGRAM, parse, syn};
 use super::{FIRST_AGAIN, TIMES_AGAIN, UdpLink};
 use crate::net::{left, timespec};
 
@@ -26,12 +26,12 @@ const AT_ONCE: usize = 64;
 static UNFINISHED: Mutex<usize> = Mutex::new(0);
 static FINISHED: Condvar = Condvar::new();
 
-/// Waits until what was said over UDP has arrived and been ended, for `patience` at most: what a kernel does for TCP
+/// Waits until what was said over UDP has arrived and been ended, for `timeout` at most: what a kernel does for TCP
 /// when a program ends.
-pub fn finish(patience: Duration) {
+pub fn finish(timeout: Duration) {
     let unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     // Either way there is nothing more to be done.
-    drop(FINISHED.wait_timeout_while(unfinished, patience, |unfinished| *unfinished > 0));
+    drop(FINISHED.wait_timeout_while(unfinished, timeout, |unfinished| *unfinished > 0));
 }
 
 /// A conversation that is counted until it has ended.
@@ -55,15 +55,15 @@ impl Drop for Unfinished {
 ///
 /// # Errors
 /// [`ErrorKind::TimedOut`] if nobody answers; whatever the system says.
-pub fn connect(server: SocketAddr, patience: Duration) -> io::Result<UdpLink> {
+pub fn connect(server: SocketAddr, timeout: Duration) -> io::Result<UdpLink> {
     let mut id = [0; 4];
     rand::rng().fill_bytes(&mut id);
     let socket = open(server)?;
-    let cookie = ask_for_cookie(&socket, id, Instant::now() + patience)?;
+    let cookie = ask_for_cookie(&socket, id, Instant::now() + timeout)?;
     socket.set_nonblocking(true)?;
     let now = Instant::now();
-    let (carrier, link) = Carrier::new(Conversation::new(Side::Client, id, cookie, server, now), now)?;
-    let round = Round { socket, server, carrier, moved: now, unfinished: Some(Unfinished::begin()) };
+    let (carrier, link) = Bridge::new(UdpConnection::new(Side::Client, id, cookie, server, now), now)?;
+    let round = ClientLoop { socket, server, carrier, moved: now, unfinished: Some(Unfinished::begin()) };
     thread::Builder::new().name("udp".into()).spawn(move || round.run())?;
     Ok(link)
 }
@@ -79,12 +79,12 @@ fn open(server: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 fn ask_for_cookie(socket: &UdpSocket, id: Id, deadline: Instant) -> io::Result<Cookie> {
-    let mut buffer = [0; MOST + 1];
+    let mut buffer = [0; MAX_DATAGRAM + 1];
     for times in 0..=TIMES_AGAIN {
         socket.send(&syn(id))?;
         let again = deadline.min(Instant::now() + FIRST_AGAIN * 2_u32.pow(times));
-        while let Ok(patience) = left(again) {
-            socket.set_read_timeout(Some(patience))?;
+        while let Ok(timeout) = left(again) {
+            socket.set_read_timeout(Some(timeout))?;
             match socket.recv(&mut buffer) {
                 Ok(length) => match parse(&buffer[..length]) {
                     Some((of, Datagram::SynAck(cookie))) if of == id => return Ok(cookie),
@@ -102,16 +102,16 @@ fn ask_for_cookie(socket: &UdpSocket, id: Id, deadline: Instant) -> io::Result<C
 }
 
 /// What the thread owns.
-struct Round {
+struct ClientLoop {
     socket: UdpSocket,
     server: SocketAddr,
-    carrier: Carrier,
+    carrier: Bridge,
     /// When it took its port.
     moved: Instant,
     unfinished: Option<Unfinished>,
 }
 
-impl Round {
+impl ClientLoop {
     fn run(mut self) {
         loop {
             self.wait();
@@ -131,18 +131,18 @@ impl Round {
     }
 
     fn wait(&self) {
-        let patience = timespec(self.carrier.due().saturating_duration_since(Instant::now()));
+        let timeout = timespec(self.carrier.due().saturating_duration_since(Instant::now()));
         let mut waiting = vec![PollFd::new(&self.socket, PollFlags::IN)];
         let interest = self.carrier.interest();
         if !interest.is_empty() {
             waiting.push(PollFd::from_borrowed_fd(self.carrier.local(), interest));
         }
         // Interrupted or not: everything is looked at again.
-        let _ = poll(&mut waiting, Some(&patience));
+        let _ = poll(&mut waiting, Some(&timeout));
     }
 
     fn take_in(&mut self, now: Instant) {
-        let mut buffer = [0; MOST + 1];
+        let mut buffer = [0; MAX_DATAGRAM + 1];
         for _ in 0..AT_ONCE {
             match self.socket.recv(&mut buffer) {
                 Ok(length) => {

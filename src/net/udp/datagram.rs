@@ -3,7 +3,7 @@
 use crate::secure::datagram::TAG;
 
 /// The longest datagram, in bytes.
-pub const MOST: usize = 1_200;
+pub const MAX_DATAGRAM: usize = 1_200;
 /// What stands around the segments of a DATA, which has more of it than an ACK.
 pub(super) const AROUND: usize = 1 + 4 + 8 + TAG;
 /// What a PATH asks, and what answers it, in bytes.
@@ -66,7 +66,7 @@ pub enum Datagram<'a> {
 /// Takes a datagram apart; `None` if it is none of ours.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Option<(Id, Datagram<'_>)> {
-    if bytes.len() > MOST {
+    if bytes.len() > MAX_DATAGRAM {
         return None;
     }
     let (&kind, rest) = bytes.split_first()?;
@@ -143,7 +143,7 @@ fn numbered(kind: u8, id: Id, number: u64, rest: &[u8]) -> Vec<u8> {
 }
 
 fn head(kind: u8, id: Id) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(MOST);
+    let mut bytes = Vec::with_capacity(MAX_DATAGRAM);
     bytes.push(kind);
     bytes.extend_from_slice(&id);
     bytes
@@ -188,14 +188,14 @@ mod tests {
         for length in 0..29 {
             assert_eq!(parse(&vec![TYPE_DATA; length]), None, "{length}");
         }
-        for length in (0..=MOST).filter(|length| *length != PATH) {
+        for length in (0..=MAX_DATAGRAM).filter(|length| *length != PATH) {
             assert_eq!(parse(&vec![TYPE_PATH; length]), None, "{length}");
         }
         assert_eq!(parse(&syn(ID)[..63]), None);
         assert_eq!(parse(&[syn(ID), vec![0]].concat()), None);
         assert_eq!(parse(&[&syn(ID)[..63], &[1]].concat()), None);
-        assert_eq!(parse(&vec![TYPE_ACK; MOST + 1]), None);
-        assert!(parse(&[TYPE_ACK; MOST]).is_some());
+        assert_eq!(parse(&vec![TYPE_ACK; MAX_DATAGRAM + 1]), None);
+        assert!(parse(&[TYPE_ACK; MAX_DATAGRAM]).is_some());
         for kind in 6..=255 {
             assert_eq!(parse(&[kind; 64]), None);
         }

@@ -21,11 +21,11 @@ pub(super) struct Path {
     /// The last one where the other end has shown that it reads.
     shown: SocketAddr,
     /// Of an address that is not that one.
-    trial: Option<Trial>,
+    trial: Option<PathValidation>,
 }
 
 /// Since an address has become the one.
-struct Trial {
+struct PathValidation {
     question: [u8; QUESTION],
     /// Bytes of datagrams that counted.
     came: usize,
@@ -50,7 +50,7 @@ impl Path {
             self.trial = (from != self.shown).then(|| {
                 let mut question = [0; QUESTION];
                 rng.fill_bytes(&mut question);
-                Trial { question, came: 0, sent: 0, asked: None }
+                PathValidation { question, came: 0, sent: 0, asked: None }
             });
         }
         if let Some(trial) = self.trial.as_mut().filter(|_| from == self.address) {

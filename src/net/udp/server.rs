@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
-use super::carrier::Carrier;
-use super::conversation::{Conversation, Side};
-use super::datagram::{Cookie, Datagram, Id, MOST, parse};
-use super::reception::{Met, Reception};
+use super::acceptor::{AcceptDecision, Acceptor};
+use super::bridge::Bridge;
+use super::connection::{Side, UdpConnection};
+use super::datagram::{Cookie, Datagram, Id, MAX_DATAGRAM, parse};
 use crate::net::{Link, timespec};
 
 /// Conversations.
@@ -31,13 +31,13 @@ const RECEIVED: usize = 4 * 1_024 * 1_024;
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A socket on which conversations are taken in.
-pub struct Listening {
+pub struct UdpListener {
     /// Closed when it is to end.
     stop: UnixStream,
     thread: JoinHandle<()>,
 }
 
-impl Listening {
+impl UdpListener {
     /// Takes conversations in on a socket. `admit` gets each new one, and must not wait.
     ///
     /// # Errors
@@ -47,11 +47,11 @@ impl Listening {
         // Less than that is no reason not to start.
         let _ = set_socket_recv_buffer_size(&socket, RECEIVED);
         let (stop, stopped) = UnixStream::pair()?;
-        let round = Round {
+        let round = ServerLoop {
             socket,
             stopped,
             admit,
-            reception: Reception::new(&mut rand::rng(), Instant::now()),
+            reception: Acceptor::new(&mut rand::rng(), Instant::now()),
             carriers: HashMap::new(),
             stopping: None,
         };
@@ -68,17 +68,17 @@ impl Listening {
 }
 
 /// What the thread owns.
-struct Round<A> {
+struct ServerLoop<A> {
     socket: UdpSocket,
     stopped: UnixStream,
     admit: A,
-    reception: Reception,
-    carriers: HashMap<Id, Carrier>,
+    reception: Acceptor,
+    carriers: HashMap<Id, Bridge>,
     /// When it ends at the latest.
     stopping: Option<Instant>,
 }
 
-impl<A: FnMut(Arc<dyn Link>, SocketAddr)> Round<A> {
+impl<A: FnMut(Arc<dyn Link>, SocketAddr)> ServerLoop<A> {
     fn run(mut self) {
         loop {
             let (incoming, ready) = self.wait();
@@ -95,8 +95,8 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> Round<A> {
 
     /// Waits until there is something to do. Gives whether datagrams have come, and whose local ends are ready.
     fn wait(&mut self) -> (bool, Vec<Id>) {
-        let due = self.carriers.values().map(Carrier::due).chain(self.stopping).min();
-        let patience = due.map(|due| timespec(due.saturating_duration_since(Instant::now())));
+        let due = self.carriers.values().map(Bridge::due).chain(self.stopping).min();
+        let timeout = due.map(|due| timespec(due.saturating_duration_since(Instant::now())));
         let mut waiting = vec![PollFd::new(&self.socket, PollFlags::IN)];
         let mut ids = Vec::new();
         for (id, carrier) in &self.carriers {
@@ -111,7 +111,7 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> Round<A> {
             waiting.push(PollFd::new(&self.stopped, PollFlags::IN));
         }
         // Interrupted or not: everything is looked at again.
-        let _ = poll(&mut waiting, patience.as_ref());
+        let _ = poll(&mut waiting, timeout.as_ref());
         let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
         let incoming = is_ready(&waiting[0]);
         let ready = ids.iter().zip(&waiting[1..]).filter(|(_, fd)| is_ready(fd)).map(|(id, _)| *id).collect();
@@ -131,7 +131,7 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> Round<A> {
     }
 
     fn take_in(&mut self, now: Instant) {
-        let mut buffer = [0; MOST + 1];
+        let mut buffer = [0; MAX_DATAGRAM + 1];
         for _ in 0..AT_ONCE {
             match self.socket.recv_from(&mut buffer) {
                 Ok((length, from)) => self.take(&buffer[..length], from, now),
@@ -148,8 +148,8 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> Round<A> {
             return carrier.take(&datagram, from, now, &mut rand::rng());
         }
         match self.reception.meet(from, (id, &datagram), whole, now, &mut rand::rng()) {
-            Met::Answered(answer) => send(&self.socket, &answer, from),
-            Met::Begins(cookie) if self.stopping.is_none() && self.has_room(from) => {
+            AcceptDecision::Answered(answer) => send(&self.socket, &answer, from),
+            AcceptDecision::Begins(cookie) if self.stopping.is_none() && self.has_room(from) => {
                 // Without descriptors it is as if the datagram had been lost.
                 let _ = self.begin(id, cookie, from, now);
                 if let Some(carrier) = self.carriers.get_mut(&id) {
@@ -157,7 +157,7 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> Round<A> {
                 }
             }
             // What there is no room for comes again, and there may be then.
-            Met::Begins(_) | Met::Ignored => {}
+            AcceptDecision::Begins(_) | AcceptDecision::Ignored => {}
         }
     }
 
@@ -187,8 +187,8 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> Round<A> {
     }
 
     fn begin(&mut self, id: Id, cookie: Cookie, from: SocketAddr, now: Instant) -> io::Result<()> {
-        let conversation = Conversation::new(Side::Server, id, cookie, from, now);
-        let (carrier, link) = Carrier::new(conversation, now)?;
+        let conversation = UdpConnection::new(Side::Server, id, cookie, from, now);
+        let (carrier, link) = Bridge::new(conversation, now)?;
         self.carriers.insert(id, carrier);
         (self.admit)(Arc::new(link), from);
         Ok(())
@@ -197,7 +197,7 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> Round<A> {
     /// Carries for everybody for whom there is something to do, and forgets who is over.
     fn carry(&mut self, ready: &[Id], now: Instant) {
         let Self { socket, carriers, stopping, .. } = self;
-        let carry = |carrier: &mut Carrier| {
+        let carry = |carrier: &mut Bridge| {
             let mut datagrams: Vec<Vec<u8>> = Vec::new();
             carrier.carry(now, &mut |bytes| datagrams.push(bytes.to_vec()));
             let to = carrier.conversation.address();

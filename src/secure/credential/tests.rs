@@ -57,15 +57,15 @@ impl Draft {
     }
 
     /// What everyone finds who checks it, signed by `identity`.
-    fn check(&self, identity: &Identity, role: Role) -> Result<CheckedCredential, BadCredential> {
+    fn check(&self, identity: &Identity, role: Role) -> Result<VerifiedCredential, CredentialError> {
         check(&self.bytes(), identity, role)
     }
 }
 
-fn check(credential: &[u8], identity: &Identity, role: Role) -> Result<CheckedCredential, BadCredential> {
+fn check(credential: &[u8], identity: &Identity, role: Role) -> Result<VerifiedCredential, CredentialError> {
     let signature = identity.sign(&mut repeatable(), credential);
-    let presented = Presented { spki: identity.public().spki(), credential, signature: &signature };
-    CheckedCredential::check(presented, role, now(), is_ira)
+    let presented = CredentialBundle { spki: identity.public().spki(), credential, signature: &signature };
+    VerifiedCredential::check(presented, role, now(), is_ira)
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn frozen_credentials_are_made_again_and_hold() {
         assert_eq!(Some(own.expires().0), frozen["expires"].as_u64());
         assert_eq!(role.word(), text(&frozen["role"]));
 
-        let checked = CheckedCredential::check(presented, role, now(), is_ira).unwrap();
+        let checked = VerifiedCredential::check(presented, role, now(), is_ira).unwrap();
         assert_eq!(checked.name(), text(&frozen["name"]));
         assert_eq!(checked.signing.to_bytes(), array(&frozen["ed25519_public"]));
         assert_eq!(checked.session(), own.session());
@@ -98,12 +98,12 @@ fn credentials_that_the_other_implementation_refuses_are_refused_with_the_same_w
     for case in all {
         let (spki, credential, signature) =
             (bytes(&case["spki"]), bytes(&case["credential"]), bytes(&case["signature"]));
-        let presented = Presented { spki: &spki, credential: &credential, signature: &signature };
-        let code = match CheckedCredential::check(presented, Role::User, now(), name_holds) {
+        let presented = CredentialBundle { spki: &spki, credential: &credential, signature: &signature };
+        let code = match VerifiedCredential::check(presented, Role::User, now(), name_holds) {
             Ok(_) => "taken",
-            Err(BadCredential::Credential) => "credential",
-            Err(BadCredential::Clock) => "clock",
-            Err(BadCredential::Name) => "name",
+            Err(CredentialError::Credential) => "credential",
+            Err(CredentialError::Clock) => "clock",
+            Err(CredentialError::Name) => "name",
         };
         assert_eq!(code, text(&case["code"]), "{}", case["why"]);
     }
@@ -112,7 +112,7 @@ fn credentials_that_the_other_implementation_refuses_are_refused_with_the_same_w
 
 #[test]
 fn each_field_of_a_users_credential_is_checked() {
-    use BadCredential::{Clock, Credential, Name};
+    use CredentialError::{Clock, Credential, Name};
     let good = Draft::of_ira;
     assert!(good().check(&IRA, Role::User).is_ok());
     let short = |bytes: &[u8]| bytes[1..].to_vec();
@@ -158,9 +158,9 @@ fn a_servers_credential_has_neither_name_nor_x25519_key() {
         ("an X25519 key", Draft { x25519: vec![9; 32], ..good() }),
     ];
     for (what, draft) in table {
-        assert_eq!(draft.check(&SERVER, Role::Server).err(), Some(BadCredential::Credential), "{what}");
+        assert_eq!(draft.check(&SERVER, Role::Server).err(), Some(CredentialError::Credential), "{what}");
     }
-    assert_eq!(good().check(&SERVER, Role::User).err(), Some(BadCredential::Credential), "shown as a user's");
+    assert_eq!(good().check(&SERVER, Role::User).err(), Some(CredentialError::Credential), "shown as a user's");
 }
 
 #[test]
@@ -168,15 +168,15 @@ fn both_ends_of_the_time_are_inclusive() {
     let at = |expires| Draft { expires, ..Draft::of_ira() }.check(&IRA, Role::User).err();
     let (first, last) = (now().0 - DAY, now().0 + 8 * DAY);
     assert_eq!((at(first), at(last)), (None, None));
-    assert_eq!((at(first - 1), at(last + 1)), (Some(BadCredential::Clock), Some(BadCredential::Clock)));
+    assert_eq!((at(first - 1), at(last + 1)), (Some(CredentialError::Clock), Some(CredentialError::Clock)));
 }
 
 #[test]
 fn a_clock_at_either_end_of_time_does_not_overflow() {
     let own = user_credential();
     for now in [0, DAY - 1, u64::MAX - LIFETIME, u64::MAX] {
-        let refused = CheckedCredential::check(own.presented(), Role::User, UnixSeconds(now), is_ira).err();
-        assert_eq!(refused, Some(BadCredential::Clock), "{now}");
+        let refused = VerifiedCredential::check(own.presented(), Role::User, UnixSeconds(now), is_ira).err();
+        assert_eq!(refused, Some(CredentialError::Clock), "{now}");
     }
 }
 
@@ -184,28 +184,30 @@ fn a_clock_at_either_end_of_time_does_not_overflow() {
 fn a_credential_with_a_flipped_byte_is_refused() {
     let own = user_credential();
     let parts = own.presented();
-    let refused = |presented: Presented<'_>| CheckedCredential::check(presented, Role::User, now(), is_ira).is_err();
+    let refused =
+        |presented: CredentialBundle<'_>| VerifiedCredential::check(presented, Role::User, now(), is_ira).is_err();
     for at in 0..parts.credential.len() {
         let bent = flipped(parts.credential, at);
-        assert!(refused(Presented { credential: &bent, ..parts }), "credential, byte {at}");
+        assert!(refused(CredentialBundle { credential: &bent, ..parts }), "credential, byte {at}");
     }
     for at in 0..parts.signature.len() {
         let bent = flipped(parts.signature, at);
-        assert!(refused(Presented { signature: &bent, ..parts }), "signature, byte {at}");
+        assert!(refused(CredentialBundle { signature: &bent, ..parts }), "signature, byte {at}");
     }
     for at in 0..parts.spki.len() {
         let bent = flipped(parts.spki, at);
-        assert!(refused(Presented { spki: &bent, ..parts }), "SPKI, byte {at}");
+        assert!(refused(CredentialBundle { spki: &bent, ..parts }), "SPKI, byte {at}");
     }
 }
 
 #[test]
 fn a_credential_that_held_before_holds_without_its_signature_and_no_other_does() {
     let own = user_credential();
-    let (parts, verified) = (own.presented(), Verified::default());
-    let check =
-        |presented: Presented<'_>| CheckedCredential::check_again(presented, Role::User, now(), is_ira, &verified);
-    let again = |presented: Presented<'_>| check(presented).is_ok();
+    let (parts, verified) = (own.presented(), SignatureCache::default());
+    let check = |presented: CredentialBundle<'_>| {
+        VerifiedCredential::check_again(presented, Role::User, now(), is_ira, &verified)
+    };
+    let again = |presented: CredentialBundle<'_>| check(presented).is_ok();
     let asked = || !verified.holds(parts, || false);
     assert!(asked() && again(parts) && !asked() && again(parts));
     for (credential, signature) in [(0, 1), (1, 0)] {
@@ -213,26 +215,27 @@ fn a_credential_that_held_before_holds_without_its_signature_and_no_other_does()
         let last = bent.0.len() - 1;
         bent.0[last] ^= credential;
         bent.1[0] ^= signature;
-        let presented = Presented { credential: &bent.0, signature: &bent.1, ..parts };
+        let presented = CredentialBundle { credential: &bent.0, signature: &bent.1, ..parts };
         assert!(!again(presented) && !again(presented), "what did not hold is not remembered either");
     }
     // Everything else is looked at all the same.
     let late = UnixSeconds(now().0 + LIFETIME + 2 * DAY);
-    let refused = CheckedCredential::check_again(parts, Role::User, late, is_ira, &verified).err();
-    assert_eq!(refused, Some(BadCredential::Clock));
+    let refused = VerifiedCredential::check_again(parts, Role::User, late, is_ira, &verified).err();
+    assert_eq!(refused, Some(CredentialError::Clock));
 }
 
 #[test]
 fn of_credentials_that_held_the_oldest_is_forgotten() {
-    let verified = Verified::default();
-    let shown =
-        |number: &[u8; 8], held| verified.holds(Presented { spki: &[], credential: number, signature: &[] }, || held);
-    for number in 0..=Verified::MOST as u64 {
+    let verified = SignatureCache::default();
+    let shown = |number: &[u8; 8], held| {
+        verified.holds(CredentialBundle { spki: &[], credential: number, signature: &[] }, || held)
+    };
+    for number in 0..=SignatureCache::MAX_CACHED as u64 {
         assert!(shown(&number.to_be_bytes(), true));
     }
     assert!(!shown(&0u64.to_be_bytes(), false));
     assert!(shown(&1u64.to_be_bytes(), false));
-    assert_eq!(verified.known().hashes.len(), Verified::MOST);
+    assert_eq!(verified.known().hashes.len(), SignatureCache::MAX_CACHED);
 }
 
 fn flipped(bytes: &[u8], at: usize) -> Vec<u8> {
@@ -255,7 +258,7 @@ fn a_credential_of_another_shape_is_refused_although_it_is_signed() {
         ("a long head", [&[0x98, 7][..], body].concat()),
     ];
     for (what, bytes) in table {
-        assert_eq!(check(&bytes, &IRA, Role::User).err(), Some(BadCredential::Credential), "{what}");
+        assert_eq!(check(&bytes, &IRA, Role::User).err(), Some(CredentialError::Credential), "{what}");
     }
 }
 
@@ -316,7 +319,7 @@ fn keys_of_small_order_are_refused_whatever_the_signature() {
             }
         }
         let draft = Draft { ed25519: hex(public), ..Draft::of_ira() };
-        assert_eq!(draft.check(&IRA, Role::User).err(), Some(BadCredential::Credential), "{public}");
+        assert_eq!(draft.check(&IRA, Role::User).err(), Some(CredentialError::Credential), "{public}");
     }
     assert!(held_laxly > 0, "a lax verifier takes some of them");
 }
@@ -343,7 +346,7 @@ fn frozen_signatures_that_are_malleable_or_for_any_text_are_refused() {
 #[test]
 fn a_signature_has_one_encoding() {
     let own = user_credential();
-    let checked = CheckedCredential::check(own.presented(), Role::User, now(), is_ira).unwrap();
+    let checked = VerifiedCredential::check(own.presented(), Role::User, now(), is_ira).unwrap();
     let good = own.sign(b"text");
     assert!(checked.verifies(b"text", &good));
     assert!(!checked.verifies(b"test", &good));
@@ -363,6 +366,6 @@ fn a_key_with_a_second_spelling_is_refused_in_it() {
         let point = VerifyingKey::from_bytes(spelt[..].try_into().unwrap()).expect("a point, in its second spelling");
         assert!(!point.is_weak());
         let draft = Draft { ed25519: spelt, ..Draft::of_ira() };
-        assert_eq!(draft.check(&IRA, Role::User).err(), Some(BadCredential::Credential), "p + {k}");
+        assert_eq!(draft.check(&IRA, Role::User).err(), Some(CredentialError::Credential), "p + {k}");
     }
 }

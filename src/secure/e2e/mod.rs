@@ -10,21 +10,21 @@
 //! Invariant: what comes from outside is read in one order (fields, signature, count, tag), and changes nothing unless
 //! all of it holds. The server's code cannot name this module.
 
-pub mod boxed;
-pub mod letter;
+pub mod body;
+pub mod offline_message;
 pub mod roster;
 pub mod safety_number;
+pub mod sealed_box;
 pub mod sender_key;
-pub mod text;
 
-pub use super::seal::Unopened;
+pub use super::seal::OpenError;
 
 /// A session, as its credential's SHA-256.
-pub type SessionId = [u8; 32];
+pub type SessionBytes = [u8; 32];
 
 /// Why something that came from outside is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum EndToEndError {
     /// Its fields are not what they must be.
     #[error("it is not in the form that it should have")]
     Malformed,
@@ -51,14 +51,14 @@ pub enum Refused {
     Unopened,
 }
 
-impl From<Unopened> for Refused {
-    fn from(Unopened: Unopened) -> Self {
+impl From<OpenError> for EndToEndError {
+    fn from(OpenError: OpenError) -> Self {
         Self::Unopened
     }
 }
 
-impl From<crate::wire::codec::BadEncoding> for Refused {
-    fn from(_: crate::wire::codec::BadEncoding) -> Self {
+impl From<crate::wire::codec::DecodeError> for EndToEndError {
+    fn from(_: crate::wire::codec::DecodeError) -> Self {
         Self::Malformed
     }
 }

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::SessionId;
+use super::SessionBytes;
 use crate::secure::identity::Fingerprint;
 use crate::wire::codec::Writer;
 
@@ -17,7 +17,7 @@ impl RosterHash {
         server: Fingerprint,
         room: &str,
         change: u64,
-        members: impl ExactSizeIterator<Item = &'a SessionId>,
+        members: impl ExactSizeIterator<Item = &'a SessionBytes>,
     ) -> Self {
         let head = Writer::with_capacity(256 + 34 * members.len())
             .array(5)

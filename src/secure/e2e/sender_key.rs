@@ -10,7 +10,7 @@
 use rand::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::Refused;
+use super::EndToEndError;
 use super::roster::RosterHash;
 use crate::secure::credential::{OwnCredential, SessionKeys};
 use crate::secure::identity::Fingerprint;
@@ -19,13 +19,13 @@ use crate::secure::seal;
 use crate::wire::codec::{Reader, Writer};
 
 /// A reader goes so many steps beyond the last one that a key has opened.
-pub const MOST_STEPS: u64 = 1_000;
+pub const MAX_STEPS: u64 = 1_000;
 
 /// A sender key's number, drawn at random.
 pub type KeyId = [u8; 8];
 
 /// The key under which one speaks in a room.
-pub struct OwnKey {
+pub struct OutboundSenderKey {
     id: KeyId,
     /// Where the next new text is sealed.
     head: Chain,
@@ -35,7 +35,7 @@ pub struct OwnKey {
     settled_counter: u64,
 }
 
-impl OwnKey {
+impl OutboundSenderKey {
     /// A new key, whose first text has this counter.
     pub fn new(rng: &mut impl CryptoRng, counter: u64) -> Self {
         let (mut id, mut chain) = ([0; 8], Zeroizing::new([0; 32]));
@@ -46,22 +46,22 @@ impl OwnKey {
     }
 
     /// Seals a text. It is what it is for good: it may be signed again, never sealed again.
-    pub fn seal(&mut self, padded: &[u8]) -> SealedSaid {
+    pub fn seal(&mut self, padded: &[u8]) -> SealedMessage {
         let mut sealed = Vec::with_capacity(padded.len() + seal::TAG);
         seal::seal(&self.head.step(), padded, &mut sealed);
         let counter = self.head_counter;
         self.head_counter += 1;
-        SealedSaid { key: self.id, counter, sealed }
+        SealedMessage { key: self.id, counter, sealed }
     }
 
     /// Whether this key sealed it.
     #[must_use]
-    pub fn has_sealed(&self, said: &SealedSaid) -> bool {
+    pub fn has_sealed(&self, said: &SealedMessage) -> bool {
         self.id == said.key
     }
 
     /// A text has its final answer, as all before it have: who comes later cannot open them.
-    pub fn settle(&mut self, said: &SealedSaid) {
+    pub fn settle(&mut self, said: &SealedMessage) {
         while self.id == said.key && self.settled_counter <= said.counter {
             self.settled.step();
             self.settled_counter += 1;
@@ -78,13 +78,13 @@ impl OwnKey {
 
 /// A text under a sender key, before it is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SealedSaid {
+pub struct SealedMessage {
     key: KeyId,
     counter: u64,
     sealed: Vec<u8>,
 }
 
-impl SealedSaid {
+impl SealedMessage {
     /// Its place among all that its sender has said in the room.
     #[must_use]
     pub fn counter(&self) -> u64 {
@@ -117,17 +117,17 @@ impl<'a> SignedEnvelope<'a> {
     /// Reads an envelope that is said to come from `from`, for a room with these members.
     ///
     /// # Errors
-    /// [`Refused::Malformed`], or [`Refused::Signature`]: also if its sender sees other members.
+    /// [`EndToEndError::Malformed`], or [`EndToEndError::Signature`]: also if its sender sees other members.
     pub fn verify(
         envelope: &'a [u8],
         from: &SessionKeys,
         server: Fingerprint,
         room: &str,
         roster: RosterHash,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, EndToEndError> {
         let mut reader = Reader::new(envelope);
         if reader.array()? != 4 {
-            return Err(Refused::Malformed);
+            return Err(EndToEndError::Malformed);
         }
         let (key, counter, sealed) = (reader.bytes_exact()?, reader.uint()?, reader.bytes()?);
         let signature: [u8; 64] = reader.bytes_exact()?;
@@ -135,48 +135,48 @@ impl<'a> SignedEnvelope<'a> {
         if from.verifies(&signed(server, room, &from.session, key, counter, roster, sealed), &signature) {
             Ok(Self { key, counter, sealed })
         } else {
-            Err(Refused::Signature)
+            Err(EndToEndError::Signature)
         }
     }
 }
 
 /// What one has of somebody else's speaking in a room.
 #[derive(Default)]
-pub struct Reading {
+pub struct InboundSenderKey {
     /// The counter that is due; nothing before their first key, if they were there first.
     expected: Option<u64>,
     /// All before this one was one's own earlier session's to read.
     read_earlier: u64,
-    key: Option<TheirKey>,
+    key: Option<ReceivedSenderKey>,
 }
 
-struct TheirKey {
+struct ReceivedSenderKey {
     id: KeyId,
     chain: Chain,
     counter: u64,
 }
 
 /// A key that came in a box, and the room it is for.
-pub struct SharedKey<'a> {
+pub struct SenderKeyDistribution<'a> {
     room: &'a str,
-    key: TheirKey,
+    key: ReceivedSenderKey,
 }
 
-impl<'a> SharedKey<'a> {
+impl<'a> SenderKeyDistribution<'a> {
     /// Reads the text of a box.
     ///
     /// # Errors
-    /// [`Refused::Malformed`].
-    pub fn parse(text: &'a [u8]) -> Result<Self, Refused> {
+    /// [`EndToEndError::Malformed`].
+    pub fn parse(text: &'a [u8]) -> Result<Self, EndToEndError> {
         let mut reader = Reader::new(text);
         if reader.array()? != 4 {
-            return Err(Refused::Malformed);
+            return Err(EndToEndError::Malformed);
         }
         let room = reader.text()?;
         let (id, counter) = (reader.bytes_exact()?, reader.uint()?);
         let chain = Chain::from_bytes(reader.bytes_exact()?);
         reader.end()?;
-        Ok(Self { room, key: TheirKey { id, chain, counter } })
+        Ok(Self { room, key: ReceivedSenderKey { id, chain, counter } })
     }
 
     /// The room: a peer's words.
@@ -186,7 +186,7 @@ impl<'a> SharedKey<'a> {
     }
 }
 
-impl Reading {
+impl InboundSenderKey {
     /// Of somebody who came into the room after oneself: what they say first is due first.
     #[must_use]
     pub fn from_the_first() -> Self {
@@ -202,12 +202,12 @@ impl Reading {
     /// Takes a key in. Gives how many texts of theirs are missing before it.
     ///
     /// # Errors
-    /// [`Refused::Replayed`] for a place in one's present key that lies behind.
-    pub fn take(&mut self, shared: SharedKey<'_>) -> Result<u64, Refused> {
-        let SharedKey { key, .. } = shared;
+    /// [`EndToEndError::Replayed`] for a place in one's present key that lies behind.
+    pub fn take(&mut self, shared: SenderKeyDistribution<'_>) -> Result<u64, EndToEndError> {
+        let SenderKeyDistribution { key, .. } = shared;
         let expected = self.expected.unwrap_or(key.counter);
         if key.counter < expected && self.key.as_ref().is_some_and(|present| present.id == key.id) {
-            return Err(Refused::Replayed);
+            return Err(EndToEndError::Replayed);
         }
         self.expected = Some(expected.max(key.counter));
         let missing = key.counter.saturating_sub(expected);
@@ -218,19 +218,20 @@ impl Reading {
     /// Opens an envelope. Only if all of it holds does anything change.
     ///
     /// # Errors
-    /// [`Refused`]: no such key, come before (in this session or an earlier one), too far ahead, or not sealed with it.
-    pub fn open(&mut self, envelope: &SignedEnvelope<'_>) -> Result<OpenedEnvelope, Refused> {
-        let key = self.key.as_mut().filter(|key| key.id == envelope.key).ok_or(Refused::NoKey)?;
+    /// [`EndToEndError`]: no such key, come before (in this session or an earlier one), too far ahead, or not sealed with it.
+    pub fn open(&mut self, envelope: &SignedEnvelope<'_>) -> Result<OpenedEnvelope, EndToEndError> {
+        let key = self.key.as_mut().filter(|key| key.id == envelope.key).ok_or(EndToEndError::NoKey)?;
         let expected = self.expected.unwrap_or(key.counter);
-        let before = if envelope.counter < self.read_earlier { Refused::ReadEarlier } else { Refused::Replayed };
+        let before =
+            if envelope.counter < self.read_earlier { EndToEndError::ReadEarlier } else { EndToEndError::Replayed };
         let missing = envelope.counter.checked_sub(expected).ok_or(before)?;
-        let steps = envelope.counter.checked_sub(key.counter).ok_or(Refused::Replayed)?;
-        if steps > MOST_STEPS {
-            return Err(Refused::TooFarAhead);
+        let steps = envelope.counter.checked_sub(key.counter).ok_or(EndToEndError::Replayed)?;
+        if steps > MAX_STEPS {
+            return Err(EndToEndError::TooFarAhead);
         }
         let mut chain = key.chain.fork();
         (0..steps).for_each(|_| drop(chain.step()));
-        let next = envelope.counter.checked_add(1).ok_or(Refused::TooFarAhead)?;
+        let next = envelope.counter.checked_add(1).ok_or(EndToEndError::TooFarAhead)?;
         let padded = seal::opened(&chain.step(), envelope.sealed)?;
         (key.chain, key.counter) = (chain, next);
         self.expected = Some(next);

@@ -7,10 +7,10 @@ use x25519_dalek::{EphemeralSecret, PublicKey};
 use zeroize::Zeroize;
 
 use super::messages::{self, ML_KEM_KEY, Prover, SECRET_LABEL, Share};
-use super::{Established, Failed, VerifiedPeer};
-use crate::secure::credential::{BadCredential, CheckedCredential, OwnCredential, Role, UnixSeconds};
+use super::{ClientHandshakeError, Established, VerifiedPeer};
+use crate::secure::credential::{CredentialError, OwnCredential, Role, UnixSeconds, VerifiedCredential};
 use crate::secure::identity::Identity;
-use crate::secure::keys::{Agreed, HandshakeSecret, IssuedSecret, Side, Transcript};
+use crate::secure::keys::{Agreed, HandshakeSecret, IssuedSecret, KeySide, Transcript};
 use crate::secure::record::{Opener, Sealer};
 use crate::wire::frame;
 
@@ -30,7 +30,7 @@ pub struct Keyed {
 }
 
 /// The server has proved who it is. Nothing about the user has been sent.
-pub struct Checked {
+pub struct CheckedServer {
     keyed: Keyed,
     server: VerifiedPeer,
 }
@@ -61,15 +61,15 @@ impl Start {
     /// Takes the second frame's body: the server's ephemeral keys, or a refusal in the clear.
     ///
     /// # Errors
-    /// [`Failed`] if it is refused or malformed.
-    pub fn agree(mut self, body: &[u8]) -> Result<Keyed, Failed> {
+    /// [`ClientHandshakeError`] if it is refused or malformed.
+    pub fn agree(mut self, body: &[u8]) -> Result<Keyed, ClientHandshakeError> {
         if let Some(code) = messages::refusal(body) {
-            return Err(Failed::RefusedBare(code));
+            return Err(ClientHandshakeError::RefusedBare(code));
         }
-        let share = messages::parse_answer(body).map_err(|_| Failed::Malformed)?;
+        let share = messages::parse_answer(body).map_err(|_| ClientHandshakeError::Malformed)?;
         let x25519 = self.x25519.diffie_hellman(&PublicKey::from(share.x25519));
         if !x25519.was_contributory() {
-            return Err(Failed::Malformed);
+            return Err(ClientHandshakeError::Malformed);
         }
         let mut agreed = Agreed([0; 64]);
         let mut ml_kem = self.ml_kem.decapsulate(&share.ml_kem.into());
@@ -79,8 +79,8 @@ impl Start {
         self.transcript.push(body);
         let (secret, th2) = (HandshakeSecret::new(&agreed), self.transcript.hash());
         Ok(Keyed {
-            sealer: Sealer::new(secret.chain(Side::Client, th2)),
-            opener: Opener::new(secret.chain(Side::Server, th2)),
+            sealer: Sealer::new(secret.chain(KeySide::Client, th2)),
+            opener: Opener::new(secret.chain(KeySide::Server, th2)),
             secret,
             transcript: self.transcript,
         })
@@ -91,21 +91,23 @@ impl Keyed {
     /// Opens the third frame's body: the server's credential and proof. All of it is checked.
     ///
     /// # Errors
-    /// [`Failed`] if it does not open, is refused or malformed, or does not prove who the server is.
-    pub fn check_server(mut self, body: &mut [u8], now: UnixSeconds) -> Result<Checked, Failed> {
+    /// [`ClientHandshakeError`] if it does not open, is refused or malformed, or does not prove who the server is.
+    pub fn check_server(mut self, body: &mut [u8], now: UnixSeconds) -> Result<CheckedServer, ClientHandshakeError> {
         let message = open(&mut self.opener, body)?;
-        let (presented, proof) = messages::parse_proof(Prover::Server, message).map_err(|_| Failed::Malformed)?;
-        let server = CheckedCredential::check(presented, Role::Server, now, |_| false).map_err(Failed::Server)?;
+        let (presented, proof) =
+            messages::parse_proof(Prover::Server, message).map_err(|_| ClientHandshakeError::Malformed)?;
+        let server =
+            VerifiedCredential::check(presented, Role::Server, now, |_| false).map_err(ClientHandshakeError::Server)?;
         let signed = messages::proof_input(Prover::Server, self.transcript.hash(), presented);
         if !server.verifies(&signed, proof) {
-            return Err(Failed::Server(BadCredential::Credential));
+            return Err(ClientHandshakeError::Server(CredentialError::Credential));
         }
         self.transcript.push(message);
-        Ok(Checked { keyed: self, server: VerifiedPeer(server) })
+        Ok(CheckedServer { keyed: self, server: VerifiedPeer(server) })
     }
 }
 
-impl Checked {
+impl CheckedServer {
     /// Who the server is: the caller compares its fingerprint with what is pinned before it goes on.
     #[must_use]
     pub fn server(&self) -> &VerifiedPeer {
@@ -129,29 +131,29 @@ impl Proved {
     /// Opens the fifth frame's body: the server's secret. The first record that opens after it confirms everything.
     ///
     /// # Errors
-    /// [`Failed`] if it does not open, is refused or malformed.
+    /// [`ClientHandshakeError`] if it does not open, is refused or malformed.
     pub fn establish(
         mut self,
         rng: &mut impl CryptoRng,
         body: &mut [u8],
         identity: &Identity,
-    ) -> Result<Established, Failed> {
+    ) -> Result<Established, ClientHandshakeError> {
         let message = open(&mut self.keyed.opener, body)?;
-        let encrypted = messages::parse_secret(message).map_err(|_| Failed::Malformed)?;
+        let encrypted = messages::parse_secret(message).map_err(|_| ClientHandshakeError::Malformed)?;
         let issued = IssuedSecret(*identity.decrypt(rng, SECRET_LABEL, encrypted));
         let th4 = self.keyed.transcript.hash();
         self.keyed.transcript.push(message);
         let (master, th5) = (self.keyed.secret.master(th4, &issued), self.keyed.transcript.hash());
         Ok(Established {
-            sealer: Sealer::new(master.chain(Side::Client, th5)),
-            opener: Opener::new(master.chain(Side::Server, th5)),
-            datagrams: master.datagrams(Side::Client, th5),
+            sealer: Sealer::new(master.chain(KeySide::Client, th5)),
+            opener: Opener::new(master.chain(KeySide::Server, th5)),
+            datagrams: master.datagrams(KeySide::Client, th5),
             peer: self.server,
         })
     }
 }
 
-fn open<'a>(opener: &mut Opener, body: &'a mut [u8]) -> Result<&'a [u8], Failed> {
-    let message = opener.open(body).map_err(|_| Failed::Unopened)?;
-    messages::refusal(message).map_or(Ok(&*message), |code| Err(Failed::Refused(code)))
+fn open<'a>(opener: &mut Opener, body: &'a mut [u8]) -> Result<&'a [u8], ClientHandshakeError> {
+    let message = opener.open(body).map_err(|_| ClientHandshakeError::Unopened)?;
+    messages::refusal(message).map_or(Ok(&*message), |code| Err(ClientHandshakeError::Refused(code)))
 }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::secure::credential::Presented;
+use crate::secure::credential::CredentialBundle;
 use crate::secure::keys::TranscriptHash;
-use crate::wire::codec::{BadEncoding, Reader, Writer};
+use crate::wire::codec::{DecodeError, Reader, Writer};
 
 /// The one version there is.
 pub(super) const VERSION: u64 = 1;
@@ -85,11 +85,11 @@ impl<const N: usize> Share<N> {
         [&self.ml_kem[..], &self.x25519].concat()
     }
 
-    fn from_bytes(bytes: &[u8]) -> Result<Self, BadEncoding> {
-        let (ml_kem, x25519) = bytes.split_at_checked(N).ok_or(BadEncoding)?;
+    fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let (ml_kem, x25519) = bytes.split_at_checked(N).ok_or(DecodeError)?;
         Ok(Self {
-            ml_kem: ml_kem.try_into().map_err(|_| BadEncoding)?,
-            x25519: x25519.try_into().map_err(|_| BadEncoding)?,
+            ml_kem: ml_kem.try_into().map_err(|_| DecodeError)?,
+            x25519: x25519.try_into().map_err(|_| DecodeError)?,
         })
     }
 }
@@ -100,20 +100,20 @@ pub(super) fn hello(share: &Share<ML_KEM_KEY>) -> Vec<u8> {
 }
 
 /// The share that a first message has for our version; `None` if it offers only others.
-pub(super) fn parse_hello(message: &[u8]) -> Result<Option<Share<ML_KEM_KEY>>, BadEncoding> {
+pub(super) fn parse_hello(message: &[u8]) -> Result<Option<Share<ML_KEM_KEY>>, DecodeError> {
     let mut reader = Reader::new(message);
     reader.clone().value()?; // whole, as the depth of what is passed over below counts from out here
     if reader.array()? != 2 || reader.uint()? != 1 {
-        return Err(BadEncoding);
+        return Err(DecodeError);
     }
     let (mut seen, mut ours) = (Vec::new(), None);
     for _ in 0..reader.array()? {
         if reader.array()? != 2 {
-            return Err(BadEncoding);
+            return Err(DecodeError);
         }
         let version = reader.uint()?;
         if seen.contains(&version) {
-            return Err(BadEncoding);
+            return Err(DecodeError);
         }
         seen.push(version);
         if version == VERSION {
@@ -131,10 +131,10 @@ pub(super) fn answer(share: &Share<ML_KEM_CIPHERTEXT>) -> Vec<u8> {
     Writer::new().array(3).uint(2).uint(VERSION).bytes(&share.to_bytes()).finish()
 }
 
-pub(super) fn parse_answer(message: &[u8]) -> Result<Share<ML_KEM_CIPHERTEXT>, BadEncoding> {
+pub(super) fn parse_answer(message: &[u8]) -> Result<Share<ML_KEM_CIPHERTEXT>, DecodeError> {
     let mut reader = Reader::new(message);
     if (reader.array()?, reader.uint()?, reader.uint()?) != (3, 2, VERSION) {
-        return Err(BadEncoding);
+        return Err(DecodeError);
     }
     let share = Share::from_bytes(reader.bytes()?)?;
     reader.end()?;
@@ -165,7 +165,7 @@ impl Prover {
 }
 
 /// What a proof signs: the transcript so far, and the credential with its identity and signature.
-pub(super) fn proof_input(prover: Prover, so_far: TranscriptHash, presented: Presented<'_>) -> Vec<u8> {
+pub(super) fn proof_input(prover: Prover, so_far: TranscriptHash, presented: CredentialBundle<'_>) -> Vec<u8> {
     Writer::new()
         .array(5)
         .text(prover.label())
@@ -177,7 +177,7 @@ pub(super) fn proof_input(prover: Prover, so_far: TranscriptHash, presented: Pre
 }
 
 /// [3 or 4, SPKI, credential, signature, proof]
-pub(super) fn proof(prover: Prover, presented: Presented<'_>, proof: &[u8; 64]) -> Vec<u8> {
+pub(super) fn proof(prover: Prover, presented: CredentialBundle<'_>, proof: &[u8; 64]) -> Vec<u8> {
     Writer::new()
         .array(5)
         .uint(prover.kind())
@@ -188,12 +188,12 @@ pub(super) fn proof(prover: Prover, presented: Presented<'_>, proof: &[u8; 64]) 
         .finish()
 }
 
-pub(super) fn parse_proof(prover: Prover, message: &[u8]) -> Result<(Presented<'_>, &[u8]), BadEncoding> {
+pub(super) fn parse_proof(prover: Prover, message: &[u8]) -> Result<(CredentialBundle<'_>, &[u8]), DecodeError> {
     let mut reader = Reader::new(message);
     if (reader.array()?, reader.uint()?) != (5, prover.kind()) {
-        return Err(BadEncoding);
+        return Err(DecodeError);
     }
-    let presented = Presented { spki: reader.bytes()?, credential: reader.bytes()?, signature: reader.bytes()? };
+    let presented = CredentialBundle { spki: reader.bytes()?, credential: reader.bytes()?, signature: reader.bytes()? };
     let proof = reader.bytes()?;
     reader.end()?;
     Ok((presented, proof))
@@ -204,10 +204,10 @@ pub(super) fn secret(encrypted: &[u8]) -> Vec<u8> {
     Writer::new().array(2).uint(5).bytes(encrypted).finish()
 }
 
-pub(super) fn parse_secret(message: &[u8]) -> Result<&[u8], BadEncoding> {
+pub(super) fn parse_secret(message: &[u8]) -> Result<&[u8], DecodeError> {
     let mut reader = Reader::new(message);
     if (reader.array()?, reader.uint()?) != (2, 5) {
-        return Err(BadEncoding);
+        return Err(DecodeError);
     }
     let encrypted = reader.bytes()?;
     reader.end()?;

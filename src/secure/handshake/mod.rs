@@ -3,8 +3,8 @@
 //! ```text
 //! client::Start ──1──▶ server::accept          ephemeral keys first,
 //! client::Keyed ◀──2── server::Keyed            all below is sealed
-//! client::Checked ◀──3── server::Proving        then who the server is: the caller looks at its pin here
-//! client::Proved ──4──▶ server::Checked         then who the user is
+//! client::CheckedServer ◀──3── server::Proving        then who the server is: the caller looks at its pin here
+//! client::Proved ──4──▶ server::CheckedClient         then who the user is
 //! Established ◀──5── Established                the server's secret; both have the chains of §5
 //! ```
 //!
@@ -16,17 +16,17 @@ pub mod server;
 
 pub use messages::RefusalCode;
 
-use super::credential::{BadCredential, CheckedCredential};
+use super::credential::{CredentialError, VerifiedCredential};
 use super::datagram::DatagramKeys;
 use super::record::{Opener, Sealer};
 
 /// Who is at the other end: its credential holds, and it has proved over this transcript that the credential is its own.
-pub struct VerifiedPeer(CheckedCredential);
+pub struct VerifiedPeer(VerifiedCredential);
 
 impl VerifiedPeer {
     /// What it proved.
     #[must_use]
-    pub fn credential(&self) -> &CheckedCredential {
+    pub fn credential(&self) -> &VerifiedCredential {
         &self.0
     }
 }
@@ -45,7 +45,7 @@ pub struct Established {
 
 /// Why a server ends a handshake, and the frame that tells the client, if it may be told.
 #[derive(Debug)]
-pub struct Refused {
+pub struct ServerHandshakeError {
     /// Why.
     pub code: RefusalCode,
     /// The frame to send before closing.
@@ -54,7 +54,7 @@ pub struct Refused {
 
 /// Why a client ends a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failed {
+pub enum ClientHandshakeError {
     /// The server refused, in a bare frame: anybody on the way could have said it.
     #[error("refused: {0} (said in the clear: perhaps not by the server)")]
     RefusedBare(RefusalCode),
@@ -69,7 +69,7 @@ pub enum Failed {
     Unopened,
     /// The server's credential or its proof does not hold.
     #[error("the server could not prove who it is: {0}")]
-    Server(BadCredential),
+    Server(CredentialError),
 }
 
 #[cfg(test)]

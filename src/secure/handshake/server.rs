@@ -9,9 +9,11 @@ use x25519_dalek::{EphemeralSecret, PublicKey};
 use zeroize::Zeroize;
 
 use super::messages::{self, ML_KEM_CIPHERTEXT, Prover, RefusalCode, SECRET_LABEL, Share};
-use super::{Established, Refused, VerifiedPeer};
-use crate::secure::credential::{BadCredential, CheckedCredential, OwnCredential, Role, UnixSeconds, Verified};
-use crate::secure::keys::{Agreed, HandshakeSecret, IssuedSecret, Side, Transcript};
+use super::{Established, ServerHandshakeError, VerifiedPeer};
+use crate::secure::credential::{
+    CredentialError, OwnCredential, Role, SignatureCache, UnixSeconds, VerifiedCredential,
+};
+use crate::secure::keys::{Agreed, HandshakeSecret, IssuedSecret, KeySide, Transcript};
 use crate::secure::record::{Opener, Sealer};
 use crate::wire::frame;
 
@@ -24,7 +26,7 @@ pub struct Proving {
 }
 
 /// The user has proved who they are.
-pub struct Checked {
+pub struct CheckedClient {
     proving: Proving,
     user: VerifiedPeer,
 }
@@ -32,8 +34,12 @@ pub struct Checked {
 /// Takes the first frame's body; gives the second and the third frame, one behind the other.
 ///
 /// # Errors
-/// [`Refused`], in the clear, if the message is malformed, of no known version, or its keys are none.
-pub fn accept(rng: &mut impl CryptoRng, body: &[u8], own: &OwnCredential) -> Result<(Proving, Vec<u8>), Refused> {
+/// [`ServerHandshakeError`], in the clear, if the message is malformed, of no known version, or its keys are none.
+pub fn accept(
+    rng: &mut impl CryptoRng,
+    body: &[u8],
+    own: &OwnCredential,
+) -> Result<(Proving, Vec<u8>), ServerHandshakeError> {
     let share = match messages::parse_hello(body) {
         Ok(Some(share)) => share,
         Ok(None) => return Err(refused_bare(RefusalCode::Version)),
@@ -68,8 +74,8 @@ impl Proving {
     fn new(agreed: &Agreed, transcript: Transcript) -> Self {
         let (secret, th2) = (HandshakeSecret::new(agreed), transcript.hash());
         Self {
-            sealer: Sealer::new(secret.chain(Side::Server, th2)),
-            opener: Opener::new(secret.chain(Side::Client, th2)),
+            sealer: Sealer::new(secret.chain(KeySide::Server, th2)),
+            opener: Opener::new(secret.chain(KeySide::Client, th2)),
             secret,
             transcript,
         }
@@ -87,57 +93,57 @@ impl Proving {
     /// for names.
     ///
     /// # Errors
-    /// [`Refused`], sealed; without a farewell if the record did not open.
+    /// [`ServerHandshakeError`], sealed; without a farewell if the record did not open.
     pub fn check_user(
         self,
         body: &mut [u8],
         now: UnixSeconds,
         name_holds: impl FnOnce(&str) -> bool,
-    ) -> Result<Checked, Refused> {
-        self.check_user_again(body, now, name_holds, &Verified::default())
+    ) -> Result<CheckedClient, ServerHandshakeError> {
+        self.check_user_again(body, now, name_holds, &SignatureCache::default())
     }
 
     /// The same, but for the credential's signature, if that has held before.
     ///
     /// # Errors
-    /// [`Refused`], as [`Proving::check_user`].
+    /// [`ServerHandshakeError`], as [`Proving::check_user`].
     pub fn check_user_again(
         mut self,
         body: &mut [u8],
         now: UnixSeconds,
         name_holds: impl FnOnce(&str) -> bool,
-        verified: &Verified,
-    ) -> Result<Checked, Refused> {
+        verified: &SignatureCache,
+    ) -> Result<CheckedClient, ServerHandshakeError> {
         let Ok(message) = self.opener.open(body) else {
-            return Err(Refused { code: RefusalCode::Malformed, farewell: None });
+            return Err(ServerHandshakeError { code: RefusalCode::Malformed, farewell: None });
         };
         let Ok((presented, proof)) = messages::parse_proof(Prover::Client, message) else {
             return Err(self.refuse(RefusalCode::Malformed));
         };
-        let user = match CheckedCredential::check_again(presented, Role::User, now, name_holds, verified) {
+        let user = match VerifiedCredential::check_again(presented, Role::User, now, name_holds, verified) {
             Ok(user) => user,
-            Err(BadCredential::Credential) => return Err(self.refuse(RefusalCode::Credential)),
-            Err(BadCredential::Clock) => return Err(self.refuse(RefusalCode::Clock)),
-            Err(BadCredential::Name) => return Err(self.refuse(RefusalCode::Name)),
+            Err(CredentialError::Credential) => return Err(self.refuse(RefusalCode::Credential)),
+            Err(CredentialError::Clock) => return Err(self.refuse(RefusalCode::Clock)),
+            Err(CredentialError::Name) => return Err(self.refuse(RefusalCode::Name)),
         };
         let signed = messages::proof_input(Prover::Client, self.transcript.hash(), presented);
         if !user.verifies(&signed, proof) {
             return Err(self.refuse(RefusalCode::Credential));
         }
         self.transcript.push(message);
-        Ok(Checked { proving: self, user: VerifiedPeer(user) })
+        Ok(CheckedClient { proving: self, user: VerifiedPeer(user) })
     }
 
     /// Ends the handshake, with a sealed refusal.
     #[must_use]
-    pub fn refuse(mut self, code: RefusalCode) -> Refused {
+    pub fn refuse(mut self, code: RefusalCode) -> ServerHandshakeError {
         let mut farewell = Vec::new();
         self.sealer.seal(&code.message(), &mut farewell);
-        Refused { code, farewell: Some(farewell) }
+        ServerHandshakeError { code, farewell: Some(farewell) }
     }
 }
 
-impl Checked {
+impl CheckedClient {
     /// Who the user is.
     #[must_use]
     pub fn user(&self) -> &VerifiedPeer {
@@ -157,9 +163,9 @@ impl Checked {
         self.proving.transcript.push(&message);
         let (master, th5) = (self.proving.secret.master(th4, &issued), self.proving.transcript.hash());
         let established = Established {
-            sealer: Sealer::new(master.chain(Side::Server, th5)),
-            opener: Opener::new(master.chain(Side::Client, th5)),
-            datagrams: master.datagrams(Side::Server, th5),
+            sealer: Sealer::new(master.chain(KeySide::Server, th5)),
+            opener: Opener::new(master.chain(KeySide::Client, th5)),
+            datagrams: master.datagrams(KeySide::Server, th5),
             peer: self.user,
         };
         (established, frame)
@@ -168,6 +174,6 @@ impl Checked {
 
 /// A refusal in the clear, as it stands before the second frame.
 #[must_use]
-pub fn refused_bare(code: RefusalCode) -> Refused {
-    Refused { code, farewell: Some(frame::frame(&code.message())) }
+pub fn refused_bare(code: RefusalCode) -> ServerHandshakeError {
+    ServerHandshakeError { code, farewell: Some(frame::frame(&code.message())) }
 }

@@ -21,7 +21,7 @@ fn frozen_pem() -> &'static str {
     text(&FROZEN["identities"]["Ira"]["pem"])
 }
 
-fn refusal_of_pem(pem: &str, passphrase: Option<&str>) -> Option<BadKey> {
+fn refusal_of_pem(pem: &str, passphrase: Option<&str>) -> Option<RsaKeyError> {
     Identity::from_pem(pem, passphrase).err()
 }
 
@@ -56,7 +56,7 @@ fn a_fingerprint_has_one_spelling() {
         format!("{shorter}!"),
     ];
     for text in refused {
-        assert_eq!(text.parse::<Fingerprint>(), Err(BadFingerprint), "{text:?}");
+        assert_eq!(text.parse::<Fingerprint>(), Err(FingerprintError), "{text:?}");
     }
 }
 
@@ -64,27 +64,27 @@ fn a_fingerprint_has_one_spelling() {
 fn private_keys_that_are_none_of_ours_are_refused_for_what_they_are() {
     let pem = frozen_pem();
     let table = [
-        ("nothing", "", BadKey::Damaged),
-        ("no PEM", "SHA256:AAAA", BadKey::Damaged),
-        ("a character of another alphabet", &pem.replacen("MII", "M!I", 1), BadKey::Damaged),
-        ("a line that is missing", &without_line(pem, 5), BadKey::Damaged),
-        ("no last line", pem.trim_end().rsplit_once('\n').unwrap().0, BadKey::Damaged),
-        ("another last line", &pem.replacen("END PRIVATE", "END PUBLIC", 1), BadKey::Damaged),
-        ("no key in it", "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n", BadKey::Damaged),
-        ("PKCS#1", PKCS1, BadKey::OtherForm),
-        ("a public key", &IRA.public().to_pem(), BadKey::OtherForm),
-        ("Ed25519", ED25519, BadKey::NotRsa),
-        ("an RSA key for PSS alone", PSS_ONLY, BadKey::NotRsa),
-        ("1,024 bits", BITS_1024, BadKey::Size(1024)),
-        ("8,192 bits", BITS_8192, BadKey::Size(8192)),
-        ("exponent 3", EXPONENT_3, BadKey::Exponent),
+        ("nothing", "", RsaKeyError::Damaged),
+        ("no PEM", "SHA256:AAAA", RsaKeyError::Damaged),
+        ("a character of another alphabet", &pem.replacen("MII", "M!I", 1), RsaKeyError::Damaged),
+        ("a line that is missing", &without_line(pem, 5), RsaKeyError::Damaged),
+        ("no last line", pem.trim_end().rsplit_once('\n').unwrap().0, RsaKeyError::Damaged),
+        ("another last line", &pem.replacen("END PRIVATE", "END PUBLIC", 1), RsaKeyError::Damaged),
+        ("no key in it", "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n", RsaKeyError::Damaged),
+        ("PKCS#1", PKCS1, RsaKeyError::OtherForm),
+        ("a public key", &IRA.public().to_pem(), RsaKeyError::OtherForm),
+        ("Ed25519", ED25519, RsaKeyError::NotRsa),
+        ("an RSA key for PSS alone", PSS_ONLY, RsaKeyError::NotRsa),
+        ("1,024 bits", BITS_1024, RsaKeyError::Size(1024)),
+        ("8,192 bits", BITS_8192, RsaKeyError::Size(8192)),
+        ("exponent 3", EXPONENT_3, RsaKeyError::Exponent),
     ];
     for (what, pem, why) in table {
         assert_eq!(refusal_of_pem(pem, None), Some(why), "{what}");
         assert_eq!(refusal_of_pem(pem, Some(PASSPHRASE)), Some(why), "{what}, with a passphrase");
     }
-    assert_eq!(PublicIdentity::from_pem(pem), Err(BadKey::OtherForm));
-    assert_eq!(PublicIdentity::from_pem("SHA256:AAAA"), Err(BadKey::Damaged));
+    assert_eq!(PublicIdentity::from_pem(pem), Err(RsaKeyError::OtherForm));
+    assert_eq!(PublicIdentity::from_pem("SHA256:AAAA"), Err(RsaKeyError::Damaged));
 }
 
 fn without_line(pem: &str, number: usize) -> String {
@@ -97,17 +97,17 @@ fn keys_protected_by_openssl_load_with_their_passphrase_alone() {
     for (what, pem) in [("scrypt", SCRYPT), ("PBKDF2", PBKDF2)] {
         let loaded = Identity::from_pem(pem, Some(PASSPHRASE)).unwrap();
         assert_eq!(loaded.public(), IRA.public(), "{what}");
-        assert_eq!(refusal_of_pem(pem, None), Some(BadKey::Locked), "{what}");
-        assert_eq!(refusal_of_pem(pem, Some("incorrect horse")), Some(BadKey::WrongPassphrase), "{what}");
-        assert_eq!(refusal_of_pem(pem, Some("")), Some(BadKey::WrongPassphrase), "{what}");
+        assert_eq!(refusal_of_pem(pem, None), Some(RsaKeyError::Locked), "{what}");
+        assert_eq!(refusal_of_pem(pem, Some("incorrect horse")), Some(RsaKeyError::WrongPassphrase), "{what}");
+        assert_eq!(refusal_of_pem(pem, Some("")), Some(RsaKeyError::WrongPassphrase), "{what}");
     }
 }
 
 #[test]
 fn other_protections_are_refused_whatever_the_passphrase() {
     let table = [
-        ("PKCS#1's own", PKCS1_LOCKED, BadKey::Damaged, BadKey::Damaged),
-        ("PBES1", PBES1, BadKey::Locked, BadKey::Damaged),
+        ("PKCS#1's own", PKCS1_LOCKED, RsaKeyError::Damaged, RsaKeyError::Damaged),
+        ("PBES1", PBES1, RsaKeyError::Locked, RsaKeyError::Damaged),
     ];
     for (what, pem, without, with) in table {
         assert_eq!(refusal_of_pem(pem, None), Some(without), "{what}");
@@ -123,7 +123,7 @@ fn what_is_written_is_read_again() {
     let locked = IRA.to_pem(Some(PASSPHRASE));
     assert!(locked.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"));
     assert_eq!(Identity::from_pem(&locked, Some(PASSPHRASE)).unwrap().public(), IRA.public());
-    assert_eq!(refusal_of_pem(&locked, None), Some(BadKey::Locked));
+    assert_eq!(refusal_of_pem(&locked, None), Some(RsaKeyError::Locked));
 }
 
 #[test]
@@ -192,9 +192,13 @@ fn a_public_key_of_2048_3072_or_4096_bits_is_taken_and_of_no_other_size() {
     }
     for bits in [8, 512, 1024, 2040, 2047, 2049, 2056, 3071, 3073, 4095, 4097, 4104] {
         let refused = PublicIdentity::from_spki(&spki(&modulus(bits), &EXPONENT)).err();
-        assert_eq!(refused, Some(BadKey::Size(bits)));
+        assert_eq!(refused, Some(RsaKeyError::Size(bits)));
     }
-    assert_eq!(PublicIdentity::from_spki(&spki(&modulus(8192), &EXPONENT)), Err(BadKey::Damaged), "over 640 bytes");
+    assert_eq!(
+        PublicIdentity::from_spki(&spki(&modulus(8192), &EXPONENT)),
+        Err(RsaKeyError::Damaged),
+        "over 640 bytes"
+    );
 }
 
 #[test]
@@ -207,27 +211,27 @@ fn public_keys_that_are_not_the_one_encoding_of_a_good_key_are_refused() {
     assert!(PublicIdentity::from_spki(&good).is_ok());
     let of_key = |parts: &[&[u8]]| spki_of(RSA_WITH_NULL, &parts.concat());
     let table = [
-        ("nothing", vec![], BadKey::Damaged),
-        ("a byte behind it", [&good[..], &[0]].concat(), BadKey::Damaged),
-        ("a value behind the key", der(0x30, &[&good[4..], &[5, 0]].concat()), BadKey::Damaged),
-        ("a byte behind the numbers", of_key(&[&key, &[0]]), BadKey::Damaged),
-        ("a third number", of_key(&[&der(0x30, &[&n_der[..], &e_der, &e_der].concat())]), BadKey::Damaged),
-        ("one number", of_key(&[&der(0x30, &n_der)]), BadKey::Damaged),
-        ("a longer length than needed", [&[0x30, 0x83, 0][..], &good[2..]].concat(), BadKey::Damaged),
-        ("a length left open", [&[0x30, 0x80][..], &good[4..], &[0, 0]].concat(), BadKey::Damaged),
-        ("a zero before the modulus", spki(&[&[0], &n[..]].concat(), &EXPONENT), BadKey::Damaged),
-        ("a negative modulus", spki(&n[1..], &EXPONENT), BadKey::Damaged),
-        ("a zero before the exponent", spki(&n, &[0, 1, 0, 1]), BadKey::Damaged),
-        ("bits left over", [&good[..23], &[1], &good[24..]].concat(), BadKey::Damaged),
-        ("no parameters", spki_of(RSA_WITHOUT, &key), BadKey::NotRsa),
-        ("other parameters", spki_of(RSA_WITH_EMPTY, &key), BadKey::NotRsa),
-        ("for PSS alone", spki_of(PSS_OID, &key), BadKey::NotRsa),
-        ("Ed25519", spki_of(ED25519_OID, &[7; 32]), BadKey::NotRsa),
-        ("exponent 3", spki(&n, &[3]), BadKey::Exponent),
-        ("exponent 1", spki(&n, &[1]), BadKey::Exponent),
-        ("exponent 65539", spki(&n, &[1, 0, 3]), BadKey::Exponent),
-        ("an exponent of 33 bits", spki(&n, &[1, 0, 0, 0, 1]), BadKey::Exponent),
-        ("an even modulus", spki(&even, &EXPONENT), BadKey::Inconsistent),
+        ("nothing", vec![], RsaKeyError::Damaged),
+        ("a byte behind it", [&good[..], &[0]].concat(), RsaKeyError::Damaged),
+        ("a value behind the key", der(0x30, &[&good[4..], &[5, 0]].concat()), RsaKeyError::Damaged),
+        ("a byte behind the numbers", of_key(&[&key, &[0]]), RsaKeyError::Damaged),
+        ("a third number", of_key(&[&der(0x30, &[&n_der[..], &e_der, &e_der].concat())]), RsaKeyError::Damaged),
+        ("one number", of_key(&[&der(0x30, &n_der)]), RsaKeyError::Damaged),
+        ("a longer length than needed", [&[0x30, 0x83, 0][..], &good[2..]].concat(), RsaKeyError::Damaged),
+        ("a length left open", [&[0x30, 0x80][..], &good[4..], &[0, 0]].concat(), RsaKeyError::Damaged),
+        ("a zero before the modulus", spki(&[&[0], &n[..]].concat(), &EXPONENT), RsaKeyError::Damaged),
+        ("a negative modulus", spki(&n[1..], &EXPONENT), RsaKeyError::Damaged),
+        ("a zero before the exponent", spki(&n, &[0, 1, 0, 1]), RsaKeyError::Damaged),
+        ("bits left over", [&good[..23], &[1], &good[24..]].concat(), RsaKeyError::Damaged),
+        ("no parameters", spki_of(RSA_WITHOUT, &key), RsaKeyError::NotRsa),
+        ("other parameters", spki_of(RSA_WITH_EMPTY, &key), RsaKeyError::NotRsa),
+        ("for PSS alone", spki_of(PSS_OID, &key), RsaKeyError::NotRsa),
+        ("Ed25519", spki_of(ED25519_OID, &[7; 32]), RsaKeyError::NotRsa),
+        ("exponent 3", spki(&n, &[3]), RsaKeyError::Exponent),
+        ("exponent 1", spki(&n, &[1]), RsaKeyError::Exponent),
+        ("exponent 65539", spki(&n, &[1, 0, 3]), RsaKeyError::Exponent),
+        ("an exponent of 33 bits", spki(&n, &[1, 0, 0, 0, 1]), RsaKeyError::Exponent),
+        ("an even modulus", spki(&even, &EXPONENT), RsaKeyError::Inconsistent),
     ];
     for (what, spki, why) in table {
         assert_eq!(PublicIdentity::from_spki(&spki).err(), Some(why), "{what}");
@@ -238,7 +242,7 @@ fn public_keys_that_are_not_the_one_encoding_of_a_good_key_are_refused() {
 fn a_public_key_that_is_cut_off_is_refused_and_a_bent_one_is_never_the_same() {
     let good = IRA.public().spki();
     for length in 0..good.len() {
-        assert_eq!(PublicIdentity::from_spki(&good[..length]).err(), Some(BadKey::Damaged), "{length} bytes");
+        assert_eq!(PublicIdentity::from_spki(&good[..length]).err(), Some(RsaKeyError::Damaged), "{length} bytes");
     }
     let mut other_keys = 0;
     for at in 0..good.len() {
@@ -291,7 +295,7 @@ fn a_key_that_is_marked_for_pss_alone_is_not_taken() {
     let groups = TestSet::load(TestName::RsaPss2048Sha256Mgf1SaltLen32WithParams).unwrap().test_groups;
     assert!(!groups.is_empty());
     for group in groups {
-        assert_eq!(PublicIdentity::from_spki(&group.der).err(), Some(BadKey::NotRsa));
+        assert_eq!(PublicIdentity::from_spki(&group.der).err(), Some(RsaKeyError::NotRsa));
     }
 }
 
@@ -318,7 +322,7 @@ fn open_all(name: rsa_oaep::TestName) -> (usize, usize, usize) {
     let sha_256 = HashFunction::Sha2_256;
     for group in groups.filter(|group| (group.hash, group.mgf_hash) == (sha_256, sha_256)) {
         if !KEY_BITS.contains(&group.key_size) {
-            assert_eq!(refusal_of_pem(&group.pem, None), Some(BadKey::Size(group.key_size)));
+            assert_eq!(refusal_of_pem(&group.pem, None), Some(RsaKeyError::Size(group.key_size)));
             continue;
         }
         let identity = Identity::from_pem(&group.pem, None).unwrap();

@@ -7,13 +7,13 @@ use super::*;
 use crate::secure::vectors::{FROZEN, array, bytes, cases, text};
 
 /// What RFC 5869 can give at most; we ask for 112 at most, by a constant.
-const MOST: usize = 255 * 32;
+const MAX_OUTPUT: usize = 255 * 32;
 
 #[test]
 fn extract_and_expand_are_hkdf_sha_256() {
     let mut ran = 0;
     for test in TestSet::load(TestName::HkdfSha256).unwrap().test_groups.into_iter().flat_map(|group| group.tests) {
-        if test.size > MOST {
+        if test.size > MAX_OUTPUT {
             assert_eq!(test.result, TestResult::Invalid);
             continue;
         }
@@ -75,10 +75,10 @@ fn every_secret_of_the_handshake_is_the_frozen_one() {
     let master = handshake.master(th("4"), &IssuedSecret(array(&frozen["s"])));
     assert_eq!(master.0, array(&frozen["master"]));
 
-    for (side, name) in [(Side::Client, "client"), (Side::Server, "server")] {
+    for (side, name) in [(KeySide::Client, "client"), (KeySide::Server, "server")] {
         assert_eq!(handshake.chain(side, th("2")).0, array(&frozen["handshake_chains"][name]));
         assert_eq!(master.chain(side, th("5")).0, array(&frozen["application_chains"][name]));
-        let other = if side == Side::Client { "server" } else { "client" };
+        let other = if side == KeySide::Client { "server" } else { "client" };
         let datagrams = master.datagrams(side, th("5"));
         assert_eq!(datagrams.outgoing.0, array(&FROZEN["datagrams"]["keys"][name]));
         assert_eq!(datagrams.incoming.0, array(&FROZEN["datagrams"]["keys"][other]));

@@ -1,38 +1,38 @@
 //! Members whose credentials are real.
 
-use cfb_chat::chat::Member as Number;
-use cfb_chat::chat::message::{Person, Session, ToClient};
-use cfb_chat::net::channel::{now, now_in_millis};
-use cfb_chat::secure::credential::{CheckedCredential, OwnCredential, Role, SessionKeys};
-use cfb_chat::secure::e2e::boxed::{self, Counts, Purpose, SignedBox};
-use cfb_chat::secure::e2e::letter::{self, Author};
-use cfb_chat::secure::e2e::sender_key::{OwnKey, Reading, SharedKey, SignedEnvelope};
-use cfb_chat::secure::e2e::text::{Kind, Said};
+use cfb_chat::chat::SessionNumber as Number;
+use cfb_chat::chat::message::{Person, SessionId, ToClient};
+use cfb_chat::net::secure_channel::{now, now_in_millis};
+use cfb_chat::secure::credential::{OwnCredential, Role, SessionKeys, VerifiedCredential};
+use cfb_chat::secure::e2e::body::{BodyKind, MessageBody};
+use cfb_chat::secure::e2e::offline_message::{self, Author};
+use cfb_chat::secure::e2e::sealed_box::{self, BoxCounters, Purpose, SignedBox};
+use cfb_chat::secure::e2e::sender_key::{InboundSenderKey, OutboundSenderKey, SenderKeyDistribution, SignedEnvelope};
 use cfb_chat::secure::identity::{Fingerprint, Identity, PublicIdentity};
 
 use super::{IRA, MALLORY, Stage, number};
 
 /// Somebody whose credential is real, in a session of their own.
-pub struct Member {
+pub struct SessionNumber {
     pub name: &'static str,
     pub identity: &'static Identity,
     pub credential: OwnCredential,
     /// The key under which they speak in the lobby.
-    pub key: OwnKey,
+    pub key: OutboundSenderKey,
     /// The count of their last box to the client.
     pub boxes: u64,
-    counts: Counts,
-    reading: Reading,
+    counts: BoxCounters,
+    reading: InboundSenderKey,
 }
 
-impl Member {
+impl SessionNumber {
     pub fn new(name: &'static str, identity: &'static Identity) -> Self {
         Self::with_credential(name, identity, OwnCredential::for_user(&mut rand::rng(), identity, name, now()))
     }
 
     pub fn with_credential(name: &'static str, identity: &'static Identity, credential: OwnCredential) -> Self {
-        let key = OwnKey::new(&mut rand::rng(), 0);
-        let (counts, reading) = (Counts::default(), Reading::default());
+        let key = OutboundSenderKey::new(&mut rand::rng(), 0);
+        let (counts, reading) = (BoxCounters::default(), InboundSenderKey::default());
         Self { name, identity, credential, key, boxes: 0, counts, reading }
     }
 
@@ -44,8 +44,8 @@ impl Member {
         Self::new("Mallory", &MALLORY)
     }
 
-    pub fn session(&self) -> Session {
-        Session(self.credential.session())
+    pub fn session(&self) -> SessionId {
+        SessionId(self.credential.session())
     }
 
     /// Their session's number.
@@ -59,7 +59,7 @@ impl Member {
 
     /// The public keys of their session.
     pub fn keys(&self) -> SessionKeys {
-        let checked = CheckedCredential::check(self.credential.presented(), Role::User, now(), |_| true);
+        let checked = VerifiedCredential::check(self.credential.presented(), Role::User, now(), |_| true);
         checked.expect("a credential that holds").session_keys()
     }
 
@@ -79,19 +79,24 @@ impl Member {
 
     /// Begins a new key, whose first text has this counter.
     pub fn renews_key(&mut self, counter: u64) {
-        self.key = OwnKey::new(&mut rand::rng(), counter);
+        self.key = OutboundSenderKey::new(&mut rand::rng(), counter);
     }
 
     /// The next box to somebody.
     pub fn boxes_up(&mut self, to: &SessionKeys, server: Fingerprint, purpose: Purpose, text: &[u8]) -> Vec<u8> {
         self.boxes += 1;
-        boxed::seal(&mut rand::rng(), &self.credential, to, server, purpose, self.boxes, text).expect("a good key")
+        sealed_box::seal(&mut rand::rng(), &self.credential, to, server, purpose, self.boxes, text).expect("a good key")
     }
 
     /// A letter, under any name.
     pub fn letter(&self, name: &str, to: &PublicIdentity, server: Fingerprint, sent_at: u64, text: &str) -> Vec<u8> {
         let author = Author { identity: self.identity, name, server };
-        letter::seal(&mut rand::rng(), &author, to, &Said { sent_at, kind: Kind::Text, text: text.into() })
+        offline_message::seal(
+            &mut rand::rng(),
+            &author,
+            to,
+            &MessageBody { sent_at, kind: BodyKind::Text, text: text.into() },
+        )
     }
 
     /// Takes the client's key out of a Share, if one for this member is in it.
@@ -100,7 +105,7 @@ impl Member {
         for (_, boxed) in boxes.iter().filter(|(to, _)| *to == own) {
             let signed = SignedBox::verify(boxed, &self.credential, &stage.keys, stage.server, Purpose::Key);
             let opened = signed.expect("its signature").open(&self.credential, &mut self.counts).expect("it opens");
-            self.reading.take(SharedKey::parse(&opened.text).expect("a key")).expect("a key that is due");
+            self.reading.take(SenderKeyDistribution::parse(&opened.text).expect("a key")).expect("a key that is due");
         }
     }
 
@@ -109,18 +114,18 @@ impl Member {
         let signed = SignedBox::verify(boxed, &self.credential, &stage.keys, stage.server, Purpose::Whisper);
         let opened = signed.expect("its signature").open(&self.credential, &mut self.counts).expect("it opens");
         assert_eq!(opened.missing, 0);
-        Said::unpad(&opened.text).expect("a text").text
+        MessageBody::unpad(&opened.text).expect("a text").text
     }
 
     /// Reads what the client says in the lobby as it is.
     pub fn reads(&mut self, stage: &Stage, envelope: &[u8]) -> String {
         let signed = SignedEnvelope::verify(envelope, &stage.keys, stage.server, "#lobby", stage.roster());
         let opened = self.reading.open(&signed.expect("its signature")).expect("it opens");
-        Said::unpad(&opened.padded).expect("a text").text
+        MessageBody::unpad(&opened.padded).expect("a text").text
     }
 }
 
 /// A text of now, as it is sealed.
 pub fn padded(text: &str) -> Vec<u8> {
-    Said { sent_at: now_in_millis(), kind: Kind::Text, text: text.into() }.pad()
+    MessageBody { sent_at: now_in_millis(), kind: BodyKind::Text, text: text.into() }.pad()
 }

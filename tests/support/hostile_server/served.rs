@@ -4,9 +4,9 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Instant;
 
-use cfb_chat::chat::message::{Session, ToClient, ToServer, Welcome};
+use cfb_chat::chat::message::{SessionId, ToClient, ToServer, Welcome};
 use cfb_chat::chat::name::RoomName;
-use cfb_chat::net::channel::{Channel, now_in_millis};
+use cfb_chat::net::secure_channel::{Channel, now_in_millis};
 use cfb_chat::net::{Link, write_all};
 use cfb_chat::secure::credential::SessionKeys;
 
@@ -26,8 +26,8 @@ impl Served {
     }
 
     /// The client's session.
-    pub fn session(&self) -> Session {
-        Session(self.channel.peer.credential().session_keys().session)
+    pub fn session(&self) -> SessionId {
+        SessionId(self.channel.peer.credential().session_keys().session)
     }
 
     /// Lets the client in, alone; or, from a cursor, on.

@@ -5,9 +5,9 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Instant;
 
-use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, Numbered, Session, ToClient, ToServer, Welcome};
+use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, Numbered, SessionId, ToClient, ToServer, Welcome};
 use cfb_chat::chat::name::{MAX_TEXT, RoomName};
-use cfb_chat::net::channel::{Channel, Incoming, now_in_millis};
+use cfb_chat::net::secure_channel::{Channel, Incoming, now_in_millis};
 use cfb_chat::net::{Link, write_all};
 use cfb_chat::secure::credential::SessionKeys;
 use cfb_chat::secure::identity::{Fingerprint, PublicIdentity};
@@ -15,8 +15,8 @@ use cfb_chat::secure::record::{MAX_RECORD_TEXT, Sealer};
 use cfb_chat::wire::codec::Reader;
 
 use super::super::PATIENCE;
-use super::super::process::{Client, Ended, READY, talk};
-use super::{Happened, HostileServer, Member, home, number, on_the_wire, server};
+use super::super::process::{Client, READY, ReadError, talk};
+use super::{Happened, HostileServer, SessionNumber, home, number, on_the_wire, server};
 
 /// What stands before a server's words.
 const MARK: &str = "[server] ";
@@ -37,7 +37,7 @@ pub struct Stage {
     pub server: Fingerprint,
     /// The lobby, as the client has been told.
     pub change: u64,
-    pub members: Vec<Session>,
+    pub members: Vec<SessionId>,
     pub cursor: u64,
     /// What the client asked to be let in with.
     pub password: String,
@@ -87,21 +87,21 @@ impl Stage {
     }
 
     /// A new client in the lobby, with these who were there before.
-    pub fn with(members: &[&Member]) -> Self {
+    pub fn with(members: &[&SessionNumber]) -> Self {
         let mut stage = HostileServer::start().meets(home(""), &[]);
         stage.welcomes(members);
         stage
     }
 
     /// Lets the client in.
-    pub fn welcomes(&mut self, members: &[&Member]) {
+    pub fn welcomes(&mut self, members: &[&SessionNumber]) {
         self.introduces(members);
         self.tell(&[ToClient::Welcome(self.welcome())]);
         self.client.process.out.wait_for(READY);
     }
 
     /// Tells who is in the lobby; the Welcome is yet to come.
-    pub fn introduces(&mut self, members: &[&Member]) {
+    pub fn introduces(&mut self, members: &[&SessionNumber]) {
         let people: Vec<ToClient> = members.iter().map(|member| member.person()).collect();
         self.tell(&people);
         self.members = members.iter().map(|member| member.session()).chain([self.session()]).collect();
@@ -138,8 +138,8 @@ impl Stage {
     }
 
     /// The client's session.
-    pub fn session(&self) -> Session {
-        Session(self.keys.session)
+    pub fn session(&self) -> SessionId {
+        SessionId(self.keys.session)
     }
 
     /// Sends messages, as many in a record as fit.
@@ -281,13 +281,13 @@ impl Stage {
         let session = self.session();
         self.left(session);
         self.tell(&[ToClient::Bye(ByeReason::Left)]);
-        let Ended { status, err, .. } = self.client.process.wait();
+        let ReadError { status, err, .. } = self.client.process.wait();
         assert_eq!(status, Some(0), "{err}");
     }
 
     /// The client ends, for this fault of the server's; nothing has been shown as said but this.
     pub fn ends_for(mut self, fault: &str, talk_so_far: &[&str]) {
-        let Ended { status, out, err } = self.client.process.wait();
+        let ReadError { status, out, err } = self.client.process.wait();
         let last_line = err.lines().next_back().unwrap_or_default();
         assert_eq!(last_line, format!("error: the other end broke the protocol: {fault}"));
         assert_eq!(status, Some(8));

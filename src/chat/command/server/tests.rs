@@ -12,20 +12,20 @@ fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
-fn lab(in_room: InRoom) -> Command {
+fn lab(in_room: RoomCommand) -> Command {
     Command::Room(RoomName::parse("#lab").unwrap(), in_room)
 }
 
-fn network(address: &str, prefix: u8) -> Whom {
-    Whom::Network(Network::new(address.parse().unwrap(), Some(prefix)).unwrap())
+fn network(address: &str, prefix: u8) -> BanTarget {
+    BanTarget::Network(Network::new(address.parse().unwrap(), Some(prefix)).unwrap())
 }
 
 #[test]
 fn every_command_is_read_in_capitals_or_not() {
     const HOUR: Duration = Duration::from_secs(3_600);
-    let key = fingerprint::Shown([7; 32]).to_string();
+    let key = fingerprint::ShownFingerprint([7; 32]).to_string();
     let words = |text: &str| text.to_owned();
-    let mallory = || Whom::Name(name("Mallory"));
+    let mallory = || BanTarget::Name(name("Mallory"));
     let cases = [
         ("HELP", Command::Help(None)),
         (" help ban\r\n", Command::Help(Some(words("BAN")))),
@@ -34,16 +34,16 @@ fn every_command_is_read_in_capitals_or_not() {
         ("SAY  back at ten ", Command::Say(words("back at ten"))),
         ("KICK Mallory", Command::Kick(name("Mallory"), String::new())),
         ("kick Mallory be kind", Command::Kick(name("Mallory"), words("be kind"))),
-        ("KICK #lab Mallory off topic", lab(InRoom::Kick(name("Mallory"), words("off topic")))),
+        ("KICK #lab Mallory off topic", lab(RoomCommand::Kick(name("Mallory"), words("off topic")))),
         ("BAN Mallory", Command::Ban(mallory(), None, String::new())),
         ("BAN Mallory 1h spam", Command::Ban(mallory(), Some(HOUR), words("spam"))),
         ("BAN Mallory spam", Command::Ban(mallory(), None, words("spam"))),
         ("BAN Mallory forever spam", Command::Ban(mallory(), None, words("spam"))),
-        (&format!("BAN {key} 2h"), Command::Ban(Whom::Key([7; 32]), Some(2 * HOUR), String::new())),
+        (&format!("BAN {key} 2h"), Command::Ban(BanTarget::Key([7; 32]), Some(2 * HOUR), String::new())),
         ("BAN 192.0.2.7", Command::Ban(network("192.0.2.7", 32), None, String::new())),
         ("BAN 192.0.2.7/24 10m", Command::Ban(network("192.0.2.0", 24), Some(HOUR / 6), String::new())),
         ("BAN 2001:db8::1/64", Command::Ban(network("2001:db8::", 64), None, String::new())),
-        ("UNBAN 3", Command::Unban(Whom::Number(3, Some(name("3"))))),
+        ("UNBAN 3", Command::Unban(BanTarget::Number(3, Some(name("3"))))),
         ("UNBAN Mallory", Command::Unban(mallory())),
         ("BANS", Command::Bans),
         ("MUTE Mallory", Command::Mute(name("Mallory"), Some(HOUR))),
@@ -53,7 +53,7 @@ fn every_command_is_read_in_capitals_or_not() {
         ("DEOP Ira", Command::Deop(name("Ira"))),
         ("INVITE", Command::Invite(24 * HOUR, 1)),
         ("INVITE 2 30", Command::Invite(2 * HOUR, 30)),
-        ("INVITE #lab Ira", lab(InRoom::Invite(name("Ira")))),
+        ("INVITE #lab Ira", lab(RoomCommand::Invite(name("Ira")))),
         ("INVITES", Command::Invites),
         ("REVOKE 2", Command::Revoke(2)),
         ("FORGET Ira", Command::Forget(name("Ira"))),
@@ -64,13 +64,13 @@ fn every_command_is_read_in_capitals_or_not() {
         ("MOTD -", Command::SetWordsOfTheDay(String::new())),
         ("TERMINATE", Command::Terminate),
         ("TOPIC #lab", Command::Topic(RoomName::parse("#lab").unwrap())),
-        ("TOPIC #lab cold fusion", lab(InRoom::SetTopic(words("cold fusion")))),
-        ("TOPIC #lab -", lab(InRoom::SetTopic(String::new()))),
-        ("LOCK #lab", lab(InRoom::Lock)),
-        ("UNLOCK #lab", lab(InRoom::Unlock)),
-        ("KEEPER #lab Ira", lab(InRoom::Keeper(name("Ira")))),
-        ("REGISTER #lab", lab(InRoom::Register)),
-        ("UNREGISTER #lab", lab(InRoom::Unregister)),
+        ("TOPIC #lab cold fusion", lab(RoomCommand::SetTopic(words("cold fusion")))),
+        ("TOPIC #lab -", lab(RoomCommand::SetTopic(String::new()))),
+        ("LOCK #lab", lab(RoomCommand::Lock)),
+        ("UNLOCK #lab", lab(RoomCommand::Unlock)),
+        ("KEEPER #lab Ira", lab(RoomCommand::Keeper(name("Ira")))),
+        ("REGISTER #lab", lab(RoomCommand::Register)),
+        ("UNREGISTER #lab", lab(RoomCommand::Unregister)),
         ("DEVICES", Command::Devices),
         (&format!("DEVICES {key}"), Command::RemoveDevice([7; 32])),
     ];

@@ -78,7 +78,7 @@ fn a_servers_answer_with_a_point_of_low_order_is_refused() {
         let good = messages::parse_answer(&message(2)).unwrap();
         let answer = messages::answer(&Share { x25519: point, ..good });
         assert_eq!(answer.len(), message(2).len());
-        assert_eq!(start().0.agree(&answer).err(), Some(Failed::Malformed), "{point:02x?}");
+        assert_eq!(start().0.agree(&answer).err(), Some(ClientHandshakeError::Malformed), "{point:02x?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every byte of every message, turned over: by somebody on the way, and by the other end itself.
 
 use super::*;
-use crate::secure::credential::Presented;
+use crate::secure::credential::CredentialBundle;
 use crate::secure::vectors::{IRA, repeatable};
 
 #[test]
@@ -23,7 +23,11 @@ fn a_flipped_first_frame_is_refused_or_nothing_opens_after_it() {
                 assert!(at >= SHARE, "byte {at}");
                 let [second, mut third] = bodies(&frames).try_into().unwrap();
                 let keyed = start().0.agree(&second).unwrap();
-                assert_eq!(keyed.check_server(&mut third, now()).err(), Some(Failed::Unopened), "byte {at}");
+                assert_eq!(
+                    keyed.check_server(&mut third, now()).err(),
+                    Some(ClientHandshakeError::Unopened),
+                    "byte {at}"
+                );
                 mismatched += 1;
             }
         }
@@ -38,12 +42,16 @@ fn a_flipped_second_frame_is_refused_or_nothing_opens_after_it() {
     for at in 0..whole.len() {
         match start().0.agree(&flipped(&whole, at)) {
             Err(failed) => {
-                assert_eq!(failed, Failed::Malformed, "byte {at}");
+                assert_eq!(failed, ClientHandshakeError::Malformed, "byte {at}");
                 assert!(at < SHARE, "byte {at}");
             }
             Ok(keyed) => {
                 assert!(at >= SHARE, "byte {at}");
-                assert_eq!(keyed.check_server(&mut body(3), now()).err(), Some(Failed::Unopened), "byte {at}");
+                assert_eq!(
+                    keyed.check_server(&mut body(3), now()).err(),
+                    Some(ClientHandshakeError::Unopened),
+                    "byte {at}"
+                );
             }
         }
     }
@@ -54,7 +62,7 @@ fn a_flipped_third_frame_does_not_open() {
     let whole = body(3);
     for at in 0..whole.len() {
         let failed = keyed().check_server(&mut flipped(&whole, at), now()).err();
-        assert_eq!(failed, Some(Failed::Unopened), "byte {at}");
+        assert_eq!(failed, Some(ClientHandshakeError::Unopened), "byte {at}");
     }
 }
 
@@ -72,12 +80,12 @@ fn a_flipped_fifth_frame_does_not_open() {
     let whole = body(5);
     for at in 0..whole.len() {
         let failed = proved().establish(&mut repeatable(), &mut flipped(&whole, at), &IRA).err();
-        assert_eq!(failed, Some(Failed::Unopened), "byte {at}");
+        assert_eq!(failed, Some(ClientHandshakeError::Unopened), "byte {at}");
     }
 }
 
 /// Why a third or fourth message is refused whose byte at `at` was turned over before it was sealed.
-fn reason(message: &[u8], at: usize, presented: Presented<'_>, name: &str) -> RefusalCode {
+fn reason(message: &[u8], at: usize, presented: CredentialBundle<'_>, name: &str) -> RefusalCode {
     let start = |part: &[u8]| message.windows(part.len()).position(|window| window == part).expect("it is in there");
     let within = |part: &[u8]| (start(part)..start(part) + part.len()).contains(&at);
     let credential = start(presented.credential);
@@ -107,9 +115,9 @@ fn a_server_that_flips_a_byte_of_what_it_proves_is_refused_for_that() {
     for at in 0..whole.len() {
         let reason = reason(&whole, at, SERVER_CREDENTIAL.presented(), "");
         let expected = match reason {
-            RefusalCode::Credential => Failed::Server(BadCredential::Credential),
-            RefusalCode::Clock => Failed::Server(BadCredential::Clock),
-            RefusalCode::Malformed => Failed::Malformed,
+            RefusalCode::Credential => ClientHandshakeError::Server(CredentialError::Credential),
+            RefusalCode::Clock => ClientHandshakeError::Server(CredentialError::Clock),
+            RefusalCode::Malformed => ClientHandshakeError::Malformed,
             other => panic!("a server has no {other}"),
         };
         let mut bent = sealed_by("server", &[&flipped_low(&whole, at)]);
@@ -147,7 +155,7 @@ fn a_server_that_flips_a_byte_of_the_secret_cannot_be_read() {
         let mut bent = sealed_by("server", &[&third, &flipped_low(&whole, at)]);
         match proved().establish(&mut repeatable(), &mut bent, &IRA) {
             Err(failed) => {
-                assert_eq!(failed, Failed::Malformed, "byte {at}");
+                assert_eq!(failed, ClientHandshakeError::Malformed, "byte {at}");
                 assert!(at < CIPHERTEXT, "byte {at}");
             }
             // Whether it opened, nobody can tell; the keys are others.

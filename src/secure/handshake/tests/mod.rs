@@ -82,7 +82,7 @@ fn keyed() -> client::Keyed {
     start().0.agree(&body(2)).expect("the frozen second frame")
 }
 
-fn checked() -> client::Checked {
+fn checked() -> client::CheckedServer {
     keyed().check_server(&mut body(3), now()).expect("the frozen third frame")
 }
 
@@ -91,7 +91,7 @@ fn proved() -> client::Proved {
 }
 
 /// The server, given the first frame's body, with the frozen randomness.
-fn accept(hello: &[u8]) -> Result<(server::Proving, Vec<u8>), Refused> {
+fn accept(hello: &[u8]) -> Result<(server::Proving, Vec<u8>), ServerHandshakeError> {
     let x25519 = bytes(&FROZEN["handshake"]["server_x25519_private"]);
     server::accept(&mut Script::new(&[&hex(ML_KEM_MESSAGE), &x25519]), hello, &SERVER_CREDENTIAL)
 }

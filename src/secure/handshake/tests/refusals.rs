@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::secure::credential::{LIFETIME, Presented};
+use crate::secure::credential::{CredentialBundle, LIFETIME};
 use crate::secure::handshake::messages::{self, Prover};
 use crate::secure::keys::{Transcript, TranscriptHash};
 use crate::secure::vectors::{IRA, cases, repeatable, text};
@@ -110,7 +110,7 @@ fn an_answer_that_is_not_to_our_offer_is_malformed() {
         ("a refusal and a byte", [RefusalCode::Busy.message(), vec![0]].concat()),
     ];
     for (what, answer) in table {
-        assert_eq!(start().0.agree(&answer).err(), Some(Failed::Malformed), "{what}");
+        assert_eq!(start().0.agree(&answer).err(), Some(ClientHandshakeError::Malformed), "{what}");
     }
 }
 
@@ -120,30 +120,33 @@ fn a_refusal_in_the_clear_is_told_from_a_sealed_one() {
         let bare = server::refused_bare(code);
         assert_eq!(bare.code, code);
         let bare = only_body(&bare.farewell.unwrap());
-        assert_eq!(start().0.agree(&bare).err(), Some(Failed::RefusedBare(code)));
+        assert_eq!(start().0.agree(&bare).err(), Some(ClientHandshakeError::RefusedBare(code)));
 
         let mut third = sealed_by("server", &[&code.message()]);
-        assert_eq!(keyed().check_server(&mut third, now()).err(), Some(Failed::Refused(code)));
+        assert_eq!(keyed().check_server(&mut third, now()).err(), Some(ClientHandshakeError::Refused(code)));
         let refused = proving().refuse(code);
         assert_eq!(refused.code, code);
         let mut fifth = only_body(&refused.farewell.unwrap());
-        assert_eq!(proved().establish(&mut repeatable(), &mut fifth, &IRA).err(), Some(Failed::Refused(code)));
+        assert_eq!(
+            proved().establish(&mut repeatable(), &mut fifth, &IRA).err(),
+            Some(ClientHandshakeError::Refused(code))
+        );
     }
 }
 
 #[test]
 fn a_bare_refusal_where_a_record_is_due_does_not_open() {
     for code in CODES {
-        assert_eq!(keyed().check_server(&mut code.message(), now()).err(), Some(Failed::Unopened));
+        assert_eq!(keyed().check_server(&mut code.message(), now()).err(), Some(ClientHandshakeError::Unopened));
         let failed = proved().establish(&mut repeatable(), &mut code.message(), &IRA).err();
-        assert_eq!(failed, Some(Failed::Unopened));
+        assert_eq!(failed, Some(ClientHandshakeError::Unopened));
     }
 }
 
 #[test]
 fn a_record_in_anothers_place_does_not_open() {
     for n in [1, 2, 4, 5] {
-        assert_eq!(keyed().check_server(&mut body(n), now()).err(), Some(Failed::Unopened), "{n} for 3");
+        assert_eq!(keyed().check_server(&mut body(n), now()).err(), Some(ClientHandshakeError::Unopened), "{n} for 3");
     }
     for n in [1, 2, 3, 5] {
         let refused = proving().check_user(&mut body(n), now(), is_ira).err().unwrap();
@@ -151,7 +154,7 @@ fn a_record_in_anothers_place_does_not_open() {
     }
     for n in [1, 2, 3, 4] {
         let failed = proved().establish(&mut repeatable(), &mut body(n), &IRA).err();
-        assert_eq!(failed, Some(Failed::Unopened), "{n} for 5");
+        assert_eq!(failed, Some(ClientHandshakeError::Unopened), "{n} for 5");
     }
 }
 
@@ -163,7 +166,11 @@ fn a_sealed_message_of_another_kind_or_shape_is_malformed() {
     let (third, fifth) = (message(3), message(5));
     for text in kinds.iter().chain(&[message(1), message(4), message(5), more(3), behind(3)]) {
         let mut sealed = sealed_by("server", &[text]);
-        assert_eq!(keyed().check_server(&mut sealed, now()).err(), Some(Failed::Malformed), "{text:02x?} for 3");
+        assert_eq!(
+            keyed().check_server(&mut sealed, now()).err(),
+            Some(ClientHandshakeError::Malformed),
+            "{text:02x?} for 3"
+        );
     }
     for text in kinds.iter().chain(&[message(1), message(3), message(5), more(4), behind(4)]) {
         let refused = proving().check_user(&mut sealed_by("client", &[text]), now(), is_ira).err().unwrap();
@@ -173,7 +180,7 @@ fn a_sealed_message_of_another_kind_or_shape_is_malformed() {
     for text in kinds.iter().chain(&[message(1), third.clone(), message(4), more(5), behind(5)]) {
         let mut sealed = sealed_by("server", &[&third, text]);
         let failed = proved().establish(&mut repeatable(), &mut sealed, &IRA).err();
-        assert_eq!(failed, Some(Failed::Malformed), "{text:02x?} for 5");
+        assert_eq!(failed, Some(ClientHandshakeError::Malformed), "{text:02x?} for 5");
     }
     let mut sealed = sealed_by("server", &[&third, &fifth]);
     assert!(proved().establish(&mut repeatable(), &mut sealed, &IRA).is_ok());
@@ -187,7 +194,7 @@ fn th(n: usize) -> TranscriptHash {
 }
 
 /// Proofs that do not hold over `presented`, where `prover` must sign th(n).
-fn wrong_proofs(prover: Prover, presented: Presented<'_>, n: usize) -> Vec<(&'static str, Vec<u8>)> {
+fn wrong_proofs(prover: Prover, presented: CredentialBundle<'_>, n: usize) -> Vec<(&'static str, Vec<u8>)> {
     let (own, others) = match prover {
         Prover::Server => (&*SERVER_CREDENTIAL, &*USER_CREDENTIAL),
         Prover::Client => (&*USER_CREDENTIAL, &*SERVER_CREDENTIAL),
@@ -196,7 +203,7 @@ fn wrong_proofs(prover: Prover, presented: Presented<'_>, n: usize) -> Vec<(&'st
     let input = messages::proof_input(prover, th(n), presented);
     let good = own.sign(&input);
     let bent_signature = flipped(presented.signature, 0);
-    let elsewhere = Presented { signature: &bent_signature, ..presented };
+    let elsewhere = CredentialBundle { signature: &bent_signature, ..presented };
     vec![
         ("another key's", others.sign(&input).to_vec()),
         ("over another handshake", own.sign(&messages::proof_input(prover, th(1), presented)).to_vec()),
@@ -211,7 +218,7 @@ fn wrong_proofs(prover: Prover, presented: Presented<'_>, n: usize) -> Vec<(&'st
 }
 
 /// Message 3 or 4 with any bytes for its proof.
-fn proving_message(kind: u64, presented: Presented<'_>, proof: &[u8]) -> Vec<u8> {
+fn proving_message(kind: u64, presented: CredentialBundle<'_>, proof: &[u8]) -> Vec<u8> {
     Writer::new()
         .array(5)
         .uint(kind)
@@ -227,7 +234,7 @@ fn a_server_whose_proof_does_not_hold_is_refused() {
     let presented = SERVER_CREDENTIAL.presented();
     for (what, proof) in wrong_proofs(Prover::Server, presented, 2) {
         let mut third = sealed_by("server", &[&proving_message(3, presented, &proof)]);
-        let expected = Some(Failed::Server(BadCredential::Credential));
+        let expected = Some(ClientHandshakeError::Server(CredentialError::Credential));
         assert_eq!(keyed().check_server(&mut third, now()).err(), expected, "{what}");
     }
 }
@@ -249,7 +256,7 @@ fn a_user_is_no_server_and_a_server_no_user() {
     let proof = USER_CREDENTIAL.sign(&messages::proof_input(Prover::Server, th(2), user));
     let mut third = sealed_by("server", &[&proving_message(3, user, &proof)]);
     let failed = keyed().check_server(&mut third, now()).err();
-    assert_eq!(failed, Some(Failed::Server(BadCredential::Credential)));
+    assert_eq!(failed, Some(ClientHandshakeError::Server(CredentialError::Credential)));
 
     let server = SERVER_CREDENTIAL.presented();
     let proof = SERVER_CREDENTIAL.sign(&messages::proof_input(Prover::Client, th(3), server));
@@ -265,7 +272,7 @@ fn a_user_is_refused_with_the_frozen_word_for_a_frozen_bad_credential() {
     for case in cases(&FROZEN["refused_user_credentials"]) {
         let (spki, credential, signature) =
             (bytes(&case["spki"]), bytes(&case["credential"]), bytes(&case["signature"]));
-        let presented = Presented { spki: &spki, credential: &credential, signature: &signature };
+        let presented = CredentialBundle { spki: &spki, credential: &credential, signature: &signature };
         let proof = USER_CREDENTIAL.sign(&messages::proof_input(Prover::Client, th(3), presented));
         let mut fourth = sealed_by("client", &[&proving_message(4, presented, &proof)]);
         let refused = proving().check_user(&mut fourth, now(), name_holds).err().unwrap();
@@ -281,7 +288,7 @@ fn each_end_looks_at_its_own_clock() {
     for (time, holds) in [(first - 1, false), (first, true), (last, true), (last + 1, false)] {
         let time = UnixSeconds(time);
         let failed = keyed().check_server(&mut body(3), time).err();
-        assert_eq!(failed, (!holds).then_some(Failed::Server(BadCredential::Clock)), "{time:?}");
+        assert_eq!(failed, (!holds).then_some(ClientHandshakeError::Server(CredentialError::Clock)), "{time:?}");
         let refused = proving().check_user(&mut body(4), time, is_ira).err().map(|refused| refused.code);
         assert_eq!(refused, (!holds).then_some(RefusalCode::Clock), "{time:?}");
     }

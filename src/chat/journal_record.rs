@@ -1,0 +1,97 @@
+//! What is written down, so that a server that was killed goes on where it was. PROTOCOL.md §8.
+//!
+//! ```text
+//! hall ──Kept, Kept, …──▶ disk ──(crash)──▶ Kept, Kept, … ──▶ Hall::restore
+//! ```
+
+use std::sync::Arc;
+
+use super::message::ErrorCode;
+use super::name::RoomName;
+use super::registry_record::{AccountId, RegistryRecord};
+use super::replay_buffer::Audience;
+use super::room_log::LogEntry;
+use super::user::User;
+use super::{Cursor, RoomId, SessionNumber};
+
+/// Something that is so from now on.
+#[derive(Clone, Debug)]
+pub enum JournalRecord {
+    /// Sessions' numbers up to here may have been used, and are never used again.
+    Members(u64),
+    /// A session is there.
+    Session {
+        /// Which.
+        member: SessionNumber,
+        /// Whose.
+        user: User,
+        /// The Person message that shows others who they are.
+        person: Arc<[u8]>,
+        /// How many of its messages have been answered.
+        last: u64,
+        /// Which of them were not taken, and why.
+        refused: Vec<(u64, ErrorCode)>,
+        /// From where it can be resumed.
+        range: ResumeRange,
+    },
+    /// A session has ended.
+    SessionGone(SessionNumber),
+    /// A session's next message has been answered.
+    Number {
+        /// Whose.
+        member: SessionNumber,
+        /// Its number: all up to here are.
+        last: u64,
+        /// Why it was not taken, if it was not.
+        refused: Option<ErrorCode>,
+    },
+    /// From where a session can be resumed.
+    Range(SessionNumber, ResumeRange),
+    /// A room is as it is after this change.
+    Room {
+        /// Which.
+        room: RoomId,
+        /// Its name.
+        name: RoomName,
+        /// How often its roster has changed.
+        change: u64,
+        /// Whose it is, as long as nothing is settled for it ([`RegistryRecord::Room`]).
+        opened_by: Option<AccountId>,
+    },
+    /// A room has emptied.
+    RoomGone(RoomId),
+    /// What a session reads of a room.
+    Seat {
+        /// Which session.
+        member: SessionNumber,
+        /// Of which room.
+        room: RoomId,
+        /// What came after this event.
+        since: Cursor,
+        /// Up to this one; `None` as long as it is in the room.
+        until: Option<Cursor>,
+    },
+    /// Something happened.
+    Event(Audience, LogEntry),
+    /// Everything up to here is forgotten.
+    Forgotten(Cursor),
+    /// Something that stays when the server stops: it is no part of the journal.
+    Lasting(RegistryRecord),
+}
+
+/// From where a session can be resumed: the last event that it has had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResumeRange {
+    /// What it had yet to read before this one is forgotten.
+    pub lowest: Cursor,
+    /// The last event that was found after a crash: it cannot have had a later one, or not of these events.
+    pub highest: Option<Cursor>,
+}
+
+impl JournalRecord {
+    /// What of it stays when the server stops, if it does.
+    #[must_use]
+    pub fn lasting(&self) -> Option<&RegistryRecord> {
+        if let Self::Lasting(lasting) = self { Some(lasting) } else { None }
+    }
+}

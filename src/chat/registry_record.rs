@@ -1,0 +1,188 @@
+//! What stays when the server stops: names, who keeps order and how, rooms that are registered, letters.
+//!
+//! ```text
+//! hall ──JournalRecord::Lasting──▶ disk (one database) ──(start)──▶ Lasting, Lasting, … ──▶ Hall::restore
+//! ```
+//!
+//! Each is whole: one that is told again takes the place of what was told before.
+
+use core::net::IpAddr;
+use std::sync::Arc;
+
+use super::Owner;
+use super::message::SessionId;
+use super::name::{Name, RoomName};
+
+/// Something that is so from now on, whether the server runs or not. Times are in milliseconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegistryRecord {
+    /// A letter waits.
+    Letter(Letter),
+    /// A letter waits no more.
+    LetterGone(u64),
+    /// A name belongs to somebody.
+    Account(Account),
+    /// A name is free.
+    AccountGone(AccountId),
+    /// An identity is an operator's.
+    Operator(Owner),
+    /// It is not any more.
+    OperatorGone(Owner),
+    /// Somebody may not come in.
+    Ban(Ban),
+    /// They may, by the ban's number.
+    BanGone(u64),
+    /// A name may say nothing.
+    Mute(Mute),
+    /// It may.
+    MuteGone(AccountId),
+    /// Whoever has a token may come in.
+    Invite(Invite),
+    /// They may not any more, by the invitation's number.
+    InviteGone(u64),
+    /// The words of the day; empty for none.
+    WordsOfTheDay(String),
+    /// A room's own rules.
+    Room(RoomRules),
+    /// A room is gone, and its rules with it.
+    RoomGone(RoomName),
+}
+
+/// A name's number, never used again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountId(pub u64);
+
+/// A letter that waits for its reader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// Its number, by which it is forgotten.
+    pub id: u64,
+    /// Who wrote it.
+    pub author: Owner,
+    /// For whom it is.
+    pub reader: Owner,
+    /// When it came.
+    pub at: u64,
+    /// What the server relays.
+    pub bytes: Arc<[u8]>,
+    /// The session that wrote it, and under which number: it is not to be taken again when a crash has taken back what
+    /// the session was told of it. None is known of letters of former versions.
+    pub from: Option<(SessionId, u64)>,
+}
+
+/// A name that belongs to somebody, by all the keys they use it with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its number.
+    pub id: AccountId,
+    /// The name, as it was spelt last.
+    pub name: Name,
+    /// What names that could be taken for it have in common ([`Name::skeletons`]), of each way it was spelt.
+    pub looks: Vec<String>,
+    /// Whose it is, the first to use it first.
+    pub keys: Vec<DeviceKey>,
+    /// Argon2id of the password, as a PHC string, if it has one.
+    pub password: Option<String>,
+    /// When it was last used.
+    pub used_at: u64,
+}
+
+/// An identity that a name is used with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceKey {
+    /// Its fingerprint.
+    pub owner: Owner,
+    /// As DER SubjectPublicKeyInfo.
+    pub spki: Arc<[u8]>,
+    /// When it came to the name.
+    pub added_at: u64,
+    /// When it was last used.
+    pub used_at: u64,
+}
+
+/// Somebody who may not come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// Its number.
+    pub id: u64,
+    /// Who.
+    pub on: Banned,
+    /// Until when; `None` until it is lifted.
+    pub until: Option<u64>,
+    /// What for; may be empty.
+    pub reason: String,
+    /// Who said so: an operator's name, or the console.
+    pub by: String,
+    /// When.
+    pub at: u64,
+}
+
+/// Whom a ban is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Banned {
+    /// A name, and all keys that it had then.
+    Name {
+        /// Its number.
+        account: AccountId,
+        /// How it was spelt.
+        name: Name,
+        /// The keys.
+        keys: Vec<Owner>,
+    },
+    /// An identity.
+    Key(Owner),
+    /// Addresses.
+    Network(Network),
+}
+
+/// Addresses that begin alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Network {
+    /// The first of them.
+    pub first: IpAddr,
+    /// How many bits they have in common.
+    pub prefix: u8,
+}
+
+/// A name that may say nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mute {
+    /// Whose.
+    pub account: AccountId,
+    /// Until when; `None` until it is lifted.
+    pub until: Option<u64>,
+    /// Who said so.
+    pub by: String,
+}
+
+/// A token that lets somebody in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invite {
+    /// Its number.
+    pub id: u64,
+    /// SHA-256 of the token.
+    pub hash: [u8; 32],
+    /// Until when.
+    pub until: u64,
+    /// How many may still come in by it.
+    pub uses: u32,
+    /// Who invites.
+    pub by: String,
+}
+
+/// What a room's keeper has settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomRules {
+    /// Which room.
+    pub room: RoomName,
+    /// Whose it is; nobody's if it is the lobby.
+    pub keeper: Option<AccountId>,
+    /// Whether only guests may come in.
+    pub locked: bool,
+    /// Who may come in when it is locked.
+    pub guests: Vec<AccountId>,
+    /// What it is about; may be empty.
+    pub topic: String,
+    /// Whether it stays when nobody is in it.
+    pub registered: bool,
+}

@@ -1,0 +1,61 @@
+//! What the operator settles, and may settle anew while people are here.
+
+use std::time::Duration;
+
+use super::{ChatState, Limits};
+use crate::chat::Now;
+
+/// Who may come in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody.
+    #[default]
+    Open,
+    /// Whoever has registered a name, and whoever has an invitation.
+    Invite,
+    /// Whoever has registered a name.
+    Closed,
+}
+
+/// How a server is set, beside its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Who may come in.
+    pub access: Access,
+    /// A name without a password is free again when it has not been used for so long.
+    pub unused_names: Duration,
+    /// Where what is yet to be read is kept.
+    pub journal: JournalPlace,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let unused_names = Duration::from_secs(180 * 24 * 60 * 60);
+        Self { access: Access::Open, unused_names, journal: JournalPlace::Disk }
+    }
+}
+
+/// Where what is yet to be read is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalPlace {
+    /// On disk.
+    Disk,
+    /// In memory.
+    Memory,
+}
+
+impl ChatState {
+    /// How the server is set from now on. Whoever is here stays, however that is.
+    pub fn reconfigure(&mut self, limits: Limits, policy: Policy, now: Now) {
+        (self.limits, self.policy) = (limits, policy);
+        self.backlog.set_bound(limits.backlog);
+        // Who is waited for may have been waited for long enough.
+        self.schedule_tick(now.tick);
+    }
+
+    /// How the server is set.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+}

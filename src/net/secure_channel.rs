@@ -1,0 +1,328 @@
+//! The handshake over a link, under one deadline; then records.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rand::CryptoRng;
+
+use super::{Link, left, write_all};
+use crate::secure::credential::{OwnCredential, SignatureCache, UnixSeconds};
+use crate::secure::handshake::{
+    ClientHandshakeError, Established, RefusalCode, ServerHandshakeError, VerifiedPeer, client, server,
+};
+use crate::secure::identity::Identity;
+use crate::secure::record::{Opener, Sealer};
+use crate::wire::frame::{Deframer, FrameLengthError, MAX_FRAME, MAX_HANDSHAKE_FRAME};
+
+/// Bytes that a read takes which waits for somebody to say something: most records are shorter. On the stack, which is
+/// all that a connection holds while nothing comes.
+const FIRST: usize = 512;
+/// And one that finds more there: not on the stack, of which whatever was once touched is held for good.
+const CHUNK: usize = 16_384;
+
+/// Now, by the clock that credentials are made and checked by.
+#[must_use]
+pub fn now() -> UnixSeconds {
+    UnixSeconds(since_1970().as_secs())
+}
+
+/// Now, in milliseconds since 1970: what people are told.
+#[must_use]
+pub fn now_in_millis() -> u64 {
+    u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The incoming half of a channel: bytes in, records' texts out.
+pub struct Incoming {
+    link: Arc<dyn Link>,
+    deframer: Deframer,
+    opener: Opener,
+}
+
+/// Why there is no next record.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Nothing came for too long.
+    #[error("nothing came for too long")]
+    Silent,
+    /// The other end has closed.
+    #[error("the connection ended")]
+    Closed,
+    /// Something came that is no record of this channel: somebody changed or injected it.
+    #[error("what came was changed on the way")]
+    Broken,
+    /// A frame's length is none.
+    #[error("not the protocol: {0}")]
+    BadLength(#[from] FrameLengthError),
+    /// The connection failed.
+    #[error("the connection failed: {0}")]
+    Failed(io::Error),
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::Silent,
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+/// A channel to somebody who has proved who they are.
+pub struct Channel {
+    /// Reads what they send.
+    pub incoming: Incoming,
+    /// Seals what they are sent.
+    pub sealer: Sealer,
+    /// Who they are.
+    pub peer: VerifiedPeer,
+}
+
+impl Incoming {
+    /// Waits for the next record, for `timeout` in all; gives its text.
+    ///
+    /// # Errors
+    /// [`ReadError`]: there will be no more.
+    pub fn next_text(&mut self, timeout: Duration) -> Result<&mut [u8], ReadError> {
+        let deadline = Instant::now() + timeout;
+        let mut frames = Frames { link: &*self.link, deframer: &mut self.deframer };
+        frames.wait(timeout, deadline)?;
+        let body = self.deframer.next_frame().ok().flatten().ok_or(ReadError::Broken)?;
+        self.opener.open(body).map_err(|_| ReadError::Broken)
+    }
+}
+
+/// Why the server did not let somebody in.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// They were refused, and told so if they could be.
+    #[error("{code}{}", .detail.map(|detail| format!(" ({detail})")).unwrap_or_default())]
+    Refused {
+        /// What they were told.
+        code: RefusalCode,
+        /// What only the log tells.
+        detail: Option<&'static str>,
+    },
+    /// They were silent for too long.
+    #[error("said nothing for too long")]
+    Silent,
+    /// They went away.
+    #[error("went away during the handshake")]
+    Gone,
+}
+
+const LENGTH: Option<&str> = Some("a frame of an impossible length");
+
+impl From<ReadError> for AcceptError {
+    fn from(ended: ReadError) -> Self {
+        match ended {
+            ReadError::Silent => Self::Silent,
+            _ => Self::Gone,
+        }
+    }
+}
+
+/// What the server tells about a handshake that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerStep {
+    /// The first frame has come: not just an open connection any more.
+    Spoke,
+    /// The user's credential and proof hold.
+    UserProved,
+    /// The secret has been sent.
+    SecretSent,
+}
+
+/// The server's side of the handshake.
+///
+/// `check` is asked when a user has proved who they are, and may still refuse them.
+///
+/// # Errors
+/// [`AcceptError`]: the refusal has been sent, the link is the caller's to close.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "each is something the handshake must be given, and none belongs to another"
+)]
+pub fn accept(
+    link: &Arc<dyn Link>,
+    deadline: Instant,
+    rng: &mut impl CryptoRng,
+    own: &OwnCredential,
+    verified: &SignatureCache,
+    now: UnixSeconds,
+    name_holds: impl FnOnce(&str) -> bool,
+    mut step: impl FnMut(ServerStep, Option<&VerifiedPeer>),
+) -> Result<Channel, AcceptError> {
+    let mut deframer = Deframer::new(MAX_HANDSHAKE_FRAME);
+    let mut frames = Frames { link: &**link, deframer: &mut deframer };
+    let refuse = |refused: ServerHandshakeError, detail| {
+        // Whether the farewell arrives is not ours to know.
+        let _ = refused.farewell.map(|farewell| write_all(&**link, &farewell, deadline));
+        AcceptError::Refused { code: refused.code, detail }
+    };
+    let hello = match frames.next(deadline) {
+        Ok(body) => body,
+        Err(ReadError::BadLength(_)) => return Err(refuse(server::refused_bare(RefusalCode::Malformed), LENGTH)),
+        Err(ended) => return Err(ended.into()),
+    };
+    step(ServerStep::Spoke, None);
+    let (proving, answer_and_proof) = server::accept(rng, hello, own).map_err(|refused| refuse(refused, None))?;
+    write_all(&**link, &answer_and_proof, deadline).map_err(|_| AcceptError::Gone)?;
+    let proof = match frames.next(deadline) {
+        Ok(body) => body,
+        Err(ReadError::BadLength(_)) => return Err(refuse(proving.refuse(RefusalCode::Malformed), LENGTH)),
+        Err(ended) => return Err(ended.into()),
+    };
+    let checked = proving.check_user_again(proof, now, name_holds, verified).map_err(|refused| {
+        let detail = refused.farewell.is_none().then_some("a record that does not open");
+        refuse(refused, detail)
+    })?;
+    step(ServerStep::UserProved, Some(checked.user()));
+    let (Established { sealer, opener, datagrams, peer }, frame) = checked.issue(rng);
+    // Before the client can have anything to authenticate.
+    link.authenticate(datagrams);
+    write_all(&**link, &frame, deadline).map_err(|_| AcceptError::Gone)?;
+    step(ServerStep::SecretSent, Some(&peer));
+    deframer.set_limit(MAX_FRAME);
+    let incoming = Incoming { link: link.clone(), deframer, opener };
+    Ok(Channel { incoming, sealer, peer })
+}
+
+/// Why a client did not get through the handshake. `E` is what the caller's own check says.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelConnectError<E> {
+    /// The server, or somebody on the way, did not do as the protocol has it.
+    #[error(transparent)]
+    Handshake(#[from] ClientHandshakeError),
+    /// The caller does not want this server.
+    #[error("this is not the server that was expected")]
+    Unwanted(E),
+    /// The connection ended; `true` if before anything had come.
+    #[error("the server ended the connection during the handshake")]
+    Cut {
+        /// Whether not even its keys had come: it may be busy.
+        before_keys: bool,
+    },
+    /// Nothing came for too long.
+    #[error("the server did not answer in time")]
+    Silent,
+}
+
+/// What the client tells about a handshake that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientStep {
+    /// Waits for the server's keys.
+    GettingKey,
+    /// The server is who it should be; the user's own keys go out.
+    SendingKey,
+    /// Both have the secret.
+    Completed,
+}
+
+/// The client's side of the handshake.
+///
+/// `judge` is asked when the server has proved who it is, and before anything about the user is sent.
+///
+/// # Errors
+/// [`ChannelConnectError`].
+#[allow(
+    clippy::too_many_arguments,
+    reason = "each is something the handshake must be given, and none belongs to another"
+)]
+pub fn connect<E>(
+    link: &Arc<dyn Link>,
+    deadline: Instant,
+    rng: &mut impl CryptoRng,
+    identity: &Identity,
+    own: &OwnCredential,
+    now: UnixSeconds,
+    judge: impl FnOnce(&VerifiedPeer) -> Result<(), E>,
+    mut step: impl FnMut(ClientStep),
+) -> Result<Channel, ChannelConnectError<E>> {
+    let mut deframer = Deframer::new(MAX_HANDSHAKE_FRAME);
+    let mut frames = Frames { link: &**link, deframer: &mut deframer };
+    let cut = |before_keys| {
+        move |ended: ReadError| match ended {
+            ReadError::BadLength(_) => ChannelConnectError::Handshake(ClientHandshakeError::Malformed),
+            ReadError::Silent => ChannelConnectError::Silent,
+            _ => ChannelConnectError::Cut { before_keys },
+        }
+    };
+    let gone = |error: io::Error| match error.kind() {
+        io::ErrorKind::TimedOut => ChannelConnectError::Silent,
+        _ => ChannelConnectError::Cut { before_keys: false },
+    };
+    let (start, hello) = client::Start::new(rng);
+    // A server that is busy may say so and close before it reads: what it said is still there to be read.
+    let sent = write_all(&**link, &hello, deadline);
+    step(ClientStep::GettingKey);
+    let answer = frames.next(deadline).map_err(cut(true))?;
+    let keyed = start.agree(answer)?;
+    sent.map_err(gone)?;
+    let checked = keyed.check_server(frames.next(deadline).map_err(cut(false))?, now)?;
+    judge(checked.server()).map_err(ChannelConnectError::Unwanted)?;
+    step(ClientStep::SendingKey);
+    let (proved, proof) = checked.prove(own);
+    let sent = write_all(&**link, &proof, deadline);
+    let secret = frames.next(deadline).map_err(cut(false))?;
+    let Established { sealer, opener, datagrams, peer } = proved.establish(rng, secret, identity)?;
+    link.authenticate(datagrams);
+    sent.map_err(gone)?;
+    step(ClientStep::Completed);
+    deframer.set_limit(MAX_FRAME);
+    let incoming = Incoming { link: link.clone(), deframer, opener };
+    Ok(Channel { incoming, sealer, peer })
+}
+
+/// A link's bytes as frames.
+struct Frames<'a> {
+    link: &'a dyn Link,
+    deframer: &'a mut Deframer,
+}
+
+impl Frames<'_> {
+    /// The next frame's body.
+    fn next(&mut self, deadline: Instant) -> Result<&mut [u8], ReadError> {
+        self.wait(left(deadline)?, deadline)?;
+        self.deframer.next_frame()?.ok_or(ReadError::Closed)
+    }
+
+    /// Reads until a frame is there; `timeout` is what is left until `deadline`.
+    fn wait(&mut self, mut timeout: Duration, deadline: Instant) -> Result<(), ReadError> {
+        let mut is_more_there = false;
+        loop {
+            if self.deframer.frame_is_complete()? {
+                return Ok(());
+            }
+            is_more_there =
+                if is_more_there { self.read(&mut vec![0; CHUNK], timeout)? } else { self.read_first(timeout)? };
+            // Zero once it has passed: a frame that is whole by now still counts, another read does not.
+            timeout = deadline.saturating_duration_since(Instant::now());
+            if timeout.is_zero() && !self.deframer.frame_is_complete()? {
+                return Err(ReadError::Silent);
+            }
+        }
+    }
+
+    /// A function of its own: what it reads into is not on the stack any more when something is done about it.
+    #[inline(never)]
+    fn read_first(&mut self, timeout: Duration) -> Result<bool, ReadError> {
+        self.read(&mut [0; FIRST], timeout)
+    }
+
+    /// Reads once. Gives whether there may be more.
+    fn read(&mut self, chunk: &mut [u8], timeout: Duration) -> Result<bool, ReadError> {
+        match self.link.read(chunk, timeout)? {
+            0 => Err(ReadError::Closed),
+            read => {
+                self.deframer.feed(&chunk[..read]);
+                Ok(read == chunk.len())
+            }
+        }
+    }
+}

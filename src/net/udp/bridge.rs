@@ -1,0 +1,150 @@
+//! A conversation and the local socket that its bytes come from and go to.
+
+use std::io::{self, Read};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rand::CryptoRng;
+use rustix::event::PollFlags;
+use rustix::net::{SendFlags, send};
+
+use super::connection::UdpConnection;
+use super::datagram::{Datagram, Id};
+use super::kcp_stream::SEGMENT;
+use super::{KeySlot, UdpLink};
+use crate::net::tcp::SocketLink;
+
+/// Bytes that one read takes at most.
+const CHUNK: usize = 16 * 1_024;
+
+/// Carries bytes between a conversation and a [`UdpLink`]. Neither is read faster than the other takes.
+pub(super) struct Bridge {
+    pub(super) conversation: UdpConnection,
+    local: UnixStream,
+    keys: Arc<KeySlot>,
+    /// Has come, and the local end has not taken it.
+    held: Vec<u8>,
+    /// Whether there may be more to read from the local end.
+    reads: bool,
+    /// Whether the local end takes anything.
+    writes: bool,
+    /// When there is something to do although nothing has come.
+    due: Instant,
+}
+
+impl Bridge {
+    /// The carrier, and the link at the other end of it.
+    pub(super) fn new(conversation: UdpConnection, now: Instant) -> io::Result<(Self, UdpLink)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let keys = Arc::new(KeySlot::default());
+        let link = UdpLink { link: SocketLink::local(theirs), keys: keys.clone() };
+        Ok((Self { conversation, local: ours, keys, held: Vec::new(), reads: true, writes: true, due: now }, link))
+    }
+
+    /// Whether a datagram is of this conversation.
+    pub(super) fn is_of(&self, id: Id) -> bool {
+        self.conversation.id() == id
+    }
+
+    /// Whether whoever has the link has nothing more to say.
+    pub(super) fn is_turned_away(&self) -> bool {
+        !self.reads
+    }
+
+    /// Takes a datagram of this conversation. What comes of it is carried when it is due: now.
+    pub(super) fn take(&mut self, datagram: &Datagram<'_>, from: SocketAddr, now: Instant, rng: &mut impl CryptoRng) {
+        self.look_for_keys();
+        self.due = now;
+        self.conversation.take(datagram, from, now, rng);
+    }
+
+    /// Keys are there before whatever they are for.
+    fn look_for_keys(&mut self) {
+        if !self.conversation.has_keys()
+            && let Some(keys) = self.keys.take()
+        {
+            self.conversation.authenticate(keys);
+        }
+    }
+
+    /// Brings bytes as far as they go now, and sends what is due.
+    pub(super) fn carry(&mut self, now: Instant, send: &mut dyn FnMut(&[u8])) {
+        self.read_local(now);
+        // After what they may have been put there for, and before it is sent.
+        self.look_for_keys();
+        self.write_local();
+        self.conversation.flush(now, send);
+        self.due = self.conversation.due(now);
+    }
+
+    /// The local end is not read from any more: the program ends.
+    pub(super) fn end(&mut self, now: Instant) {
+        self.read_local(now);
+        self.reads = false;
+        self.conversation.end(now);
+        self.due = now;
+    }
+
+    fn read_local(&mut self, now: Instant) {
+        let mut chunk = [0; CHUNK];
+        while self.reads && self.conversation.has_room() {
+            match self.local.read(&mut chunk) {
+                Ok(0) => self.reads = false,
+                Ok(read) => self.conversation.write(&chunk[..read]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => self.reads = false,
+            }
+        }
+        if !self.reads {
+            self.conversation.end(now);
+        }
+    }
+
+    fn write_local(&mut self) {
+        let mut segment = [0; SEGMENT];
+        loop {
+            if self.held.is_empty() {
+                match self.conversation.read(&mut segment) {
+                    // To nobody, but the other end is to get rid of it.
+                    Some(_) if !self.writes => continue,
+                    Some(read) => self.held.extend_from_slice(&segment[..read]),
+                    None => break,
+                }
+            }
+            match send(&self.local, &self.held, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(written) => drop(self.held.drain(..written)),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => return,
+                Err(_) => (self.held, self.writes) = (Vec::new(), false),
+            }
+        }
+        if self.conversation.other_has_ended() && self.writes {
+            self.writes = false;
+            // The one error there is: that it has ended already.
+            let _ = self.local.shutdown(Shutdown::Write);
+        }
+    }
+
+    /// What to wait for at the local end. Nothing: then not even whether it is gone.
+    pub(super) fn interest(&self) -> PollFlags {
+        let mut interest = PollFlags::empty();
+        interest.set(PollFlags::IN, self.reads && self.conversation.has_room());
+        interest.set(PollFlags::OUT, !self.held.is_empty());
+        interest
+    }
+
+    /// The local end.
+    pub(super) fn local(&self) -> BorrowedFd<'_> {
+        self.local.as_fd()
+    }
+
+    /// When [`Bridge::carry`] is due although nothing has come.
+    pub(super) fn due(&self) -> Instant {
+        self.due
+    }
+}

@@ -1,0 +1,166 @@
+//! A conversation's bytes in order, each once: KCP, with what it needs around it.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use kcp::Kcp;
+
+use super::datagram::{AROUND, Id, MAX_DATAGRAM};
+use super::kcp_check::{self, Content, WINDOW};
+
+/// The most segments' bytes in a datagram.
+pub(super) const PACKET: usize = MAX_DATAGRAM - AROUND;
+/// Bytes of the stream in one segment, at most.
+pub(super) const SEGMENT: usize = PACKET - kcp::KCP_OVERHEAD;
+/// KCP looks at its timers this often, in milliseconds, while something is under way.
+const INTERVAL: i32 = 10;
+/// A segment is sent again when so many sent after it have been acknowledged.
+const FAST_RESEND: i32 = 2;
+/// So many segments may wait to be sent or acknowledged: the window's, and some behind.
+const WAITING: usize = WINDOW as usize + 64;
+/// So many that have come are acknowledged at the latest.
+const UNACKNOWLEDGED: usize = 128;
+/// While the other end takes nothing it is looked for this often.
+const SHUT: Duration = Duration::from_millis(100);
+
+/// So many packets wait at most. More come only while they are held back, and are as if the network had lost them.
+const PACKETS: usize = 2 * WINDOW as usize;
+
+/// The packets that KCP has made.
+#[derive(Clone, Default)]
+struct Outlet(Arc<Mutex<VecDeque<Vec<u8>>>>);
+
+impl Outlet {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for Outlet {
+    /// KCP gives a packet a write.
+    fn write(&mut self, packet: &[u8]) -> io::Result<usize> {
+        let mut packets = self.lock();
+        if packets.len() < PACKETS {
+            packets.push_back(packet.to_vec());
+        }
+        Ok(packet.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One stream, both directions.
+pub(super) struct KcpStream {
+    kcp: Kcp<Outlet>,
+    packets: Outlet,
+    id: Id,
+    born: Instant,
+    /// Whether KCP may have something to send before its next interval.
+    pressing: bool,
+    unacknowledged: usize,
+}
+
+impl KcpStream {
+    pub(super) fn new(id: Id, now: Instant) -> Self {
+        let packets = Outlet::default();
+        let mut kcp = Kcp::new_stream(u32::from_le_bytes(id), packets.clone());
+        kcp.set_nodelay(true, INTERVAL, FAST_RESEND, false);
+        kcp.set_wndsize(WINDOW, WINDOW);
+        // It refuses only what is less than a head.
+        let _ = kcp.set_mtu(PACKET);
+        let mut stream = Self { kcp, packets, id, born: now, pressing: true, unacknowledged: 0 };
+        // It opens its window at the first look.
+        stream.press(now);
+        stream
+    }
+
+    /// Whether more may be written.
+    pub(super) fn has_room(&self) -> bool {
+        self.kcp.wait_snd() < WAITING
+    }
+
+    /// Whether all that was written has been acknowledged.
+    pub(super) fn is_delivered(&self) -> bool {
+        self.kcp.wait_snd() == 0
+    }
+
+    /// Takes bytes, a few KiB at a time.
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        // Above 127 segments at once it takes some of them, and fails.
+        for piece in bytes.chunks(64 * SEGMENT) {
+            let _ = self.kcp.send(piece);
+        }
+        self.pressing = true;
+    }
+
+    /// What has come next, if `into` is as long as a segment may be.
+    pub(super) fn read(&mut self, into: &mut [u8]) -> Option<usize> {
+        let read = self.kcp.recv(into).ok()?;
+        // It may have to tell that there is room again.
+        self.pressing = true;
+        Some(read)
+    }
+
+    /// What is in a datagram's segments; they are not taken in.
+    pub(super) fn look(&self, segments: &[u8], limit: u32, now: Instant) -> Option<Content> {
+        kcp_check::check(segments, self.id, limit, self.clock(now))
+    }
+
+    /// Takes in segments that have been looked at.
+    pub(super) fn take(&mut self, segments: &[u8], content: Content, now: Instant) {
+        if self.unacknowledged + content.pushed > UNACKNOWLEDGED {
+            self.press(now);
+        }
+        self.unacknowledged += content.pushed;
+        // Whether it is time for something or not: what comes in is measured by the time that this sets.
+        let _ = self.kcp.update(self.clock(now));
+        let _ = self.kcp.input(segments);
+        self.pressing = true;
+    }
+
+    /// Makes packets of what is to be sent now.
+    pub(super) fn flush(&mut self, now: Instant) {
+        if self.pressing {
+            self.press(now);
+        } else {
+            let _ = self.kcp.update(self.clock(now));
+        }
+    }
+
+    fn press(&mut self, now: Instant) {
+        // Neither fails: the outlet takes everything.
+        let _ = self.kcp.update(self.clock(now));
+        let _ = self.kcp.flush();
+        (self.pressing, self.unacknowledged) = (false, 0);
+    }
+
+    /// How long the next packet is.
+    pub(super) fn next_packet(&self) -> Option<usize> {
+        self.packets.lock().front().map(Vec::len)
+    }
+
+    /// The next packet, and what is in it.
+    pub(super) fn packet(&self) -> Option<(Vec<u8>, Content)> {
+        let packet = self.packets.lock().pop_front()?;
+        let content = kcp_check::made(&packet);
+        Some((packet, content))
+    }
+
+    /// When there may be something to do although nothing has come. `None`: not before something has.
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
+        (!self.is_delivered()).then(|| {
+            let shut = self.kcp.rmt_wnd() == 0;
+            let next = Duration::from_millis(self.kcp.check(self.clock(now)).max(1).into());
+            now + if shut { next.max(SHUT) } else { next }
+        })
+    }
+
+    /// Milliseconds since the stream began. A conversation ends before they do not fit.
+    fn clock(&self, now: Instant) -> u32 {
+        u32::try_from(now.saturating_duration_since(self.born).as_millis()).unwrap_or(u32::MAX)
+    }
+}

@@ -1,0 +1,331 @@
+//! Who may begin a handshake. PROTOCOL.md §9.
+//!
+//! A connection that has not said who it is holds one of few places, for a few seconds. When all are taken, one that
+//! has said nothing at all gives way, at random: silence cannot keep anybody out. Only failures earn an address
+//! penalties, and they decay; an address from which somebody is in is never penalized, so a room of people behind one
+//! address stays open while one of them fumbles.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+
+/// Bounds on connections that have not joined yet.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// Places in all.
+    pub places: usize,
+    /// Places for one address.
+    pub places_each: usize,
+    /// Whether failures earn penalties.
+    pub penalties: bool,
+}
+
+impl ConnectionLimits {
+    /// The protocol's (§9).
+    #[must_use]
+    pub const fn standard() -> Self {
+        Self { places: 64, places_each: 32, penalties: true }
+    }
+
+    /// For benchmarks and trusted rooms: handshakes still have their deadline.
+    #[must_use]
+    pub const fn off() -> Self {
+        Self { places: usize::MAX, places_each: usize::MAX, penalties: false }
+    }
+}
+
+/// Penalties add up to at most this.
+const MAX_PENALTY: Duration = Duration::from_secs(600);
+/// Below this they are only remembered: OpenSSH's PerSourcePenalties has the same numbers.
+const ENFORCED_FROM: Duration = Duration::from_secs(15);
+/// What it costs to connect and go away without a word: a room of people whose network fails is not to be kept out.
+const LOOKED_IN: Duration = Duration::from_millis(250);
+/// So many addresses are remembered.
+const REMEMBERED: usize = 65_536;
+
+/// What a connection did that earns its address a penalty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It went away during the handshake.
+    WentAway,
+    /// It was refused: what it said does not hold.
+    Refused,
+    /// It came with a wrong password, or a token that is not good.
+    Wrong,
+    /// It asked for a name that somebody else has.
+    Slight,
+    /// It held its place until the deadline.
+    Silent,
+    /// It wanted to go on with a session that has ended, as everybody does after the server has stopped.
+    Stale,
+}
+
+impl Failure {
+    fn penalty(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Stale => 0,
+            Self::WentAway | Self::Slight => 1,
+            // Five of them are enforced.
+            Self::Wrong => 3,
+            Self::Refused => 5,
+            Self::Silent => 10,
+        })
+    }
+}
+
+/// An address as penalties and places know it: an IPv6 user has a whole /64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SourceAddress(IpAddr);
+
+impl From<IpAddr> for SourceAddress {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
+            v4 @ IpAddr::V4(_) => v4,
+        })
+    }
+}
+
+/// A connection's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotId(u64);
+
+/// What becomes of a new connection.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Admission<T> {
+    /// It has a place; if another had to give way for it, that one.
+    Admitted(SlotId, Option<Evicted<T>>),
+    /// All places are taken by connections that are saying something.
+    Busy,
+    /// Its address has to wait.
+    Penalized(Duration),
+}
+
+/// A connection that has to give way.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Evicted<T> {
+    /// What ends it.
+    pub end: T,
+    /// Whether it has said nothing at all: then it can be told why in the clear.
+    pub said_nothing: bool,
+}
+
+/// The places, and the penalties. `T` is what ends a connection that has to give way.
+#[derive(Debug)]
+pub struct ConnectionLimiter<T> {
+    limits: ConnectionLimits,
+    places: Vec<Slot<T>>,
+    next: u64,
+    penalties: HashMap<SourceAddress, Instant>,
+    inside: HashMap<SourceAddress, usize>,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    ticket: SlotId,
+    source: SourceAddress,
+    stage: Stage,
+    end: T,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It has said nothing yet.
+    Silent,
+    /// It is proving who it is: it does not have to give way.
+    Busy,
+    /// It has proved it, and is to come up with a password.
+    Waiting,
+}
+
+impl<T> ConnectionLimiter<T> {
+    /// A gate with all places free.
+    #[must_use]
+    pub fn new(limits: ConnectionLimits) -> Self {
+        Self { limits, places: Vec::new(), next: 0, penalties: HashMap::new(), inside: HashMap::new() }
+    }
+
+    /// Goes by these bounds from now on; whoever has a place keeps it.
+    pub fn keep(&mut self, limits: ConnectionLimits) {
+        self.limits = limits;
+    }
+
+    /// A new connection asks for a place.
+    pub fn admit(&mut self, source: SourceAddress, end: T, now: Instant, rng: &mut impl RngExt) -> Admission<T> {
+        if let Some(wait) = self.penalty(source, now) {
+            return Admission::Penalized(wait);
+        }
+        let from_there = self.places.iter().filter(|place| place.source == source).count();
+        let gives_way = if from_there >= self.limits.places_each {
+            Some(self.pick_idle(|place| place.source == source, rng))
+        } else if self.places.len() >= self.limits.places {
+            Some(self.pick_idle(|_| true, rng))
+        } else {
+            None
+        };
+        let displaced = match gives_way {
+            None => None,
+            Some(None) => return Admission::Busy,
+            Some(Some(index)) => {
+                let place = self.places.swap_remove(index);
+                Some(Evicted { end: place.end, said_nothing: place.stage == Stage::Silent })
+            }
+        };
+        self.next += 1;
+        let ticket = SlotId(self.next);
+        self.places.push(Slot { ticket, source, stage: Stage::Silent, end });
+        Admission::Admitted(ticket, displaced)
+    }
+
+    /// A connection has said something: it does not have to give way.
+    pub fn spoke(&mut self, ticket: SlotId) {
+        self.reached(ticket, Stage::Busy);
+    }
+
+    /// A connection is to come up with a password, which takes a while: it may have to give way again.
+    pub fn waits(&mut self, ticket: SlotId) {
+        self.reached(ticket, Stage::Waiting);
+    }
+
+    fn reached(&mut self, ticket: SlotId, stage: Stage) {
+        if let Some(place) = self.places.iter_mut().find(|place| place.ticket == ticket) {
+            place.stage = stage;
+        }
+    }
+
+    /// A connection has joined: its place is free.
+    pub fn joined(&mut self, ticket: SlotId, source: SourceAddress) {
+        self.places.retain(|place| place.ticket != ticket);
+        *self.inside.entry(source).or_default() += 1;
+    }
+
+    /// A connection that had joined has ended.
+    pub fn left(&mut self, source: SourceAddress) {
+        if let Some(count) = self.inside.get_mut(&source) {
+            *count -= 1;
+            if *count == 0 {
+                self.inside.remove(&source);
+            }
+        }
+    }
+
+    /// A connection has ended before it joined. Gives whether it still had its place: if not, it gave way.
+    pub fn failed(&mut self, ticket: SlotId, source: SourceAddress, failure: Failure, now: Instant) -> bool {
+        let Some(at) = self.places.iter().position(|place| place.ticket == ticket) else {
+            return false;
+        };
+        let penalty = match (failure, self.places.swap_remove(at).stage) {
+            (Failure::WentAway, Stage::Silent) => LOOKED_IN,
+            (failure, _) => failure.penalty(),
+        };
+        if self.limits.penalties && !penalty.is_zero() {
+            self.penalize(source, penalty, now);
+        }
+        true
+    }
+
+    fn penalize(&mut self, source: SourceAddress, penalty: Duration, now: Instant) {
+        if self.penalties.len() >= REMEMBERED {
+            self.penalties.retain(|_, until| *until > now);
+        }
+        if self.penalties.len() < REMEMBERED {
+            let until = self.penalties.entry(source).or_insert(now);
+            *until = ((*until).max(now) + penalty).min(now + MAX_PENALTY);
+        }
+    }
+
+    fn penalty(&self, source: SourceAddress, now: Instant) -> Option<Duration> {
+        let wait = self.penalties.get(&source)?.saturating_duration_since(now);
+        (wait >= ENFORCED_FROM && !self.inside.contains_key(&source)).then_some(wait)
+    }
+
+    fn pick_idle(&self, of: impl Fn(&Slot<T>) -> bool, rng: &mut impl RngExt) -> Option<usize> {
+        let idle = |place: &Slot<T>| place.stage != Stage::Busy && of(place);
+        let count = self.places.iter().filter(|place| idle(place)).count();
+        let chosen = (count > 0).then(|| rng.random_range(..count))?;
+        self.places.iter().enumerate().filter(|(_, place)| idle(place)).nth(chosen).map(|(index, _)| index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(last: u8) -> SourceAddress {
+        IpAddr::from([192, 0, 2, last]).into()
+    }
+
+    fn limiter(places: usize, places_each: usize) -> ConnectionLimiter<u32> {
+        ConnectionLimiter::new(ConnectionLimits { places, places_each, penalties: true })
+    }
+
+    fn admit(limiter: &mut ConnectionLimiter<u32>, from: u8, end: u32) -> Admission<u32> {
+        limiter.admit(source(from), end, Instant::now(), &mut rand::rng())
+    }
+
+    #[test]
+    fn a_silent_one_gives_way_and_one_that_spoke_does_not() {
+        let mut limiter = limiter(10, 2);
+        let Admission::Admitted(first, None) = admit(&mut limiter, 1, 1) else { panic!() };
+        limiter.spoke(first);
+        assert!(matches!(admit(&mut limiter, 1, 2), Admission::Admitted(_, None)));
+        let Admission::Admitted(third, Some(Evicted { end: 2, said_nothing: true })) = admit(&mut limiter, 1, 3) else {
+            panic!()
+        };
+        limiter.spoke(third);
+        assert_eq!(admit(&mut limiter, 1, 4), Admission::Busy);
+        limiter.waits(third);
+        let gave_way = Evicted { end: 3, said_nothing: false };
+        assert!(matches!(admit(&mut limiter, 1, 5), Admission::Admitted(_, Some(it)) if it == gave_way));
+        assert!(matches!(admit(&mut limiter, 2, 5), Admission::Admitted(_, None)), "another address has its own");
+    }
+
+    #[test]
+    fn places_are_bounded_over_all_addresses() {
+        let mut limiter = limiter(2, 2);
+        admit(&mut limiter, 1, 1);
+        admit(&mut limiter, 2, 2);
+        assert!(matches!(admit(&mut limiter, 3, 3), Admission::Admitted(_, Some(Evicted { end: 1 | 2, .. }))));
+        assert_eq!(limiter.places.len(), 2);
+    }
+
+    #[test]
+    fn failures_add_up_and_decay_and_giving_way_is_none() {
+        let (mut limiter, start, rng) = (limiter(64, 1), Instant::now(), &mut rand::rng());
+        let fail = |limiter: &mut ConnectionLimiter<u32>, now| {
+            let Admission::Admitted(ticket, None) = limiter.admit(source(1), 0, now, &mut rand::rng()) else {
+                panic!()
+            };
+            assert!(limiter.failed(ticket, source(1), Failure::Refused, now));
+        };
+        (0..3).for_each(|_| fail(&mut limiter, start));
+        assert_eq!(limiter.admit(source(1), 0, start, rng), Admission::Penalized(Duration::from_secs(15)));
+        assert!(matches!(limiter.admit(source(2), 0, start, rng), Admission::Admitted(..)));
+        let later = start + Duration::from_secs(1);
+        let Admission::Admitted(first, None) = limiter.admit(source(1), 0, later, rng) else { panic!() };
+        let Admission::Admitted(_, Some(_)) = limiter.admit(source(1), 0, later, rng) else { panic!() };
+        assert!(!limiter.failed(first, source(1), Failure::Silent, later));
+    }
+
+    #[test]
+    fn an_address_with_somebody_inside_is_not_penalized() {
+        let (mut limiter, now) = (limiter(64, 16), Instant::now());
+        let Admission::Admitted(ticket, None) = admit(&mut limiter, 1, 0) else { panic!() };
+        limiter.joined(ticket, source(1));
+        (0..100).for_each(|_| limiter.penalize(source(1), MAX_PENALTY, now));
+        assert!(matches!(admit(&mut limiter, 1, 0), Admission::Admitted(..)));
+        limiter.left(source(1));
+        assert!(matches!(admit(&mut limiter, 1, 0), Admission::Penalized(_)));
+    }
+
+    #[test]
+    fn an_ipv6_user_is_a_64_and_a_mapped_address_is_ipv4() {
+        let source = |text: &str| SourceAddress::from(text.parse::<IpAddr>().unwrap());
+        assert_eq!(source("2001:db8::1"), source("2001:db8::ffff:1"));
+        assert_ne!(source("2001:db8::1"), source("2001:db8:0:1::1"));
+        assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
+    }
+}

@@ -1,0 +1,19 @@
+//! What couriers and the disk have to say to the hub, which waits for them at times and for whom they never wait.
+
+use crate::chat::{ConnectionId, Cursor, SessionNumber};
+
+/// What the hub is told by those who must not wait for it.
+pub enum WorkerEvent {
+    /// A connection has been told that it is too slow.
+    Slow(ConnectionId),
+    /// A connection that lags behind has had everything up to here, and takes more.
+    Behind(ConnectionId, Cursor),
+    /// The disk keeps what happens again; or does not any more, and why.
+    Disk(Result<(), String>),
+    /// The disk keeps what stays when the server stops again; or does not any more, and why.
+    Lasting(Result<(), String>),
+    /// The disk wants all there is.
+    WantsSnapshot,
+    /// The disk could not keep this message.
+    Volatile(SessionNumber, u64),
+}
