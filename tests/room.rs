@@ -183,13 +183,13 @@ fn sixty_quick_lines_all_arrive_in_order_with_limits_on() {
 }
 
 /// A way to leave, in words and in deed.
-type ConnectionState = (&'static str, fn(&mut Client));
+type WayToLeave = (&'static str, fn(&mut Client));
 
 #[test]
 fn exit_the_end_of_input_and_signals_leave_in_good_order() {
     let server = Server::start();
     let mut listener = Peer::join(server.port, &BORIS, "listener");
-    let ways: [ConnectionState; 4] = [
+    let ways: [WayToLeave; 4] = [
         ("EXIT", |client| client.says("EXIT")),
         ("the end of input", |client| client.process.end_input()),
         ("Ctrl+C", |client| client.process.signal(Signal::INT)),

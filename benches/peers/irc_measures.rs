@@ -13,7 +13,7 @@ use super::setup::{Outcome, Setup, TEXT};
 
 /// How a saturated room is filled.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rate {
+pub(crate) struct Filling {
     /// Lines by which each sender may be ahead of the slowest reader.
     pub(crate) window: u64,
     /// Lines in each record that a sender sends.
@@ -30,7 +30,7 @@ pub(crate) struct Stage<'a> {
 /// A room in which as much is said as the peer can deliver.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Busy {
-    pub(crate) pace: Rate,
+    pub(crate) pace: Filling,
     pub(crate) cpu_per_million: f64,
     pub(crate) per_second: f64,
     pub(crate) per_record: f64,
@@ -61,7 +61,7 @@ impl Stage<'_> {
     }
 
     /// Says as much as the peer takes, for a while, and counts what is delivered; once at each pace.
-    pub(crate) fn saturated(&self, placement: Placement, clients: usize, paces: &[Rate]) -> Outcome<Vec<Busy>> {
+    pub(crate) fn saturated(&self, placement: Placement, clients: usize, paces: &[Filling]) -> Outcome<Vec<Busy>> {
         let (server, mut crowd) = self.room(placement, clients)?;
         let mut all = Vec::new();
         for pace in paces {
@@ -84,7 +84,7 @@ impl Stage<'_> {
     }
 
     /// How many lines a second one sender alone brings to one reader: proof that nobody is held back.
-    pub(crate) fn alone(&self, pace: Rate) -> Outcome<f64> {
+    pub(crate) fn alone(&self, pace: Filling) -> Outcome<f64> {
         let (_server, mut crowd) = self.room(Placement::Pinned, 2)?;
         let start = Instant::now();
         flood(&mut crowd, 1, pace, self.setup.window)?;
@@ -156,7 +156,7 @@ impl Stage<'_> {
 }
 
 /// Keeps so many senders ahead of the slowest reader.
-fn flood(crowd: &mut IrcCrowd, senders: usize, pace: Rate, how_long: Duration) -> Outcome<()> {
+fn flood(crowd: &mut IrcCrowd, senders: usize, pace: Filling, how_long: Duration) -> Outcome<()> {
     let (room, text, end) = (crowd.room(0), [b'x'; TEXT], Instant::now() + how_long);
     while Instant::now() < end {
         let more = (pace.window * senders as u64).saturating_sub(crowd.behind()) / senders as u64;

@@ -55,9 +55,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use self::cpu::Placement;
-use self::irc_measures::{Rate, Stage};
+use self::irc_measures::{Filling, Stage};
 use self::peer_process::{Certificate, Peer};
-use self::setup::{Outcome, SecretPrompt, Setup, prepare, progress};
+use self::setup::{Outcome, Request, Setup, prepare, progress};
 use self::table::{Better, Table, Unit};
 
 /// What can be asked for.
@@ -80,7 +80,7 @@ const WHOLE: Unit = Unit { better: Better::Less, digits: 0 };
 const RATE: Unit = Unit { better: Better::More, digits: 0 };
 
 /// Everything that the measures share.
-struct SessionId {
+struct Measuring {
     setup: Setup,
     folder: PathBuf,
     table: Table,
@@ -92,7 +92,7 @@ fn main() -> ExitCode {
     setup::bench("peers", &MEASURES, run)
 }
 
-fn run(asked: &SecretPrompt<'_>) -> Outcome<()> {
+fn run(asked: &Request<'_>) -> Outcome<()> {
     let (quick, wanted) = (asked.quick(), |measure| asked.wants(measure));
     cpu::raise_open_files()?;
     let mut setup = prepare("peers-bench", quick)?;
@@ -102,7 +102,7 @@ fn run(asked: &SecretPrompt<'_>) -> Outcome<()> {
     let folder = setup.keys.join("peers");
     peer_process::prepare(&folder)?;
     let (table, notes) = (Table::default(), Vec::new());
-    let mut session = SessionId { setup, folder, table, notes };
+    let mut session = Measuring { setup, folder, table, notes };
     let (rounds, rooms) = if quick { (1, &[20, 100][..]) } else { (3, &[50, 500, 1_000][..]) };
     session.check_that_nobody_is_held_back()?;
     let [ngircd, inspircd] = [Peer::Ngircd.version()?, Peer::Inspircd.version()?];
@@ -138,7 +138,7 @@ fn run(asked: &SecretPrompt<'_>) -> Outcome<()> {
     Ok(())
 }
 
-impl SessionId {
+impl Measuring {
     fn stage(&self, peer: Peer) -> Stage<'_> {
         Stage { peer, setup: &self.setup, folder: self.folder.clone() }
     }
@@ -146,7 +146,7 @@ impl SessionId {
     fn check_that_nobody_is_held_back(&mut self) -> Outcome<()> {
         for peer in Peer::ALL {
             let (version, per_second) =
-                (peer.version()?, self.stage(peer).alone(Rate { window: WINDOWS[1], together: ONE })?);
+                (peer.version()?, self.stage(peer).alone(Filling { window: WINDOWS[1], together: ONE })?);
             if per_second < UNHINDERED {
                 return Err(format!("{version} holds senders back: {per_second:.0} lines a second").into());
             }
@@ -164,7 +164,7 @@ impl SessionId {
             1 => format!("{what}, N = {members}; a record for each line that is sent"),
             _ => format!("{what}, N = {members}; peers' senders put {together} lines into each record"),
         };
-        let mut add = |side, pace: Rate, cpu, per_second| {
+        let mut add = |side, pace: Filling, cpu, per_second| {
             let (unit, figure) = if free { (RATE, per_second) } else { (CPU, cpu) };
             self.table.add(&row(pace.together), unit, side, pace.window, figure);
         };
@@ -174,11 +174,11 @@ impl SessionId {
                 it.cpu_per_million, it.per_second, it.per_record, it.busy
             ));
             for together in [ONE, SEVERAL] {
-                add(0, Rate { window: UNANSWERED, together }, it.cpu_per_million, it.per_second);
+                add(0, Filling { window: UNANSWERED, together }, it.cpu_per_million, it.per_second);
             }
         }
-        let paces = [ONE, SEVERAL].into_iter().flat_map(|together| WINDOWS.map(|window| Rate { window, together }));
-        let paces: Vec<Rate> = paces.collect();
+        let paces = [ONE, SEVERAL].into_iter().flat_map(|together| WINDOWS.map(|window| Filling { window, together }));
+        let paces: Vec<Filling> = paces.collect();
         for (side, peer) in (1..).zip(Peer::ALL) {
             let stage = Stage { peer, setup: &self.setup, folder: self.folder.clone() };
             for it in stage.saturated(placement, members, &paces)? {

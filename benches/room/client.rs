@@ -150,7 +150,7 @@ struct Speaker {
 }
 
 impl Speaker {
-    fn envelope(&mut self, member: &super::member::SessionNumber) -> Vec<u8> {
+    fn envelope(&mut self, member: &super::member::Member) -> Vec<u8> {
         self.key.seal(&self.said).sign(&member.own, member.server(), RoomName::lobby().as_str(), self.roster)
     }
 }
@@ -173,7 +173,7 @@ fn speakers(scene: &mut Scene) -> Outcome<Vec<Speaker>> {
     sessions.sort_unstable();
     let (rng, room) = (&mut rand::rng(), RoomName::lobby());
     let said = MessageBody { sent_at: now()?.0 * 1_000, kind: BodyKind::Text, text: "x".repeat(TEXT) }.pad();
-    let speak = |member: &mut super::member::SessionNumber| -> Outcome<Speaker> {
+    let speak = |member: &mut super::member::Member| -> Outcome<Speaker> {
         let roster = RosterHash::new(member.server(), room.as_str(), member.tally.change, sessions.iter());
         let key = OutboundSenderKey::new(rng, 0);
         let shared = key.shared(room.as_str());

@@ -18,7 +18,7 @@ use rustix::process::nice;
 use super::cpu::Placement;
 use super::load::{CHUNK, Crowd};
 use super::measures::{LOBBY, percentiles, since_sent, talk};
-use super::member::{Line, PATIENCE, SessionNumber, Tally};
+use super::member::{Line, Member, PATIENCE, Tally};
 use super::server_process::{LIMITS, LOG_LEVEL, ServerProcess};
 use super::setup::identities;
 use super::{Outcome, Setup};
@@ -192,7 +192,7 @@ fn settle(crowd: &mut Crowd, heard: &mut Heard, sent: &[Instant]) -> Outcome<()>
 /// Says more than they may, until the server ends the connection; then comes back at once.
 fn flood(mischief: &Mischief, identity: &Identity) -> Outcome<Flood> {
     nice(LEAST)?;
-    let mut member = SessionNumber::connect(mischief.address, identity, "flooder", &mischief.room)?;
+    let mut member = Member::connect(mischief.address, identity, "flooder", &mischief.room)?;
     member.tally.told_off = Some(0);
     let (mut flood, mut envelope) = (Flood::default(), vec![b'x'; LARGEST]);
     envelope[0] = MARK;
@@ -229,7 +229,7 @@ fn visit(mischief: &Mischief, identity: &Identity) -> Outcome<Visits> {
             thread::sleep(GLANCE);
             continue;
         }
-        let mut member = SessionNumber::connect(mischief.address, identity, "visitor", &mischief.room)?;
+        let mut member = Member::connect(mischief.address, identity, "visitor", &mischief.room)?;
         member.tally.told_off = Some(0);
         look(&mut member, |tally| tally.welcomed == 1 || tally.told_off != Some(0))?;
         if member.tally.welcomed == 1 {
@@ -244,7 +244,7 @@ fn visit(mischief: &Mischief, identity: &Identity) -> Outcome<Visits> {
 }
 
 /// Reads what has come, and waits for more of it until it is this, or the connection has ended.
-fn look(member: &mut SessionNumber, is_it: impl Fn(&Tally) -> bool) -> Outcome<Line> {
+fn look(member: &mut Member, is_it: impl Fn(&Tally) -> bool) -> Outcome<Line> {
     let (mut chunk, deadline) = (vec![0; CHUNK], Instant::now() + PATIENCE);
     loop {
         match member.read(&mut chunk, &mut |_| {}) {

@@ -12,7 +12,7 @@ use cfb_chat::secure::identity::Identity;
 use rustix::event::epoll;
 
 use super::Outcome;
-use super::member::{Delivered, Line, PATIENCE, SessionNumber};
+use super::member::{Delivered, Line, Member, PATIENCE};
 
 /// Bytes that are read of one connection before the next has its turn.
 pub(crate) const CHUNK: usize = 64 * 1_024;
@@ -32,7 +32,7 @@ pub(crate) struct Crowd {
     /// What its members' names begin with.
     names: &'static str,
     epoll: OwnedFd,
-    pub(crate) members: Vec<SessionNumber>,
+    pub(crate) members: Vec<Member>,
     closed: usize,
     /// Whether the server has been asked to end: nobody has anything more to tell it.
     ends: bool,
@@ -111,7 +111,7 @@ impl Crowd {
         let room = RoomName::parse(room).map_err(|_| "a room's name")?;
         let newcomers = self.members.len()..self.members.len() + count;
         for place in newcomers.clone() {
-            let member = SessionNumber::connect(address, identity(place), &format!("{}{place}", self.names), &room)?;
+            let member = Member::connect(address, identity(place), &format!("{}{place}", self.names), &room)?;
             self.members.push(member);
             self.listen_to(place)?;
             self.until("somebody was not welcomed", |crowd| crowd.members[place].tally.welcomed == 1)?;
@@ -220,8 +220,8 @@ impl Crowd {
     ) -> Outcome<()> {
         let sent: u64 = self.members[members.clone()].iter().map(|member| member.sent).sum();
         self.until_within(timeout, said, "something was not delivered", |crowd| {
-            let heard = |member: &SessionNumber| member.tally.delivered.said >= sent - member.sent;
-            let has_all = |member: &SessionNumber| heard(member) && member.unaccepted() == 0;
+            let heard = |member: &Member| member.tally.delivered.said >= sent - member.sent;
+            let has_all = |member: &Member| heard(member) && member.unaccepted() == 0;
             crowd.members[members.clone()].iter().all(has_all)
         })?;
         let twice = self.members[members].iter().any(|member| member.tally.delivered.said > sent - member.sent);
@@ -244,7 +244,7 @@ impl Crowd {
     }
 
     /// Those whom the server has not told goodbye.
-    pub(crate) fn here(&self) -> impl Iterator<Item = &SessionNumber> {
+    pub(crate) fn here(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| !member.tally.bye)
     }
 

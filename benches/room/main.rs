@@ -47,7 +47,7 @@ use std::time::Duration;
 
 use self::cpu::Placement;
 use self::report::Report;
-use self::setup::{Outcome, SecretPrompt, Setup, TEXT, prepare, progress};
+use self::setup::{Outcome, Request, Setup, TEXT, prepare, progress};
 
 /// What can be asked for.
 const MEASURES: [&str; 14] = [
@@ -75,7 +75,7 @@ fn main() -> ExitCode {
     setup::bench("room", &MEASURES, run)
 }
 
-fn run(asked: &SecretPrompt<'_>) -> Outcome<()> {
+fn run(asked: &Request<'_>) -> Outcome<()> {
     let (quick, wanted) = (asked.quick(), |measure| asked.wants(measure));
     cpu::raise_open_files()?;
     let setup = prepare("room-bench", quick)?;

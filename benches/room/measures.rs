@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::cpu::{self, Placement};
 use super::load::{Crowd, ignore};
-use super::member::SessionNumber;
+use super::member::Member;
 use super::server_process::ServerProcess;
 use super::{Outcome, Setup};
 
@@ -158,7 +158,7 @@ fn flood(crowd: &mut Crowd, envelope: &[u8], unanswered: u64, how_long: Duration
 }
 
 /// How many envelopes the slowest of these readers, among whom are all senders, has yet to get, at most.
-pub(crate) fn behind(members: &[SessionNumber]) -> u64 {
+pub(crate) fn behind(members: &[Member]) -> u64 {
     let sent: u64 = members.iter().map(|member| member.sent).sum();
     let slowest = members.iter().map(|member| member.tally.delivered.said + member.sent).min();
     sent - slowest.unwrap_or(sent)

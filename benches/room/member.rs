@@ -24,7 +24,7 @@ use super::Outcome;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A session, and its connection, which has joined a room.
-pub(crate) struct SessionNumber {
+pub(crate) struct Member {
     pub(crate) own: OwnCredential,
     channel: Channel,
     room: RoomName,
@@ -97,7 +97,7 @@ pub(crate) enum Line {
     Closed,
 }
 
-impl SessionNumber {
+impl Member {
     /// Connects, proves who it is, and asks to join; the answer is yet to come. A session is new each time.
     pub(crate) fn connect(address: SocketAddr, identity: &Identity, name: &str, room: &RoomName) -> Outcome<Self> {
         let own = OwnCredential::for_user(&mut rand::rng(), identity, name, now()?);
@@ -135,7 +135,7 @@ impl SessionNumber {
         self.send(&ToServer::Join { room: self.room.clone(), password: String::new(), cursor: self.tally.cursor })
     }
 
-    /// Says something to its room, in a record of its own, which goes out with the next [`SessionNumber::flush`].
+    /// Says something to its room, in a record of its own, which goes out with the next [`Member::flush`].
     pub(crate) fn say(&mut self, envelope: &[u8]) {
         self.sent += 1;
         self.asked.push_back(Instant::now());
@@ -236,7 +236,7 @@ impl SessionNumber {
                 delivered.bytes += length as u64;
             }
         }
-        // What is said as [`SessionNumber::say_as`] has it is not among those.
+        // What is said as [`Member::say_as`] has it is not among those.
         let answered = (self.asked.len() as u64).saturating_sub(self.sent.saturating_sub(self.tally.accepted));
         self.waited.extend(self.asked.drain(..usize::try_from(answered)?).map(|asked| asked.elapsed()));
         Ok(Line::Open)
@@ -265,7 +265,7 @@ impl Channel {
     }
 }
 
-impl AsFd for SessionNumber {
+impl AsFd for Member {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.channel.socket.as_fd()
     }

@@ -5,7 +5,7 @@ mod others;
 
 use std::time::Duration;
 
-use self::keeping::StorageConfig;
+use self::keeping::KeepingFigures;
 use self::others::Others;
 use super::TEXT;
 use super::big_room::{self, BigRoom, Cost};
@@ -28,7 +28,7 @@ pub(crate) struct Report {
     pub(crate) big_room: Vec<BigRoom>,
     pub(crate) client: Vec<Client>,
     pub(crate) journeys: Vec<Journey>,
-    pub(crate) keeping: StorageConfig,
+    pub(crate) keeping: KeepingFigures,
     pub(crate) others: Others,
     pub(crate) disk: Option<Disk>,
 }

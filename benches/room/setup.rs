@@ -39,9 +39,9 @@ pub(crate) struct Setup {
 }
 
 /// What the arguments ask for.
-pub(crate) struct SecretPrompt<'a>(Vec<&'a str>);
+pub(crate) struct Request<'a>(Vec<&'a str>);
 
-impl SecretPrompt<'_> {
+impl Request<'_> {
     /// Whether all is to be small.
     pub(crate) fn quick(&self) -> bool {
         self.0.contains(&"quick")
@@ -54,7 +54,7 @@ impl SecretPrompt<'_> {
 }
 
 /// Measures what the arguments ask for, of these.
-pub(crate) fn bench(name: &str, measures: &[&str], run: impl FnOnce(&SecretPrompt<'_>) -> Outcome<()>) -> ExitCode {
+pub(crate) fn bench(name: &str, measures: &[&str], run: impl FnOnce(&Request<'_>) -> Outcome<()>) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if !arguments.iter().any(|argument| argument == "--bench") {
         println!("nothing is measured in a test run: cargo bench --bench {name}");
@@ -65,7 +65,7 @@ pub(crate) fn bench(name: &str, measures: &[&str], run: impl FnOnce(&SecretPromp
         eprintln!("error: unknown measure {unknown}: quick, {}", measures.join(", "));
         return ExitCode::from(2);
     }
-    match run(&SecretPrompt(words)) {
+    match run(&Request(words)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -16,7 +16,7 @@ use cfb_chat::secure::credential::{OwnCredential, SignatureCache};
 use cfb_chat::secure::handshake::VerifiedPeer;
 
 use super::member::PATIENCE;
-use super::relay::{ConnectionState, Relay};
+use super::relay::{Faults, Relay};
 use super::{Outcome, Setup};
 
 /// One way through the network.
@@ -43,11 +43,7 @@ pub(crate) fn measure(setup: &Setup, records: usize) -> Outcome<Vec<Journey>> {
     for lost in [0, 1, 5] {
         // The same loss each time.
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let relay = Relay::to(
-            socket.local_addr()?.port(),
-            ConnectionState { lost, delay: DELAY, ..ConnectionState::default() },
-            4,
-        );
+        let relay = Relay::to(socket.local_addr()?.port(), Faults { lost, delay: DELAY, ..Faults::default() }, 4);
         let (came, comes) = mpsc::channel();
         let _listening = UdpListener::start(socket, move |link, _| drop(came.send(link)))?;
         let reader: AnyLink = Arc::new(client::connect((Ipv4Addr::LOCALHOST, relay.port).into(), PATIENCE)?);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::crowd::NAMES;
-use crate::support::process::{ReadError, talk};
+use crate::support::process::{Exit, talk};
 
 /// All that has happened.
 #[derive(Default)]
@@ -102,7 +102,7 @@ impl Visit {
         Self { person, seen_before, end: End::Vanished, lines: Vec::new(), errors: String::new() }
     }
 
-    pub fn has_ended(&mut self, ended: ReadError, end: End) {
+    pub fn has_ended(&mut self, ended: Exit, end: End) {
         (self.lines, self.errors, self.end) = (lines(&ended.out), ended.err, end);
     }
 

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use crate::house::House;
 use crate::people::{Account, Person, come_together, settle};
 use crate::support::folder::Folder;
-use crate::support::process::{Process, ReadError, run_server, server_command};
+use crate::support::process::{Exit, Process, run_server, server_command};
 
 const FILES: [&str; 2] = ["journal.db", "chat.db"];
 
@@ -35,7 +35,7 @@ fn left_behind() -> House {
 }
 
 /// Tries to start a server with a copy of these data, damaged so. Gives how that ended, and what was there and is then.
-fn tried(house: &House, file: &str, damage: impl FnOnce(&Path)) -> (ReadError, Vec<u8>, Vec<u8>) {
+fn tried(house: &House, file: &str, damage: impl FnOnce(&Path)) -> (Exit, Vec<u8>, Vec<u8>) {
     let copy = house.folder.inside("copy");
     let _ = fs::remove_dir_all(copy.path());
     fs::create_dir(copy.path()).unwrap();
@@ -51,14 +51,14 @@ fn tried(house: &House, file: &str, damage: impl FnOnce(&Path)) -> (ReadError, V
 }
 
 /// One that starts after all is stopped.
-fn run_server_or_stop(folder: &Folder, data: &str) -> ReadError {
+fn run_server_or_stop(folder: &Folder, data: &str) -> Exit {
     let arguments = ["-p", "0", "--data", data, "--resume-window", "120"];
     let mut server = Process::start(&mut server_command(folder, &arguments));
     server.type_line("TERMINATE");
     server.wait()
 }
 
-fn is_refused(what: &str, (ended, before, after): (ReadError, Vec<u8>, Vec<u8>), why: &str) {
+fn is_refused(what: &str, (ended, before, after): (Exit, Vec<u8>, Vec<u8>), why: &str) {
     assert_eq!(ended.status, Some(5), "{what}: {}", ended.err);
     assert!(ended.err.contains(why) && ended.err.contains("hint: "), "{what}: {}", ended.err);
     assert!(!ended.err.contains("panicked"), "{}", ended.err);

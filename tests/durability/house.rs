@@ -5,7 +5,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::support::folder::{Folder, SERVER};
-use crate::support::process::{Process, ReadError, Server, server_command};
+use crate::support::process::{Exit, Process, Server, server_command};
 
 /// What a server says when it finds what another has left behind.
 const FOUND: &str = "The server had not been stopped: ";
@@ -64,7 +64,7 @@ impl House {
     }
 
     /// Tries to start it again, and gives how it ended.
-    pub fn cannot_open(&self) -> ReadError {
+    pub fn cannot_open(&self) -> Exit {
         Process::start(&mut self.command()).wait()
     }
 
@@ -75,7 +75,7 @@ impl House {
     }
 
     /// Waits until it has ended.
-    pub fn ends(&mut self) -> ReadError {
+    pub fn ends(&mut self) -> Exit {
         let ended = self.server.take().expect("one is there").process.wait();
         self.log.push_str(&ended.err);
         ended

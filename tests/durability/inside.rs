@@ -12,7 +12,7 @@ use crossbeam::channel::{self, Receiver, Sender};
 
 use crate::support::folder::Folder;
 use crate::support::output::Output;
-use crate::support::process::ReadError;
+use crate::support::process::Exit;
 
 /// A client that runs here.
 pub struct Inside {
@@ -75,13 +75,13 @@ impl Inside {
     }
 
     /// Waits until it has ended; its status is 0, or 1 for all that is not.
-    pub fn ends(self) -> ReadError {
+    pub fn ends(self) -> Exit {
         let (out, err) = (self.out.wait_for_end(), self.err.wait_for_end());
         let outcome = self.running.join().expect("it does not panic");
         let (status, why) = match outcome {
             Ok(()) => (0, String::new()),
             Err(error) => (1, format!("error: {error}\n")),
         };
-        ReadError { status: Some(status), out, err: err + &why }
+        Exit { status: Some(status), out, err: err + &why }
     }
 }

@@ -14,7 +14,7 @@ use crate::apart::{Telling, is_apart, runs_apart};
 use crate::house::House;
 use crate::people::{Account, Person, come_together, settle, until};
 use crate::support::folder::{Folder, SERVER};
-use crate::support::process::{ReadError, run_server};
+use crate::support::process::{Exit, run_server};
 
 const NOTICE: &str = "[server] The server's disk cannot keep names, bans, rooms and letters";
 const KEPT_AGAIN: &str = "[server] The server's disk keeps names, bans, rooms and letters again.";
@@ -117,7 +117,7 @@ fn bounded() -> House {
     })
 }
 
-fn is_refused(what: &str, ended: &ReadError, why: &str) {
+fn is_refused(what: &str, ended: &Exit, why: &str) {
     assert_eq!(ended.status, Some(5), "{what}: {}", ended.err);
     let is_clear = ["chat.db", why, "hint: "].iter().all(|part| ended.err.contains(part));
     assert!(is_clear && !ended.err.contains("panicked"), "{what}: {}", ended.err);

@@ -14,7 +14,7 @@ use crate::inside::Inside;
 use crate::support::PATIENCE;
 use crate::support::folder::Folder;
 use crate::support::output::Output;
-use crate::support::process::{Client, Process, READY, ReadError, talk};
+use crate::support::process::{Client, Exit, Process, READY, talk};
 
 /// Their names; none looks like another.
 pub const NAMES: [&str; 22] = [
@@ -155,7 +155,7 @@ impl Person {
     }
 
     /// Waits until the process has ended.
-    pub fn ends(&mut self) -> ReadError {
+    pub fn ends(&mut self) -> Exit {
         let ended = match self.here.take().expect("they are here") {
             Here::Process(mut client) => client.process.wait(),
             Here::Inside(inside) => inside.ends(),

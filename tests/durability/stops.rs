@@ -7,9 +7,9 @@ use crate::house::House;
 use crate::people::{Account, Person, come_together, meet_again, settle};
 
 /// A way to stop, in words and in deed.
-type ConnectionState = (&'static str, fn(&mut House));
+type WayToStop = (&'static str, fn(&mut House));
 
-const WAYS: [ConnectionState; 3] = [
+const WAYS: [WayToStop; 3] = [
     ("TERMINATE", |house| house.server().process.type_line("TERMINATE")),
     ("SIGTERM", |house| house.server().process.signal(Signal::TERM)),
     ("Ctrl+C", |house| house.server().process.signal(Signal::INT)),

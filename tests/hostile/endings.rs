@@ -6,11 +6,11 @@ use rustix::process::Signal;
 
 use crate::support::folder::{Folder, SERVER};
 use crate::support::peer::{ANNA, Answer, Peer, still_serves};
-use crate::support::process::{Client, ReadError, Server};
+use crate::support::process::{Client, Exit, Server};
 
 const CLIENTS: [&str; 5] = ["Anna", "Boris", "Clara", "Dmitri", "Emma"];
 
-fn ends_well(end: impl FnOnce(Server) -> ReadError) {
+fn ends_well(end: impl FnOnce(Server) -> Exit) {
     let server = Server::start();
     let port = server.port;
     let mut clients = CLIENTS.map(|name| Client::join(port, name));

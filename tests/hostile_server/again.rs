@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use cfb_chat::chat::message::{ErrorCode, Numbered, ToClient};
 use cfb_chat::wire::codec::Reader;
 
-use crate::support::hostile_server::{SessionNumber, Stage};
+use crate::support::hostile_server::{Member, Stage};
 
 /// A room with Ira, who has the client's key and has read a first message; and that message.
-fn talking_to_ira() -> (Stage, SessionNumber) {
-    let mut ira = SessionNumber::ira();
+fn talking_to_ira() -> (Stage, Member) {
+    let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.told();
     assert_eq!(stage.talks_to(&mut ira, "first"), [ira.number()]);
@@ -61,7 +61,7 @@ fn who_comes_before_it_is_taken_is_told_of_and_then_given_the_same_sealed_text()
     let (mut stage, mut ira) = talking_to_ira();
     stage.client.says("second");
     let (n, before) = say(&mut stage);
-    let mut ghost = SessionNumber::mallory();
+    let mut ghost = Member::mallory();
     stage.joins(&ghost);
     stage.tell(&[again(n)]);
     let (share, boxes) = match stage.hear_numbered() {
@@ -86,7 +86,7 @@ fn who_comes_before_it_is_taken_is_told_of_and_then_given_the_same_sealed_text()
 #[test]
 fn who_leaves_before_it_is_taken_does_not_get_it_and_it_keeps_its_counter() {
     let (mut stage, mut ira) = talking_to_ira();
-    let mallory = SessionNumber::mallory();
+    let mallory = Member::mallory();
     stage.joins(&mallory);
     stage.told();
     assert_eq!(stage.talks_to(&mut ira, "second"), [mallory.number()]);
@@ -133,7 +133,7 @@ fn what_is_refused_for_good_is_told_and_the_next_has_a_new_key() {
 
 #[test]
 fn keys_and_whispers_that_are_told_again_come_again_and_are_delivered_once() {
-    let mut ira = SessionNumber::ira();
+    let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.client.says("first");
     let (n, key) = stage.hear_numbered();

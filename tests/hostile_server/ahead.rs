@@ -9,7 +9,7 @@ use cfb_chat::net::secure_channel::now_in_millis;
 use cfb_chat::secure::e2e::body::{BodyKind, MessageBody};
 
 use crate::forger::{Forger, seal};
-use crate::support::hostile_server::{HostileServer, MALLORY, SessionNumber, Stage, home, padded};
+use crate::support::hostile_server::{HostileServer, MALLORY, Member, Stage, home, padded};
 
 const FAR: u64 = 1_000_000;
 const TOO_FAR: &str = "[!] A message from Mallory could not be opened: too much is missing before it.";
@@ -17,7 +17,7 @@ const TOO_FAR: &str = "[!] A message from Mallory could not be opened: too much 
 #[test]
 fn a_key_may_be_any_number_of_messages_ahead_and_the_gap_is_shown() {
     // Of those who were there before, the first key is the beginning.
-    let (mut ira, mut mallory) = (SessionNumber::ira(), SessionNumber::mallory());
+    let (mut ira, mut mallory) = (Member::ira(), Member::mallory());
     let mut stage = Stage::with(&[&ira]);
     stage.joins(&mallory);
     stage.told();
@@ -45,7 +45,7 @@ fn a_key_may_be_any_number_of_messages_ahead_and_the_gap_is_shown() {
 
 #[test]
 fn a_message_is_opened_a_thousand_steps_ahead_of_its_key_and_no_further() {
-    let mut mallory = SessionNumber::mallory();
+    let mut mallory = Member::mallory();
     let mut stage = Stage::with(&[&mallory]);
     stage.shares(&mut mallory);
     stage.told();
@@ -65,7 +65,7 @@ fn a_message_is_opened_a_thousand_steps_ahead_of_its_key_and_no_further() {
 /// To open one of these the chain would have to be walked for longer than anybody waits.
 #[test]
 fn messages_far_ahead_of_their_key_are_refused_without_a_walk() {
-    let mut ira = SessionNumber::ira();
+    let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.shares(&mut ira);
     let mut forger = Forger::comes_in(&mut stage, &MALLORY, "Mallory");
@@ -100,7 +100,7 @@ fn messages_far_ahead_of_their_key_are_refused_without_a_walk() {
 
 #[test]
 fn the_last_numbers_that_there_are_stop_only_whoever_uses_them() {
-    let mut ira = SessionNumber::ira();
+    let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.shares(&mut ira);
     let mut forger = Forger::comes_in(&mut stage, &MALLORY, "Mallory");
@@ -142,7 +142,7 @@ fn the_last_numbers_that_there_are_stop_only_whoever_uses_them() {
 
 #[test]
 fn times_that_are_none_are_shown_as_such_and_clocks_that_differ_are_told() {
-    let mut ira = SessionNumber::ira();
+    let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.shares(&mut ira);
     let now = now_in_millis();
@@ -163,7 +163,7 @@ fn times_that_are_none_are_shown_as_such_and_clocks_that_differ_are_told() {
 
 #[test]
 fn the_last_change_that_there_is_has_no_next() {
-    let (ira, mut mallory) = (SessionNumber::ira(), SessionNumber::mallory());
+    let (ira, mut mallory) = (Member::ira(), Member::mallory());
     let mut stage = HostileServer::start().meets(home(""), &[]);
     stage.introduces(&[&ira]);
     stage.change = u64::MAX - 1;
@@ -171,7 +171,7 @@ fn the_last_change_that_there_is_has_no_next() {
     stage.joins(&mallory);
     stage.shares(&mut mallory);
     stage.says(&mut mallory, "the last to come");
-    let (room, change, one_more) = (RoomName::lobby(), u64::MAX, SessionNumber::mallory());
+    let (room, change, one_more) = (RoomName::lobby(), u64::MAX, Member::mallory());
     stage.tell(&[one_more.person()]);
     stage.event(Event::Joined { room, who: one_more.session(), change });
     let ended = stage.client.process.wait();

@@ -7,7 +7,7 @@ use cfb_chat::wire::codec::Writer;
 use ed25519_dalek::VerifyingKey;
 
 use crate::forger::{Claim, Forger};
-use crate::support::hostile_server::{IRA, MALLORY, SessionNumber, Stage, number, numbered, padded};
+use crate::support::hostile_server::{IRA, MALLORY, Member, Stage, number, numbered, padded};
 
 const DAY: u64 = 24 * 3_600;
 
@@ -49,7 +49,7 @@ fn is_refused(stage: &mut Stage, forger: &Forger, person: Person) {
 
 #[test]
 fn nobody_is_let_in_by_a_credential_that_does_not_hold() {
-    let mut ira = SessionNumber::ira();
+    let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.shares(&mut ira);
     stage.told();
@@ -137,7 +137,7 @@ fn weak_x25519() -> Vec<[u8; 32]> {
 
 #[test]
 fn nothing_is_sealed_to_a_key_that_agrees_on_nothing_and_the_others_can_read() {
-    let mut ira = SessionNumber::ira();
+    let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.told();
     let mut forger = Forger::new(&MALLORY);
@@ -194,7 +194,7 @@ const ORDER: [u8; 32] =
 
 #[test]
 fn a_signature_in_a_second_spelling_is_none() {
-    let mut ira = SessionNumber::ira();
+    let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.shares(&mut ira);
     stage.told();

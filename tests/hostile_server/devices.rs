@@ -8,14 +8,14 @@ use cfb_chat::net::secure_channel::now_in_millis;
 use cfb_chat::secure::identity::Identity;
 
 use crate::support::folder::{USER_A, identity};
-use crate::support::hostile_server::{HostileServer, IRA, MALLORY, SessionNumber, Stage, home, known};
+use crate::support::hostile_server::{HostileServer, IRA, MALLORY, Member, Stage, home, known};
 
 /// A third key; that the client has the same makes no difference.
 static THIRD: LazyLock<Identity> = LazyLock::new(|| identity(USER_A));
 
 /// A client that knows Ira by one key; and Ira's other device, which has come in.
-fn with_other_device(arguments: &[&str]) -> (Stage, SessionNumber) {
-    let device = SessionNumber::new("Ira", &MALLORY);
+fn with_other_device(arguments: &[&str]) -> (Stage, Member) {
+    let device = Member::new("Ira", &MALLORY);
     let mut stage = HostileServer::start().meets(home(&known("Ira", &IRA, " verified")), arguments);
     stage.welcomes(&[]);
     stage.told();
@@ -70,13 +70,13 @@ fn both_devices_are_the_same_person_one_after_the_other() {
     let (mut stage, device) = with_other_device(&[]);
     accepts(&mut stage);
     stage.left(device.session());
-    let mut first = SessionNumber::ira();
+    let mut first = Member::ira();
     stage.told();
     stage.joins(&first);
     stage.shares(&mut first);
     stage.says(&mut first, "from the first");
     stage.left(first.session());
-    let mut second = SessionNumber::new("Ira", &MALLORY);
+    let mut second = Member::new("Ira", &MALLORY);
     stage.joins(&second);
     stage.shares(&mut second);
     stage.says(&mut second, "from the second");
@@ -96,11 +96,11 @@ fn digits_of_one_device_verify_no_other() {
     stage.client.says("/verify Ira");
     stage.client.process.err.wait_for("Then: /verify Ira yes");
     stage.left(device.session());
-    let ira = SessionNumber::ira();
+    let ira = Member::ira();
     stage.joins(&ira);
     stage.told();
     stage.left(ira.session());
-    device = SessionNumber::new("Ira", &MALLORY);
+    device = Member::new("Ira", &MALLORY);
     stage.joins(&device);
     stage.told();
     stage.client.says("/verify Ira yes");
@@ -112,12 +112,12 @@ fn digits_of_one_device_verify_no_other() {
     let (mut stage, device) = with_other_device(&[]);
     accepts(&mut stage);
     stage.left(device.session());
-    stage.joins(&SessionNumber::ira());
+    stage.joins(&Member::ira());
     stage.told();
     stage.client.says("/verify Ira");
     stage.client.process.err.wait_for("Then: /verify Ira yes");
     stage.left(*stage.members.iter().find(|member| **member != stage.session()).expect("Ira"));
-    stage.joins(&SessionNumber::new("Ira", &MALLORY));
+    stage.joins(&Member::new("Ira", &MALLORY));
     stage.told();
     stage.client.says("/verify Ira yes");
     stage.client.process.err.wait_for("[!] Ira is not marked: Ira has more than one key.");
@@ -142,7 +142,7 @@ fn who_is_accepted_but_not_verified_reads_nothing_that_is_for_the_verified() {
 
 #[test]
 fn only_one_who_was_refused_for_their_key_is_accepted_and_only_under_exactly_that_name() {
-    let (look_alike, new) = (SessionNumber::new("lra", &MALLORY), SessionNumber::new("Zoe", &THIRD));
+    let (look_alike, new) = (Member::new("lra", &MALLORY), Member::new("Zoe", &THIRD));
     let mut stage = HostileServer::start().meets(home(&known("Ira", &IRA, "")), &[]);
     stage.welcomes(&[]);
     stage.joins(&look_alike);
@@ -165,7 +165,7 @@ fn only_one_who_was_refused_for_their_key_is_accepted_and_only_under_exactly_tha
 fn of_two_other_keys_none_is_accepted_for_it_could_be_the_one_that_was_not_compared() {
     let (mut stage, device) = with_other_device(&[]);
     stage.left(device.session());
-    stage.joins(&SessionNumber::new("Ira", &THIRD));
+    stage.joins(&Member::new("Ira", &THIRD));
     stage.told();
     stage.client.says("/accept Ira");
     stage.client.process.err.wait_for("[!] Ira is not accepted: more than one other key has come under that name");

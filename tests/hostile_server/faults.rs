@@ -8,15 +8,15 @@ use cfb_chat::chat::name::{Name, RoomName};
 use cfb_chat::wire::codec::Writer;
 
 use crate::support::acting_character;
-use crate::support::hostile_server::{HostileServer, SessionNumber, Stage, home, number};
+use crate::support::hostile_server::{HostileServer, Member, Stage, home, number};
 
 const STRANGER: &str = "somebody was named before it was told who they are";
 const MEMBER: &str = "the room's list of members does not add up: the server hides who is here";
 const EVENT: &str = "an event that was not due";
 
 /// In a room with Ira, who is heard before and not after; Mallory has been introduced, and is not in the room.
-pub fn is_a_fault(fault: &str, bend: impl FnOnce(&mut Stage, &SessionNumber, &SessionNumber)) {
-    let (mut ira, mallory) = (SessionNumber::ira(), SessionNumber::mallory());
+pub fn is_a_fault(fault: &str, bend: impl FnOnce(&mut Stage, &Member, &Member)) {
+    let (mut ira, mallory) = (Member::ira(), Member::mallory());
     let mut stage = Stage::with(&[&ira]);
     stage.shares(&mut ira);
     stage.says(&mut ira, "before");
@@ -107,7 +107,7 @@ fn answers_to_what_was_not_asked() {
     is_a_fault("a Found that was not due", |stage, ira, _| stage.tell(&[found("Ira", ira)]));
 }
 
-fn found(name: &str, whose: &SessionNumber) -> ToClient {
+fn found(name: &str, whose: &Member) -> ToClient {
     ToClient::Found { name: Name::parse(name).expect("a name"), spki: whose.identity.public().spki().to_vec() }
 }
 
@@ -171,7 +171,7 @@ fn messages_with_wrong_fields() {
 
 #[test]
 fn welcomes_that_do_not_add_up() {
-    let (ira, mallory) = (SessionNumber::ira(), SessionNumber::mallory());
+    let (ira, mallory) = (Member::ira(), Member::mallory());
     let refused = |fault: &str, bend: &dyn Fn(&mut Stage)| {
         let mut stage = HostileServer::start().meets(home(""), &[]);
         stage.introduces(&[&ira]);
@@ -235,7 +235,7 @@ fn a_goodbye_is_no_fault_and_says_why() {
 
 #[test]
 fn what_a_later_server_may_say_is_no_fault() {
-    let mut ira = SessionNumber::ira();
+    let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.shares(&mut ira);
     stage.told();
@@ -281,7 +281,7 @@ fn what_a_later_server_may_say_is_no_fault() {
 #[test]
 fn what_a_server_says_acts_on_no_screen() {
     let evil = "\u{1b}[2J\u{9b}31m\u{202e}\u{2066}evil\r\n\u{7}";
-    let mut ira = SessionNumber::ira();
+    let mut ira = Member::ira();
     let mut stage = HostileServer::start().meets(home(""), &[]);
     stage.introduces(&[&ira]);
     let welcome = Welcome { notice: evil.into(), ..stage.welcome() };

@@ -5,7 +5,7 @@ use cfb_chat::chat::message::{Event, ToServer};
 use cfb_chat::net::secure_channel::now_in_millis;
 
 use crate::support::folder::Folder;
-use crate::support::hostile_server::{HostileServer, IRA, SessionNumber, Stage, home, home_inside, known};
+use crate::support::hostile_server::{HostileServer, IRA, Member, Stage, home, home_inside, known};
 
 /// As much as such a file may have, in comments; `first` stands before them.
 fn full_after(first: &str) -> String {
@@ -19,7 +19,7 @@ fn full_after(first: &str) -> String {
 
 #[test]
 fn who_cannot_be_kept_is_not_shown_and_those_who_are_known_go_on() {
-    let (mut ira, mut mallory) = (SessionNumber::ira(), SessionNumber::mallory());
+    let (mut ira, mut mallory) = (Member::ira(), Member::mallory());
     let file = full_after(&known("Ira", &IRA, ""));
     let mut stage = HostileServer::start().meets(home(&file), &[]);
     stage.welcomes(&[&ira]);
@@ -40,7 +40,7 @@ fn who_cannot_be_kept_is_not_shown_and_those_who_are_known_go_on() {
 
 #[test]
 fn a_letter_that_cannot_be_noted_is_not_shown_and_waits() {
-    let ira = SessionNumber::ira();
+    let ira = Member::ira();
     let folder = home(&known("Ira", &IRA, ""));
     folder.write("letters_seen", full_after(""), 0o600);
     let mut stage = HostileServer::start().meets(folder, &[]);
@@ -58,7 +58,7 @@ fn a_letter_that_cannot_be_noted_is_not_shown_and_waits() {
 }
 
 /// Whoever is kept has been announced, with the fingerprint.
-fn is_announced_if_kept(stage: &mut Stage, who: &SessionNumber, told_before: &str) {
+fn is_announced_if_kept(stage: &mut Stage, who: &Member, told_before: &str) {
     let told = format!("{told_before}\n{}", stage.told().join("\n"));
     let is_kept = stage.client.folder.read("known_users").contains(&format!(" {} ", who.name));
     assert_eq!(told.contains(&who.fingerprint().to_string()), is_kept, "{told}");
@@ -66,7 +66,7 @@ fn is_announced_if_kept(stage: &mut Stage, who: &SessionNumber, told_before: &st
 
 #[test]
 fn nobody_is_kept_unannounced_by_a_letter_that_cannot_be_noted() {
-    let mut ira = SessionNumber::ira();
+    let mut ira = Member::ira();
     let folder = home("");
     folder.write("letters_seen", full_after(""), 0o600);
     let mut stage = HostileServer::start().meets(folder, &[]);
@@ -86,7 +86,7 @@ fn nobody_is_kept_unannounced_by_a_letter_that_cannot_be_noted() {
 fn nobody_is_kept_unannounced_by_a_letter_that_comes_again() {
     let whole = Folder::empty();
     let server = HostileServer::start();
-    let ira = SessionNumber::ira();
+    let ira = Member::ira();
     let mut stage = server.meets(home_inside(&whole), &[]);
     stage.welcomes(&[]);
     let letter = ira.letter("Ira", &stage.identity, stage.server, now_in_millis(), "once");

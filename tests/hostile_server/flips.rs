@@ -6,7 +6,7 @@ use cfb_chat::chat::name::RoomName;
 use cfb_chat::net::secure_channel::now_in_millis;
 use cfb_chat::secure::credential::CredentialBundle;
 
-use crate::support::hostile_server::{Happened, SessionNumber, Stage, numbered};
+use crate::support::hostile_server::{Happened, Member, Stage, numbered};
 
 /// Every one that differs from `bytes` in one bit, of these.
 fn flipped(bytes: &[u8], bits: &[u8]) -> Vec<Vec<u8>> {
@@ -39,7 +39,7 @@ fn each_is_told_of(stage: &mut Stage, bent: Vec<Happened>, whose: &str) {
 
 #[test]
 fn an_envelope_of_which_any_bit_was_flipped_is_not_shown() {
-    let mut ira = SessionNumber::ira();
+    let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.shares(&mut ira);
     stage.told();
@@ -57,7 +57,7 @@ fn an_envelope_of_which_any_bit_was_flipped_is_not_shown() {
 
 #[test]
 fn a_whisper_of_which_any_bit_was_flipped_is_not_shown() {
-    let mut ira = SessionNumber::ira();
+    let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.told();
     let whisper = stage.whisper_from(&mut ira, "for you alone");
@@ -77,7 +77,7 @@ fn a_whisper_of_which_any_bit_was_flipped_is_not_shown() {
 
 #[test]
 fn a_key_of_which_any_bit_was_flipped_opens_nothing() {
-    let mut ira = SessionNumber::ira();
+    let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.told();
     let key = stage.key_from(&mut ira);
@@ -98,7 +98,7 @@ fn a_key_of_which_any_bit_was_flipped_opens_nothing() {
 
 #[test]
 fn a_letter_of_which_any_byte_was_changed_is_not_shown() {
-    let ira = SessionNumber::ira();
+    let ira = Member::ira();
     let mut stage = Stage::with(&[]);
     stage.told();
     let letter = ira.letter("Ira", &stage.identity, stage.server, now_in_millis(), "as it was written");
@@ -113,8 +113,8 @@ fn a_letter_of_which_any_byte_was_changed_is_not_shown() {
 
 #[test]
 fn a_person_of_whom_any_byte_was_changed_is_nobody() {
-    let mut ira = SessionNumber::ira();
-    let mallory = SessionNumber::mallory();
+    let mut ira = Member::ira();
+    let mallory = Member::mallory();
     let mut stage = Stage::with(&[&mallory]);
     stage.told();
     let Person { spki, credential, signature, .. } = ira.as_person();

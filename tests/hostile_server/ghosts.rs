@@ -6,14 +6,14 @@ use cfb_chat::chat::name::RoomName;
 use cfb_chat::net::secure_channel::now_in_millis;
 use rustix::process::Signal;
 
-use crate::support::hostile_server::{HostileServer, IRA, MALLORY, SessionNumber, Stage, home, known, said_at};
+use crate::support::hostile_server::{HostileServer, IRA, MALLORY, Member, Stage, home, known, said_at};
 
 const OTHER_ROSTER: &str = "for a room as it was long ago, or never";
 const OTHER_PEOPLE: &str = "the server shows Ira other people than you";
 
 /// A room with Ira, whose key the client has.
-fn with_ira() -> (Stage, SessionNumber) {
-    let mut ira = SessionNumber::ira();
+fn with_ira() -> (Stage, Member) {
+    let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.shares(&mut ira);
     stage.told();
@@ -23,7 +23,7 @@ fn with_ira() -> (Stage, SessionNumber) {
 #[test]
 fn a_ghost_for_one_client_is_seen_there_and_what_others_say_does_not_fit() {
     let (mut stage, mut ira) = with_ira();
-    let ghost = SessionNumber::mallory();
+    let ghost = Member::mallory();
     let (before, at) = (stage.change, now_in_millis());
     let ira_sees = stage.members.clone();
     stage.tell(&[ghost.person()]);
@@ -61,7 +61,7 @@ fn a_ghost_for_one_client_is_seen_there_and_what_others_say_does_not_fit() {
 #[test]
 fn a_ghost_for_all_is_shown_with_its_fingerprint() {
     let (mut stage, mut ira) = with_ira();
-    let ghost = SessionNumber::mallory();
+    let ghost = Member::mallory();
     stage.joins(&ghost);
     stage.is_told_of(&format!("[!] First contact with Mallory. Their fingerprint is\n    {}", ghost.fingerprint()));
     stage.says(&mut ira, "we are three");
@@ -93,7 +93,7 @@ fn a_ghost_that_is_hidden_from_one_client_shows_in_what_others_say() {
 
 #[test]
 fn somebody_whose_leaving_is_hidden_shows_in_what_others_say_and_in_the_next_change() {
-    let (mut ira, mallory) = (SessionNumber::ira(), SessionNumber::mallory());
+    let (mut ira, mallory) = (Member::ira(), Member::mallory());
     let mut stage = Stage::with(&[&ira, &mallory]);
     stage.shares(&mut ira);
     stage.says(&mut ira, "Mallory, are you leaving?");
@@ -108,7 +108,7 @@ fn somebody_whose_leaving_is_hidden_shows_in_what_others_say_and_in_the_next_cha
     let said = said_at(change, ira.session(), envelope);
     stage.event(said);
     stage.is_told_of(OTHER_PEOPLE);
-    let again = SessionNumber::mallory();
+    let again = Member::mallory();
     stage.tell(&[again.person()]);
     stage.event(Event::Joined { room: RoomName::lobby(), who: again.session(), change: change + 2 });
     let due = change + 1;
@@ -121,7 +121,7 @@ fn nobody_is_given_a_key_before_the_user_has_been_told_of_them() {
     static NAMES: [&str; 8] = ["g0", "g1", "g2", "g3", "g4", "g5", "g6", "g7"];
     let (mut stage, mut ira) = with_ira();
     for name in NAMES {
-        let ghost = SessionNumber::new(name, &MALLORY);
+        let ghost = Member::new(name, &MALLORY);
         // The user speaks at the very moment at which the ghost comes.
         stage.client.says("Who is here?");
         stage.joins(&ghost);
@@ -153,7 +153,7 @@ fn nobody_is_given_a_key_before_the_user_has_been_told_of_them() {
 
 #[test]
 fn who_is_not_verified_gets_no_key_if_that_was_asked_for() {
-    let (mut ira, mut ghost) = (SessionNumber::ira(), SessionNumber::mallory());
+    let (mut ira, mut ghost) = (Member::ira(), Member::mallory());
     let folder = home(&known("Ira", &IRA, " verified"));
     let mut stage = HostileServer::start().meets(folder, &["--verified-only"]);
     stage.welcomes(&[&ira]);

@@ -8,9 +8,7 @@ use cfb_chat::secure::e2e::offline_message::SignedLetter;
 use crate::forger::Forger;
 use crate::support::acting_character;
 use crate::support::folder::Folder;
-use crate::support::hostile_server::{
-    HostileServer, IRA, MALLORY, MINUTE, SessionNumber, Stage, home, home_inside, known,
-};
+use crate::support::hostile_server::{HostileServer, IRA, MALLORY, MINUTE, Member, Stage, home, home_inside, known};
 
 const DAY: u64 = 24 * 60 * MINUTE;
 
@@ -81,7 +79,7 @@ fn a_letter_goes_to_the_key_that_is_known_and_to_no_other() {
 fn a_letter_that_comes_again_is_shown_once_even_after_a_crash() {
     let whole = Folder::empty();
     let server = HostileServer::start();
-    let ira = SessionNumber::ira();
+    let ira = Member::ira();
     let mut stage = server.meets(home_inside(&whole), &[]);
     stage.welcomes(&[]);
     let letter = ira.letter("Ira", &stage.identity, stage.server, now_in_millis(), "once");
@@ -111,7 +109,7 @@ fn a_letter_that_comes_again_is_shown_once_even_after_a_crash() {
 #[test]
 fn letters_from_too_long_ago_and_from_the_future_are_refused() {
     let mut stage = knows_ira();
-    let ira = SessionNumber::ira();
+    let ira = Member::ira();
     let now = now_in_millis();
     for (sent_at, text) in [(now - 30 * DAY + MINUTE, "old"), (now + DAY - MINUTE, "early"), (now, "of now")] {
         let letter = ira.letter("Ira", &stage.identity, stage.server, sent_at, text);
@@ -132,7 +130,7 @@ fn letters_from_too_long_ago_and_from_the_future_are_refused() {
 #[test]
 fn letters_for_somebody_else_are_not_shown() {
     let mut stage = knows_ira();
-    let ira = SessionNumber::ira();
+    let ira = Member::ira();
     let letter = ira.letter("Ira", MALLORY.public(), stage.server, now_in_millis(), "for Mallory");
     hands_out(&mut stage, letter);
     stage.is_told("[!] A letter was refused: it was written to somebody else, or for another server.");
@@ -153,7 +151,7 @@ fn letters_for_somebody_else_are_not_shown() {
 #[test]
 fn letters_under_a_known_name_and_another_key_are_refused_with_both_fingerprints() {
     let mut stage = knows_ira();
-    let (ira, mallory) = (SessionNumber::ira(), SessionNumber::mallory());
+    let (ira, mallory) = (Member::ira(), Member::mallory());
     let letter = mallory.letter("Ira", &stage.identity, stage.server, now_in_millis(), "believe me");
     hands_out(&mut stage, letter);
     let told = stage.told().join("\n");
@@ -186,7 +184,7 @@ fn letters_under_a_known_name_and_another_key_are_refused_with_both_fingerprints
 /// They became known when the user had another name.
 #[test]
 fn who_looks_like_oneself_is_refused_even_if_known() {
-    let mallory = SessionNumber::new("anna", &MALLORY);
+    let mallory = Member::new("anna", &MALLORY);
     let mut stage = HostileServer::start().meets(home(&known("anna", &MALLORY, "")), &[]);
     stage.welcomes(&[]);
     stage.told();

@@ -8,11 +8,11 @@ use cfb_chat::wire::codec::Writer;
 
 use crate::forger::{Forger, key_text, seal};
 use crate::support::acting_character;
-use crate::support::hostile_server::{HostileServer, MALLORY, SessionNumber, Stage, home, padded};
+use crate::support::hostile_server::{HostileServer, MALLORY, Member, Stage, home, padded};
 
 #[test]
 fn whoever_has_the_chain_of_another_cannot_speak_with_it() {
-    let (mut ira, mut mallory) = (SessionNumber::ira(), SessionNumber::mallory());
+    let (mut ira, mut mallory) = (Member::ira(), Member::mallory());
     let mut stage = Stage::with(&[&ira, &mallory]);
     stage.shares(&mut ira);
     stage.shares(&mut mallory);
@@ -41,7 +41,7 @@ fn whoever_has_the_chain_of_another_cannot_speak_with_it() {
 
 #[test]
 fn a_wrong_chain_opens_nothing_and_harms_nobody_else() {
-    let (mut ira, mut mallory) = (SessionNumber::ira(), SessionNumber::mallory());
+    let (mut ira, mut mallory) = (Member::ira(), Member::mallory());
     let mut stage = Stage::with(&[&ira, &mallory]);
     stage.shares(&mut ira);
     let envelope = stage.envelope_from(&mut mallory, "cannot be read");
@@ -65,7 +65,7 @@ fn a_wrong_chain_opens_nothing_and_harms_nobody_else() {
 
 #[test]
 fn what_is_sealed_well_and_is_no_text_is_not_shown() {
-    let mut ira = SessionNumber::ira();
+    let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.shares(&mut ira);
     let mut forger = Forger::comes_in(&mut stage, &MALLORY, "Mallory");
@@ -137,7 +137,7 @@ fn what_is_sealed_well_and_is_no_text_is_not_shown() {
 
 #[test]
 fn a_text_longer_than_the_server_takes_is_not_shown() {
-    let mut ira = SessionNumber::ira();
+    let mut ira = Member::ira();
     let mut stage = HostileServer::start().meets(home(""), &[]);
     stage.introduces(&[&ira]);
     let welcome = Welcome { longest_text: 10, ..stage.welcome() };
@@ -154,7 +154,7 @@ fn a_text_longer_than_the_server_takes_is_not_shown() {
 
 #[test]
 fn whoever_comes_and_goes_all_the_time_costs_the_others_no_word() {
-    let (mut ira, mallory) = (SessionNumber::ira(), SessionNumber::mallory());
+    let (mut ira, mallory) = (Member::ira(), Member::mallory());
     let mut stage = Stage::with(&[&ira]);
     stage.shares(&mut ira);
     for round in 0..20 {

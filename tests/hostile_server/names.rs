@@ -5,13 +5,13 @@ use cfb_chat::chat::message::{Event, ToClient};
 
 use crate::faults::is_a_fault;
 use crate::support::folder::Folder;
-use crate::support::hostile_server::{HostileServer, IRA, MALLORY, SessionNumber, Stage, home, home_inside, known};
+use crate::support::hostile_server::{HostileServer, IRA, MALLORY, Member, Stage, home, home_inside, known};
 
 /// Names that people would take for Ira's: with a small L, a Cyrillic letter, and in small letters.
 const LOOK_ALIKES: [&str; 3] = ["lra", "Іra", "ira"];
 
 /// Whatever this member says or does, nothing of it is shown and nothing is told, and nothing is sealed for them.
-fn is_shunned(stage: &mut Stage, shunned: &mut SessionNumber) {
+fn is_shunned(stage: &mut Stage, shunned: &mut Member) {
     stage.told();
     let talk = stage.talk();
     stage.shares(shunned);
@@ -31,7 +31,7 @@ fn is_shunned(stage: &mut Stage, shunned: &mut SessionNumber) {
 #[test]
 fn who_looks_like_somebody_here_is_refused() {
     for name in LOOK_ALIKES {
-        let (mut ira, mut impostor) = (SessionNumber::ira(), SessionNumber::new(name, &MALLORY));
+        let (mut ira, mut impostor) = (Member::ira(), Member::new(name, &MALLORY));
         let mut stage = Stage::with(&[&ira]);
         stage.shares(&mut ira);
         stage.told();
@@ -55,7 +55,7 @@ fn who_looks_like_somebody_here_is_refused() {
 #[test]
 fn who_looks_like_somebody_known_or_like_oneself_is_refused() {
     for (name, other) in [("lra", "Ira"), ("Іra", "Ira"), ("anna", ""), ("Аnna", "")] {
-        let mut impostor = SessionNumber::new(name, &MALLORY);
+        let mut impostor = Member::new(name, &MALLORY);
         let mut stage = HostileServer::start().meets(home(&known("Ira", &IRA, "")), &[]);
         stage.welcomes(&[]);
         stage.told();
@@ -77,7 +77,7 @@ fn somebody_with_the_name_of_a_known_one_and_another_key_is_refused_until_the_li
         let server = HostileServer::start();
         let folder = home_inside(&whole);
         folder.write("known_users", format!("# by hand\n{}", known("Ira", &IRA, mark)), 0o600);
-        let mut false_ira = SessionNumber::new("Ira", &MALLORY);
+        let mut false_ira = Member::new("Ira", &MALLORY);
         let mut stage = server.meets(folder, &[]);
         stage.welcomes(&[]);
         stage.told();
@@ -93,7 +93,7 @@ fn somebody_with_the_name_of_a_known_one_and_another_key_is_refused_until_the_li
 
         let folder = home_inside(&whole);
         folder.write("known_users", "# by hand\n", 0o600);
-        let mut new_ira = SessionNumber::new("Ira", &MALLORY);
+        let mut new_ira = Member::new("Ira", &MALLORY);
         let mut stage = server.meets(folder, &[]);
         stage.welcomes(&[&new_ira]);
         stage.is_told_of(&format!("[!] First contact with Ira. Their fingerprint is\n    {is}"));
@@ -105,7 +105,7 @@ fn somebody_with_the_name_of_a_known_one_and_another_key_is_refused_until_the_li
 
 #[test]
 fn somebody_with_the_name_of_one_who_is_here_and_another_key_is_refused_with_both_fingerprints() {
-    let (mut ira, mut false_ira) = (SessionNumber::ira(), SessionNumber::new("Ira", &MALLORY));
+    let (mut ira, mut false_ira) = (Member::ira(), Member::new("Ira", &MALLORY));
     let mut stage = Stage::with(&[&ira]);
     stage.shares(&mut ira);
     stage.told();
@@ -127,7 +127,7 @@ fn somebody_with_the_name_of_one_who_is_here_and_another_key_is_refused_with_bot
 fn of_two_look_alikes_who_are_told_of_at_once_one_is_refused_then_and_ever_after() {
     let whole = Folder::empty();
     let server = HostileServer::start();
-    let (ira, lra) = (SessionNumber::ira(), SessionNumber::new("lra", &MALLORY));
+    let (ira, lra) = (Member::ira(), Member::new("lra", &MALLORY));
     let mut stage = server.meets(home_inside(&whole), &[]);
     stage.welcomes(&[&ira, &lra]);
     let told = stage.told().join("\n");
@@ -139,7 +139,7 @@ fn of_two_look_alikes_who_are_told_of_at_once_one_is_refused_then_and_ever_after
     assert_eq!(kept, known(taken.name, taken.identity, ""), "only one of them is kept");
     stage.ends();
 
-    let mut again = SessionNumber::new(refused.name, refused.identity);
+    let mut again = Member::new(refused.name, refused.identity);
     let mut stage = server.meets(home_inside(&whole), &[]);
     stage.welcomes(&[]);
     stage.told();
@@ -152,11 +152,11 @@ fn of_two_look_alikes_who_are_told_of_at_once_one_is_refused_then_and_ever_after
 #[test]
 fn nobody_is_here_twice() {
     is_a_fault("it tells of one person as being here twice", |stage, _, _| {
-        stage.joins(&SessionNumber::ira());
-        stage.joins(&SessionNumber::ira());
+        stage.joins(&Member::ira());
+        stage.joins(&Member::ira());
     });
     // One after the other is as it should be; and what the first has said is not the second's.
-    let (mut ira, mut again) = (SessionNumber::ira(), SessionNumber::ira());
+    let (mut ira, mut again) = (Member::ira(), Member::ira());
     let mut stage = Stage::with(&[&ira]);
     stage.shares(&mut ira);
     stage.told();

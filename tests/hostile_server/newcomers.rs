@@ -2,15 +2,15 @@
 
 use cfb_chat::secure::e2e::roster::RosterHash;
 
-use crate::support::hostile_server::{Happened, MINUTE, SessionNumber, Stage, said_at};
+use crate::support::hostile_server::{Happened, MINUTE, Member, Stage, said_at};
 
 const OTHER_ROSTER: &str =
     "[!] REFUSED: a message from Ira for a room as it was long ago, or never. The server may be holding it back.";
 
 /// The room as it was before Mallory came, and Ira, who goes on talking to it.
 struct Old {
-    ira: SessionNumber,
-    mallory: SessionNumber,
+    ira: Member,
+    mallory: Member,
     change: u64,
     roster: RosterHash,
     /// When Mallory came.
@@ -19,7 +19,7 @@ struct Old {
 
 impl Old {
     fn replaced() -> (Stage, Self) {
-        let (mut ira, mallory) = (SessionNumber::ira(), SessionNumber::mallory());
+        let (mut ira, mallory) = (Member::ira(), Member::mallory());
         let mut stage = Stage::with(&[&ira]);
         stage.shares(&mut ira);
         let (change, roster, replaced) = (stage.change, stage.roster(), stage.came_at + 1_000);
@@ -36,7 +36,7 @@ impl Old {
 }
 
 /// Something that Ira said when the client was not there yet; at this time, as the server tells it.
-fn says_before(stage: &mut Stage, ira: &mut SessionNumber, at: u64) {
+fn says_before(stage: &mut Stage, ira: &mut Member, at: u64) {
     let change = stage.change - 1;
     let roster = stage.roster_of(change, &[ira.session()]);
     let envelope = stage.envelope_for(roster, ira, "before you came");
@@ -46,7 +46,7 @@ fn says_before(stage: &mut Stage, ira: &mut SessionNumber, at: u64) {
 
 #[test]
 fn a_newcomer_passes_over_what_was_said_before_for_a_minute() {
-    let mut ira = SessionNumber::ira();
+    let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.told();
     let came = stage.came_at;
@@ -72,7 +72,7 @@ fn a_newcomer_passes_over_what_was_said_before_for_a_minute() {
 
 #[test]
 fn a_newcomer_passes_over_nothing_of_those_who_came_later() {
-    let (mut ira, mut mallory) = (SessionNumber::ira(), SessionNumber::mallory());
+    let (mut ira, mut mallory) = (Member::ira(), Member::mallory());
     let mut stage = Stage::with(&[&mallory]);
     stage.told();
     stage.joins(&ira);
@@ -92,7 +92,7 @@ fn a_newcomer_passes_over_nothing_of_those_who_came_later() {
 
 #[test]
 fn a_newcomer_passes_over_nothing_of_somebody_whose_first_key_has_come_even_if_they_left_since() {
-    let mut ira = SessionNumber::ira();
+    let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.shares(&mut ira);
     let came = stage.came_at;

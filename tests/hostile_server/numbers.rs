@@ -7,7 +7,7 @@ use cfb_chat::chat::name::RoomName;
 use cfb_chat::net::secure_channel::now_in_millis;
 
 use crate::faults::is_a_fault;
-use crate::support::hostile_server::{HostileServer, SessionNumber, Stage, home, number};
+use crate::support::hostile_server::{HostileServer, Member, Stage, home, number};
 
 const STRANGER: &str = "somebody was named before it was told who they are";
 
@@ -20,7 +20,7 @@ fn renumbered(number: Number) -> String {
 }
 
 /// Somebody's Person, under any number.
-fn told_as(number: Number, who: &SessionNumber) -> ToClient {
+fn told_as(number: Number, who: &Member) -> ToClient {
     ToClient::Person(Person { member: number, ..who.as_person() })
 }
 
@@ -35,11 +35,11 @@ fn own_person(number: Number, stage: &Stage) -> ToClient {
 fn a_number_is_given_to_one_only() {
     let mut stage = Stage::with(&[]);
     let taken = number(stage.session());
-    stage.tell(&[told_as(taken, &SessionNumber::mallory())]);
+    stage.tell(&[told_as(taken, &Member::mallory())]);
     stage.ends_for(&reused(taken), &[]);
 
     for is_here in [true, false] {
-        let (ira, mallory) = (SessionNumber::ira(), SessionNumber::mallory());
+        let (ira, mallory) = (Member::ira(), Member::mallory());
         let mut stage = Stage::with(&[&ira]);
         if !is_here {
             stage.left(ira.session());
@@ -58,7 +58,7 @@ fn who_is_here_has_one_number() {
         stage.tell(&[person]);
     });
     // It may be told once more, oneself too.
-    let ira = SessionNumber::ira();
+    let ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     let own = own_person(number(stage.session()), &stage);
     stage.tell(&[told_as(ira.number(), &ira), own]);
@@ -71,7 +71,7 @@ fn who_is_here_has_one_number() {
 
 #[test]
 fn who_comes_back_may_have_another_number_and_the_old_one_is_nobodys() {
-    let (mut ira, other) = (SessionNumber::ira(), Number(5));
+    let (mut ira, other) = (Member::ira(), Number(5));
     let mut stage = Stage::with(&[&ira]);
     stage.left(ira.session());
     stage.tell(&[told_as(other, &ira)]);
@@ -92,7 +92,7 @@ fn who_comes_back_may_have_another_number_and_the_old_one_is_nobodys() {
 
 #[test]
 fn a_welcome_gives_oneself_a_number_that_nobody_has() {
-    let ira = SessionNumber::ira();
+    let ira = Member::ira();
     let refused = |fault: &str, own: &dyn Fn(&Stage) -> Welcome| {
         let mut stage = HostileServer::start().meets(home(""), &[]);
         stage.introduces(&[&ira]);
@@ -128,17 +128,17 @@ fn goes_on(server: &HostileServer, stage: &mut Stage) {
 
 #[test]
 fn a_session_that_goes_on_knows_who_has_which_number() {
-    let (server, ira) = (HostileServer::start(), SessionNumber::ira());
+    let (server, ira) = (HostileServer::start(), Member::ira());
     let mut stage = server.meets(home(""), &[]);
     stage.welcomes(&[&ira]);
     goes_on(&server, &mut stage);
-    stage.tell(&[told_as(ira.number(), &SessionNumber::mallory())]);
+    stage.tell(&[told_as(ira.number(), &Member::mallory())]);
     stage.ends_for(&reused(ira.number()), &[]);
 }
 
 #[test]
 fn a_number_that_was_told_for_nothing_may_be_somebody_elses_after_a_loss() {
-    let (server, ira, mut mallory) = (HostileServer::start(), SessionNumber::ira(), SessionNumber::mallory());
+    let (server, ira, mut mallory) = (HostileServer::start(), Member::ira(), Member::mallory());
     let mut stage = server.meets(home(""), &[]);
     stage.welcomes(&[]);
     // That somebody comes in is lost with the connection, and the server's disk takes it back.
@@ -158,7 +158,7 @@ fn a_number_that_was_told_for_nothing_may_be_somebody_elses_after_a_loss() {
 
 #[test]
 fn a_new_session_begins_with_no_numbers() {
-    let (server, ira, mut mallory) = (HostileServer::start(), SessionNumber::ira(), SessionNumber::mallory());
+    let (server, ira, mut mallory) = (HostileServer::start(), Member::ira(), Member::mallory());
     let mut stage = server.meets(home(""), &[]);
     stage.introduces(&[]);
     stage.tell(&[told_as(mallory.number(), &ira)]);

@@ -6,11 +6,11 @@ use cfb_chat::chat::name::RoomName;
 use cfb_chat::net::secure_channel::now_in_millis;
 use cfb_chat::secure::e2e::sealed_box::Purpose;
 
-use crate::support::hostile_server::{SessionNumber, Stage, other_server, padded};
+use crate::support::hostile_server::{Member, Stage, other_server, padded};
 
 /// A room with Ira, whose key the client has, and nothing that is yet to be told of.
-fn with_ira() -> (Stage, SessionNumber) {
-    let mut ira = SessionNumber::ira();
+fn with_ira() -> (Stage, Member) {
+    let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.shares(&mut ira);
     stage.told();
@@ -113,7 +113,7 @@ fn what_overtakes_is_shown_with_its_gap_and_what_it_overtook_is_dropped() {
 
 #[test]
 fn one_members_words_are_not_shown_as_anothers() {
-    let (mut ira, mut mallory) = (SessionNumber::ira(), SessionNumber::mallory());
+    let (mut ira, mut mallory) = (Member::ira(), Member::mallory());
     let mut stage = Stage::with(&[&ira, &mallory]);
     stage.shares(&mut ira);
     stage.shares(&mut mallory);
@@ -182,7 +182,7 @@ fn what_was_sealed_for_another_server_is_not_shown_on_this_one() {
 #[test]
 fn a_box_for_somebody_else_is_not_opened() {
     let (mut stage, mut ira) = with_ira();
-    let other = SessionNumber::mallory();
+    let other = Member::mallory();
     stage.joins(&other);
     stage.told();
     let boxed = ira.boxes_up(&other.keys(), stage.server, Purpose::Whisper, &padded("for Mallory"));

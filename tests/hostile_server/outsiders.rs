@@ -3,10 +3,10 @@
 use cfb_chat::chat::message::{Event, LeftReason, Numbered, SessionId, ToClient};
 use cfb_chat::chat::name::RoomName;
 
-use crate::support::hostile_server::{Happened, SessionNumber, Stage, said_at};
+use crate::support::hostile_server::{Happened, Member, Stage, said_at};
 
 /// Everything that can come from a session: something said, a key, a whisper.
-fn all_from(stage: &Stage, session: SessionId, maker: &mut SessionNumber) -> [Happened; 3] {
+fn all_from(stage: &Stage, session: SessionId, maker: &mut Member) -> [Happened; 3] {
     let (envelope, key) = (stage.envelope_from(maker, "believe me"), stage.key_from(maker));
     let boxed = stage.whisper_from(maker, "believe me");
     [
@@ -18,7 +18,7 @@ fn all_from(stage: &Stage, session: SessionId, maker: &mut SessionNumber) -> [Ha
 
 #[test]
 fn nothing_is_shown_of_somebody_who_is_not_in_the_room() {
-    let (mut ira, mut mallory) = (SessionNumber::ira(), SessionNumber::mallory());
+    let (mut ira, mut mallory) = (Member::ira(), Member::mallory());
     let mut stage = Stage::with(&[&ira]);
     stage.shares(&mut ira);
     stage.tell(&[mallory.person()]);
@@ -28,7 +28,7 @@ fn nothing_is_shown_of_somebody_who_is_not_in_the_room() {
         stage.is_told("[!] REFUSED: a message from Mallory, who is not in the room.");
     }
     // What had no effect then has its place when they come in; and none when they have left.
-    mallory = SessionNumber::mallory();
+    mallory = Member::mallory();
     stage.joins(&mallory);
     stage.shares(&mut mallory);
     stage.says(&mut mallory, "here I am");
@@ -46,7 +46,7 @@ fn nothing_is_shown_of_somebody_who_is_not_in_the_room() {
 
 #[test]
 fn a_key_from_before_somebody_left_opens_nothing_when_they_are_back_and_counts_go_on() {
-    let mut ira = SessionNumber::ira();
+    let mut ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.shares(&mut ira);
     stage.says(&mut ira, "before");
@@ -66,7 +66,7 @@ fn a_key_from_before_somebody_left_opens_nothing_when_they_are_back_and_counts_g
 
 #[test]
 fn nothing_is_shown_in_ones_own_name_that_one_has_not_said() {
-    let (mut ira, mut mallory) = (SessionNumber::ira(), SessionNumber::mallory());
+    let (mut ira, mut mallory) = (Member::ira(), Member::mallory());
     let mut stage = Stage::with(&[&ira, &mallory]);
     stage.shares(&mut ira);
     stage.told();
@@ -89,7 +89,7 @@ fn nothing_is_shown_in_ones_own_name_that_one_has_not_said() {
 
 #[test]
 fn who_is_put_out_of_the_room_is_told_so() {
-    let ira = SessionNumber::ira();
+    let ira = Member::ira();
     let mut stage = Stage::with(&[&ira]);
     stage.told();
     let (session, change) = (stage.session(), stage.change + 1);

@@ -19,12 +19,12 @@ use crate::support::hostile_server::{CLIENT, HostileServer, Served, home};
 const ALWAYS: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
 /// A screen that is kept.
-struct JournalRecord {
+struct RecordingScreen {
     seen: Arc<Mutex<Vec<String>>>,
     lines: Receiver<Input>,
 }
 
-impl Screen for JournalRecord {
+impl Screen for RecordingScreen {
     fn show(&mut self, shown: &UiEvent) -> io::Result<()> {
         self.seen.lock().expect("nobody has failed").push(shown.text());
         Ok(())
@@ -65,7 +65,7 @@ fn a_credential_that_is_about_to_end_is_changed_without_noise_and_nothing_is_los
         timing: ClientTimeouts { renew: ALWAYS, ..ClientTimeouts::standard(Transport::Tcp) },
     };
     let (seen, (typed, lines)): (Arc<Mutex<Vec<String>>>, (Sender<Input>, _)) = (Arc::default(), bounded(8));
-    let mut screen = JournalRecord { seen: seen.clone(), lines };
+    let mut screen = RecordingScreen { seen: seen.clone(), lines };
     let client = thread::spawn(move || run(&config, &mut screen));
 
     let mut first = Served::accept(&server);

@@ -9,15 +9,15 @@ use cfb_chat::chat::name::{Name, RoomName};
 use cfb_chat::secure::e2e::sealed_box::Purpose;
 use rustix::process::Signal;
 
-use crate::support::hostile_server::{HostileServer, IRA, MALLORY, SessionNumber, Stage, home, known, number, padded};
+use crate::support::hostile_server::{HostileServer, IRA, MALLORY, Member, Stage, home, known, number, padded};
 
 const NOT_DUE: &str = "a Welcome that was not due";
 const LOST: &str = "[!] Connection lost. Reconnecting …";
 const NEW_SESSION: &str = ", in a new session: what was said meanwhile cannot be caught up.";
 
 /// A room with Ira, who has been heard.
-fn with_ira() -> (HostileServer, Stage, SessionNumber) {
-    let (server, mut ira) = (HostileServer::start(), SessionNumber::ira());
+fn with_ira() -> (HostileServer, Stage, Member) {
+    let (server, mut ira) = (HostileServer::start(), Member::ira());
     let mut stage = server.meets(home(""), &[]);
     stage.welcomes(&[&ira]);
     stage.shares(&mut ira);
@@ -49,7 +49,7 @@ fn goes_on(stage: &mut Stage) {
 }
 
 /// The client is refused, and is there again as somebody new, among these.
-fn begins_anew(server: &HostileServer, stage: &mut Stage, members: &[&SessionNumber], why: &[ToClient]) {
+fn begins_anew(server: &HostileServer, stage: &mut Stage, members: &[&Member], why: &[ToClient]) {
     let (session, cursor) = (stage.session(), stage.cursor);
     stage.tell(why);
     assert_eq!(server.meets_again(stage), join(0));
@@ -241,7 +241,7 @@ fn a_name_that_was_asked_for_is_asked_for_again() {
 #[test]
 fn who_is_refused_begins_anew_and_says_what_is_known_of_each_message() {
     let (server, mut stage, mut ira) = with_ira();
-    let mallory = SessionNumber::mallory();
+    let mallory = Member::mallory();
     stage.joins(&mallory);
     let read_before = stage.envelope_from(&mut ira, "read in the first session");
     stage.relays(&ira, read_before);
@@ -271,7 +271,7 @@ fn who_is_refused_begins_anew_and_says_what_is_known_of_each_message() {
     ] {
         assert!(told.contains(line), "{line:?} is not in:\n{told}");
     }
-    let mut ira_again = SessionNumber::with_credential("Ira", &IRA, ira.credential);
+    let mut ira_again = Member::with_credential("Ira", &IRA, ira.credential);
     ira_again.key = ira.key;
     let mut said = Vec::new();
     for n in 1..=3 {
@@ -451,7 +451,7 @@ fn who_has_lost_their_connection_is_listed_so_until_they_are_back_or_gone() {
         let lines = stage.client.process.err.wait_for_times("    Ira ", times);
         lines[times - 1].ends_with("  (reconnecting)")
     };
-    let (session, is_lost) = (ira.session(), |lost| Event::Presence { who: SessionNumber::session(&ira), lost });
+    let (session, is_lost) = (ira.session(), |lost| Event::Presence { who: Member::session(&ira), lost });
     assert!(!listed(&mut stage, 1));
     stage.event(is_lost(true));
     assert!(listed(&mut stage, 2));

@@ -8,7 +8,7 @@ use cfb_chat::chat::name::RoomName;
 use cfb_chat::secure::e2e::roster::RosterHash;
 use cfb_chat::secure::e2e::sealed_box::Purpose;
 
-use crate::support::hostile_server::{Happened, HostileServer, SessionNumber, Stage, home, number, padded};
+use crate::support::hostile_server::{Happened, HostileServer, Member, Stage, home, number, padded};
 
 fn room(name: &str) -> RoomName {
     RoomName::parse(name).expect("a room's name")
@@ -19,8 +19,8 @@ fn lab() -> RoomName {
 }
 
 /// A client in the lobby, with Ira.
-fn with_ira() -> (HostileServer, Stage, SessionNumber) {
-    let (server, ira) = (HostileServer::start(), SessionNumber::ira());
+fn with_ira() -> (HostileServer, Stage, Member) {
+    let (server, ira) = (HostileServer::start(), Member::ira());
     let mut stage = server.meets(home(""), &[]);
     stage.welcomes(&[&ira]);
     stage.told();
@@ -46,7 +46,7 @@ fn join(room: RoomName, cursor: u64) -> ToServer {
 }
 
 /// Lets the client into the laboratory, with these who were there before. Gives who is there now, in order.
-fn lets_in(stage: &mut Stage, members: &[&SessionNumber], notice: &str) -> Vec<SessionId> {
+fn lets_in(stage: &mut Stage, members: &[&Member], notice: &str) -> Vec<SessionId> {
     let people: Vec<ToClient> = members.iter().map(|member| member.person()).collect();
     stage.tell(&people);
     let mut sessions: Vec<SessionId> = members.iter().map(|member| member.session()).chain([stage.session()]).collect();
@@ -65,7 +65,7 @@ fn lets_in(stage: &mut Stage, members: &[&SessionNumber], notice: &str) -> Vec<S
 }
 
 /// The user asks for the laboratory, and is let in.
-fn is_in_the_lab(stage: &mut Stage, members: &[&SessionNumber], notice: &str) -> Vec<SessionId> {
+fn is_in_the_lab(stage: &mut Stage, members: &[&Member], notice: &str) -> Vec<SessionId> {
     stage.client.says("/join lab");
     assert_eq!(hears(stage), join(lab(), 0));
     let sessions = lets_in(stage, members, notice);
@@ -74,7 +74,7 @@ fn is_in_the_lab(stage: &mut Stage, members: &[&SessionNumber], notice: &str) ->
 }
 
 /// Somebody's key for the laboratory, and what they say there to these.
-fn says_in_the_lab(stage: &mut Stage, from: &mut SessionNumber, sessions: &[SessionId], text: &str) {
+fn says_in_the_lab(stage: &mut Stage, from: &mut Member, sessions: &[SessionId], text: &str) {
     let boxed = from.boxes_up(&stage.keys, stage.server, Purpose::Key, &from.key.shared("#lab"));
     stage.event(Event::Shared { who: from.session(), boxed });
     let roster = roster(stage, sessions);
@@ -94,7 +94,7 @@ fn out_of_the_lab(stage: &Stage, change: u64, reason: LeftReason) -> Happened {
 #[test]
 fn in_several_rooms_each_line_names_its_own_and_what_is_said_goes_to_one() {
     let (_server, mut stage, mut ira) = with_ira();
-    let mut mallory = SessionNumber::mallory();
+    let mut mallory = Member::mallory();
     let sessions = is_in_the_lab(&mut stage, &[&ira, &mallory], "Topic: acids\n[+] Ira joined the room.\u{1b}[2J\n");
     let told = stage.told().join("\n");
     for line in ["[!] In #lab: Ira, Mallory.", "[server] Topic: acids", "[server] [+] Ira joined the room.<U+001B>[2J"]
@@ -203,7 +203,7 @@ fn who_is_put_out_of_one_room_goes_on_in_the_other_and_of_the_last_is_out() {
 fn a_room_of_which_one_has_not_heard_is_left_and_joined_anew() {
     for was_let_in in [true, false] {
         let (server, mut stage, _ira) = with_ira();
-        let (mut mallory, session) = (SessionNumber::mallory(), stage.session());
+        let (mut mallory, session) = (Member::mallory(), stage.session());
         stage.client.says("/join lab");
         stage.client.says("once I am in");
         assert_eq!(hears(&mut stage), join(lab(), 0));
@@ -311,7 +311,7 @@ fn a_new_session_comes_back_to_its_rooms_and_to_the_lobby_if_that_is_all() {
 #[test]
 fn a_new_session_reads_on_in_each_room() {
     let (server, mut stage, _ira) = with_ira();
-    let (mut mallory, lobby) = (SessionNumber::mallory(), RoomName::lobby());
+    let (mut mallory, lobby) = (Member::mallory(), RoomName::lobby());
     let sessions = is_in_the_lab(&mut stage, &[&mallory], "");
     says_in_the_lab(&mut stage, &mut mallory, &sessions, "read before");
     stage.client.process.out.wait_for(" #lab Mallory: read before");

@@ -5,7 +5,7 @@ use cfb_chat::secure::invitation::Invitation;
 use cfb_chat::server::{self, ServerConfig};
 
 use crate::support::folder::{Folder, SERVER, USER_A, USER_B};
-use crate::support::process::{ReadError, Server, run_client};
+use crate::support::process::{Exit, Server, run_client};
 
 /// Somebody with a password in a file, who says these lines.
 struct Visitor {
@@ -21,7 +21,7 @@ impl Visitor {
         Self { folder, port: port.to_string(), password }
     }
 
-    fn visits(&self, name: &str, lines: &str) -> ReadError {
+    fn visits(&self, name: &str, lines: &str) -> Exit {
         run_client(&self.folder, &["-p", &self.port, "-u", name, "--password-file", &self.password], lines)
     }
 }

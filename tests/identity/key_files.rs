@@ -6,11 +6,11 @@ use std::thread;
 use crate::openssl::{make_key, openssl};
 use crate::support::folder::Folder;
 use crate::support::peer::{BORIS, Peer};
-use crate::support::process::{CLIENT_PROGRAM, Client, ReadError, Server, run, run_client};
+use crate::support::process::{CLIENT_PROGRAM, Client, Exit, Server, run, run_client};
 use crate::support::wire::DeafPort;
 
 /// Lets a user's key pair be made or loaded, and no more.
-fn load(folder: &Folder, name: &str, more: &[&str]) -> ReadError {
+fn load(folder: &Folder, name: &str, more: &[&str]) -> Exit {
     let nobody = DeafPort::take();
     let bits = if more.contains(&"--bits") { &[][..] } else { &["--bits", "2048"] };
     let ended = run_client(folder, &[&["-p", &nobody.port, "-u", name], bits, more].concat(), "");
@@ -134,7 +134,7 @@ fn clients_that_start_at_once_in_an_empty_folder_make_one_key_pair_and_all_use_i
     for client in &mut clients {
         client.says("EXIT");
     }
-    let ended: Vec<ReadError> = clients.iter_mut().map(|client| client.process.wait()).collect();
+    let ended: Vec<Exit> = clients.iter_mut().map(|client| client.process.wait()).collect();
     let count = |status| ended.iter().filter(|ended| ended.status == Some(status)).count();
     assert_eq!((count(0), count(7)), (1, CLIENTS - 1), "{ended:#?}");
     assert_eq!(ended.iter().filter(|ended| ended.err.contains("New key pair")).count(), 1, "{ended:#?}");

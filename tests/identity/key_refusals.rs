@@ -1,12 +1,12 @@
 //! Keys that are refused: the reason, what to do about it, exit 3, and everything left as it was.
 
 use crate::support::folder::{Folder, USER_A, USER_B, identity};
-use crate::support::process::{ReadError, run_client, run_server};
+use crate::support::process::{Exit, run_client, run_server};
 
 use crate::support::wire::DeafPort;
 
 /// A program, by what its key files begin with.
-type Program<'a> = (&'a str, &'a dyn Fn(&Folder) -> ReadError);
+type Program<'a> = (&'a str, &'a dyn Fn(&Folder) -> Exit);
 
 /// Runs both programs with these files as their keys; neither may start, nor change anything.
 fn refused(private: Option<(&[u8], u32)>, public: Option<&str>, why: &[&str], more: &[&str]) {

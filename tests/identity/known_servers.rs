@@ -3,14 +3,14 @@
 use cfb_chat::wire::frame::{Deframer, MAX_HANDSHAKE_FRAME};
 
 use crate::support::folder::{Folder, SERVER, USER_A, USER_B, identity};
-use crate::support::process::{ReadError, Server, run_client};
+use crate::support::process::{Exit, Server, run_client};
 use crate::support::proxy::{Direction, Proxy};
 
 fn fingerprint(pem: &str) -> String {
     identity(pem).public().fingerprint().to_string()
 }
 
-fn visit(folder: &Folder, port: u16, more: &[&str]) -> ReadError {
+fn visit(folder: &Folder, port: u16, more: &[&str]) -> Exit {
     let port = port.to_string();
     run_client(folder, &[&["-p", &port, "-u", "Ira"], more].concat(), "")
 }

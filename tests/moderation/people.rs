@@ -29,7 +29,7 @@ pub struct Who {
 }
 
 /// An Error that answers no message by its number.
-pub type ServerHandshakeError = (ErrorCode, String);
+pub type CommandRefusal = (ErrorCode, String);
 
 pub struct Somebody {
     pub peer: Peer,
@@ -61,7 +61,7 @@ impl Who {
     }
 
     /// Comes into a room, or is told why not.
-    pub fn tries(self, port: u16, room: &str, password: &str) -> Result<Somebody, ServerHandshakeError> {
+    pub fn tries(self, port: u16, room: &str, password: &str) -> Result<Somebody, CommandRefusal> {
         let mut somebody = self.enters(port).expect("the server takes them");
         somebody.joins_with(room, password).map(|()| somebody)
     }
@@ -110,7 +110,7 @@ impl Somebody {
         back
     }
 
-    pub fn joins_with(&mut self, room: &str, password: &str) -> Result<(), ServerHandshakeError> {
+    pub fn joins_with(&mut self, room: &str, password: &str) -> Result<(), CommandRefusal> {
         self.peer.send(&ToServer::Join { room: self::room(room), password: password.into(), cursor: 0 });
         let outcome = self.waits(|message| match message {
             ToClient::Welcome(welcome) => Some(Ok(welcome.notice.clone())),
@@ -125,18 +125,18 @@ impl Somebody {
     }
 
     /// Gives a command.
-    pub fn commands(&mut self, line: &str) -> Result<String, ServerHandshakeError> {
+    pub fn commands(&mut self, line: &str) -> Result<String, CommandRefusal> {
         self.peer.send(&ToServer::Command(line.into()));
         self.is_told()
     }
 
     /// Sets the password of one's name.
-    pub fn sets_password(&mut self, password: &str) -> Result<String, ServerHandshakeError> {
+    pub fn sets_password(&mut self, password: &str) -> Result<String, CommandRefusal> {
         self.peer.send(&ToServer::Password(password.into()));
         self.is_told()
     }
 
-    fn is_told(&mut self) -> Result<String, ServerHandshakeError> {
+    fn is_told(&mut self) -> Result<String, CommandRefusal> {
         self.waits(|message| match message {
             ToClient::Answer(text) => Some(Ok(text.clone())),
             ToClient::Error { code, text, n: 0 } => Some(Err((*code, text.clone()))),

@@ -26,7 +26,7 @@ use super::PATIENCE;
 use super::folder::{Folder, SERVER, USER_A, USER_B, identity};
 use super::process::Client;
 
-pub use member::{SessionNumber, padded};
+pub use member::{Member, padded};
 #[allow(unused_imports, reason = "each test file uses its part of this")]
 pub use served::Served;
 pub use stage::Stage;

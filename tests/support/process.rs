@@ -32,7 +32,7 @@ pub struct Process {
 
 /// How a process ended.
 #[derive(Debug)]
-pub struct ReadError {
+pub struct Exit {
     /// Its exit status; `None` if a signal ended it.
     pub status: Option<i32>,
     pub out: String,
@@ -91,10 +91,10 @@ impl Process {
     }
 
     /// Waits until it has ended, by itself.
-    pub fn wait(&mut self) -> ReadError {
+    pub fn wait(&mut self) -> Exit {
         let (out, err) = (self.out.wait_for_end(), self.err.wait_for_end());
         let status = self.child.wait().expect("it is ours").code();
-        ReadError { status, out, err }
+        Exit { status, out, err }
     }
 }
 
@@ -128,7 +128,7 @@ pub fn client_command(port: u16, name: &str, folder: &Folder, arguments: &[&str]
 }
 
 /// Runs a program until it ends by itself, with this on its input.
-pub fn run(program: &str, arguments: &[impl AsRef<OsStr>], input: &str) -> ReadError {
+pub fn run(program: &str, arguments: &[impl AsRef<OsStr>], input: &str) -> Exit {
     let mut process = Process::spawn(program, arguments);
     process.type_bytes(input.as_bytes());
     process.end_input();
@@ -136,12 +136,12 @@ pub fn run(program: &str, arguments: &[impl AsRef<OsStr>], input: &str) -> ReadE
 }
 
 /// Runs the server's program, with arguments or keys by which it cannot run for long.
-pub fn run_server(folder: &Folder, arguments: &[&str]) -> ReadError {
+pub fn run_server(folder: &Folder, arguments: &[&str]) -> Exit {
     run(SERVER_PROGRAM, &served_from(folder, arguments), "")
 }
 
 /// Runs the client's program, with this on its input.
-pub fn run_client(folder: &Folder, arguments: &[&str], input: &str) -> ReadError {
+pub fn run_client(folder: &Folder, arguments: &[&str], input: &str) -> Exit {
     run(CLIENT_PROGRAM, &with_keys(folder, &[BY_UDP, arguments].concat()), input)
 }
 
@@ -202,7 +202,7 @@ impl Server {
     }
 
     /// Lets it end as its operator would.
-    pub fn terminate(mut self) -> ReadError {
+    pub fn terminate(mut self) -> Exit {
         self.process.type_line("TERMINATE");
         self.process.wait()
     }
@@ -250,7 +250,7 @@ impl Client {
     }
 
     /// Leaves, as it should be left.
-    pub fn exit(mut self) -> ReadError {
+    pub fn exit(mut self) -> Exit {
         self.process.type_line("EXIT");
         self.process.wait()
     }

@@ -11,11 +11,11 @@ use super::PATIENCE;
 pub struct Proxy {
     pub port: u16,
     directions: usize,
-    kept: Receiver<JournalRecord>,
+    kept: Receiver<Recording>,
 }
 
 /// One direction of a connection: all that went through.
-pub struct JournalRecord {
+pub struct Recording {
     pub direction: Direction,
     pub bytes: Vec<u8>,
 }
@@ -42,7 +42,7 @@ impl Proxy {
                     let (from, to, keep) = (from.try_clone(), to.try_clone(), keep.clone());
                     thread::spawn(move || {
                         let bytes = pass_on(from.expect("a socket"), to.expect("a socket"));
-                        keep.send(JournalRecord { direction, bytes })
+                        keep.send(Recording { direction, bytes })
                     });
                 }
             }
@@ -51,7 +51,7 @@ impl Proxy {
     }
 
     /// When all connections have ended: what went through, each direction by itself.
-    pub fn kept(self) -> Vec<JournalRecord> {
+    pub fn kept(self) -> Vec<Recording> {
         (0..self.directions).map(|_| self.kept.recv_timeout(PATIENCE).expect("a connection that ended")).collect()
     }
 }

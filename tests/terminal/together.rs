@@ -10,7 +10,7 @@ use cfb_chat::secure::e2e::sealed_box::Purpose;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::support::hostile_server::{HostileServer, Served, SessionNumber, on_the_wire, padded, said_at, server};
+use super::support::hostile_server::{HostileServer, Member, Served, on_the_wire, padded, said_at, server};
 use super::{DEADLINE, Terminal, last_line};
 
 /// Lines that come in one record.
@@ -19,7 +19,7 @@ const LINES: usize = 100;
 /// Lets the client in, and then Mallory, of whom it has the key. Gives what she says, for one record.
 fn lets_in(served: &mut Served) -> Vec<ToClient> {
     served.welcomes(None);
-    let mut mallory = SessionNumber::mallory();
+    let mut mallory = Member::mallory();
     let (session, at) = (mallory.session(), now_in_millis());
     let mut members = [session.0, served.session().0];
     members.sort_unstable();

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::relay::{ConnectionState, Relay};
+use super::relay::{Faults, Relay};
 use super::{server, two_people};
 
 const LINES: usize = 60;
 
-fn arrives(way: ConnectionState, seed: u64) {
+fn arrives(way: Faults, seed: u64) {
     println!("{way:?}, seed {seed}");
     let server = server();
     let relay = Relay::to(server.port, way, seed);
@@ -38,25 +38,25 @@ fn arrives(way: ConnectionState, seed: u64) {
 
 #[test]
 fn through_a_good_network() {
-    arrives(ConnectionState::default(), 1);
+    arrives(Faults::default(), 1);
 }
 
 #[test]
 fn through_one_that_loses_a_hundredth() {
-    arrives(ConnectionState { lost: 1, ..ConnectionState::default() }, 2);
+    arrives(Faults { lost: 1, ..Faults::default() }, 2);
 }
 
 #[test]
 fn through_one_that_loses_a_twentieth_doubles_and_mixes_up() {
-    arrives(ConnectionState { lost: 5, doubled: 10, late: 20, ..ConnectionState::default() }, 3);
+    arrives(Faults { lost: 5, doubled: 10, late: 20, ..Faults::default() }, 3);
 }
 
 #[test]
 fn through_one_that_loses_a_fifth() {
-    arrives(ConnectionState { lost: 20, ..ConnectionState::default() }, 4);
+    arrives(Faults { lost: 20, ..Faults::default() }, 4);
 }
 
 #[test]
 fn through_one_that_is_slow_and_bad() {
-    arrives(ConnectionState { lost: 5, doubled: 5, late: 20, delay: Duration::from_millis(200) }, 5);
+    arrives(Faults { lost: 5, doubled: 5, late: 20, delay: Duration::from_millis(200) }, 5);
 }

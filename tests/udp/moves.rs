@@ -4,14 +4,14 @@ use std::collections::HashSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::relay::{Audience, ConnectionState, Relay, local};
+use super::relay::{Direction, Faults, Relay, local};
 use super::support::PATIENCE;
 use super::{server, they_talk, two_people};
 
 #[test]
 fn a_client_whose_port_changes_goes_on_without_coming_in_again() {
     let server = server();
-    let relay = Relay::to(server.port, ConnectionState::default(), 1);
+    let relay = Relay::to(server.port, Faults::default(), 1);
     let mut people = two_people(relay.port);
     they_talk(&mut people, "before");
     for number in 0..5 {
@@ -29,11 +29,11 @@ fn a_client_whose_port_changes_goes_on_without_coming_in_again() {
         kept.map(|bytes| [&bytes[1..5], &bytes[13..21]].concat()).collect()
     };
     let deadline = Instant::now() + PATIENCE;
-    while paths(Audience::Server).len() < 10 {
-        assert!(Instant::now() < deadline, "they were asked {}", paths(Audience::Client).len());
+    while paths(Direction::Server).len() < 10 {
+        assert!(Instant::now() < deadline, "they were asked {}", paths(Direction::Client).len());
         thread::sleep(Duration::from_millis(10));
     }
-    assert_eq!(paths(Audience::Server), paths(Audience::Client));
+    assert_eq!(paths(Direction::Server), paths(Direction::Client));
     let log = server.log();
     assert_eq!(log.matches("New connection").count(), 2, "{log}");
     assert!(!log.contains("left the server"), "{log}");
@@ -42,18 +42,18 @@ fn a_client_whose_port_changes_goes_on_without_coming_in_again() {
 #[test]
 fn a_client_whose_network_is_gone_tries_another_port_and_goes_on_when_it_is_back() {
     let server = server();
-    let relay = Relay::to(server.port, ConnectionState::default(), 1);
+    let relay = Relay::to(server.port, Faults::default(), 1);
     let mut people = two_people(relay.port);
     they_talk(&mut people, "before");
     let before = relay.addresses();
-    relay.becomes(ConnectionState { lost: 100, ..ConnectionState::default() });
+    relay.becomes(Faults { lost: 100, ..Faults::default() });
     people[0].says("said into the void");
     let deadline = Instant::now() + PATIENCE;
     while relay.addresses() == before {
         assert!(Instant::now() < deadline, "it stays where it gets no answers");
         thread::sleep(Duration::from_millis(10));
     }
-    relay.becomes(ConnectionState::default());
+    relay.becomes(Faults::default());
     people[1].sees("Anna", "said into the void");
     they_talk(&mut people, "after");
     let log = server.log();
@@ -63,11 +63,11 @@ fn a_client_whose_network_is_gone_tries_another_port_and_goes_on_when_it_is_back
 #[test]
 fn what_somebody_kept_and_sends_again_moves_nothing() {
     let server = server();
-    let relay = Relay::to(server.port, ConnectionState::default(), 1);
+    let relay = Relay::to(server.port, Faults::default(), 1);
     let mut people = two_people(relay.port);
     they_talk(&mut people, "before");
     let elsewhere = local();
-    for kept in relay.kept(Audience::Server) {
+    for kept in relay.kept(Direction::Server) {
         elsewhere.send_to(&kept, ("127.0.0.1", server.port)).expect("it is this machine");
     }
     they_talk(&mut people, "after");

@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// How a network is bad; the first three in datagrams of a hundred.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ConnectionState {
+pub struct Faults {
     pub lost: u32,
     pub doubled: u32,
     /// Come up to 50 ms later than they should.
@@ -28,7 +28,7 @@ pub struct ConnectionState {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Audience {
+pub enum Direction {
     Server,
     Client,
 }
@@ -40,23 +40,23 @@ pub struct Relay {
 }
 
 /// A datagram, when it goes on, and for which client or from which.
-type Due = Reverse<(Instant, u64, Audience, SocketAddr, Vec<u8>)>;
+type Due = Reverse<(Instant, u64, Direction, SocketAddr, Vec<u8>)>;
 
 struct State {
     down: Arc<UdpSocket>,
     server: SocketAddr,
     /// Each client, and the socket that is it for the server.
     up: HashMap<SocketAddr, Arc<UdpSocket>>,
-    way: ConnectionState,
+    way: Faults,
     rng: StdRng,
     due: BinaryHeap<Due>,
     count: u64,
-    kept: Vec<(Audience, Vec<u8>)>,
+    kept: Vec<(Direction, Vec<u8>)>,
     too_long: usize,
 }
 
 impl Relay {
-    pub fn to(server: u16, way: ConnectionState, seed: u64) -> Self {
+    pub fn to(server: u16, way: Faults, seed: u64) -> Self {
         let down = Arc::new(local());
         let port = down.local_addr().expect("an address").port();
         let state = State {
@@ -81,7 +81,7 @@ impl Relay {
     }
 
     /// Everything that has gone in so far.
-    pub fn kept(&self, to: Audience) -> Vec<Vec<u8>> {
+    pub fn kept(&self, to: Direction) -> Vec<Vec<u8>> {
         self.lock().kept.iter().filter(|(which, _)| *which == to).map(|(_, bytes)| bytes.clone()).collect()
     }
 
@@ -91,7 +91,7 @@ impl Relay {
     }
 
     /// From now on the network is as bad as this.
-    pub fn becomes(&self, way: ConnectionState) {
+    pub fn becomes(&self, way: Faults) {
         self.lock().way = way;
     }
 
@@ -149,24 +149,24 @@ fn pass_on(state: &Mutex<State>) {
     let mut buffer = [0; 2_048];
     while let Ok((length, client)) = down.recv_from(&mut buffer) {
         state.up.entry(client).or_insert_with(|| Arc::new(local()));
-        state.take(Audience::Server, client, &buffer[..length]);
+        state.take(Direction::Server, client, &buffer[..length]);
     }
     for (client, socket) in up {
         while let Ok((length, _)) = socket.recv_from(&mut buffer) {
-            state.take(Audience::Client, client, &buffer[..length]);
+            state.take(Direction::Client, client, &buffer[..length]);
         }
     }
     state.send_due();
 }
 
 impl State {
-    fn take(&mut self, to: Audience, client: SocketAddr, bytes: &[u8]) {
+    fn take(&mut self, to: Direction, client: SocketAddr, bytes: &[u8]) {
         self.kept.push((to, bytes.to_vec()));
         if bytes.len() > MAX_DATAGRAM {
             self.too_long += 1;
             return;
         }
-        let ConnectionState { lost, doubled, late, delay } = self.way;
+        let Faults { lost, doubled, late, delay } = self.way;
         if self.happens(lost) {
             return;
         }
@@ -187,8 +187,8 @@ impl State {
         while self.due.peek().is_some_and(|Reverse((when, ..))| *when <= now) {
             let Some(Reverse((_, _, to, client, bytes))) = self.due.pop() else { return };
             let _ = match to {
-                Audience::Server => self.up[&client].send_to(&bytes, self.server),
-                Audience::Client => self.down.send_to(&bytes, client),
+                Direction::Server => self.up[&client].send_to(&bytes, self.server),
+                Direction::Client => self.down.send_to(&bytes, client),
             };
         }
     }

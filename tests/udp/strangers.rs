@@ -8,7 +8,7 @@ use cfb_chat::net::udp::datagram::{Datagram, ack, parse, syn};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::relay::{Audience, ConnectionState, Relay, local};
+use super::relay::{Direction, Faults, Relay, local};
 use super::support::PATIENCE;
 use super::support::folder::{Folder, SERVER};
 use super::support::process::Server;
@@ -136,21 +136,21 @@ fn an_unknown_conversation_is_reset_in_less_bytes() {
 #[test]
 fn who_sees_everything_can_neither_end_nor_stall_nor_move_a_talk() {
     let server = server();
-    let relay = Relay::to(server.port, ConnectionState::default(), 1);
+    let relay = Relay::to(server.port, Faults::default(), 1);
     let mut people = two_people(relay.port);
     let mut rng = StdRng::seed_from_u64(1);
     for round in 0..5 {
         they_talk(&mut people, &format!("in round {round}"));
         let elsewhere = local();
         for (to, all) in
-            [(Audience::Server, relay.kept(Audience::Server)), (Audience::Client, relay.kept(Audience::Client))]
+            [(Direction::Server, relay.kept(Direction::Server)), (Direction::Client, relay.kept(Direction::Client))]
         {
             let forge = |bytes: &[u8]| match to {
-                Audience::Server => {
+                Direction::Server => {
                     relay.forge_to_server(bytes);
                     elsewhere.send_to(bytes, ("127.0.0.1", server.port)).expect("it is this machine");
                 }
-                Audience::Client => relay.forge_to_clients(bytes),
+                Direction::Client => relay.forge_to_clients(bytes),
             };
             // The last of them, so that none is too old to be looked at.
             for bytes in all.iter().rev().take(40) {
@@ -175,7 +175,7 @@ fn who_sees_everything_can_neither_end_nor_stall_nor_move_a_talk() {
                 forge(&forged);
             }
         }
-        for bytes in relay.kept(Audience::Server) {
+        for bytes in relay.kept(Direction::Server) {
             if let Some(echo) = bytes.last_chunk::<16>() {
                 relay.forge_to_clients(&[&[3], &bytes[1..5], echo].concat());
             }

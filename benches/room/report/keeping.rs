@@ -10,7 +10,7 @@ use super::{CPU, KIB, count, millis, table, thousands};
 
 /// What was measured of it.
 #[derive(Default)]
-pub(crate) struct StorageConfig {
+pub(crate) struct KeepingFigures {
     pub(crate) busy: Vec<Busy>,
     pub(crate) quiet: Vec<Quiet>,
     pub(crate) paused: Vec<Paused>,
@@ -18,7 +18,7 @@ pub(crate) struct StorageConfig {
     pub(crate) restart: Vec<Restart>,
 }
 
-impl StorageConfig {
+impl KeepingFigures {
     pub(super) fn tables(&self, cores: &Cores) -> [Option<String>; 5] {
         let placement = cores.words(Placement::Pinned);
         [self.busy(&placement), self.quiet(&placement), self.paused(), self.lagging(), self.restart()]

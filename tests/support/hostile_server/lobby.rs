@@ -7,11 +7,11 @@ use cfb_chat::net::secure_channel::now_in_millis;
 use cfb_chat::secure::e2e::roster::RosterHash;
 use cfb_chat::secure::e2e::sealed_box::Purpose;
 
-use super::{Happened, SessionNumber, Stage, padded, said_at};
+use super::{Happened, Member, Stage, padded, said_at};
 
 impl Stage {
     /// Somebody comes in.
-    pub fn joins(&mut self, member: &SessionNumber) {
+    pub fn joins(&mut self, member: &Member) {
         self.tell(&[member.person()]);
         self.joined(member.session());
     }
@@ -52,37 +52,37 @@ impl Stage {
     }
 
     /// Somebody's key for the lobby, in a box for the client.
-    pub fn key_from(&self, from: &mut SessionNumber) -> Vec<u8> {
+    pub fn key_from(&self, from: &mut Member) -> Vec<u8> {
         from.boxes_up(&self.keys, self.server, Purpose::Key, &from.key.shared("#lobby"))
     }
 
-    pub fn whisper_from(&self, from: &mut SessionNumber, text: &str) -> Vec<u8> {
+    pub fn whisper_from(&self, from: &mut Member, text: &str) -> Vec<u8> {
         from.boxes_up(&self.keys, self.server, Purpose::Whisper, &padded(text))
     }
 
     /// What somebody says, sealed and signed for the lobby as it is.
-    pub fn envelope_from(&self, from: &mut SessionNumber, text: &str) -> Vec<u8> {
+    pub fn envelope_from(&self, from: &mut Member, text: &str) -> Vec<u8> {
         self.envelope_for(self.roster(), from, text)
     }
 
     /// What somebody says, sealed and signed for the lobby as they see it.
-    pub fn envelope_for(&self, roster: RosterHash, from: &mut SessionNumber, text: &str) -> Vec<u8> {
+    pub fn envelope_for(&self, roster: RosterHash, from: &mut Member, text: &str) -> Vec<u8> {
         from.key.seal(&padded(text)).sign(&from.credential, self.server, "#lobby", roster)
     }
 
     /// Hands somebody's key out.
-    pub fn shares(&mut self, from: &mut SessionNumber) {
+    pub fn shares(&mut self, from: &mut Member) {
         let boxed = self.key_from(from);
         self.event(Event::Shared { who: from.session(), boxed });
     }
 
     /// Hands an envelope out, as somebody's.
-    pub fn relays(&mut self, from: &SessionNumber, envelope: Vec<u8>) {
+    pub fn relays(&mut self, from: &Member, envelope: Vec<u8>) {
         let event = self.said(from, envelope);
         self.event(event);
     }
 
-    pub fn said(&self, from: &SessionNumber, envelope: Vec<u8>) -> Happened {
+    pub fn said(&self, from: &Member, envelope: Vec<u8>) -> Happened {
         self.said_by(from.session(), envelope)
     }
 
@@ -91,21 +91,21 @@ impl Stage {
     }
 
     /// Somebody says something, and all of it holds: it is shown.
-    pub fn says(&mut self, from: &mut SessionNumber, text: &str) {
+    pub fn says(&mut self, from: &mut Member, text: &str) {
         let envelope = self.envelope_from(from, text);
         self.relays(from, envelope);
         self.client.sees(from.name, text);
     }
 
     /// Somebody whispers something, and all of it holds: it is shown.
-    pub fn whispers(&mut self, from: &mut SessionNumber, text: &str) {
+    pub fn whispers(&mut self, from: &mut Member, text: &str) {
         let boxed = self.whisper_from(from, text);
         self.event(Event::Whispered { who: from.session(), boxed });
         self.client.process.out.wait_for(&format!(" [whisper from {}] {text}", from.name));
     }
 
     /// The user says something, and this member can read it. Gives who was sent the key for it.
-    pub fn talks_to(&mut self, reader: &mut SessionNumber, line: &str) -> Vec<Number> {
+    pub fn talks_to(&mut self, reader: &mut Member, line: &str) -> Vec<Number> {
         self.sync();
         self.client.says(line);
         let mut shared = Vec::new();

@@ -13,7 +13,7 @@ use cfb_chat::secure::identity::{Fingerprint, Identity, PublicIdentity};
 use super::{IRA, MALLORY, Stage, number};
 
 /// Somebody whose credential is real, in a session of their own.
-pub struct SessionNumber {
+pub struct Member {
     pub name: &'static str,
     pub identity: &'static Identity,
     pub credential: OwnCredential,
@@ -25,7 +25,7 @@ pub struct SessionNumber {
     reading: InboundSenderKey,
 }
 
-impl SessionNumber {
+impl Member {
     pub fn new(name: &'static str, identity: &'static Identity) -> Self {
         Self::with_credential(name, identity, OwnCredential::for_user(&mut rand::rng(), identity, name, now()))
     }

@@ -15,8 +15,8 @@ use cfb_chat::secure::record::{MAX_RECORD_TEXT, Sealer};
 use cfb_chat::wire::codec::Reader;
 
 use super::super::PATIENCE;
-use super::super::process::{Client, READY, ReadError, talk};
-use super::{Happened, HostileServer, SessionNumber, home, number, on_the_wire, server};
+use super::super::process::{Client, Exit, READY, talk};
+use super::{Happened, HostileServer, Member, home, number, on_the_wire, server};
 
 /// What stands before a server's words.
 const MARK: &str = "[server] ";
@@ -87,21 +87,21 @@ impl Stage {
     }
 
     /// A new client in the lobby, with these who were there before.
-    pub fn with(members: &[&SessionNumber]) -> Self {
+    pub fn with(members: &[&Member]) -> Self {
         let mut stage = HostileServer::start().meets(home(""), &[]);
         stage.welcomes(members);
         stage
     }
 
     /// Lets the client in.
-    pub fn welcomes(&mut self, members: &[&SessionNumber]) {
+    pub fn welcomes(&mut self, members: &[&Member]) {
         self.introduces(members);
         self.tell(&[ToClient::Welcome(self.welcome())]);
         self.client.process.out.wait_for(READY);
     }
 
     /// Tells who is in the lobby; the Welcome is yet to come.
-    pub fn introduces(&mut self, members: &[&SessionNumber]) {
+    pub fn introduces(&mut self, members: &[&Member]) {
         let people: Vec<ToClient> = members.iter().map(|member| member.person()).collect();
         self.tell(&people);
         self.members = members.iter().map(|member| member.session()).chain([self.session()]).collect();
@@ -281,13 +281,13 @@ impl Stage {
         let session = self.session();
         self.left(session);
         self.tell(&[ToClient::Bye(ByeReason::Left)]);
-        let ReadError { status, err, .. } = self.client.process.wait();
+        let Exit { status, err, .. } = self.client.process.wait();
         assert_eq!(status, Some(0), "{err}");
     }
 
     /// The client ends, for this fault of the server's; nothing has been shown as said but this.
     pub fn ends_for(mut self, fault: &str, talk_so_far: &[&str]) {
-        let ReadError { status, out, err } = self.client.process.wait();
+        let Exit { status, out, err } = self.client.process.wait();
         let last_line = err.lines().next_back().unwrap_or_default();
         assert_eq!(last_line, format!("error: the other end broke the protocol: {fault}"));
         assert_eq!(status, Some(8));
