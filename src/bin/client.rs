@@ -66,7 +66,7 @@ struct ClientArguments {
     /// Come by an invitation, the first line of this file
     #[arg(long, value_name = "FILE")]
     join_file: Option<PathBuf>,
-    /// File whose first line is the password of your name, if the server asks for it
+    /// File with the password of your name in its first line, if the server asks for it
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// Reach it by UDP: for ways on which packets get lost, or addresses change. The server must have --udp too
@@ -83,7 +83,7 @@ struct ClientArguments {
     /// Take only a server that is known already
     #[arg(long)]
     strict: bool,
-    /// Let only those read what you say whom you have verified (/verify)
+    /// Let only users whom you have verified (/verify) read what you say
     #[arg(long)]
     verified_only: bool,
     /// End when the connection is lost, as scripts may want; otherwise the client comes back by itself

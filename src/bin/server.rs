@@ -16,7 +16,7 @@ use log::{LevelFilter, info};
 use self::settings::{Found, Problem, check};
 use self::shared::report;
 
-/// Something is wrong with what is said on the line, in the environment or in the file.
+/// A setting on the command line, in the environment or in the file is wrong.
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -72,7 +72,7 @@ fn run(line: Vec<OsString>, config: &ServerConfig) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Lines on standard output; that nobody reads them is no reason to stop.
+/// Lines on standard output; a closed output is no reason to stop.
 fn print(lines: &str) {
     let mut output = io::stdout().lock();
     let _ = output.write_all(lines.as_bytes()).and_then(|()| output.flush());

@@ -1,7 +1,7 @@
-//! Whose each name is: the first identity to use it has it, and all names that could be taken for it. PROTOCOL.md §6
+//! Owners of names: the first identity to use a name owns it, and all names that look like it. PROTOCOL.md §6
 //! "Names", §9.
 //!
-//! A name is used with one identity or more; one identity has few names. Everything here is bounded, and lasts.
+//! A name is used with one identity or more; one identity has few names. All of it is bounded and persistent.
 //!
 //! Invariant: each look of a name ([`Name::skeletons`]) is one account's.
 
@@ -26,11 +26,11 @@ const NOTED_EVERY: u64 = 24 * 60 * 60 * 1_000;
 /// What a name is to an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NameOwnership {
-    /// Nobody's.
+    /// No owner.
     Free,
     /// Its own.
     Own(AccountId),
-    /// Somebody else's.
+    /// Another identity's.
     Taken(AccountId),
 }
 
@@ -41,7 +41,7 @@ impl NameOwnership {
     }
 }
 
-/// Why a name is not given to somebody.
+/// Reason why a name is not given to a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NameClaimError {
     /// The identity has enough.
@@ -79,7 +79,7 @@ impl Accounts {
         self.all.insert(account.id, account);
     }
 
-    /// Something is said of this number: it is nobody else's.
+    /// A change of this number is recorded: no other account may use it.
     pub(super) fn reserve_id(&mut self, id: AccountId) {
         self.last = self.last.max(id);
     }
@@ -89,7 +89,7 @@ impl Accounts {
         self.changes.drain(..)
     }
 
-    /// Whether a new name needs another to give way.
+    /// True if a new name needs another to give way.
     pub(super) fn is_full(&self) -> bool {
         self.all.len() >= MAX_NAMES
     }
@@ -102,7 +102,7 @@ impl Accounts {
         self.all.get(&id)
     }
 
-    /// Whose the name is, or one that could be taken for it.
+    /// Owner of the name, or of a name that looks like it.
     pub(super) fn find(&self, name: &Name) -> Option<&Account> {
         self.claimants(name).next()
     }
@@ -112,7 +112,7 @@ impl Accounts {
         self.owners.get(&owner).into_iter().flatten().filter_map(|id| self.all.get(id))
     }
 
-    /// What the name is to an identity. One that is `free` is nobody's.
+    /// Ownership of the name as seen by an identity. A name that is `free` has no owner.
     pub(super) fn standing(&self, name: &Name, owner: Owner, free: impl Fn(&Account) -> bool) -> NameOwnership {
         let mut own = None;
         for account in self.claimants(name) {
@@ -125,8 +125,8 @@ impl Accounts {
         own.map_or(NameOwnership::Free, NameOwnership::Own)
     }
 
-    /// The name is used by this identity, whose it is from now on if it was nobody's, or one of whose keys it becomes.
-    /// If there are too many, one that `gives_way` is forgotten. Nothing has changed if it cannot.
+    /// Uses the name with this identity, which becomes its owner if it had none, or one of its keys.
+    /// If there are too many, one that `gives_way` is forgotten. No state has changed if that fails.
     pub(super) fn claim(
         &mut self,
         user: &User,
@@ -187,7 +187,7 @@ impl Accounts {
         has_enough: Option<usize>,
         free: &impl Fn(&Account) -> bool,
     ) -> Result<(), NameClaimError> {
-        // Whoever may use one name gets nothing of another by a third that looks like both.
+        // The user of one name gains no right to another by a third that looks like both.
         if self.claimants(name).any(|it| Some(it.id) != before && (it.has(owner) || !free(it))) {
             return Err(NameClaimError::LooksLikeTwo);
         }
@@ -208,7 +208,7 @@ impl Accounts {
     }
 
     fn begin(&mut self, name: &Name, now: u64) -> AccountId {
-        // Never one that was there before, whatever the clock did.
+        // Never a time before the last one, even if the clock was set back.
         let id = AccountId(now.max(self.last.0.saturating_add(1)));
         self.last = id;
         // Most have one key.
@@ -246,7 +246,7 @@ impl Accounts {
         true
     }
 
-    /// A name is nobody's any more.
+    /// Removes a name's owner.
     pub(super) fn forget(&mut self, id: AccountId) {
         if let Some(account) = self.all.remove(&id) {
             for look in &account.looks {
@@ -289,7 +289,7 @@ impl Accounts {
 }
 
 impl Account {
-    /// Whether it is this identity's.
+    /// True if it is this identity's.
     #[must_use]
     pub fn has(&self, owner: Owner) -> bool {
         self.keys.iter().any(|key| key.owner == owner)
@@ -300,7 +300,7 @@ impl Account {
         self.keys.iter().map(|key| key.owner).collect()
     }
 
-    /// Whether it has run out of time: nothing protects it, and it has not been used for so long.
+    /// True if the name has expired: it is not protected, and has not been used for so long.
     #[must_use]
     pub fn is_unused(&self, after: Duration, now: u64) -> bool {
         self.password.is_none() && u128::from(now.saturating_sub(self.used_at)) >= after.as_millis()

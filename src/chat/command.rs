@@ -7,7 +7,7 @@ use super::name::{Name, RoomName, Visible};
 /// The longest line for the server, in bytes.
 const LONGEST_LINE: usize = 4_096;
 
-/// Whether somebody's digits have been compared.
+/// State of a comparison of digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compared {
     /// They are to be shown.
@@ -30,13 +30,13 @@ pub enum NewPassword {
 pub enum UserCommand<'a> {
     /// Leaves.
     Exit,
-    /// Says something to the room in focus.
+    /// Says a text to the room in focus.
     Say(&'a str),
-    /// Does something in the room: "* Ira waves".
+    /// Says an action in the room: "* Ira waves".
     Act(&'a str),
-    /// Says something to one alone.
+    /// Whispers a text to one member.
     Whisper(Name, &'a str),
-    /// Says something to whoever whispered last.
+    /// Whispers a text to the member who whispered last.
     Reply(&'a str),
     /// Lists who is in a room, or in the one in focus.
     List(Option<RoomName>),
@@ -48,13 +48,13 @@ pub enum UserCommand<'a> {
     Focus(RoomName),
     /// Lists the rooms.
     Rooms,
-    /// Has the server do something to the room in focus: a word, and what comes behind the room's name.
+    /// Sends a room command for the room in focus: a word, and the text after the room's name.
     ToRoom(&'static str, &'a str),
-    /// Has the server do something.
+    /// Sends a command to the server.
     ToServer(String),
-    /// Shows the digits to compare with somebody; or says that they have been compared.
+    /// Shows the digits to compare with a peer; or records that they have been compared.
     Verify(Name, Compared),
-    /// Accepts the key of whoever is here by this name and had another.
+    /// Accepts the key of the member who uses this name and had another key.
     Accept(Name),
     /// Sets the password of one's name, or takes it away.
     Password(NewPassword),
@@ -97,14 +97,14 @@ Operators:
 /help               shows this";
 
 impl<'a> UserCommand<'a> {
-    /// Whether a line may hold what nobody is to see, looking back: a password, typed where it should not be.
+    /// True if a line may hold a secret when history is browsed: a password, typed in the wrong place.
     #[must_use]
     pub fn is_secret(line: &str) -> bool {
         let command = line.trim_start().strip_prefix('/').map(|command| first_word(command).to_lowercase());
         command.is_some_and(|word| word.starts_with("pass"))
     }
 
-    /// Parses a line; `None` if there is nothing in it. A line that begins with `/` is never taken for something to say.
+    /// Parses a line; `None` if it is empty. A line that begins with `/` is never sent as a message.
     ///
     /// # Errors
     /// A hint, for a line that is no command.
@@ -240,14 +240,14 @@ fn room(rest: &str) -> Option<Result<RoomName, String>> {
     (!room.is_empty()).then_some(parsed)
 }
 
-/// Commands whose text is not for all, or for nobody to see.
+/// Commands with a text that is private or secret.
 const IN_PRIVATE: [&str; 7] = ["whisper", "w", "msg", "reply", "r", "server", "password"];
 
 fn first_word(text: &str) -> &str {
     text.split_whitespace().next().unwrap_or_default()
 }
 
-/// The name that stands first, and what comes after it; nothing if there is none.
+/// The name that stands first, and the text after it; empty if there is none.
 fn split_name(rest: &str) -> Option<(Result<Name, String>, &str)> {
     let rest = rest.trim_start();
     let (name, text) = rest.split_once(' ').unwrap_or((rest, ""));

@@ -18,7 +18,7 @@ impl fmt::Display for ShownFingerprint {
     }
 }
 
-/// What somebody wrote as a fingerprint, if it is one.
+/// Parses a fingerprint as a user typed it.
 pub(super) fn parse(text: &str) -> Option<Owner> {
     let mut owner = [0; 32];
     let decoded = Base64Unpadded::decode(text.strip_prefix(PREFIX)?, &mut owner).ok()?;

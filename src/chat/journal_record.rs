@@ -14,7 +14,7 @@ use super::room_log::LogEntry;
 use super::user::User;
 use super::{Cursor, RoomId, SessionNumber};
 
-/// Something that is so from now on.
+/// A record that holds from now on.
 #[derive(Clone, Debug)]
 pub enum JournalRecord {
     /// Sessions' numbers up to here may have been used, and are never used again.
@@ -23,7 +23,7 @@ pub enum JournalRecord {
     Session {
         /// Which.
         member: SessionNumber,
-        /// Whose.
+        /// Owner.
         user: User,
         /// The Person message that shows others who they are.
         person: Arc<[u8]>,
@@ -38,7 +38,7 @@ pub enum JournalRecord {
     SessionGone(SessionNumber),
     /// A session's next message has been answered.
     Number {
-        /// Whose.
+        /// Owner.
         member: SessionNumber,
         /// Its number: all up to here are.
         last: u64,
@@ -55,7 +55,7 @@ pub enum JournalRecord {
         name: RoomName,
         /// How often its roster has changed.
         change: u64,
-        /// Whose it is, as long as nothing is settled for it ([`RegistryRecord::Room`]).
+        /// Owner, as long as the room has no settings ([`RegistryRecord::Room`]).
         opened_by: Option<AccountId>,
     },
     /// A room has emptied.
@@ -71,11 +71,11 @@ pub enum JournalRecord {
         /// Up to this one; `None` as long as it is in the room.
         until: Option<Cursor>,
     },
-    /// Something happened.
+    /// An event happened.
     Event(Audience, LogEntry),
-    /// Everything up to here is forgotten.
+    /// All events up to here are trimmed.
     Forgotten(Cursor),
-    /// Something that stays when the server stops: it is no part of the journal.
+    /// A record that stays when the server stops: it is no part of the journal.
     Lasting(RegistryRecord),
 }
 

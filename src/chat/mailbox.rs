@@ -37,14 +37,14 @@ pub(super) struct Mailbox {
     changes: Vec<RegistryRecord>,
 }
 
-/// A letter, by whom it is for and what it is.
+/// A letter, by recipient and number.
 type Written = (Owner, Arc<[u8]>);
 
 /// A letter that waits until its reader has seen it.
 #[derive(Debug)]
 pub(super) struct QueuedLetter {
     letter: Letter,
-    /// As which event it is on its way, and to whom.
+    /// Event that carries it, and the receiving session.
     handed_over: Option<(SessionNumber, Cursor)>,
 }
 
@@ -113,7 +113,7 @@ impl Mailbox {
         }
     }
 
-    /// Whether this letter was taken before, and its author is yet to know: then they do now.
+    /// True if this letter was taken before, and its author is yet to know: then they do now.
     pub(super) fn tell(&mut self, session: SessionId, reader: Owner, bytes: &[u8]) -> bool {
         let Entry::Occupied(mut untold) = self.untold.entry(session) else {
             return false;
@@ -129,7 +129,7 @@ impl Mailbox {
         true
     }
 
-    /// A letter is on its way to somebody, as it was before.
+    /// A letter is in flight to a session, as it was before.
     pub(super) fn mark_in_flight(&mut self, owner: Owner, letter: &[u8], to: SessionNumber, cursor: Cursor) {
         let mut waiting = self.waiting.get_mut(&owner).into_iter().flatten();
         if let Some(waiting) = waiting.find(|waiting| *waiting.letter.bytes == *letter) {
@@ -137,18 +137,18 @@ impl Mailbox {
         }
     }
 
-    /// What waits for somebody and is not on its way to them, the oldest first.
+    /// Letters of a recipient that are not in flight, the oldest first.
     pub(super) fn waiting_for(&mut self, owner: Owner, now: u64) -> impl Iterator<Item = &mut QueuedLetter> {
         let all = self.waiting.get_mut(&owner).into_iter().flatten();
         all.filter(move |waiting| waiting.handed_over.is_none() && waiting.is_fresh(now))
     }
 
-    /// Somebody has seen every event up to this one.
+    /// A session has seen every event up to this one.
     pub(super) fn seen(&mut self, owner: Owner, by: SessionNumber, cursor: Cursor) {
         self.keep(owner, |waiting| waiting.handed_over.is_none_or(|(to, at)| to != by || at > cursor));
     }
 
-    /// Somebody is gone: what they have not seen waits for them again.
+    /// A session has ended: letters that it has not seen wait again.
     pub(super) fn take_back(&mut self, owner: Owner, from: SessionNumber) {
         for waiting in self.waiting.get_mut(&owner).into_iter().flatten() {
             if waiting.handed_over.is_some_and(|(to, _)| to == from) {
@@ -162,7 +162,7 @@ impl Mailbox {
         self.changes.drain(..)
     }
 
-    /// Keeps only these of somebody's letters.
+    /// Keeps only these of a recipient's letters.
     fn keep(&mut self, owner: Owner, keep: impl Fn(&QueuedLetter) -> bool) {
         let Some(letters) = self.waiting.get_mut(&owner) else {
             return;

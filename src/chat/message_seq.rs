@@ -14,7 +14,7 @@ pub enum SeqStatus {
     Answered(Option<ErrorCode>),
     /// It is the next.
     Next,
-    /// Something before it is missing: this one is the next.
+    /// A message before it is missing: this one is not the next.
     TooHigh(u64),
 }
 

@@ -4,7 +4,7 @@
 //! record's text ──▶ message::ToServer ──▶ state::ChatState::receive ──▶ Effect ──▶ room_log::Log, or one connection
 //! ```
 //!
-//! Invariant: nothing here knows a socket, a key, a file, a thread or a clock. Time is an argument.
+//! Invariant: this floor knows no socket, key, file, thread or clock. Time is an argument.
 
 mod accounts;
 pub mod command;
@@ -43,7 +43,7 @@ pub struct SessionNumber(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RoomId(pub u64);
 
-/// An identity's fingerprint: whose a name is, and a letter.
+/// An identity's fingerprint: the owner of a name or of a letter.
 pub type Owner = [u8; 32];
 
 /// An event's number: 1, 2, 3 …, all rooms of a server together.

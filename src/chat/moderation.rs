@@ -1,7 +1,7 @@
 //! Who keeps order, and what they have settled: operators, bans, mutes, invitations, the words of the day. PROTOCOL.md
 //! §6 "Commands".
 //!
-//! Everything here is bounded, has an end that is looked at when it matters, and lasts.
+//! All of it is bounded, expires when it is next looked at, and is persistent.
 
 use core::net::IpAddr;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -66,7 +66,7 @@ impl Moderation {
         is_new
     }
 
-    /// The ban that keeps somebody out now, if one does: the one that does for longest.
+    /// The ban in force against a user, if there is one: the one that lasts longest.
     pub(super) fn banned(
         &self,
         owner: Owner,
@@ -79,7 +79,7 @@ impl Moderation {
         applies.max_by_key(|ban| ban.until.unwrap_or(u64::MAX))
     }
 
-    /// Whether a name is banned now.
+    /// True if a name is banned now.
     pub(super) fn bans_name(&self, account: AccountId, now: u64) -> bool {
         let is_it = |ban: &Ban| matches!(ban.on, Banned::Name { account: banned, .. } if banned == account);
         self.bans.values().any(|ban| is_it(ban) && !is_over(ban.until, now))
@@ -126,7 +126,7 @@ impl Moderation {
         gone.len()
     }
 
-    /// Whether nobody at all is muted, nor has been lately.
+    /// True if no name is muted, nor was lately.
     pub(super) fn mutes_nobody(&self) -> bool {
         self.mutes.is_empty()
     }
@@ -149,7 +149,7 @@ impl Moderation {
         was
     }
 
-    /// All invitations that are good for something, and the past ones forgotten.
+    /// All valid invitations; expired ones are removed.
     pub(super) fn invites(&mut self, now: u64) -> impl Iterator<Item = &Invite> {
         self.tidy(now);
         self.invites.values()
@@ -174,13 +174,13 @@ impl Moderation {
         Ok(id)
     }
 
-    /// The invitation that this token is of, if it is good for something.
+    /// The invitation that this token belongs to, if it is valid.
     pub(super) fn invited_by(&self, token: [u8; 32], now: u64) -> Option<u64> {
-        // Hashes are compared, of tokens that nobody can guess: how long that takes tells nothing.
+        // Hashes of unguessable tokens: the time of a comparison reveals no secret.
         self.invites.values().find(|it| it.hash == token && it.uses > 0 && it.until > now).map(|it| it.id)
     }
 
-    /// Somebody has come in by it.
+    /// Counts one use of it.
     pub(super) fn use_up(&mut self, id: u64) {
         if let Some(invite) = self.invites.get_mut(&id) {
             invite.uses = invite.uses.saturating_sub(1);
@@ -211,7 +211,7 @@ impl Moderation {
         self.changes.push(RegistryRecord::WordsOfTheDay(words.to_owned()));
     }
 
-    /// Nothing is kept of a name that is nobody's; bans stay on its keys.
+    /// Removes what is kept of a name without owner; bans stay on its keys.
     pub(super) fn forget(&mut self, account: AccountId, keys: &[Owner]) {
         self.unmute(account);
         for owner in keys {
@@ -234,7 +234,7 @@ fn is_over(until: Option<u64>, now: u64) -> bool {
 }
 
 impl Banned {
-    /// Whether it is on somebody with this key, name, and address.
+    /// True if it covers a user with this key, name, and address.
     pub(super) fn is_on(&self, owner: Owner, account: Option<AccountId>, address: Option<IpAddr>) -> bool {
         match self {
             Self::Name { account: banned, keys, .. } => keys.contains(&owner) || account == Some(*banned),
@@ -266,7 +266,7 @@ impl Network {
         Ok(Self { first, prefix })
     }
 
-    /// Whether it is one of them.
+    /// True if it is one of them.
     #[must_use]
     pub fn has(&self, address: IpAddr) -> bool {
         Self::new(address, Some(self.prefix)).is_ok_and(|other| other == *self)

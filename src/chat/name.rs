@@ -1,6 +1,6 @@
 //! Names and texts: parsed once, bounded, safe to print. PROTOCOL.md §6, §9.
 //!
-//! Nothing that came from a peer reaches a screen or a log but as one of these.
+//! Text from a peer reaches a screen or a log as one of these types only.
 
 use core::net::IpAddr;
 use std::borrow::Cow;
@@ -19,7 +19,7 @@ pub const MAX_TEXT: usize = 4_096;
 /// Why a name is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing there.
+    /// Empty.
     #[error("a name has at least one character")]
     Empty,
     /// Over [`MAX_NAME`] characters.
@@ -77,7 +77,7 @@ impl Name {
         [skeleton(&self.0).collect(), skeleton(&self.0.to_lowercase()).collect()]
     }
 
-    /// Whether people could take one for the other.
+    /// True if people could take one for the other.
     #[must_use]
     pub fn looks_like(&self, other: &Self) -> bool {
         let others = other.skeletons();
@@ -115,7 +115,7 @@ fn check_normal(text: &str) -> Result<(), NameError> {
     if normal(text)? == text { Ok(()) } else { Err(NameError::NotNormal) }
 }
 
-/// Whether the tables would change nothing: they take all of printable ASCII as it is (RFC 8264 §9.11).
+/// True if the tables would not change it: they take printable ASCII as it is (RFC 8264 §9.11).
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -145,7 +145,7 @@ impl fmt::Debug for Name {
 pub struct RoomName(Arc<str>);
 
 impl RoomName {
-    /// Where everybody starts.
+    /// The room that all members start in.
     #[must_use]
     pub fn lobby() -> Self {
         Self("#lobby".into())
@@ -182,7 +182,7 @@ impl fmt::Debug for RoomName {
 /// A text is empty, or longer than it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
-    /// Nothing there.
+    /// Empty.
     #[error("there is nothing to say in it")]
     Empty,
     /// Longer than the bound.
@@ -198,7 +198,7 @@ pub enum TextError {
     NotUtf8,
 }
 
-/// What somebody wrote. Shown only through [`fmt::Display`], which makes control and direction characters visible.
+/// A text that a user wrote. Shown only through [`fmt::Display`], which makes control and direction characters visible.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Text(Arc<str>);
 
@@ -206,7 +206,7 @@ impl Text {
     /// Takes 1 to `limit` bytes.
     ///
     /// # Errors
-    /// [`TextError`] for anything else; nothing is cut.
+    /// [`TextError`] for other input; no text is cut.
     pub fn parse(text: &str, limit: usize) -> Result<Self, TextError> {
         match text.len() {
             0 => Err(TextError::Empty),
@@ -218,7 +218,7 @@ impl Text {
     /// Takes 1 to [`MAX_TEXT`] bytes of UTF-8.
     ///
     /// # Errors
-    /// [`TextError`] for anything else.
+    /// [`TextError`] for other input.
     pub fn from_utf8(bytes: &[u8]) -> Result<Self, TextError> {
         Self::parse(std::str::from_utf8(bytes).map_err(|_| TextError::NotUtf8)?, MAX_TEXT)
     }

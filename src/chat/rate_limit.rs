@@ -1,4 +1,4 @@
-//! How fast somebody may go: a token bucket.
+//! Rate limits: a token bucket.
 
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,7 @@ impl TokenBucket {
         self.free_at = Some(free_at.min(now + pace.interval * pace.burst * 2));
     }
 
-    /// Whether nothing of it is used.
+    /// True if it is full.
     #[must_use]
     pub fn is_full(&self, now: Instant) -> bool {
         self.free_at.is_none_or(|free_at| free_at <= now)

@@ -13,14 +13,14 @@ use super::Owner;
 use super::message::SessionId;
 use super::name::{Name, RoomName};
 
-/// Something that is so from now on, whether the server runs or not. Times are in milliseconds since 1970.
+/// A record that holds from now on, across restarts of the server. Times are in milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RegistryRecord {
     /// A letter waits.
     Letter(Letter),
     /// A letter waits no more.
     LetterGone(u64),
-    /// A name belongs to somebody.
+    /// A name has an owner.
     Account(Account),
     /// A name is free.
     AccountGone(AccountId),
@@ -28,15 +28,15 @@ pub enum RegistryRecord {
     Operator(Owner),
     /// It is not any more.
     OperatorGone(Owner),
-    /// Somebody may not come in.
+    /// A user is banned.
     Ban(Ban),
     /// They may, by the ban's number.
     BanGone(u64),
-    /// A name may say nothing.
+    /// A name is muted.
     Mute(Mute),
     /// It may.
     MuteGone(AccountId),
-    /// Whoever has a token may come in.
+    /// The holder of a token may join.
     Invite(Invite),
     /// They may not any more, by the invitation's number.
     InviteGone(u64),
@@ -59,7 +59,7 @@ pub struct Letter {
     pub id: u64,
     /// Who wrote it.
     pub author: Owner,
-    /// For whom it is.
+    /// Recipient.
     pub reader: Owner,
     /// When it came.
     pub at: u64,
@@ -70,7 +70,7 @@ pub struct Letter {
     pub from: Option<(SessionId, u64)>,
 }
 
-/// A name that belongs to somebody, by all the keys they use it with.
+/// An owned name, with all the keys that use it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// Its number.
@@ -79,7 +79,7 @@ pub struct Account {
     pub name: Name,
     /// What names that could be taken for it have in common ([`Name::skeletons`]), of each way it was spelt.
     pub looks: Vec<String>,
-    /// Whose it is, the first to use it first.
+    /// Owners, in the order of their first use.
     pub keys: Vec<DeviceKey>,
     /// Argon2id of the password, as a PHC string, if it has one.
     pub password: Option<String>,
@@ -100,7 +100,7 @@ pub struct DeviceKey {
     pub used_at: u64,
 }
 
-/// Somebody who may not come in.
+/// A ban.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ban {
     /// Its number.
@@ -117,7 +117,7 @@ pub struct Ban {
     pub at: u64,
 }
 
-/// Whom a ban is on.
+/// Target of a ban.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Banned {
     /// A name, and all keys that it had then.
@@ -144,10 +144,10 @@ pub struct Network {
     pub prefix: u8,
 }
 
-/// A name that may say nothing.
+/// A muted name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mute {
-    /// Whose.
+    /// Name.
     pub account: AccountId,
     /// Until when; `None` until it is lifted.
     pub until: Option<u64>,
@@ -155,7 +155,7 @@ pub struct Mute {
     pub by: String,
 }
 
-/// A token that lets somebody in.
+/// A token that admits a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invite {
     /// Its number.
@@ -175,14 +175,14 @@ pub struct Invite {
 pub struct RoomRules {
     /// Which room.
     pub room: RoomName,
-    /// Whose it is; nobody's if it is the lobby.
+    /// Owner; none for the lobby.
     pub keeper: Option<AccountId>,
-    /// Whether only guests may come in.
+    /// True if only guests may come in.
     pub locked: bool,
     /// Who may come in when it is locked.
     pub guests: Vec<AccountId>,
     /// What it is about; may be empty.
     pub topic: String,
-    /// Whether it stays when nobody is in it.
+    /// True if it stays when it is empty.
     pub registered: bool,
 }

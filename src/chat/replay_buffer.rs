@@ -1,4 +1,4 @@
-//! Every event that somebody may yet have to read, once for all of them: who was away, or lags behind, goes on from here.
+//! Events that a session may have yet to read, each once: a session that was away or lags behind goes on from here.
 //! PROTOCOL.md §8.
 
 use std::collections::VecDeque;
@@ -9,10 +9,10 @@ use super::{Cursor, RoomId, SessionNumber};
 /// What an event costs beside its bytes.
 const OVERHEAD: u64 = 64;
 
-/// For whom an event is.
+/// Recipients of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// Everybody in a room.
+    /// All members of a room.
     Room(RoomId),
     /// One session.
     One(SessionNumber),
@@ -52,7 +52,7 @@ impl ReplayBuffer {
         self.events.range(self.events.partition_point(|(_, entry)| entry.cursor <= cursor)..)
     }
 
-    /// Forgets everything up to `cursor`. Gives whether that was anything.
+    /// Trims all events up to `cursor`. Returns true if there were any.
     pub(super) fn forget(&mut self, cursor: Cursor) -> bool {
         let before = self.events.len();
         let count = self.events.partition_point(|(_, entry)| entry.cursor <= cursor);

@@ -11,7 +11,7 @@ pub const CHANGES_BACK: usize = 32;
 /// one that is not.
 pub const STALE_AFTER: Duration = Duration::from_secs(60);
 
-/// A room's roster. Nobody is in it twice.
+/// A room's roster. A member is in it once.
 #[derive(Debug, Default)]
 pub struct Room {
     members: Vec<SessionNumber>,
@@ -26,7 +26,7 @@ impl Room {
         &self.members
     }
 
-    /// Whether `member` is in it.
+    /// True if `member` is in it.
     #[must_use]
     pub fn has(&self, member: SessionNumber) -> bool {
         self.members.contains(&member)
@@ -38,32 +38,32 @@ impl Room {
         self.change
     }
 
-    /// Adds somebody who is not in it; gives the change by which they are.
+    /// Adds a new member; returns the change number of the join.
     pub fn add(&mut self, member: SessionNumber, now: Now) -> u64 {
         debug_assert!(!self.has(member));
         self.members.push(member);
         self.count_change(now)
     }
 
-    /// A room that has changed so often, and is empty: whoever was in it is yet to be put back.
+    /// An empty room with this change number: its members are yet to be restored.
     #[must_use]
     pub fn restore(change: u64) -> Self {
         Self { change, ..Self::default() }
     }
 
-    /// Somebody is in it as they were, which is no change.
+    /// Restores a member, which is no change.
     pub fn put_back(&mut self, member: SessionNumber) {
         self.members.push(member);
     }
 
-    /// Takes somebody out; gives the change by which they are gone, if they were there.
+    /// Removes a member; returns the change number of the leave, if it was one.
     pub fn remove(&mut self, member: SessionNumber, now: Now) -> Option<u64> {
         let at = self.members.iter().position(|present| *present == member)?;
         self.members.remove(at);
         Some(self.count_change(now))
     }
 
-    /// Whether a Say that names `change` is taken: the present one, or one that was not long ago.
+    /// True if a Say that names `change` is taken: the present one, or one that was not long ago.
     #[must_use]
     pub fn takes(&self, change: u64, now: Now) -> bool {
         let Some(back) = self.change.checked_sub(change).and_then(|back| usize::try_from(back).ok()) else {

@@ -1,13 +1,13 @@
-//! A room's recent events, held once for everybody who has yet to read them.
+//! A room's recent events, held once for all readers.
 //!
-//! A reader is a cursor into it: whoever is slow lags behind, and nobody waits. Nothing is copied for a reader.
+//! A reader is a cursor into it: a slow reader lags behind and delays no other. No event is copied for a reader.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{Cursor, SessionNumber};
 
-/// What everybody in a room is to get, encoded once.
+/// An event for all members of a room, encoded once.
 #[derive(Clone, Debug)]
 pub struct LogEntry {
     /// Its place.
@@ -45,12 +45,12 @@ impl Log {
         self.entries.get(self.index_after(cursor)).map_or(0, |(offset, _)| self.appended - offset)
     }
 
-    /// Forgets what nobody needs any more: everything up to `cursor`.
+    /// Trims events that no reader needs: all up to `cursor`.
     pub fn forget(&mut self, cursor: Cursor) {
         self.entries.drain(..self.index_after(cursor));
     }
 
-    /// Whether anything is held.
+    /// True if it holds an event.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

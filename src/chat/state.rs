@@ -1,13 +1,13 @@
-//! Everybody who is here, the rooms, and the rules: what each message brings about. PROTOCOL.md §6, §8, §9.
+//! All sessions, rooms and rules, and the effects of each message. PROTOCOL.md §6, §8, §9.
 //!
 //! ```text
 //! arrive / receive / lost / slow / tick / terminate ──▶ Effect, Effect, …
 //! ```
 //!
-//! Whoever is here is a session, a [`SessionNumber`]; its connections come and go. Every event goes to the backlog and, as an
-//! effect, to whoever reads now; what must be found again after a crash is among the effects too, as [`JournalRecord`].
+//! A user is present as a session, a [`SessionNumber`]; its connections come and go. Every event goes to the replay buffer and, as an
+//! effect, to the current readers; what a crash must not lose is among the effects too, as [`JournalRecord`].
 //!
-//! Invariant: whoever is here arrived as a [`AuthenticatedUser`], which the server makes of a verified peer only.
+//! Invariant: every session arrived as a [`AuthenticatedUser`], which the server makes of a verified peer only.
 
 mod admission;
 mod bans;
@@ -48,7 +48,7 @@ pub use command_reply::{CommandReply, HostRequest, replied};
 pub use commands::ServerCounts;
 pub use messages::answer;
 
-/// Passwords that somebody sets.
+/// Passwords that users set.
 const PASSWORDS: Rate = Rate { burst: 3, interval: Duration::from_secs(10) };
 const NOT_DONE: &str = "this server does not do that";
 /// A Welcome, which is one record, has so many bytes for the numbers of those who are there, beside the longest notice.
@@ -65,9 +65,9 @@ pub enum Effect {
     Keep(JournalRecord),
     /// One connection gets this, before what happens after it, which is no event.
     Tell(ConnectionId, Arc<[u8]>),
-    /// One connection is told who these are, before anything that names them.
+    /// Introduces sessions to one connection, before any event that names them.
     Introduce(ConnectionId, Vec<Arc<[u8]>>),
-    /// Everybody in a room gets this event.
+    /// Delivers this event to all members of a room.
     Post(RoomId, LogEntry),
     /// A session gets this event, on its connection if it has one.
     One(Option<ConnectionId>, SessionNumber, LogEntry),
@@ -85,42 +85,42 @@ pub enum Effect {
     End(ConnectionId),
     /// A connection ends now.
     Cut(ConnectionId),
-    /// Something for the operator's log.
+    /// A line for the operator's log.
     Note(AuditEvent),
-    /// Something to be done by others, who tell this connection what has become of it.
+    /// A request to the process, which answers this connection.
     Wish(ConnectionId, HostRequest),
 }
 
 /// A piece of what a connection has missed.
 #[derive(Clone, Debug)]
 pub struct Piece {
-    /// It has had everything up to here.
+    /// It has received all events up to here.
     pub from: Cursor,
     /// What comes next.
     pub entries: Vec<LogEntry>,
-    /// After that it has had everything up to here.
+    /// After that it has received all events up to here.
     pub to: Cursor,
-    /// Whether it is not behind any more then.
+    /// True if it is not behind any more then.
     pub is_last: bool,
 }
 
-/// Whether a counted message was taken.
+/// True if a counted message was taken.
 pub type Outcome = Result<(), ErrorCode>;
 
 /// What the operator's log tells: who and that, never what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuditEvent {
-    /// Somebody came into a room where others are.
+    /// A member joined a room that has other members.
     Joined(Name),
-    /// Somebody said something.
+    /// A member sent a message.
     Exchanged,
-    /// Somebody's connection was lost; they may be back.
+    /// A session lost its connection; it may resume.
     Lost(Name),
     /// They are back.
     Back(Name),
-    /// Somebody's session has ended.
+    /// A session has ended.
     Left(Name),
-    /// Somebody has told the server to do something.
+    /// A user gave the server a command.
     Act {
         /// Who.
         by: String,
@@ -140,11 +140,11 @@ pub struct Limits {
     pub names: Option<usize>,
     /// Rooms of a session.
     pub rooms: usize,
-    /// Messages that cost others something (17 to 21, 25).
+    /// Messages that cost other members work (17 to 21, 25).
     pub messages: Option<Rate>,
     /// Joins and leaves of one identity.
     pub joins: Option<Rate>,
-    /// For how long a session whose connection is lost is waited for.
+    /// How long a session without a connection is kept.
     pub resume: Duration,
     /// Events that are held for who has yet to read them, in bytes.
     pub backlog: u64,
@@ -180,7 +180,7 @@ impl Limits {
     }
 }
 
-/// Everybody who is here.
+/// All sessions.
 #[derive(Debug)]
 pub struct ChatState {
     limits: Limits,
@@ -193,11 +193,11 @@ pub struct ChatState {
     rooms: HashMap<RoomName, LiveRoom>,
     accounts: Accounts,
     order: Moderation,
-    /// What is settled for rooms; of most nothing is.
+    /// Settings of rooms; most rooms have none.
     rules: HashMap<RoomName, RoomRules>,
     /// Wrong passwords of a name.
     tries: HashMap<AccountId, TokenBucket>,
-    /// Addresses from which new names are not taken until then, and for whose sake.
+    /// Addresses from which new names are refused until then, and the ban's name.
     wary: HashMap<Network, (Instant, AccountId)>,
     /// What lasts, and is yet to be written down.
     changes: Vec<RegistryRecord>,
@@ -209,9 +209,9 @@ pub struct ChatState {
     cursor: Cursor,
     members: u64,
     rooms_opened: u64,
-    /// When something is due with time alone.
+    /// Time of the next timed action.
     due_at: Option<Instant>,
-    /// When the backlog was last looked through for what everybody has seen.
+    /// Time of the last trim of events that all sessions have seen.
     forgot_at: Option<Instant>,
 }
 
@@ -230,7 +230,7 @@ struct SessionState {
     numbers: MessageSequence,
     messages: TokenBucket,
     passwords: TokenBucket,
-    /// It has told that it has had everything up to here.
+    /// Cursor that it has acknowledged.
     seen: Cursor,
     /// The last event that was for it alone.
     last: Cursor,
@@ -262,7 +262,7 @@ struct RoomSubscription {
 #[derive(Debug)]
 struct LiveRoom {
     id: RoomId,
-    /// Its keeper, as long as nothing is settled for it.
+    /// Its owner, as long as the room has no settings.
     opened_by: Option<AccountId>,
     roster: Room,
     /// The last event, who caused it, and the last one that they did not cause.
@@ -302,7 +302,7 @@ impl ChatState {
         }
     }
 
-    /// A message from somebody who is here; from anybody else it is passed over.
+    /// Handles a message of a session; ignores other connections.
     pub fn receive(&mut self, from: ConnectionId, message: ToServer, now: Now, out: &mut Vec<Effect>) {
         self.handle_message(from, message, now, out);
         self.flush_registry_changes(out);
@@ -350,7 +350,7 @@ impl ChatState {
         }
     }
 
-    /// Whether somebody may set a password now, which takes time; if not they are told.
+    /// True if a user may set a password now, which takes time; if not, the user is told.
     pub fn may_set_password(&mut self, from: ConnectionId, now: Now, out: &mut Vec<Effect>) -> bool {
         let limits = self.limits;
         let Some((_, present)) = self.at(from) else {
@@ -363,7 +363,7 @@ impl ChatState {
         may
     }
 
-    /// Somebody sets the password of their name, as it is kept; or takes it away.
+    /// Sets or removes the password hash of a user's name.
     pub fn set_password(&mut self, from: ConnectionId, kept: Option<String>, out: &mut Vec<Effect>) {
         let Some((_, present)) = self.at(from) else {
             return;
@@ -380,7 +380,7 @@ impl ChatState {
         self.flush_registry_changes(out);
     }
 
-    /// Everybody's session ends.
+    /// Ends all sessions.
     pub fn terminate(&mut self, out: &mut Vec<Effect>) {
         let here = self.present.values().filter_map(SessionState::conn);
         out.extend(here.map(|conn| Effect::Bye(conn, ByeReason::Terminated)));
@@ -395,7 +395,7 @@ impl ChatState {
         self.flush_registry_changes(out);
     }
 
-    /// Something for everybody who is here, from the operator: once for each. Most are where all begin.
+    /// Sends the operator's notice to all sessions, once to each. Most are in the lobby.
     pub fn notice(&mut self, text: &str, now: Now, out: &mut Vec<Effect>) {
         let (lobby, notice) = (RoomName::lobby(), || Event::Notice(text.to_owned()));
         self.broadcast(&lobby, None, &[], notice(), now, out);
@@ -418,7 +418,7 @@ impl ChatState {
         out.extend(all.map(lasts));
     }
 
-    /// Whether a connection is a session's.
+    /// True if a connection is a session's.
     #[must_use]
     pub fn is_somebodys(&self, conn: ConnectionId) -> bool {
         self.conns.contains_key(&conn)
@@ -432,7 +432,7 @@ impl ChatState {
 }
 
 impl SessionState {
-    /// Whether they are slow enough for another message that costs others something; if so it counts.
+    /// True if the session is within its rate for messages that cost other members work; counts this one.
     fn try_consume(&mut self, limits: &Limits, now: Now) -> bool {
         limits.messages.is_none_or(|pace| self.messages.take(pace, now.tick))
     }
@@ -467,7 +467,7 @@ fn tell(conn: ConnectionId, message: &ToClient) -> Effect {
     Effect::Tell(conn, message.encode().into())
 }
 
-/// An Error that answers nothing counted.
+/// An Error for a message without a number.
 fn refusal(conn: ConnectionId, code: ErrorCode, text: &str) -> Effect {
     tell(conn, &ToClient::Error { code, text: text.to_owned(), n: 0 })
 }

@@ -1,4 +1,4 @@
-//! Who somebody is.
+//! The user of a session.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use super::Owner;
 use super::message::SessionId;
 use super::name::Name;
 
-/// Who somebody is, as they have proved it.
+/// A user, as authenticated.
 #[derive(Clone, Debug)]
 pub struct User {
     /// The name they go by.
     pub name: Name,
-    /// Their identity's fingerprint: whose the name is.
+    /// Fingerprint of the identity that owns the name.
     pub owner: Owner,
     /// Their credential's hash.
     pub session: SessionId,

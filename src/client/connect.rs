@@ -1,4 +1,4 @@
-//! From nothing to a channel: the connection, the handshake, and whether the server is who it should be.
+//! The way to a channel: connection, handshake, and a check of the server's identity.
 
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
@@ -78,7 +78,7 @@ pub(super) fn connect_again(
 pub(super) enum ConnectError {
     /// The server has no room now.
     Busy(ClientError),
-    /// It may be otherwise later, and nobody who could be trusted has said that it will not.
+    /// It may change later: the claim is not authenticated.
     Passing(ClientError),
     /// It will not be otherwise.
     Final(ClientError),
@@ -107,7 +107,7 @@ const STEPS: [&str; 5] = [
 impl Steps<'_> {
     fn up_to(&mut self, count: usize) {
         for step in STEPS.iter().take(count).skip(self.shown) {
-            // A screen that takes nothing shows when there is something to lose.
+            // A screen that fails to show must fail before data can be lost.
             let _ = self.screen.show(&UiEvent::Step(step));
         }
         self.shown = self.shown.max(count);
@@ -162,7 +162,7 @@ fn reach(config: &ClientConfig) -> Result<Arc<dyn Link>, ClientError> {
     Err(unreachable_at(config, &error))
 }
 
-/// A link to one address, by TCP or by UDP: nothing else differs.
+/// A link to one address, by TCP or by UDP; the rest is equal.
 fn reach_at(address: SocketAddr, config: &ClientConfig) -> std::io::Result<Arc<dyn Link>> {
     if config.transport == Transport::Udp {
         return Ok(Arc::new(udp::client::connect(address, config.timing.join)?));
@@ -170,7 +170,7 @@ fn reach_at(address: SocketAddr, config: &ClientConfig) -> std::io::Result<Arc<d
     Ok(Arc::new(TcpLink::new(TcpStream::connect_timeout(&address, config.timing.join)?)?))
 }
 
-/// Whether the server is the one that is wanted. A new one is kept before anything is sent to it.
+/// Checks the server's identity. A new one is pinned before data is sent to it.
 fn judge(
     config: &ClientConfig,
     found: Fingerprint,
@@ -209,7 +209,7 @@ fn judge(
     }
 }
 
-/// Whether the server is the very same as before: nothing is kept, and no file need say so.
+/// Checks that the server is the same as before; no file is read or written.
 fn check_same_server(config: &ClientConfig, found: Fingerprint, before: Fingerprint) -> Result<(), ServerPinError> {
     if found == before {
         return Ok(());
@@ -225,7 +225,7 @@ fn check_same_server(config: &ClientConfig, found: Fingerprint, before: Fingerpr
 }
 
 fn failure(config: &ClientConfig, failed: ClientHandshakeError) -> ConnectError {
-    // What is not sealed with what the server has agreed to is anybody's on the way.
+    // Data that is not sealed with the agreed keys may be forged on the way.
     let (code, bare, trouble): (_, _, fn(ClientError) -> ConnectError) = match failed {
         ClientHandshakeError::RefusedBare(code) => {
             (code, " (said in the clear: perhaps not by the server)", ConnectError::Passing)

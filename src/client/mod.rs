@@ -61,13 +61,13 @@ pub struct ClientConfig {
     pub fingerprint: Option<Fingerprint>,
     /// What lets one in there, from an invitation; only with the server's fingerprint.
     pub token: Option<Token>,
-    /// A file whose first line is the password of one's name.
+    /// A file with the password of the user's name in its first line.
     pub password_file: Option<PathBuf>,
-    /// Whether a server that is not known is refused.
+    /// True if a server that is not known is refused.
     pub strict: bool,
-    /// Whether what one says is for those only with whom one has compared fingerprints.
+    /// True to share sender keys with verified users only.
     pub verified_only: bool,
-    /// Whether it comes back by itself when the connection is lost.
+    /// True if it comes back by itself when the connection is lost.
     pub reconnect: bool,
     /// Deadlines.
     pub timing: ClientTimeouts,
@@ -87,18 +87,18 @@ pub enum Transport {
 pub struct ClientTimeouts {
     /// For reaching the server, and then for handshake and Join.
     pub join: Duration,
-    /// After so long without sending anything it says that it is there.
+    /// Time without a message after which the client sends a ping.
     pub ping: Duration,
     /// Without a record for so long, the connection is lost.
     pub silence: Duration,
-    /// How long leaving may take once there is nothing more to deliver.
+    /// How long leaving may take once all messages are delivered.
     pub leave: Duration,
     /// A credential that ends within this is changed for another one.
     pub renew: Duration,
 }
 
 impl ClientTimeouts {
-    /// The protocol's (§6). Whatever translates addresses on the way of UDP forgets them sooner (§10).
+    /// The protocol's timeouts (§6). Address translators forget UDP mappings sooner (§10).
     #[must_use]
     pub const fn standard(transport: Transport) -> Self {
         Self {
@@ -131,7 +131,7 @@ pub enum ClientError {
         /// What the system says.
         why: String,
     },
-    /// The server is somebody else.
+    /// The server has another identity.
     #[error(transparent)]
     Unwanted(#[from] ServerPinError),
     /// The server refused.
@@ -163,7 +163,7 @@ pub enum ClientError {
     /// The user left before the server had let them in.
     #[error("left before one was in")]
     Abandoned,
-    /// The user left before everything was delivered.
+    /// The user left before all messages were delivered.
     #[error("left{}", undelivered_text(*.undelivered))]
     Hurried {
         /// Messages of which it is not known whether they were delivered.
@@ -174,7 +174,7 @@ pub enum ClientError {
     Unsent {
         /// How many.
         lines: usize,
-        /// Whether one of them was taken for a command.
+        /// True if one of them was taken for a command.
         mistaken: bool,
     },
     /// The other end broke the protocol.
@@ -185,7 +185,7 @@ pub enum ClientError {
     System(#[from] std::io::Error),
 }
 
-/// Why a server is not the one that is wanted. Nothing about the user has been sent to it.
+/// Reason why a server is refused. No data about the user has been sent to it.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerPinError {
     /// It has another fingerprint than when it was first seen.

@@ -20,19 +20,19 @@ use crate::store::line_file::LineFileError;
 /// So many people are named when one comes in.
 const NAMED: usize = 20;
 
-/// Somebody of whom nothing is shown.
+/// A peer whose messages are hidden.
 pub fn stranger(why: &str) -> String {
     format!("[!] Somebody is here of whom nothing is shown: {why}.")
 }
 
-/// Somebody whose name looks like that of somebody here.
+/// A peer whose name looks like that of a present peer.
 pub fn look_alike(name: &Name) -> String {
     format!(
         "[!] Somebody calls themselves {name}, a name that looks like somebody else's here. Nothing of them is shown."
     )
 }
 
-/// Somebody whose name looks like that of somebody known.
+/// A peer whose name looks like that of a known user.
 pub fn looks_known(name: &Name, other: &Name, file: &Path, line: usize) -> String {
     format!(
         "[!] Somebody calls themselves {name}, a name that looks like {other}, whom you know. Nothing of them is shown.\n\
@@ -41,7 +41,7 @@ pub fn looks_known(name: &Name, other: &Name, file: &Path, line: usize) -> Strin
     )
 }
 
-/// Somebody who has another key than they had.
+/// A peer whose key has changed.
 pub fn changed_key(name: &Name, was: Fingerprint, is: Fingerprint, file: &Path, line: usize) -> String {
     format!(
         "[!] {name} IS NOT WHO THEY WERE. Somebody may be pretending to be {name}.\n\
@@ -54,7 +54,7 @@ pub fn changed_key(name: &Name, was: Fingerprint, is: Fingerprint, file: &Path, 
     )
 }
 
-/// Another key of somebody's has been accepted.
+/// Another key of a peer has been accepted.
 pub fn accepted(name: &Name, fingerprint: Fingerprint, file: &Path) -> String {
     format!(
         "[+] Accepted: another key of {name}'s. Its fingerprint is\n    {fingerprint}\n    Kept in {}. To compare it: /verify {name}",
@@ -81,7 +81,7 @@ pub fn first_contact(new: &[(Name, Fingerprint)], file: &Path) -> Option<String>
     }
 }
 
-/// Somebody new who could not be kept.
+/// A new peer who could not be pinned.
 pub fn not_kept(name: &Name, why: &str) -> String {
     format!("[!] {name} is new, and cannot be kept: {why}. Nothing of them is shown, and nothing is sent to them.")
 }
@@ -91,16 +91,16 @@ pub fn letter_not_kept(name: &Name, why: &LineFileError) -> String {
     format!("[!] A letter from {name} is not shown, for it could not be noted as read: {why}. It comes again.")
 }
 
-/// Somebody in the list of who is here.
+/// A peer in the list of members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// Their name, or what stands for it.
     pub name: String,
     /// How well they are known, in a word.
     pub mark: &'static str,
-    /// Who they are, unless nothing of them is shown.
+    /// Trust level, unless the peer's messages are hidden.
     pub fingerprint: Option<Fingerprint>,
-    /// Whether they have lost their connection, and may be back soon.
+    /// True if they have lost their connection, and may be back soon.
     pub away: bool,
 }
 
@@ -130,7 +130,7 @@ pub fn lost(too_slow: bool) -> &'static str {
 /// The connection is lost before one was in.
 pub const CUT: &str = "[!] The connection ended before you were in. Trying again …";
 
-/// Something answers where the server should be.
+/// An unexpected answer at the server's address.
 pub fn odd(why: &str) -> String {
     format!("[!] Not back yet: {why}. Trying on …")
 }
@@ -185,7 +185,7 @@ pub fn fingerprints(user: Fingerprint, server: Fingerprint) -> String {
     format!("[+] Your fingerprint:         {user}\n    The server's fingerprint: {server}")
 }
 
-/// The digits to compare with somebody.
+/// The digits to compare with a peer.
 pub fn digits(name: &Name, number: SafetyNumber) -> String {
     let digits = number.to_string();
     let (first, second) = digits.split_at(digits.len() / 2);
@@ -202,12 +202,12 @@ pub fn digits_of_another(name: &Name) -> String {
     )
 }
 
-/// Somebody is marked as verified.
+/// A peer is marked as verified.
 pub fn verified(name: &Name) -> String {
     format!("[+] {name} is verified.")
 }
 
-/// Somebody could not be marked.
+/// A peer could not be marked.
 pub fn no_such_line(name: &Name, file: &Path) -> String {
     format!("[!] {name} is not marked: {} has no such line.", file.display())
 }
@@ -222,17 +222,17 @@ pub fn here(room: &RoomName, peers: &[Listed]) -> Option<String> {
     }
 }
 
-/// Somebody who will not read what one says.
+/// A peer who cannot read the local user's messages.
 pub fn not_verified(name: &Name) -> String {
     format!("[!] {name} is not verified, and cannot read what you say (--verified-only). To compare: /verify {name}")
 }
 
-/// Something was said to a room where nobody could read it.
+/// A message was sent to a room without a reader.
 pub fn unread(room: &RoomName) -> String {
     format!("[!] Nobody was in {room} who could read that, and it is not kept for who comes later.")
 }
 
-/// Somebody said something, and it is not shown.
+/// A peer's message is not shown.
 pub fn said_refused(name: &Name, why: EndToEndError) -> String {
     match why {
         EndToEndError::Signature => format!(
@@ -248,19 +248,19 @@ pub fn said_refused(name: &Name, why: EndToEndError) -> String {
     }
 }
 
-/// Somebody said something for a room as it was too long ago, or never.
+/// A peer's message was sealed for a roster that is too old, or unknown.
 pub fn said_for_another_roster(name: &Name) -> String {
     format!(
         "[!] REFUSED: a message from {name} for a room as it was long ago, or never. The server may be holding it back."
     )
 }
 
-/// Somebody who is not there said something.
+/// A message of a session that is not in the room.
 pub fn said_from_outside(name: &str) -> String {
     format!("[!] REFUSED: a message from {name}, who is not in the room.")
 }
 
-/// What somebody sent to oneself alone is not shown.
+/// A box that a peer sent to this client is not shown.
 pub fn box_refused(what: &str, name: &Name, why: EndToEndError) -> String {
     match why {
         EndToEndError::Signature => format!("[!] REFUSED: {what} said to be {name}'s, whose signature does not hold."),
@@ -269,7 +269,7 @@ pub fn box_refused(what: &str, name: &Name, why: EndToEndError) -> String {
     }
 }
 
-/// Something that was opened cannot be shown.
+/// An opened text that cannot be shown.
 pub fn unreadable(what: &str, name: &Name) -> String {
     format!("[!] {what} from {name} cannot be shown: it is empty, too long, or no text.")
 }
@@ -307,7 +307,7 @@ pub fn letter_refused(why: LetterError) -> String {
     format!("[!] A letter was refused: {why}.")
 }
 
-/// A letter of somebody who is not who they were.
+/// A letter of a user whose key has changed.
 pub fn letter_from_changed(name: &Name, was: Fingerprint, is: Fingerprint, file: &Path, line: usize) -> String {
     format!(
         "[!] REFUSED: a letter said to be {name}'s, signed by another key than {name}'s.\n\
@@ -318,7 +318,7 @@ pub fn letter_from_changed(name: &Name, was: Fingerprint, is: Fingerprint, file:
     )
 }
 
-/// A letter of somebody whose name looks like somebody else's.
+/// A letter of a user whose name looks like another user's.
 pub fn letter_from_look_alike(name: &Name) -> String {
     format!("[!] REFUSED: a letter from {name}, a name that looks like that of somebody else.")
 }
@@ -328,7 +328,7 @@ pub fn letter_again(name: &Name) -> String {
     format!("[!] Dropped: a letter from {name} that has come before.")
 }
 
-/// The server hands out another key for somebody than the one that is known.
+/// The server presents another key for a user than the known one.
 pub fn false_key(name: &Name, known: &[Fingerprint], text: &Text) -> String {
     let what = if known.len() == 1 { "the one" } else { "those" };
     let known = known.iter().map(|known| format!("\n    {known}")).collect::<Vec<_>>().concat();
@@ -337,18 +337,18 @@ pub fn false_key(name: &Name, known: &[Fingerprint], text: &Text) -> String {
     )
 }
 
-/// Something that was sent to somebody, and of which nobody knows whether it was delivered.
+/// A whisper whose delivery is unknown.
 pub fn not_known(to: &Name, text: &Text) -> String {
     format!("[!] Not known to have been delivered, to {to} alone: {text}")
 }
 
-/// Something that was said, and of which nobody knows whether it was delivered; in which room, if there are several.
+/// A message whose delivery is unknown; with its room, if there are several.
 pub fn not_known_in(room: Option<&RoomName>, text: &Text) -> String {
     let room = room.map_or_else(String::new, |room| format!(", in {room}"));
     format!("[!] Not known to have been delivered{room}: {text}")
 }
 
-/// Something that was not delivered; in which room, if there are several.
+/// A message that was not delivered; with its room, if there are several.
 pub fn not_delivered(why: &str, room: Option<&RoomName>, text: &Text) -> String {
     let room = room.map_or_else(String::new, |room| format!(", in {room}"));
     format!("[!] Not delivered{room} ({why}): {text}")

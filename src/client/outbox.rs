@@ -1,7 +1,7 @@
 //! What is on its way and the server has not answered yet. PROTOCOL.md §6 "Numbers".
 //!
 //! Every message is answered once, in order. One that is to come again ("again", "wait") holds back all that follow,
-//! so that nothing is lost and nothing overtakes. What has no answer is kept as it was sent: it survives a connection.
+//! so that no message is lost or overtakes another. An unanswered message is kept as it was sent: it survives a connection.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ pub const CAPACITY: usize = 1_000;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// An answer that nothing was waiting for: the server breaks the protocol.
+/// An answer to no message: the server breaks the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an answer to message {0}, which is not due")]
 pub struct UnexpectedAckError(pub u64);
@@ -29,7 +29,7 @@ pub struct Outbox<T, M> {
     sent: VecDeque<Sent<T, M>>,
     /// Answered with "come again": they go before what waits, and those first that are as they will be.
     returned: [Vec<T>; 2],
-    /// How many have been answered so since anything was sent.
+    /// Number of such answers since the last message was sent.
     returning: u64,
     waiting: VecDeque<T>,
     hold: Hold,
@@ -43,7 +43,7 @@ struct Sent<T, M> {
     message: M,
 }
 
-/// Why, and how long, nothing is sent.
+/// Reason and duration of a pause in sending.
 #[derive(Debug, Default)]
 struct Hold {
     until: Option<Instant>,
@@ -62,7 +62,7 @@ pub enum OutboxError<T> {
     ForNow(T),
 }
 
-/// Whether a message that comes again is as it will be, or is made anew.
+/// True if a message that comes again is as it will be, or is made anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// It goes before all that is yet to be made: what it was counted by stays in order.
@@ -72,7 +72,7 @@ pub enum Form {
 }
 
 impl<T, M: Clone> Outbox<T, M> {
-    /// Nothing said.
+    /// An empty outbox.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -85,7 +85,7 @@ impl<T, M: Clone> Outbox<T, M> {
         }
     }
 
-    /// Whether there is room for another message.
+    /// True if there is room for another message.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.sent.len() + self.returned.iter().map(Vec::len).sum::<usize>() + self.waiting.len() < CAPACITY
@@ -114,7 +114,7 @@ impl<T, M: Clone> Outbox<T, M> {
     /// The next message that may be sent now.
     pub fn due(&mut self, now: Instant) -> Option<&mut T> {
         let held = self.hold.until.is_some_and(|until| now < until);
-        // What came back goes first, and only when everything sent is answered.
+        // Returned messages go first, and only when all sent messages are answered.
         if held || self.sent.len() >= WINDOW || (self.returning > 0 && !self.sent.is_empty()) {
             return None;
         }
@@ -152,7 +152,7 @@ impl<T, M: Clone> Outbox<T, M> {
     }
 
     /// Another session begins, with numbers from 1. What was not sent goes on in it, and what came back, if `keep` says so.
-    /// Gives what was sent and has no answer: nobody knows what became of it.
+    /// Returns the messages that were sent and have no answer: their delivery is unknown.
     pub fn start_new_session(&mut self, keep: impl FnMut(&mut T) -> bool) -> Vec<T> {
         let sent = std::mem::take(&mut self.sent);
         self.returns();
@@ -180,7 +180,7 @@ impl<T, M: Clone> Outbox<T, M> {
         taken
     }
 
-    /// When something may be due that is not now.
+    /// Time of the next message that is not due now.
     #[must_use]
     pub fn due_at(&self) -> Option<Instant> {
         let something = self.unanswered().next().is_some();
@@ -190,7 +190,7 @@ impl<T, M: Clone> Outbox<T, M> {
     /// `n` was taken; gives the message.
     ///
     /// # Errors
-    /// [`UnexpectedAckError`] if it is not the one whose answer is due.
+    /// [`UnexpectedAckError`] if it is not the next answer that is due.
     pub fn accepted(&mut self, n: u64) -> Result<T, UnexpectedAckError> {
         let item = self.answered(n)?;
         self.hold = Hold::default();
@@ -200,7 +200,7 @@ impl<T, M: Clone> Outbox<T, M> {
     /// `n` was not taken.
     ///
     /// # Errors
-    /// [`UnexpectedAckError`] if it is not the one whose answer is due.
+    /// [`UnexpectedAckError`] if it is not the next answer that is due.
     pub fn not_taken(&mut self, n: u64, code: ErrorCode, now: Instant) -> Result<OutboxError<T>, UnexpectedAckError> {
         if !matches!(code, ErrorCode::Again | ErrorCode::Wait) {
             return self.answered(n).map(OutboxError::ForGood);
@@ -227,7 +227,7 @@ impl<T, M: Clone> Outbox<T, M> {
         if form == Form::Made { made.push(item) } else { unmade.push(item) }
     }
 
-    /// Somebody joined or left: what was written for another roster may go at once.
+    /// The roster changed: messages made for the old roster may be sent again at once.
     pub fn room_changed(&mut self) {
         self.hold.again = None;
     }
@@ -256,7 +256,7 @@ mod tests {
         std::iter::from_fn(one).collect()
     }
 
-    /// It comes again, and nothing is known against that.
+    /// It is sent again, without a reason against that.
     fn comes_again(outbox: &mut Outbox<usize, String>, n: u64, code: ErrorCode, now: Instant) {
         match outbox.not_taken(n, code, now) {
             Ok(OutboxError::ForNow(item)) => outbox.put_back(item, Form::Unmade),

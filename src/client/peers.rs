@@ -1,4 +1,4 @@
-//! Everybody a server has told of: who they are, whether they are here, and what has passed between them and oneself.
+//! All peers that a server has announced: identity, presence, and box counters.
 
 mod verify;
 
@@ -21,7 +21,7 @@ const MAX_IN_A_ROOM: usize = 12_500;
 /// So many sessions are remembered until their credentials end. More is no chat, but an attack on one's memory.
 pub const MAX_MET: usize = 65_536;
 
-/// Of what is shared by somebody who has another key than they had, so much waits to be accepted: the last keys of a
+/// Limit of waiting shares from a peer whose key has changed: the last keys of a
 /// room or two, each in a box as long as one may be (PROTOCOL.md §9).
 const HELD: usize = 4;
 const MAX_HELD: usize = 1_024;
@@ -29,7 +29,7 @@ const MAX_HELD: usize = 1_024;
 /// A credential is taken for so long after its end, in seconds: clocks differ (PROTOCOL.md §2).
 const GRACE: u64 = 24 * 60 * 60;
 
-/// Everybody a server has told of.
+/// All peers that a server has announced.
 #[derive(Debug)]
 pub struct PeerTable {
     own: SessionId,
@@ -39,7 +39,7 @@ pub struct PeerTable {
     /// Which number each has on the wire.
     pub(super) session_numbers: SessionNumbers,
     here: usize,
-    /// Whose each look of a name is, of those who are here, oneself included.
+    /// Owners of the looks of present names, the local user included.
     looks: HashMap<String, Vec<(SessionId, Fingerprint)>>,
     verified_only: bool,
 }
@@ -59,14 +59,14 @@ struct Peer {
 enum PeerPresence {
     Away,
     Here(TrustLevel),
-    /// Here, but nothing of them is shown, and nothing is sent to them.
+    /// Present, but rejected: their messages are hidden, and they receive no keys.
     Shunned(String),
     /// The same, for another key than they had: until the user accepts it. Boxes with keys wait for that.
     Changed(String, VecDeque<Vec<u8>>),
 }
 
 impl PeerPresence {
-    /// What the user is told of somebody of whom nothing is shown.
+    /// Text for the user about a peer who is rejected.
     fn told(&self) -> Option<&String> {
         match self {
             Self::Shunned(told) | Self::Changed(told, _) => Some(told),
@@ -75,7 +75,7 @@ impl PeerPresence {
     }
 }
 
-/// Why nobody's other key is accepted.
+/// Reason why a changed key is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyChangeError {
     /// There is none.
@@ -84,7 +84,7 @@ pub enum KeyChangeError {
     /// It could be another one than the user has compared.
     #[error("more than one other key has come under that name: join again, and compare the one that is here then")]
     Several,
-    /// Somebody else is here by that name.
+    /// Another peer is present under that name.
     #[error("somebody is here whose name looks like that one")]
     Taken,
 }
@@ -95,18 +95,18 @@ pub enum PeerTableError {
     /// More were told of than there can be.
     #[error("it tells of more people than there can be")]
     Crowd,
-    /// A number that names somebody was given to somebody else.
+    /// A number of one session was given to another.
     #[error("it gives the number {0}, which is somebody's, to somebody else")]
     Reused(u64),
-    /// Somebody who is here was given another number.
+    /// A present session was given another number.
     #[error("it gives a second number, {0}, to somebody who is here")]
     Renumbered(u64),
-    /// One name and key came in while they were here: whoever whispers to them could be answered by an old session.
+    /// The same name and key joined again while present: a whisper could be answered by an old session.
     #[error("it tells of one person as being here twice")]
     Twice,
 }
 
-/// How well somebody is known.
+/// Trust level of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrustLevel {
     /// First met in this session.
@@ -129,7 +129,7 @@ impl TrustLevel {
     }
 }
 
-/// Somebody who is here, and whom nothing speaks against.
+/// A present peer who is not rejected.
 #[derive(Clone, Copy, Debug)]
 pub struct PresentSession<'a> {
     /// Their name.
@@ -141,7 +141,7 @@ pub struct PresentSession<'a> {
 }
 
 impl PresentSession<'_> {
-    /// Who they are, whatever their session.
+    /// Name and keys, the same in all sessions.
     #[must_use]
     pub fn named(&self) -> (Name, Fingerprint) {
         (self.name.clone(), self.keys.fingerprint)
@@ -153,12 +153,12 @@ impl PresentSession<'_> {
 pub struct Arrivals {
     /// Who is met for the first time.
     pub new: Vec<(Name, Fingerprint)>,
-    /// Of whom nothing will be shown, and why.
+    /// Peers that are rejected, with the reason.
     pub shunned: Vec<String>,
 }
 
 impl PeerTable {
-    /// Nobody but oneself, whose name nobody else may look like.
+    /// The local user alone, whose name no other peer may look like.
     #[must_use]
     pub fn new(own: SessionId, name: &Name, key: Fingerprint, verified_only: bool) -> Self {
         let (met, unchecked, looks, session_numbers) =
@@ -187,7 +187,7 @@ impl PeerTable {
             return self.session_numbers.give(number, session, is_here);
         }
         if self.met.len() >= MAX_MET {
-            // With whom no box was exchanged there is nothing to remember of; nor of whose credential has ended.
+            // A peer without boxes needs no counters; nor does one whose credential has expired.
             self.met.retain(|_, peer| {
                 let counts = peer.boxes != BoxCounters::default() && peer.expires.0.saturating_add(GRACE) >= now.0;
                 peer.presence != PeerPresence::Away || counts
@@ -208,13 +208,13 @@ impl PeerTable {
         self.met.insert(session, peer);
         self.unchecked.push(session);
         if self.unchecked.len() > MAX_IN_A_ROOM {
-            // Nobody comes in with so many: what is yet to be checked takes more memory than what has been.
+            // No room has so many members: unchecked credentials take more memory than checked ones.
             self.check(now);
         }
         Ok(())
     }
 
-    /// The server says which number one has oneself.
+    /// Sets the number of this client's own session.
     ///
     /// # Errors
     /// [`PeerTableError`] if it cannot be one's own.
@@ -222,7 +222,7 @@ impl PeerTable {
         self.session_numbers.give(number, self.own, true)
     }
 
-    /// Checks everybody who has been told of, and has not been checked.
+    /// Checks all announced peers that are unchecked.
     pub fn check(&mut self, now: UnixSeconds) {
         let take = |session: SessionId| Some((session, self.met.get_mut(&session)?.unchecked.take()?));
         let unchecked = std::mem::take(&mut self.unchecked).into_iter().filter_map(take);
@@ -235,11 +235,11 @@ impl PeerTable {
         }
     }
 
-    /// These have come in, to one of so many rooms that one is in; who shares another of them with oneself is here
-    /// already. Who is met for the first time is kept before anything of theirs is used: whoever cannot be kept is shunned.
+    /// Adds peers who joined one of this client's rooms; a peer who shares another room is present
+    /// already. A peer met for the first time is pinned before its data is used: one that cannot be pinned is rejected.
     ///
     /// # Errors
-    /// [`PeerTableError`] if more are here than there can be, or somebody is here twice.
+    /// [`PeerTableError`] if there are too many peers, or one is present twice.
     pub fn on_peers_joined(
         &mut self,
         sessions: &[SessionId],
@@ -306,7 +306,7 @@ impl PeerTable {
         all
     }
 
-    /// From now on nothing of somebody is shown, and nothing is sent to them. Gives what the user is told of it.
+    /// Rejects a peer: hides its messages and sends it no keys. Returns the text for the user.
     pub fn reject(&mut self, session: SessionId, why: &str) -> Option<String> {
         let peer = self.met.get_mut(&session).filter(|peer| peer.presence != PeerPresence::Away)?;
         let told = notices::stranger(why);
@@ -314,7 +314,7 @@ impl PeerTable {
         Some(told)
     }
 
-    /// Somebody is in no room any more.
+    /// Marks a peer that has left all rooms.
     pub fn go(&mut self, session: SessionId) {
         let Some(peer) = self.met.get_mut(&session) else {
             return;
@@ -327,13 +327,13 @@ impl PeerTable {
         }
     }
 
-    /// Whether the server has told who this session is.
+    /// True if the server has told who this session is.
     #[must_use]
     pub fn has_met(&self, session: SessionId) -> bool {
         self.met.contains_key(&session)
     }
 
-    /// Somebody who is here, unless nothing of theirs is to be shown.
+    /// A present peer, unless it is rejected.
     #[must_use]
     pub fn get(&self, session: SessionId) -> Option<PresentSession<'_>> {
         let peer = self.met.get(&session)?;
@@ -345,45 +345,45 @@ impl PeerTable {
         }
     }
 
-    /// The name of somebody who may have gone: made visible, for telling of them.
+    /// The name of a peer who may have left, made printable.
     #[must_use]
     pub fn last_name(&self, session: SessionId) -> String {
         let credential = self.met.get(&session).map(|peer| &peer.credential);
         credential.and_then(|it| it.as_ref().ok()).map_or("somebody".into(), |(name, _)| name.to_string())
     }
 
-    /// The boxes between somebody and oneself.
+    /// The counters of boxes with a peer.
     pub fn boxes(&mut self, session: SessionId) -> Option<&mut BoxCounters> {
         self.met.get_mut(&session).map(|peer| &mut peer.boxes)
     }
 
-    /// Somebody who is here by this name, or by one that could be taken for it.
+    /// A present peer with this name, or with one that looks like it.
     #[must_use]
     pub fn find(&self, name: &Name) -> Option<(SessionId, PresentSession<'_>)> {
         let alike = name.skeletons().into_iter().filter_map(|look| self.looks.get(&look)).flatten();
         alike.rev().find_map(|(session, _)| Some((*session, self.get(*session)?)))
     }
 
-    /// Whether somebody is here by this name, or one that could be taken for it, of whom nothing is shown.
+    /// True if a rejected peer is present with this name, or with one that looks like it.
     #[must_use]
     pub fn shuns(&self, name: &Name) -> bool {
         let shunned = self.met.values().filter(|peer| peer.presence.told().is_some());
         shunned.flat_map(|peer| &peer.credential).any(|(other, _)| other.looks_like(name))
     }
 
-    /// Whether what one says may be read by this session.
+    /// True if what one says may be read by this session.
     #[must_use]
     pub fn may_read(&self, session: SessionId) -> bool {
         self.get(session).is_some_and(|present| self.trusts(present.standing))
     }
 
-    /// Whether somebody of this standing may be sent anything.
+    /// True if a peer of this trust level may receive keys.
     #[must_use]
     pub fn trusts(&self, standing: TrustLevel) -> bool {
         !self.verified_only || standing == TrustLevel::Verified
     }
 
-    /// The user has compared fingerprints with whoever has this key.
+    /// Marks the peer with this key as verified.
     pub fn verify(&mut self, name: &Name, fingerprint: Fingerprint) {
         for peer in self.met.values_mut() {
             if let (Ok((whose, keys)), PeerPresence::Here(standing)) = (&peer.credential, &mut peer.presence)
@@ -395,14 +395,14 @@ impl PeerTable {
         }
     }
 
-    /// Whether a name looks like that of somebody here with another key.
+    /// True if a name looks like that of a present peer with another key.
     #[must_use]
     pub fn is_taken(&self, name: &Name, fingerprint: Fingerprint) -> bool {
         let whose = name.skeletons().into_iter().filter_map(|look| self.looks.get(&look));
         whose.flatten().any(|(_, other)| *other != fingerprint)
     }
 
-    /// Whether a name looks like that of somebody here who is not the one that is known by just this name.
+    /// True if a name looks like that of a present peer who is not the known one of just this name.
     #[must_use]
     pub fn is_somebody_elses(&self, name: &Name, fingerprint: Fingerprint) -> bool {
         let whose = name.skeletons().into_iter().filter_map(|look| self.looks.get(&look)).flatten();
@@ -413,7 +413,7 @@ impl PeerTable {
     /// Who is here by exactly this name, and refused because it was another's key so far.
     ///
     /// # Errors
-    /// [`KeyChangeError`] if there is nobody such, or if it could be another one than the user means.
+    /// [`KeyChangeError`] if there is no such peer, or if the user could mean another.
     pub fn changed(&self, name: &Name, known: &KnownUsers) -> Result<(SessionId, Fingerprint), KeyChangeError> {
         let met = self.met.iter().filter_map(|(session, peer)| {
             let (whose, keys) = peer.credential.as_ref().ok().filter(|(whose, _)| whose == name)?;
@@ -428,7 +428,7 @@ impl PeerTable {
         if self.is_taken(name, fingerprint) { Err(KeyChangeError::Taken) } else { Ok((session, fingerprint)) }
     }
 
-    /// What is shared by somebody whose key may yet be accepted: it comes but once.
+    /// Keeps a share of a peer whose key may yet be accepted: it is sent only once.
     pub fn hold(&mut self, session: SessionId, boxed: &[u8]) {
         if let Some(PeerPresence::Changed(_, held)) = self.met.get_mut(&session).map(|peer| &mut peer.presence)
             && boxed.len() <= MAX_HELD
@@ -438,7 +438,7 @@ impl PeerTable {
         }
     }
 
-    /// The user has accepted the key of somebody who was refused for it: they are here, as newly met. Gives what they
+    /// Accepts a peer who was rejected for a changed key: it is present, as newly met. Returns what the peer
     /// have shared so far, the last first.
     pub fn admit(&mut self, session: SessionId) -> VecDeque<Vec<u8>> {
         let Some(peer) = self.met.get_mut(&session) else {
@@ -469,7 +469,7 @@ impl PeerTable {
         }
     }
 
-    /// Whether somebody is here by this name and with this key.
+    /// True if a peer is present with this name and this key.
     fn is_here(&self, name: &Name, fingerprint: Fingerprint) -> bool {
         let [look, _] = name.skeletons();
         let mut whose = self.looks.get(&look).into_iter().flatten().filter(|(_, key)| *key == fingerprint);

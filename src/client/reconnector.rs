@@ -32,7 +32,7 @@ pub(super) struct Reconnector {
 
 /// What there is to tell of attempts.
 pub(super) enum ReconnectEvent {
-    /// Something answers, and not as it should: the next attempt may go better.
+    /// An unexpected answer: the next attempt may succeed.
     Odd(ClientError),
     /// The server is there, after so many pauses.
     There(Box<Connected>, u32),
@@ -40,7 +40,7 @@ pub(super) enum ReconnectEvent {
     Hopeless(ClientError),
 }
 
-/// Where to, and as whom.
+/// Address and user of the next attempts.
 pub(super) struct Plan {
     pub(super) config: ClientConfig,
     pub(super) identity: Arc<Identity>,
@@ -86,7 +86,7 @@ impl Plan {
                 }
                 Err(ConnectError::Busy(_) | ConnectError::Passing(_)) => continue,
             };
-            // Nobody waits for it any more, perhaps.
+            // The event loop may have stopped waiting.
             let _ = tell.send(last);
             return;
         }
@@ -102,7 +102,7 @@ fn pause(before: u32, give_or_take: f64) -> Duration {
     pause.mul_f64(1.0 + give_or_take / 3.0)
 }
 
-/// Waits; less if the network changes. Gives whether anybody still wants another attempt.
+/// Waits; less if the network changes. Returns true if another attempt is wanted.
 fn has_paused(changes: &NetworkMonitor, stopped: &PipeReader, pause: Duration) -> bool {
     let start = Instant::now();
     let quiet = start + pause.min(AT_MOST_EVERY);

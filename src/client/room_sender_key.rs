@@ -19,9 +19,9 @@ pub struct RoomSenderKey {
     counter: u64,
     /// Who has been sent the key.
     have: HashSet<SessionId>,
-    /// Whether everybody who may read has it.
+    /// True if all readers have the key.
     complete: bool,
-    /// The roster's last change as of which the user has been told that nobody reads what they say.
+    /// Roster change for which the user was told that no member can read the messages.
     told_unread: Option<u64>,
 }
 
@@ -38,25 +38,25 @@ impl RoomSenderKey {
         self.counter
     }
 
-    /// Whether everybody who may read has the key.
+    /// True if all readers have the key.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.key.is_some() && self.complete
     }
 
-    /// Whether somebody has been sent the key, or is to be.
+    /// True if a member has been sent the key, or is to be.
     #[must_use]
     pub fn has_recipients(&self) -> bool {
         !self.have.is_empty()
     }
 
-    /// Nobody could read a text that was said after this change of the roster. Gives whether the user is to be told: once,
-    /// until somebody comes in.
+    /// Records that no member could read a message at this roster change. Returns true if the user is to be told: once,
+    /// until a member joins.
     pub fn should_warn_no_recipient(&mut self, change: u64) -> bool {
         self.told_unread.replace(change) != Some(change)
     }
 
-    /// Makes a key if there is none. Gives everybody who is yet to be sent it, in as many Shares as that takes.
+    /// Makes a key if there is none. Returns the members who lack it, in as many Shares as needed.
     pub fn prepare(&mut self, own: SessionId, roster: &Roster, peers: &PeerTable) -> Vec<Vec<SessionId>> {
         let counter = self.counter;
         self.key.get_or_insert_with(|| OutboundSenderKey::new(&mut rand::rng(), counter));
@@ -88,18 +88,18 @@ impl RoomSenderKey {
         }
     }
 
-    /// A text was refused for good: its key is used for nothing more.
+    /// Retires the key of a message that was refused for good.
     pub fn refused(&mut self, said: &SealedMessage) {
         self.settle(said);
         self.forget_key();
     }
 
-    /// Somebody has come in, or may read from now on.
+    /// A member has joined, or may read from now on.
     pub fn mark_incomplete(&mut self) {
         self.complete = false;
     }
 
-    /// Somebody has left: if they had been sent the key, it is used for nothing more.
+    /// A member has left: a key that was sent to them is retired.
     pub fn left(&mut self, session: SessionId) {
         if self.have.contains(&session) {
             self.forget_key();

@@ -26,7 +26,7 @@ pub enum RosterError {
         /// The one that was due.
         due: u64,
     },
-    /// Somebody joined who was there, or left who was not.
+    /// A member joined twice, or a stranger left.
     #[error("the room's list of members does not add up: the server hides who is here")]
     Member,
     /// A number was named before its Person.
@@ -58,7 +58,7 @@ struct Past {
 /// What a change that a message names is to a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Named {
-    /// One that it may name, with everybody who was in the room.
+    /// A roster that a message may name, with all its members.
     Roster(RosterHash),
     /// One before the reader came in, who has only just come.
     BeforeOneself,
@@ -69,7 +69,7 @@ pub enum Named {
 }
 
 impl Roster {
-    /// The room at one's own joining: everybody is known, and oneself is among them.
+    /// The room at this client's own join: all members are known, and this client is one.
     ///
     /// # Errors
     /// [`RosterError`] if not.
@@ -107,13 +107,13 @@ impl Roster {
         self.history[0].hash
     }
 
-    /// Everybody in it, oneself too, in the order of their sessions' bytes.
+    /// All members, this client included, in the order of their session ids' bytes.
     #[must_use]
     pub fn members(&self) -> &[SessionId] {
         &self.members
     }
 
-    /// Whether somebody is in it.
+    /// True if a session is a member.
     #[must_use]
     pub fn has(&self, session: SessionId) -> bool {
         self.members.binary_search(&session).is_ok()
@@ -136,7 +136,7 @@ impl Roster {
         }
     }
 
-    /// Somebody has come in, at `at`.
+    /// Adds a member, at `at`.
     ///
     /// # Errors
     /// [`RosterError`] if that does not add up.
@@ -148,7 +148,7 @@ impl Roster {
         Ok(())
     }
 
-    /// Somebody is no longer in it, since `at`.
+    /// Removes a member, since `at`.
     ///
     /// # Errors
     /// [`RosterError`] if that does not add up.
@@ -193,7 +193,7 @@ mod tests {
     const OWN_NUMBER: SessionNumber = SessionNumber(7);
     const SERVER: Fingerprint = Fingerprint([9; 32]);
 
-    /// Nobody, and somebody whose credential does not hold.
+    /// A missing session, and one whose credential does not hold.
     fn peers() -> (PeerTable, SessionId) {
         let mut peers = PeerTable::new(OWN, &Name::parse("Ira").unwrap(), Fingerprint([1; 32]), false);
         let (spki, credential, signature) = (Vec::new(), b"none".to_vec(), Vec::new());

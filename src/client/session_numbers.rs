@@ -1,8 +1,8 @@
-//! Which session each of the server's numbers stands for: events and Welcomes name people so, and nothing that is signed or
+//! Sessions of the server's numbers: events and Welcomes name sessions by number, and what is signed or
 //! sealed does. PROTOCOL.md §6 "Numbers of sessions".
 //!
-//! Invariant: a number stands for one session, and a session has one number. Whoever is not among those whom the server
-//! has told of, and is not oneself, has none.
+//! Invariant: a number stands for one session, and a session has one number. A session that the server has not
+//! announced, except the local one, has none.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,7 +24,7 @@ impl SessionNumbers {
     /// know all who had been there before.
     ///
     /// # Errors
-    /// [`PeerTableError`] if the number is somebody else's, or the session is here under another one.
+    /// [`PeerTableError`] if another session has the number, or the session has another number.
     pub(super) fn give(
         &mut self,
         number: SessionNumber,
@@ -44,12 +44,12 @@ impl SessionNumbers {
         Ok(())
     }
 
-    /// Whom a number stands for.
+    /// Session of a number.
     pub(super) fn session(&self, number: SessionNumber) -> Option<SessionId> {
         self.sessions.get(&number).copied()
     }
 
-    /// The number that somebody has.
+    /// Number of a session.
     pub(super) fn number(&self, session: SessionId) -> Option<SessionNumber> {
         self.numbers.get(&session).copied()
     }

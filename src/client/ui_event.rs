@@ -7,52 +7,52 @@ use crate::chat::name::{Name, RoomName, Text, Visible};
 /// Two clocks that differ by more than this, in milliseconds, are told of (PROTOCOL.md §7).
 const CLOCKS_DIFFER: u64 = 5 * 60 * 1_000;
 
-/// Something to show.
+/// An event for the user interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UiEvent {
     /// How far connecting has come.
     Step(&'static str),
-    /// What somebody said.
+    /// A member's message.
     Message {
         /// When, in milliseconds since 1970 by its sender's clock.
         sent_at: u64,
         /// And when it came, by the server's.
         at: u64,
-        /// To whom, and how.
+        /// Kind of message.
         manner: MessageKind,
-        /// By whom; or to whom, if it is one's own.
+        /// Author; or recipient of an own message.
         name: Name,
         /// What.
         text: Text,
-        /// Whether it is something that they do: "* Ira waves".
+        /// True for an action: "* Ira waves".
         is_action: bool,
     },
-    /// Somebody came in: into which room, if there are several.
+    /// A member joined; in which room, if there are several.
     Joined(Name, Option<RoomName>),
-    /// Somebody is no longer there.
+    /// A member left.
     Left(Name, Option<RoomName>),
     /// What was asked for: help, a list.
     Answer(String),
-    /// Something that the user had said was not delivered.
+    /// A message of the local user was not delivered.
     Undelivered(String),
-    /// What the server tells whoever comes in: for people to read, so it is passed over where nobody looks.
+    /// Server text for newcomers: for human readers, so it is skipped on pipes.
     Greeting(String),
-    /// Anything beside the talk: fingerprints, warnings, errors, hints.
+    /// A remark beside the talk: fingerprints, warnings, errors, hints.
     Remark(String),
 }
 
-/// To whom something is said, and how.
+/// Kind of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MessageKind {
     /// To the room; which, if there are several.
     Said(Option<RoomName>),
-    /// By somebody to oneself alone.
+    /// From a peer to the local user alone.
     WhisperFrom,
-    /// By oneself to somebody alone.
+    /// From the local user to a peer alone.
     WhisperTo,
-    /// By somebody to oneself, while one was away.
+    /// From a peer to the local user, while away.
     LetterFrom,
-    /// By oneself to somebody who is away.
+    /// From the local user to an absent user.
     LetterTo,
 }
 
@@ -61,7 +61,7 @@ pub enum MessageKind {
 pub enum OutputStream {
     /// Standard output: the talk.
     Output,
-    /// Standard error: everything beside it.
+    /// Standard error: all beside the talk.
     Error,
 }
 
@@ -81,7 +81,7 @@ impl UiEvent {
         }
     }
 
-    /// Whether it may wait to be shown together with what comes at the same time: there may be thousands a second.
+    /// True if it may wait to be shown together with what comes at the same time: there may be thousands a second.
     #[must_use]
     pub fn may_wait(&self) -> bool {
         matches!(self, Self::Message { .. })

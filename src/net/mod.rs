@@ -4,7 +4,7 @@
 //! Link (tcp, udp, memory) ──▶ secure_channel::accept / connect ──▶ Incoming (records' texts) + Sealer and Link
 //! ```
 //!
-//! Invariant: nothing here knows what is said.
+//! Invariant: this floor does not know the meaning of bytes.
 
 pub mod memory;
 pub mod network_monitor;
@@ -23,18 +23,18 @@ use crate::secure::datagram::DatagramKeys;
 
 /// One end of an ordered, reliable stream of bytes, shared by the thread that reads and the thread that writes.
 ///
-/// After [`Link::close`] with [`Shutdown::Both`], whoever waits in [`Link::read`] wakes up.
+/// After [`Link::close`] with [`Shutdown::Both`], a waiting [`Link::read`] returns.
 pub trait Link: AsFd + Send + Sync {
     /// Waits for bytes: how many came, 0 at the end of the stream.
     ///
     /// # Errors
-    /// [`io::ErrorKind::TimedOut`] after `timeout`; whatever the system says.
+    /// [`io::ErrorKind::TimedOut`] after `timeout`; the system's errors.
     fn read(&self, into: &mut [u8], timeout: Duration) -> io::Result<usize>;
 
     /// Writes as much as fits now, at once.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] if nothing fits; whatever the system says.
+    /// [`io::ErrorKind::WouldBlock`] if no byte fits; the system's errors.
     fn write_now(&self, bytes: &[u8]) -> io::Result<usize>;
 
     /// Has the keys for its datagrams from now on, if it is made of any.
@@ -47,7 +47,7 @@ pub trait Link: AsFd + Send + Sync {
 /// Writes all of `bytes`, waiting until `deadline` for room.
 ///
 /// # Errors
-/// [`io::ErrorKind::TimedOut`] at the deadline; whatever the system says.
+/// [`io::ErrorKind::TimedOut`] at the deadline; the system's errors.
 pub fn write_all(link: &dyn Link, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
     while !bytes.is_empty() {
         match link.write_now(bytes) {

@@ -1,4 +1,4 @@
-//! That the machine's network has changed: somebody who waits to be back need not wait any longer.
+//! Changes of the machine's network: a client that waits to reconnect tries at once.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::{left, timespec};
 
-/// Hears of links, addresses and routes that come and go; of nothing where the system does not tell.
+/// Watches links, addresses and routes; does not wake where the system has no such source.
 #[derive(Debug)]
 pub struct NetworkMonitor(Option<OwnedFd>);
 
@@ -18,7 +18,7 @@ pub enum Woken {
     Due,
     /// The network has changed.
     Changed,
-    /// Whoever waits is not to wait any more.
+    /// Ends the wait.
     Stopped,
 }
 
@@ -29,7 +29,7 @@ impl NetworkMonitor {
         Self(open())
     }
 
-    /// Hears of nothing but the end of the wait.
+    /// Watches only for the end of the wait.
     #[must_use]
     pub fn none() -> Self {
         Self(None)
@@ -54,7 +54,7 @@ impl NetworkMonitor {
         Woken::Due
     }
 
-    /// What has come is one change, whatever it is.
+    /// Several pending events count as one change.
     fn drain(&self) {
         use rustix::net::{RecvFlags, recv};
         let mut chunk = [0; 8_192];

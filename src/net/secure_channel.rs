@@ -15,10 +15,10 @@ use crate::secure::identity::Identity;
 use crate::secure::record::{Opener, Sealer};
 use crate::wire::frame::{Deframer, FrameLengthError, MAX_FRAME, MAX_HANDSHAKE_FRAME};
 
-/// Bytes that a read takes which waits for somebody to say something: most records are shorter. On the stack, which is
-/// all that a connection holds while nothing comes.
+/// Bytes of a first read, which waits for the peer: most records are shorter. On the stack, which is
+/// all that an idle connection holds.
 const FIRST: usize = 512;
-/// And one that finds more there: not on the stack, of which whatever was once touched is held for good.
+/// Bytes of a second read: not on the stack, because touched stack pages are never given back.
 const CHUNK: usize = 16_384;
 
 /// Now, by the clock that credentials are made and checked by.
@@ -47,13 +47,13 @@ pub struct Incoming {
 /// Why there is no next record.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// Nothing came for too long.
+    /// No bytes for too long.
     #[error("nothing came for too long")]
     Silent,
     /// The other end has closed.
     #[error("the connection ended")]
     Closed,
-    /// Something came that is no record of this channel: somebody changed or injected it.
+    /// Bytes that are no record of this channel: an attacker changed or injected them.
     #[error("what came was changed on the way")]
     Broken,
     /// A frame's length is none.
@@ -73,7 +73,7 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// A channel to somebody who has proved who they are.
+/// A channel to an authenticated peer.
 pub struct Channel {
     /// Reads what they send.
     pub incoming: Incoming,
@@ -97,7 +97,7 @@ impl Incoming {
     }
 }
 
-/// Why the server did not let somebody in.
+/// Reason why the server refused a client.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
     /// They were refused, and told so if they could be.
@@ -184,7 +184,7 @@ pub fn accept(
     })?;
     step(ServerStep::UserProved, Some(checked.user()));
     let (Established { sealer, opener, datagrams, peer }, frame) = checked.issue(rng);
-    // Before the client can have anything to authenticate.
+    // Before the client can authenticate any data.
     link.authenticate(datagrams);
     write_all(&**link, &frame, deadline).map_err(|_| AcceptError::Gone)?;
     step(ServerStep::SecretSent, Some(&peer));
@@ -196,19 +196,19 @@ pub fn accept(
 /// Why a client did not get through the handshake. `E` is what the caller's own check says.
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelConnectError<E> {
-    /// The server, or somebody on the way, did not do as the protocol has it.
+    /// The server, or an attacker on the path, broke the protocol.
     #[error(transparent)]
     Handshake(#[from] ClientHandshakeError),
     /// The caller does not want this server.
     #[error("this is not the server that was expected")]
     Unwanted(E),
-    /// The connection ended; `true` if before anything had come.
+    /// The connection ended; `true` if before its first byte.
     #[error("the server ended the connection during the handshake")]
     Cut {
-        /// Whether not even its keys had come: it may be busy.
+        /// True if not even its keys had come: it may be busy.
         before_keys: bool,
     },
-    /// Nothing came for too long.
+    /// No bytes for too long.
     #[error("the server did not answer in time")]
     Silent,
 }
@@ -226,7 +226,7 @@ pub enum ClientStep {
 
 /// The client's side of the handshake.
 ///
-/// `judge` is asked when the server has proved who it is, and before anything about the user is sent.
+/// `judge` is asked when the server is authenticated, before data about the user is sent.
 ///
 /// # Errors
 /// [`ChannelConnectError`].
@@ -309,7 +309,7 @@ impl Frames<'_> {
         }
     }
 
-    /// A function of its own: what it reads into is not on the stack any more when something is done about it.
+    /// A function of its own: its buffer has left the stack when the record is handled.
     #[inline(never)]
     fn read_first(&mut self, timeout: Duration) -> Result<bool, ReadError> {
         self.read(&mut [0; FIRST], timeout)

@@ -26,7 +26,7 @@ impl TcpLink {
     /// Takes a connection over. Small messages go out at once (`TCP_NODELAY`).
     ///
     /// # Errors
-    /// Whatever the system says, for a connection that has ended already.
+    /// The system's error, for a connection that has ended already.
     pub fn new(socket: TcpStream) -> io::Result<Self> {
         socket.set_nodelay(true)?;
         Ok(Self { socket, timeout: AtomicU64::new(0) })
@@ -44,13 +44,13 @@ pub trait Socket: AsFd + Send + Sync {
     /// How long a read waits.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// The system's error.
     fn set_read_timeout(&self, timeout: Duration) -> io::Result<()>;
 
     /// Ends one direction or both.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// The system's error.
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 }
 

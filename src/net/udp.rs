@@ -1,16 +1,16 @@
 //! UDP as a stream of bytes. PROTOCOL.md §10.
 //!
 //! ```text
-//! whoever has the Link ◀──bytes──▶ [socket pair] carrier [conversation: tags, numbers, KCP] ◀──datagrams──▶ socket
+//! user of the Link ◀──bytes──▶ [socket pair] bridge [connection: tags, numbers, KCP] ◀──datagrams──▶ socket
 //!                                  └───────────── the udp thread: one a program ───────────┘
 //! ```
 //!
-//! The link that comes of it is a local socket like any other, so nothing above knows of datagrams. What decides
+//! The resulting link is a local socket like any other, so the floors above know no datagrams. What decides
 //! (`conversation`, `reception`) has no socket, no clock and no randomness of its own: the threads in [`server`] and
 //! [`client`] give it these.
 //!
-//! Invariant: nothing is kept of who has not shown that they read what is sent to their address, from the secret on
-//! nothing counts that has no tag, and nowhere goes much more than came from there before somebody has shown that they
+//! Invariant: the server keeps no state before the client's address is validated; from the secret on
+//! no datagram counts without a tag; and an address gets little more bytes than came from it before it has shown that it
 //! read there (`path`).
 
 mod acceptor;
@@ -39,7 +39,7 @@ const FIRST_AGAIN: Duration = Duration::from_millis(250);
 /// … so many times.
 const TIMES_AGAIN: u32 = 5;
 
-/// A link whose bytes go by UDP.
+/// A link over UDP.
 pub struct UdpLink {
     link: MemoryLink,
     keys: Arc<KeySlot>,

@@ -48,7 +48,7 @@ pub enum CredentialError {
     /// Fields, role, fingerprint, key, signature or proof are not what they must be.
     #[error("the credential does not hold")]
     Credential,
-    /// It has expired, or is for longer than anybody may ask: one of the two clocks is wrong.
+    /// It has expired, or lasts longer than allowed: one of the two clocks is wrong.
     #[error("the credential is not for today")]
     Clock,
     /// A user's name breaks the rules.
@@ -123,7 +123,7 @@ impl OwnCredential {
         self.signing.sign(message).to_bytes()
     }
 
-    /// What somebody's fresh key and this credential's agree on; nothing where the result is all zeros (§2).
+    /// Shared secret of a peer's ephemeral key and this credential; `None` where it is all zeros (§2).
     pub(super) fn agree(&self, fresh: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
         let agreed = self.agreement.as_ref()?.diffie_hellman(&PublicKey::from(*fresh));
         agreed.was_contributory().then(|| Zeroizing::new(agreed.to_bytes()))
@@ -171,7 +171,7 @@ impl SignatureCache {
     /// So many are remembered; the oldest gives way.
     const MAX_CACHED: usize = 4_096;
 
-    /// Whether it holds: as is known, or as `verify` says.
+    /// True if it holds: as is known, or as `verify` says.
     fn holds(&self, presented: CredentialBundle<'_>, verify: impl FnOnce() -> bool) -> bool {
         let CredentialBundle { spki, credential, signature } = presented;
         let all = Writer::new().array(3).bytes(spki).bytes(credential).bytes(signature).finish();
@@ -187,7 +187,7 @@ impl SignatureCache {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        // Whoever panicked with it has at most remembered less.
+        // A panic loses at most cache entries.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -217,7 +217,7 @@ pub struct VerifiedCredential {
     expires: UnixSeconds,
 }
 
-/// What is needed of somebody's credential once it has been checked: their session's public keys.
+/// The public keys of a verified credential's session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionKeys {
     /// The session.
@@ -231,7 +231,7 @@ pub struct SessionKeys {
 }
 
 impl SessionKeys {
-    /// Whether `signature` is this session's over `message`, strictly (§2).
+    /// True if `signature` is this session's over `message`, strictly (§2).
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         verifies_strictly(&self.signing, message, signature)
     }
@@ -253,7 +253,7 @@ impl SessionKeys {
 }
 
 impl VerifiedCredential {
-    /// Checks everything that §2 asks, in its order. `name_holds` is the rule for users' names.
+    /// Checks all rules of §2, in its order. `name_holds` is the rule for users' names.
     ///
     /// # Errors
     /// [`CredentialError`] says which part does not hold.
@@ -342,7 +342,7 @@ impl VerifiedCredential {
         session(&self.bytes)
     }
 
-    /// The session's public keys, and nothing else.
+    /// The session's public keys alone.
     #[must_use]
     pub fn session_keys(&self) -> SessionKeys {
         SessionKeys {
@@ -354,7 +354,7 @@ impl VerifiedCredential {
         }
     }
 
-    /// Whether `signature` is this credential's key's over `message`, strictly (§2).
+    /// True if `signature` is this credential's key's over `message`, strictly (§2).
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         verifies_strictly(&self.signing, message, signature)
     }

@@ -27,7 +27,7 @@ impl DatagramKey {
         shortened(mac(&self.0, datagram))
     }
 
-    /// Whether this tag is the datagram's; compared in constant time.
+    /// True if this tag is the datagram's; compared in constant time.
     #[must_use]
     pub fn verify(&self, datagram: &[u8], tag: &[u8; TAG]) -> bool {
         mac(&self.0, datagram).verify_truncated_left(tag).is_ok()
@@ -62,7 +62,7 @@ pub struct Origin<'a> {
     pub conversation: [u8; 4],
 }
 
-/// Makes cookies, so that nothing has to be kept of who has not shown that they read what is sent to them.
+/// Makes cookies, so that the server keeps no state before an address is validated.
 pub struct CookieSecrets {
     current: CookieSecret,
     last: Option<CookieSecret>,
@@ -86,20 +86,20 @@ impl CookieSecrets {
         shortened(self.current.mac(origin))
     }
 
-    /// Whether a cookie is one of the last hour or two for who is there; compared in constant time.
+    /// True if a cookie is one of the last hour or two for who is there; compared in constant time.
     pub fn holds(&mut self, cookie: &[u8; TAG], origin: Origin<'_>, now: Duration, rng: &mut impl CryptoRng) -> bool {
         self.renew(now, rng);
         let fits = |secret: &CookieSecret| secret.mac(origin).verify_truncated_left(cookie).is_ok();
         fits(&self.current) || self.last.as_ref().is_some_and(fits)
     }
 
-    /// Looked at when there is something to do, so that no timer runs for it.
+    /// Checked when datagrams come, so that no timer runs for it.
     fn renew(&mut self, now: Duration, rng: &mut impl CryptoRng) {
         let age = now.saturating_sub(self.since);
         if age >= RENEWAL {
             let old = std::mem::replace(&mut self.current, CookieSecret::new(rng));
             self.last = (age < 2 * RENEWAL).then_some(old);
-            // By the hour, not from now on: that nobody came for a while lets no cookie hold for longer.
+            // By the hour, not from now on: a quiet time extends no cookie.
             self.since = if self.last.is_some() { self.since + RENEWAL } else { now };
         }
     }

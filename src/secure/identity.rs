@@ -32,7 +32,7 @@ pub enum RsaKeyError {
     /// A PEM of another kind than PKCS#8 (private) or SPKI (public).
     #[error("it is not in the PKCS#8 form (\"BEGIN PRIVATE KEY\" or \"BEGIN ENCRYPTED PRIVATE KEY\")")]
     OtherForm,
-    /// A key for something else.
+    /// A key of another algorithm.
     #[error("it is not an RSA key")]
     NotRsa,
     /// An RSA key of a size that is not taken.
@@ -103,7 +103,7 @@ impl PublicIdentity {
     /// Parses DER SubjectPublicKeyInfo. Size and exponent are looked at before any arithmetic.
     ///
     /// # Errors
-    /// [`RsaKeyError`] for everything that is not exactly the one encoding of an RSA key that is taken.
+    /// [`RsaKeyError`] for all input but the one accepted encoding of an RSA key.
     pub fn from_spki(spki: &[u8]) -> Result<Self, RsaKeyError> {
         if spki.len() > MAX_SPKI {
             return Err(RsaKeyError::Damaged);
@@ -158,7 +158,7 @@ impl PublicIdentity {
         self.fingerprint
     }
 
-    /// Whether `signature` is this identity's over `message`: RSASSA-PSS, SHA-256, 32 bytes of salt.
+    /// True if `signature` is this identity's over `message`: RSASSA-PSS, SHA-256, 32 bytes of salt.
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.key.verify(Pss::<Sha256>::new_with_salt(32), &Sha256::digest(message), signature).is_ok()
     }
@@ -177,7 +177,7 @@ impl PublicIdentity {
     }
 }
 
-/// An RSA key pair: who somebody is. It is used rarely: to sign a credential, and to open the issued secret.
+/// An RSA key pair: a user's or a server's identity. It is used rarely: to sign a credential, and to open the issued secret.
 pub struct Identity {
     private: RsaPrivateKey,
     public: PublicIdentity,
@@ -237,7 +237,7 @@ impl Identity {
     }
 
     /// Opens what was encrypted to this identity. Where that fails one goes on with random bytes (§2),
-    /// so that nobody learns from an answer whether it did.
+    /// so that an answer does not reveal whether it did.
     pub(super) fn decrypt(&self, rng: &mut impl CryptoRng, label: &str, ciphertext: &[u8]) -> Zeroizing<[u8; 32]> {
         let mut secret = Zeroizing::new([0; 32]);
         rng.fill_bytes(&mut *secret);
@@ -249,7 +249,7 @@ impl Identity {
         secret
     }
 
-    /// What was encrypted, of any length; nothing where OAEP fails.
+    /// Plaintext, of any length; `None` where OAEP fails.
     fn opened(&self, rng: &mut impl CryptoRng, label: &[u8], ciphertext: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let padding = Oaep::<Sha256>::new_with_label(label);
         self.private.decrypt_blinded(rng, padding, ciphertext).map(Zeroizing::new).ok()

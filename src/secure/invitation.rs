@@ -1,4 +1,4 @@
-//! Invitations: where a server is, who it is, and what lets somebody in, on one line. PROTOCOL.md §6 "Who may come in".
+//! Invitations: a server's address, fingerprint and a token, on one line. PROTOCOL.md §6 "Who may come in".
 //!
 //! ```text
 //! cfb-chat://chat.example.org:9443/#SHA256:…/0123456789abcdefABCDEF
@@ -21,7 +21,7 @@ pub const MAX_INVITATION: usize = 512;
 /// The longest name of a host (RFC 1035).
 const MAX_HOST: usize = 253;
 
-/// Lets somebody in, once or a few times. `Display` is the line that they are given, token and all.
+/// Admits a user, once or a few times. `Display` is the invitation line, token and all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
     host: String,
@@ -36,7 +36,7 @@ pub enum InvitationError {
     /// Over [`MAX_INVITATION`] bytes.
     #[error("an invitation has at most {MAX_INVITATION} bytes")]
     TooLong,
-    /// Something else at its beginning.
+    /// Another scheme at its beginning.
     #[error("an invitation begins with {SCHEME}")]
     Scheme,
     /// No `/#` behind host and port.
@@ -80,7 +80,7 @@ impl Invitation {
     /// [`InvitationError`] for an address that could not be read again.
     pub fn to(address: &str, server: Fingerprint, token: Token) -> Result<Self, InvitationError> {
         let (host, port) = address.rsplit_once(':').ok_or(InvitationError::Port)?;
-        // As a host alone may be: in brackets here, so that nothing of it is taken for a port.
+        // A host alone: in brackets here, so that no part of it is taken for a port.
         if host.contains(':') && !host.starts_with('[') {
             return Err(InvitationError::Host);
         }
@@ -144,7 +144,7 @@ impl fmt::Display for Invitation {
     }
 }
 
-/// Whether this can be the name of a host, or an IPv4 address.
+/// True if this can be the name of a host, or an IPv4 address.
 fn is_name(host: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     (1..=MAX_HOST).contains(&host.len()) && !host.starts_with('-') && host.chars().all(is_part)

@@ -6,12 +6,12 @@
 //!                               one chain a direction: step ▶ seal ▶ record ◀──┘
 //!
 //! datagram: tags and cookies, for what comes by UDP
-//! invitation, password: how somebody comes in who is not known
+//! invitation, password: admission of unknown users
 //!
 //! two people's credentials ──▶ e2e: boxes, sender keys, letters; the server can name none of it
 //! ```
 //!
-//! Invariant: nothing here does I/O, reads a clock, owns a source of randomness, or logs. Bytes, time and
+//! Invariant: this floor does no I/O, reads no clock, owns no source of randomness, and logs no line. Bytes, time and
 //! randomness are arguments. Only [`handshake`] makes an [`handshake::Established`] or a [`handshake::VerifiedPeer`].
 
 pub mod credential;

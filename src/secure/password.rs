@@ -1,6 +1,6 @@
 //! Passwords, as a server keeps them: Argon2id (RFC 9106), as PHC strings.
 //!
-//! One costs 19 MiB and some 15 ms ([`argon2::Params::DEFAULT`]): whoever lets strangers have them checked does so one
+//! One costs 19 MiB and some 15 ms ([`argon2::Params::DEFAULT`]): a caller that checks strangers' passwords does so one
 //! at a time.
 
 use argon2::Argon2;
@@ -23,7 +23,7 @@ pub fn hash(password: &str, salt: [u8; 16]) -> Result<String, PasswordLengthErro
     Ok(hashed.to_string())
 }
 
-/// Whether this is the password of which that is kept. What is no PHC string fits none.
+/// True if this is the password of which that is kept. What is no PHC string fits none.
 #[must_use]
 pub fn verify(password: &str, kept: &str) -> bool {
     LENGTH.contains(&password.len())

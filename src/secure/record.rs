@@ -24,7 +24,7 @@ impl Sealer {
     /// Appends `text`, at most [`MAX_RECORD_TEXT`] bytes, to `out` as one record in its frame.
     ///
     /// # Panics
-    /// If the text is longer: whoever gathers texts keeps the bound.
+    /// If the text is longer: the caller keeps the bound.
     pub fn seal(&mut self, text: &[u8], out: &mut Vec<u8>) {
         assert!(text.len() <= MAX_RECORD_TEXT, "a record's text is bounded by who gathers it");
         out.extend_from_slice(&frame::prefix(text.len() + TAG));
@@ -40,7 +40,7 @@ pub struct BatchSealer {
 }
 
 impl BatchSealer {
-    /// So many readers fill a processor; more gain nothing.
+    /// This many records fill a processor's pipelines; more gain no speed.
     pub const MAX_LANES: usize = 8;
 
     /// One more reader gets the next text.
@@ -49,10 +49,10 @@ impl BatchSealer {
     }
 
     /// Seals `text`, at most [`MAX_RECORD_TEXT`] bytes, for those who have been added: their records, in their order, each
-    /// in its frame. Then nobody has been added.
+    /// in its frame. Then no reader has been added.
     ///
     /// # Panics
-    /// If the text is longer: whoever gathers texts keeps the bound.
+    /// If the text is longer: the caller keeps the bound.
     pub fn seal(&mut self, text: &[u8]) -> impl Iterator<Item = &[u8]> {
         assert!(text.len() <= MAX_RECORD_TEXT, "a record's text is bounded by who gathers it");
         if self.records.len() < self.keys.len() {
@@ -106,7 +106,7 @@ impl Opener {
     /// Opens a frame's body in place; what comes back is the record's text.
     ///
     /// # Errors
-    /// [`OpenError`] if it is not the next record of this direction, and for whatever comes after such a one.
+    /// [`OpenError`] if it is not the next record of this direction, and for all records after such a one.
     pub fn open<'a>(&mut self, body: &'a mut [u8]) -> Result<&'a mut [u8], OpenError> {
         let mut chain = self.chain.take().ok_or(OpenError)?;
         let text = seal::open(&chain.step(), body)?;

@@ -1,6 +1,6 @@
-//! The one construction under everything that is sealed: AES-256-CFB-128, then HMAC-SHA-256. PROTOCOL.md §5.
+//! The one construction under all sealed data: AES-256-CFB-128, then HMAC-SHA-256. PROTOCOL.md §5.
 //!
-//! CFB alone lets anyone flip bits, so no byte is decrypted before the tag has been compared, in constant time.
+//! CFB alone lets an attacker flip bits, so no byte is decrypted before the tag has been compared, in constant time.
 //!
 //! A stream of CFB is a chain: each block waits for the one before, and a processor that could encrypt several at once
 //! encrypts one. What goes to many readers goes under as many keys, so their records can be made side by side: eight at

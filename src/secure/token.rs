@@ -11,7 +11,7 @@ use zeroize::Zeroize;
 /// How long a token is, in bytes.
 pub const LENGTH: usize = 16;
 
-/// What lets somebody in. It is shown only where it is meant to be ([`Token::text`]).
+/// A token that admits a user. Shown only on purpose ([`Token::text`]).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token([u8; LENGTH]);
 

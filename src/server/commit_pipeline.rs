@@ -6,8 +6,8 @@
 //!                    └── answers ──▶ sync: one for all that waits ──▶ couriers
 //! ```
 //!
-//! While one batch is written, or synced, the next gathers. What is nothing to keep, and has nothing to wait for, takes
-//! the short way: no thread is woken to pass it on. A disk that takes nothing holds nobody up: what happens is
+//! While one batch is written, or synced, the next gathers. Items without records, and without a batch to wait for, take
+//! the short way: no thread is woken to pass them on. A failing disk does not stop the chat: events are
 //! handed out all the same, and answered "volatile", until a new journal can be begun. What stays when the server stops
 //! is on the disk before the journal says what it was answered.
 
@@ -49,11 +49,11 @@ const UNREPORTED: usize = 65_536;
 /// What the hub gives the disk, in order.
 pub enum CommitItem {
     /// What one change of the hall brings about. It is written down all at once: who is killed in the middle of it finds
-    /// all of it again, or nothing.
+    /// all of it again, or none.
     Together(Vec<Effect>),
     /// One of these.
     Effect(Effect),
-    /// Something for a connection's courier that is nothing to keep.
+    /// A command for a connection's worker, without a record.
     Command(ConnectionId, WorkerCommand),
     /// All there is, for a journal that begins here.
     Snapshot(Vec<JournalRecord>),
@@ -86,7 +86,7 @@ struct Unsynced {
     journal: Option<Arc<Durable>>,
 }
 
-/// A message, by whose it is and its number.
+/// A message, by session and number.
 type Counted = (SessionNumber, u64);
 
 /// Where the journal is.
@@ -145,7 +145,7 @@ impl CommitPipeline {
     /// Starts the threads. Without a journal, events are kept in memory alone; what stays is kept in any case.
     ///
     /// # Errors
-    /// Whatever the system says when it has no more threads.
+    /// The system's error when it has no more threads.
     pub fn start(
         folder: PathBuf,
         journal: Option<Journal>,
@@ -186,13 +186,13 @@ impl CommitPipeline {
         self.items.len()
     }
 
-    /// Gives it something. Waits while it has its hands full. Not for two at once: what they give it has an order.
+    /// Sends an item. Blocks while the queue is full. One caller at a time: the items are ordered.
     pub fn send(&self, item: CommitItem) {
         if self.in_hand.load(Ordering::Acquire) == 0 && item.needs_no_disk() {
             return forward(&self.fanout, item);
         }
         self.in_hand.fetch_add(1, Ordering::Relaxed);
-        // An error is a thread that has stopped: then nobody is left to be told.
+        // An error is a thread that has stopped: then no client is left to be told.
         let _ = self.items.send(item);
     }
 
@@ -229,7 +229,7 @@ impl CommitWriter {
         }
     }
 
-    /// Writes down what stays when the server stops. Gives the messages of which something was to stay, and does not.
+    /// Writes registry records. Returns the messages with records that failed.
     fn keep_lasting(&mut self, batch: &[CommitItem]) -> HashSet<Counted> {
         let (are_kept, turn) = self.registry_writer.keep(kept(batch).filter_map(JournalRecord::lasting));
         match turn {
@@ -297,7 +297,7 @@ impl CommitWriter {
         }
     }
 
-    /// The journal is good for nothing any more. Better none is found than one that lacks something.
+    /// The journal is unusable from now on. No journal is better than one with a gap.
     fn fail(&mut self, why: &str) {
         warn!("[!] The disk cannot keep what happens: {why}");
         let before = std::mem::replace(&mut self.journal, AckState::Failed { retry_at: Instant::now() + RETRY });
@@ -388,7 +388,7 @@ fn is_synced(journal: &Durable) -> bool {
 }
 
 impl CommitItem {
-    /// Whether it is nothing to keep, nor to be answered behind what is.
+    /// True if it has no record, and no answer that follows one.
     fn needs_no_disk(&self) -> bool {
         let is_for_couriers = |effect: &Effect| {
             matches!(
@@ -420,7 +420,7 @@ fn forward(fanout: &Fanout, item: CommitItem) {
     }
 }
 
-/// Waits for something, and takes what else is there: a batch's worth, and always all of a change. Gives how many it took.
+/// Waits for an item, and takes the others: a batch's worth, and always all of a change. Returns their number.
 fn gather(items: &Receiver<CommitItem>, batch: &mut Vec<CommitItem>) -> Result<usize, RecvError> {
     add(batch, items.recv()?);
     let mut gathered = 1;
@@ -448,7 +448,7 @@ fn kept(batch: &[CommitItem]) -> impl Iterator<Item = &JournalRecord> + Clone {
     })
 }
 
-/// The messages of a batch that have left something that stays: letters. Each is followed by the number of its message.
+/// Messages of a batch with registry records: letters. Each is followed by the number of its message.
 fn with_letters(batch: &[CommitItem]) -> HashSet<Counted> {
     let mut found = HashSet::new();
     let mut is_letter = false;

@@ -33,7 +33,7 @@ pub(super) struct Connection {
     pub(super) timing: ServerTimeouts,
 }
 
-/// Somebody is in, until this is dropped: however their thread ends.
+/// Marks a joined connection until it is dropped, however its thread ends.
 struct ConnectionGuard {
     shared: Arc<Shared>,
     conn: ConnectionId,
@@ -47,14 +47,14 @@ impl Drop for ConnectionGuard {
     }
 }
 
-/// Why somebody did not come in, and what that earns their address.
+/// Reason why a connection did not join, and the penalty of its address.
 struct JoinError {
     why: String,
     failure: Failure,
 }
 
 impl Connection {
-    /// Lets it in, or turns it away. Whoever is in is listened to by a thread of its own, whose stack is fresh: what the
+    /// Admits or refuses it. A joined connection gets a thread of its own, with a fresh stack: the
     /// handshake's arithmetic has touched of this one's goes back to the system.
     pub(super) fn serve(self, shared: &Arc<Shared>) {
         let source = SourceAddress::from(self.from.ip());
@@ -107,7 +107,7 @@ impl Connection {
         );
         let Channel { mut incoming, sealer, peer } = channel?;
         let who = self.newcomer(&peer).ok_or_else(|| JoinError::refused("its name breaks the rules"))?;
-        // Nobody is here before this has opened: it shows the RSA key, not just a credential.
+        // A user is present only after this has opened: it shows the RSA key, not just a credential.
         let mut messages = first_messages(&mut incoming, deadline)?;
         shared.service.attach(self.conn, self.link.clone(), sealer);
         let joined = self.join(shared, &who, &mut incoming, &mut messages);
@@ -128,7 +128,7 @@ impl Connection {
         let mut deadline = None;
         let mut pace = TokenBucket::default();
         loop {
-            // Whoever waits for a password may ping meanwhile: no faster than those who are in.
+            // A client that asks its user for a password may ping meanwhile: no faster than a joined one.
             if self.timing.messages.is_some_and(|limit| !pace.take(limit, Instant::now())) {
                 self.link.close(Shutdown::Both);
                 return Err(JoinError::refused(format!("{}: too fast", who.user.name)));
@@ -140,7 +140,7 @@ impl Connection {
                     asks.checked = Some((kept, fits));
                 }
                 JoinOutcome::OnceMore => {
-                    // It has a minute for that, once, but not at the cost of somebody new.
+                    // It has a minute for that, once, but a new connection may take its slot.
                     shared.limiter().waits(self.ticket);
                     let deadline = *deadline.get_or_insert(Instant::now() + self.timing.once_more);
                     if messages.is_empty() {
@@ -187,8 +187,8 @@ impl Connection {
         }
     }
 
-    /// Who says more than they may is read no faster: that costs them their time, and nobody else theirs. To be cut off
-    /// would have them come back, which costs a handshake. Gives whether there still is somebody to be heard: what the
+    /// Throttles clients over the limit instead of disconnecting them: a reconnect
+    /// costs the server a handshake. Returns true if the connection still exists: the
     /// system holds of a connection that has ended is not read to its end as slowly.
     fn throttle(&self, pace: &mut TokenBucket, shared: &Shared) -> bool {
         let Some(limit) = self.timing.messages else { return true };
@@ -201,7 +201,7 @@ impl Connection {
         true
     }
 
-    /// Sets the password of somebody's name. Hashing it takes time, which nobody else is to wait for.
+    /// Sets the password of a user's name. Hashing takes time, which must not delay other connections.
     fn set_password(&self, shared: &Shared, password: &str) {
         if !shared.service.may_set_password(self.conn) {
             return;
@@ -219,7 +219,7 @@ impl Connection {
         self.link.close(Shutdown::Both);
     }
 
-    /// What the hall has to know of somebody who has proved who they are: the one place where that is made.
+    /// The chat's view of an authenticated user: the one place where it is made.
     fn newcomer(&self, peer: &VerifiedPeer) -> Option<AuthenticatedUser> {
         let credential = peer.credential();
         let presented = credential.presented();
@@ -269,7 +269,7 @@ fn first_messages(incoming: &mut Incoming, deadline: Instant) -> Result<Vec<ToSe
     ToServer::parse_all(text).map_err(|MessageError| JoinError::refused("its first record holds no messages"))
 }
 
-/// What somebody says who is not in yet.
+/// A message of a connection that has not joined.
 fn asks(message: ToServer, once_more: bool) -> JoinAttempt {
     let token = password_of(&message).parse().ok().map(|token: Token| token.hash());
     JoinAttempt { once_more, token, ..JoinAttempt::first(message) }

@@ -1,8 +1,8 @@
 //! Who may begin a handshake. PROTOCOL.md §9.
 //!
 //! A connection that has not said who it is holds one of few places, for a few seconds. When all are taken, one that
-//! has said nothing at all gives way, at random: silence cannot keep anybody out. Only failures earn an address
-//! penalties, and they decay; an address from which somebody is in is never penalized, so a room of people behind one
+//! has sent no byte is evicted, at random: silent connections keep no client out. Only failures earn an address
+//! penalties, and they decay; an address with a joined member is never penalized, so a group behind one
 //! address stays open while one of them fumbles.
 
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ pub struct ConnectionLimits {
     pub places: usize,
     /// Places for one address.
     pub places_each: usize,
-    /// Whether failures earn penalties.
+    /// True if failures earn penalties.
     pub penalties: bool,
 }
 
@@ -40,7 +40,7 @@ impl ConnectionLimits {
 const MAX_PENALTY: Duration = Duration::from_secs(600);
 /// Below this they are only remembered: OpenSSH's PerSourcePenalties has the same numbers.
 const ENFORCED_FROM: Duration = Duration::from_secs(15);
-/// What it costs to connect and go away without a word: a room of people whose network fails is not to be kept out.
+/// Penalty of a silent connection: a group with a failing network is not to be kept out.
 const LOOKED_IN: Duration = Duration::from_millis(250);
 /// So many addresses are remembered.
 const REMEMBERED: usize = 65_536;
@@ -54,11 +54,11 @@ pub enum Failure {
     Refused,
     /// It came with a wrong password, or a token that is not good.
     Wrong,
-    /// It asked for a name that somebody else has.
+    /// It asked for a name that has another owner.
     Slight,
     /// It held its place until the deadline.
     Silent,
-    /// It wanted to go on with a session that has ended, as everybody does after the server has stopped.
+    /// It wanted to resume an ended session, as all clients do after the server has stopped.
     Stale,
 }
 
@@ -97,7 +97,7 @@ pub struct SlotId(u64);
 pub enum Admission<T> {
     /// It has a place; if another had to give way for it, that one.
     Admitted(SlotId, Option<Evicted<T>>),
-    /// All places are taken by connections that are saying something.
+    /// All slots are taken by connections that have sent bytes.
     Busy,
     /// Its address has to wait.
     Penalized(Duration),
@@ -108,7 +108,7 @@ pub enum Admission<T> {
 pub struct Evicted<T> {
     /// What ends it.
     pub end: T,
-    /// Whether it has said nothing at all: then it can be told why in the clear.
+    /// True if it has sent no byte: then it can be told the reason in the clear.
     pub said_nothing: bool,
 }
 
@@ -133,7 +133,7 @@ struct Slot<T> {
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// It has said nothing yet.
+    /// It has sent no byte yet.
     Silent,
     /// It is proving who it is: it does not have to give way.
     Busy,
@@ -148,7 +148,7 @@ impl<T> ConnectionLimiter<T> {
         Self { limits, places: Vec::new(), next: 0, penalties: HashMap::new(), inside: HashMap::new() }
     }
 
-    /// Goes by these bounds from now on; whoever has a place keeps it.
+    /// Applies new bounds; connections keep their slots.
     pub fn keep(&mut self, limits: ConnectionLimits) {
         self.limits = limits;
     }
@@ -180,7 +180,7 @@ impl<T> ConnectionLimiter<T> {
         Admission::Admitted(ticket, displaced)
     }
 
-    /// A connection has said something: it does not have to give way.
+    /// A connection has sent bytes: it is not evicted any more.
     pub fn spoke(&mut self, ticket: SlotId) {
         self.reached(ticket, Stage::Busy);
     }

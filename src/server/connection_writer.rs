@@ -29,7 +29,7 @@ pub(super) type RoomShares = HashMap<RoomId, RoomShare>;
 /// A connection.
 pub(super) struct ConnectionWriter {
     pub(super) conn: ConnectionId,
-    /// Whose it is, once they are in.
+    /// Session, once it has joined.
     pub(super) member: Option<SessionNumber>,
     pub(super) link: Arc<dyn Link>,
     pub(super) state: WriterState,
@@ -42,7 +42,7 @@ pub(super) struct ConnectionWriter {
     own_bytes: u64,
     /// What it has yet to read from the backlog: events that no log here has for it.
     missed: VecDeque<(Cursor, Arc<[u8]>)>,
-    /// When that is read, it has had everything up to here.
+    /// When that is sent, it has received all events up to here.
     missed_to: Cursor,
     reading: ReadMode,
     /// Sealed, and not taken by the socket yet.
@@ -56,11 +56,11 @@ pub(super) enum WriterState {
     Open,
     /// It ends when it has got what is due to it.
     Ending,
-    /// Nothing goes out any more.
+    /// No more bytes are sent.
     Done,
 }
 
-/// Something for one line alone, to be sealed after the event of this cursor, or as that.
+/// A message for one connection, to be sealed after the event of this cursor, or as that.
 struct DirectItem {
     after: Cursor,
     is_event: bool,
@@ -137,18 +137,18 @@ impl ConnectionWriter {
         self.own.push_back(own);
     }
 
-    /// Whether its events come from the backlog.
+    /// True if its events come from the backlog.
     pub(super) fn is_behind(&self) -> bool {
         self.reading != ReadMode::Live
     }
 
-    /// Whether it may be left behind: what waits for it is in the backlog too, but for a little.
+    /// True if it may be left behind: what waits for it is in the backlog too, but for a little.
     pub(super) fn may_fall_behind(&self, most: u64) -> bool {
         let answers = self.own.iter().filter(|own| !own.is_event).map(DirectItem::size);
         self.reading == ReadMode::Live && self.member.is_some() && answers.sum::<u64>() <= most / 4
     }
 
-    /// From now on it reads from the backlog. Gives the rooms whose logs need not be kept for it.
+    /// Switches it to the replay buffer. Returns the rooms with logs that it no longer needs.
     pub(super) fn fall_behind(&mut self) -> Vec<RoomId> {
         self.reading = ReadMode::Behind;
         self.missed.clear();
@@ -169,7 +169,7 @@ impl ConnectionWriter {
         self.reading = if piece.is_last { ReadMode::Live } else { ReadMode::Behind };
     }
 
-    /// Whether it is to have more of the backlog: after which event. It is said once.
+    /// True if it is to have more of the backlog: after which event. It is said once.
     pub(super) fn missing_from(&mut self) -> Option<Cursor> {
         let wants = self.reading == ReadMode::Behind && self.missed.is_empty() && !self.is_stuck();
         if wants && self.state == WriterState::Open {
@@ -189,12 +189,12 @@ impl ConnectionWriter {
         }
     }
 
-    /// The rooms in whose logs it still reads.
+    /// Rooms with logs that it still reads.
     pub(super) fn rooms(&self) -> impl Iterator<Item = RoomId> {
         self.seats.iter().map(|seat| seat.room)
     }
 
-    /// The rooms it has left, and whose logs it has read to the end that is its own.
+    /// Rooms it has left, with logs that it has read to its end.
     pub(super) fn give_up_seats(&mut self) -> Vec<RoomId> {
         let cursor = self.cursor;
         self.seats
@@ -203,7 +203,7 @@ impl ConnectionWriter {
             .collect()
     }
 
-    /// Everything it has yet to get is forgotten, but for what is sealed already, and this.
+    /// Drops all unsent data, except sealed bytes and this.
     pub(super) fn only(&mut self, last_words: Arc<[u8]>) -> Vec<RoomId> {
         self.own.clear();
         self.own_bytes = 0;
@@ -218,7 +218,7 @@ impl ConnectionWriter {
         self.seats.iter().find(|seat| seat.room == room).map_or(self.cursor, |seat| seat.since.max(self.cursor))
     }
 
-    /// Whether its socket is full.
+    /// True if its socket is full.
     pub(super) fn is_stuck(&self) -> bool {
         !self.tail.is_empty()
     }
@@ -232,7 +232,7 @@ impl ConnectionWriter {
         self.tail.len() as u64 + self.own_bytes + missed + self.seats.iter().map(unread).sum::<u64>()
     }
 
-    /// Whether a record that begins in a room's log after `from` is what it is to get next, and all that it is to get
+    /// True if a record that begins in a room's log after `from` is what it is to get next, and all that it is to get
     /// until `latest` is in that log.
     pub(super) fn reads_on(&self, room: RoomId, from: Cursor, latest: Cursor) -> bool {
         self.state == WriterState::Open
@@ -242,12 +242,12 @@ impl ConnectionWriter {
             && self.position(room) == from
     }
 
-    /// Takes its part in a batch, unless something of that is not for it: `lanes` seals it.
+    /// Adds its record to a batch, unless the record is its own: `lanes` seals it.
     pub(super) fn take_part(&mut self, batch: &Batch, lanes: &mut BatchSealer) -> bool {
         if self.is_excepted(batch) {
             return false;
         }
-        // Nothing is no record.
+        // No data, no record.
         if !batch.text.is_empty() {
             lanes.add(&mut self.sealer);
         }
@@ -281,7 +281,7 @@ impl ConnectionWriter {
                 return;
             }
         }
-        // What a burst has needed, such as a Welcome with everybody in a room, is not held for ever.
+        // Buffers of a burst, such as a Welcome with all members of a room, are given back.
         if self.own.is_empty() {
             self.own = VecDeque::new();
         }
@@ -294,7 +294,7 @@ impl ConnectionWriter {
         }
     }
 
-    /// Whether there is anything to seal.
+    /// True if there is data to seal.
     fn has_more(&self, latest: Cursor) -> bool {
         match self.reading {
             ReadMode::Live => self.cursor < latest || !self.own.is_empty() || !self.missed.is_empty(),
@@ -319,7 +319,7 @@ impl ConnectionWriter {
         }
     }
 
-    /// Seals one record of what is due to it and perhaps to nobody else: events of all its rooms and its own messages,
+    /// Seals one record of its due data: events of all its rooms and its own messages,
     /// in their order.
     fn fill_own(&mut self, rooms: &RoomShares, latest: Cursor, sealed: &mut Vec<u8>) {
         let mut due: Vec<(Cursor, &Arc<[u8]>)> = Vec::new();
@@ -359,7 +359,7 @@ impl ConnectionWriter {
                 }
             };
             if text.is_empty() && next.len() > MAX_RECORD_TEXT {
-                // It would never go out, and nothing behind it: better one connection ends than all wait for this thread.
+                // It would never be sent, nor the data behind it: ending one connection is better than blocking this thread.
                 warn!("[!] Something for a connection is longer than a record: the connection ends");
                 self.link.close(Shutdown::Both);
                 self.state = WriterState::Done;

@@ -32,7 +32,7 @@ pub fn run(mut input: impl BufRead, mut output: impl Write, server: &Stopper) {
 /// Takes commands from standard input, in a thread of its own.
 ///
 /// # Errors
-/// Whatever the system says when it has no more threads.
+/// The system's error when it has no more threads.
 pub fn start(server: Stopper) -> io::Result<()> {
     let input = BufReader::new(ForegroundInput(io::stdin()));
     thread::Builder::new().name("console".into()).spawn(move || run(input, io::stdout(), &server))?;
@@ -40,7 +40,7 @@ pub fn start(server: Stopper) -> io::Result<()> {
 }
 
 /// Standard input, read only while the terminal is ours: a server in the background (`server &`) that read from it
-/// would be stopped by the system, and everybody with it.
+/// would be stopped by the system, with all its clients.
 struct ForegroundInput(io::Stdin);
 
 /// How often a server in the background looks whether a line that waits at its terminal is for it.
@@ -64,7 +64,7 @@ impl Read for ForegroundInput {
 /// its settings again; if it comes because the server's terminal is gone, it ends the server.
 ///
 /// # Errors
-/// Whatever the system says.
+/// The system's error.
 pub fn watch_signals(server: Stopper) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let had_terminal = io::stdin().is_terminal();
@@ -88,7 +88,7 @@ pub fn watch_signals(server: Stopper) -> io::Result<()> {
     Ok(())
 }
 
-/// What has become of it is for the log: nobody waits for an answer.
+/// Its outcome is for the log: no caller waits for an answer.
 fn log_reload(outcome: Result<String, String>) {
     match outcome {
         Ok(changed) => changed.lines().for_each(|line| warn!("[+] {line}")),

@@ -37,7 +37,7 @@ pub enum WorkerCommand {
     Tell(ConnectionId, Vec<Arc<[u8]>>),
     /// One connection gets this event.
     Event(ConnectionId, LogEntry),
-    /// Everybody in a room gets this.
+    /// An event for all members of a room.
     Post(RoomId, LogEntry),
     /// A connection reads a room's log from after this cursor on.
     Enter(ConnectionId, SessionNumber, RoomId, Cursor),
@@ -71,7 +71,7 @@ impl Fanout {
     /// Starts as many as there are cores.
     ///
     /// # Errors
-    /// Whatever the system says when it has no more threads or descriptors.
+    /// The system's error when it has no more threads or descriptors.
     pub fn start(reports: &Sender<WorkerEvent>) -> io::Result<Self> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         (1..=cores).map(|number| FanoutWorker::start(number, reports.clone())).collect::<io::Result<_>>().map(Self)
@@ -108,7 +108,7 @@ impl Fanout {
         self.send(conn, WorkerCommand::Tell(conn, vec![answer(n, outcome).encode().into()]));
     }
 
-    /// Tells a connection's courier something.
+    /// Sends a command to a connection's worker.
     pub fn send(&self, conn: ConnectionId, command: WorkerCommand) {
         let index = usize::try_from(conn.0 % self.0.len().max(1) as u64);
         if let Some(worker) = index.ok().and_then(|index| self.0.get(index)) {
@@ -150,11 +150,11 @@ impl FanoutWorker {
         Ok(Self { commands, bell, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Gives it something to do. Waits while it has its hands full.
+    /// Sends a command. Blocks while the queue is full.
     fn send(&self, command: WorkerCommand) {
         if let Err(TrySendError::Full(command)) = self.commands.try_send(command) {
             self.bell.ring_if_waiting();
-            // An error is a courier that has stopped: then nobody is left to be told.
+            // An error is a worker that has stopped: then no client is left to be told.
             let _ = self.commands.send(command);
         }
         self.bell.ring_if_waiting();

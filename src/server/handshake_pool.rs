@@ -1,7 +1,7 @@
 //! Threads that lead newcomers in: handshake and Join. PROTOCOL.md §3, §6.
 //!
 //! One that is free leads the next in: a thread that starts costs more than a check that it saves, and what handshakes
-//! leave in the allocator stays where few of them were. One for whom nobody comes ends.
+//! leave in the allocator stays where few of them were. An idle one ends.
 
 use std::io;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use crossbeam::channel::{self, Receiver, Sender};
 use super::connection::Connection;
 use super::{Shared, named_thread};
 
-/// One that is free waits for so long for somebody to come.
+/// Time that an idle thread waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// As many as there are newcomers, and a little longer than they are.
 pub(super) struct HandshakePool {
-    /// Holds nobody: whoever comes is taken by one who waits, or not at all.
+    /// A rendezvous: a connection is taken by a waiting thread, or not at all.
     door: Sender<Connection>,
     inside: Receiver<Connection>,
 }
@@ -28,10 +28,10 @@ impl HandshakePool {
         Self { door, inside }
     }
 
-    /// Has somebody led in.
+    /// Hands over a connection.
     ///
     /// # Errors
-    /// Whatever the system says when it has no more threads.
+    /// The system's error when it has no more threads.
     pub(super) fn spawn_handshake(&self, newcomer: Connection, shared: &Arc<Shared>) -> io::Result<()> {
         let Err(refused) = self.door.try_send(newcomer) else { return Ok(()) };
         let (first, inside, shared) = (refused.into_inner(), self.inside.clone(), shared.clone());

@@ -30,7 +30,7 @@ impl LogWriter {
     /// Starts the thread that writes to `target`; `head` is what a line of that time begins with.
     ///
     /// # Errors
-    /// Whatever the system says when it has no more threads.
+    /// The system's error when it has no more threads.
     pub fn start(
         target: impl Write + Send + 'static,
         head: impl Fn(SystemTime) -> String + Send + 'static,
@@ -42,7 +42,7 @@ impl LogWriter {
         Ok(Self { lines, lost })
     }
 
-    /// Waits until everything so far is written, but no longer than `timeout`.
+    /// Waits until all earlier lines are written, but no longer than `timeout`.
     pub fn finish(&self, timeout: Duration) {
         let (done, finished) = channel::bounded(1);
         if self.lines.send_timeout(LogItem::Flush(done), timeout).is_ok() {
@@ -71,7 +71,7 @@ fn write_lines(
     lost: &AtomicU64,
 ) {
     for item in waiting {
-        // A target that takes nothing any more is no reason to stop the server.
+        // A target that accepts no more lines is no reason to stop the server.
         match item {
             LogItem::Line(when, line) => drop(target.write_all(&[head(when).as_bytes(), &line].concat())),
             LogItem::Flush(done) => drop((target.flush(), done.try_send(()))),
@@ -91,7 +91,7 @@ mod tests {
     fn a_target_that_takes_nothing_holds_nobody_up_and_the_lost_are_counted() {
         let (mut reader, writer) = io::pipe().unwrap();
         let mut pipe = LogWriter::start(writer, |_| "then ".into()).unwrap();
-        // More than the system's pipe and the queue hold, and nobody reads.
+        // More than the system's pipe and the queue hold, without a reader.
         for _ in 0..20_000 {
             pipe.write_all(&[b'x'; 63]).unwrap();
             pipe.flush().unwrap();

@@ -6,7 +6,7 @@
 //!                                                 console, signals┘
 //! ```
 //!
-//! Invariant: it holds no key to what it relays, and whoever acts in it comes from a verified peer.
+//! Invariant: it holds no key to what it relays, and every session belongs to a verified peer.
 
 mod commit_pipeline;
 mod connection;
@@ -56,11 +56,11 @@ use crate::store::journal::Journal;
 use crate::store::key_files::{self, KeyError, KeyHolder};
 use crate::store::registry::Registry;
 
-/// A connection's thread has this much stack, in bytes; what it does not touch costs nothing.
+/// Stack of a connection's thread, in bytes; untouched pages cost no memory.
 const STACK: usize = 256 * 1_024;
 /// The server makes itself a new credential this often.
 const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
-/// So many connections are taken in before anything else is looked at.
+/// Connections that are accepted before other work.
 const AT_ONCE: usize = 64;
 /// When the system has no more descriptors or threads, the next connection is looked at after this.
 const EXHAUSTED: Duration = Duration::from_millis(100);
@@ -131,7 +131,7 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Lets the server end: everybody is told, and it stops within seconds.
+    /// Stops the server: all clients are told, and it stops within seconds.
     pub fn terminate(&self) {
         self.service.terminate();
     }
@@ -145,7 +145,7 @@ impl Stopper {
     /// Reads the settings again. Gives what has changed, in lines, and what will only after a restart.
     ///
     /// # Errors
-    /// What is wrong with them; then nothing has changed.
+    /// The errors in them; then no setting has changed.
     pub fn reload(&self) -> Result<String, String> {
         self.service.reload()
     }
@@ -157,7 +157,7 @@ struct Shared {
     limiter: Mutex<ConnectionLimiter<Arc<dyn Link>>>,
     handshake_pool: HandshakePool,
     credential: Mutex<Arc<OwnCredential>>,
-    /// Users' credentials whose signatures have held.
+    /// Users' credentials with valid signatures.
     verified: SignatureCache,
     /// The last connection's number.
     last: AtomicU64,
@@ -167,7 +167,7 @@ struct Shared {
 
 impl Shared {
     fn limiter(&self) -> MutexGuard<'_, ConnectionLimiter<Arc<dyn Link>>> {
-        // Whoever panicked with it had not half changed it.
+        // The state is never left half changed by a panic.
         self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -175,7 +175,7 @@ impl Shared {
         self.credential.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether this is the password of which that is kept.
+    /// True if this is the password of which that is kept.
     fn fits(&self, password: &str, kept: &str) -> bool {
         let _one_at_a_time = self.passwords.lock().unwrap_or_else(PoisonError::into_inner);
         password::verify(password, kept)
@@ -187,7 +187,7 @@ impl Shared {
         password::hash(password, rand::rng().random())
     }
 
-    /// A new connection, of whatever kind, goes through the gate and gets a thread.
+    /// A new connection, by TCP or UDP, passes the limiter and gets a thread.
     fn admit(self: &Arc<Self>, link: Arc<dyn Link>, from: SocketAddr) -> io::Result<()> {
         let config = self.service.settings();
         let admission = {
@@ -332,7 +332,7 @@ impl Accept {
     fn run(self) {
         loop {
             let mut waiting = [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&self.stopped, PollFlags::IN)];
-            // Interrupted or not: everything is looked at again.
+            // Interrupted or not: all sources are polled again.
             let _ = poll(&mut waiting, Some(&timespec(RENEWAL)));
             if !waiting[1].revents().is_empty() {
                 return;
@@ -379,7 +379,7 @@ fn public_address(config: &ServerConfig, listens: SocketAddr) -> String {
     match &config.public_address {
         Some(address) if names_port(address) => address.clone(),
         Some(host) => format!("{host}:{}", listens.port()),
-        // Everybody's address is nobody's.
+        // A wildcard address is no address to connect to.
         None if listens.ip().is_unspecified() => {
             let host = rustix::system::uname();
             format!("{}:{}", host.nodename().to_string_lossy(), listens.port())
@@ -388,7 +388,7 @@ fn public_address(config: &ServerConfig, listens: SocketAddr) -> String {
     }
 }
 
-/// Whether a port comes after the host; an IPv6 address stands in brackets.
+/// True if a port comes after the host; an IPv6 address stands in brackets.
 fn names_port(address: &str) -> bool {
     address.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'))
 }
@@ -412,13 +412,13 @@ fn find(keeping: &StorageConfig) -> Result<RecoveredState, DatabaseError> {
     if sessions > 0 {
         info!("[+] The server had not been stopped: {sessions} sessions and {events} events are found again");
     }
-    // Whose the names are comes before who is here by them.
+    // Owners of names come before the sessions that use them.
     let kept = lasting.into_iter().map(JournalRecord::Lasting).chain(happened).collect();
     Ok(RecoveredState { folder, journal, registry, kept })
 }
 
-/// Starts a thread without which nobody is served. If it panics the process ends at once: better that it is started
-/// again, and everybody goes on from the journal, than that it takes people in and says nothing.
+/// Starts a thread that the server depends on. If it panics the process ends at once: a restart
+/// resumes all sessions from the journal, which is better than a server that accepts clients and stays silent.
 fn vital_thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
     thread::Builder::new().name(name.into()).spawn(move || {
         let vital = AbortOnPanic;
@@ -450,7 +450,7 @@ fn refuse_busy(link: &dyn Link) {
     link.close(Shutdown::Both);
 }
 
-/// Whether accept(2) failed for the connection that was to be taken, and not for all.
+/// True if accept(2) failed for the connection that was to be taken, and not for all.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)

@@ -5,7 +5,7 @@
 //!                   └── could not be written ──▶ Waiting ──(in 5 s, or at the stop)──▶ Registry
 //! ```
 //!
-//! Invariant: what is so last is written last, and nothing is written before what waits.
+//! Invariant: the last record is written last, and no record overtakes a waiting one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -102,7 +102,7 @@ struct PendingChanges {
     changes: BTreeMap<u64, RegistryRecord>,
     places: HashMap<PendingKey, u64>,
     next: u64,
-    /// Whether some are lost.
+    /// True if some are lost.
     overflowed: bool,
 }
 

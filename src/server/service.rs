@@ -1,14 +1,14 @@
-//! The hub: everybody who is here, and the couriers that are told what happens.
+//! The chat service: all sessions, and the workers that are told about events.
 //!
 //! ```text
 //! connection threads, console ──lock──▶ Hall ──▶ Effects ──▶ disk ──▶ couriers (bounded queues); log
 //! ```
 //!
-//! A lock, not a thread: who has something to say does the little work that it brings about, and nobody has to be
+//! A lock, not a thread: the caller does the little work that its message causes, and no thread has to be
 //! woken for it. What takes long, sealing and sending, is the couriers'.
 //!
-//! Invariant: whoever holds the lock never waits for a socket or a log. They wait for a disk or a courier that has its
-//! hands full, and everybody else with them: that is how a room's pace is kept to what can be kept and delivered. Neither
+//! Invariant: the lock's holder never waits for a socket or a log. It waits for a full queue of the disk or a worker,
+//! and all callers with it: that is how a room's rate is limited to what can be stored and delivered. Neither
 //! of them ever waits for the lock: what they have to say goes through a thread of its own.
 
 use std::io;
@@ -45,7 +45,7 @@ use crate::store::registry::Registry;
 
 /// Reports that may wait.
 const QUEUE: usize = 1_024;
-/// How long everybody may take to hear that the server stops.
+/// Time that clients have to hear that the server stops.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// How long the console waits for what it is told to be on the disk.
 const WRITTEN: Duration = Duration::from_secs(5);
@@ -82,11 +82,11 @@ pub struct ServerInfo {
     pub started: Instant,
 }
 
-/// Everybody who is here, for all threads.
+/// All sessions, for all threads.
 pub struct ChatService {
     state: Mutex<ServiceState>,
     settings: ServerSettings,
-    /// Somebody has gone, something is due, or the server is to stop.
+    /// A session has gone, a timer is due, or the server is to stop.
     changed: Condvar,
 }
 
@@ -104,11 +104,11 @@ struct ServiceState {
 }
 
 impl ChatService {
-    /// Starts the couriers and the disk, with everybody whom the last server has left behind. `accepting` is dropped as
+    /// Starts the workers and the disk, with all sessions that the last server left. `accepting` is dropped as
     /// soon as the server is to stop.
     ///
     /// # Errors
-    /// Whatever the system says when it has no more threads or descriptors.
+    /// The system's error when it has no more threads or descriptors.
     pub fn start(
         settings: ServerSettings,
         about: ServerInfo,
@@ -126,21 +126,21 @@ impl ChatService {
         let state = ServiceState { chat, pipeline, fanout, attached: 0, about, reloads, accepting };
         let service = Arc::new(Self { state: Mutex::new(state), settings, changed: Condvar::new() });
         let told = service.clone();
-        // Ends with those who report. They cannot tell the hub themselves: whoever has its lock may be waiting for them.
+        // Ends with the reporters. They cannot call the service themselves: the lock's holder may be waiting for them.
         vital_thread("reports", move || reports.iter().for_each(|report| told.on_worker_event(report)))?;
         let timed = service.clone();
         vital_thread("timer", move || timed.keep_time())?;
         Ok(service)
     }
 
-    /// Somebody has proved who they are; what they are sent goes this way.
+    /// Attaches an authenticated connection; its messages go this way.
     pub fn attach(&self, conn: ConnectionId, link: Arc<dyn Link>, sealer: Sealer) {
         let mut state = self.lock();
         state.attached += 1;
         state.command(conn, WorkerCommand::Attach(conn, link, sealer));
     }
 
-    /// Somebody who is attached wants to come in.
+    /// Handles the Join of an attached connection.
     pub fn arrive(&self, who: AuthenticatedUser, asks: &JoinAttempt) -> JoinOutcome {
         let mut state = self.lock();
         if state.accepting.is_none() {
@@ -150,7 +150,7 @@ impl ChatService {
         state.change(|chat, effects| chat.arrive(who, asks, now(), effects))
     }
 
-    /// Somebody says something.
+    /// Handles a message.
     pub fn receive(&self, from: ConnectionId, message: ToServer) {
         let mut state = self.lock();
         let due = state.chat.due_at();
@@ -164,7 +164,7 @@ impl ChatService {
         }
     }
 
-    /// Whether a connection is a session's: it is not any more once another has taken its place, or it was told goodbye.
+    /// True if a connection is a session's: it is not any more once another has taken its place, or it was told goodbye.
     pub fn is_somebodys(&self, conn: ConnectionId) -> bool {
         self.lock().chat.is_somebodys(conn)
     }
@@ -179,7 +179,7 @@ impl ChatService {
         self.wake_if_changed(due, &state);
     }
 
-    /// Wakes whoever waits for what is due, or for the end, and only if there is something for them.
+    /// Wakes the timer's thread, only if its next action changed, or at the end.
     fn wake_if_changed(&self, due: Option<Instant>, state: &ServiceState) {
         if state.chat.due_at() != due || state.accepting.is_none() {
             self.changed.notify_all();
@@ -232,12 +232,12 @@ impl ChatService {
         }
     }
 
-    /// Whether somebody may set a password now.
+    /// True if a user may set a password now.
     pub fn may_set_password(&self, from: ConnectionId) -> bool {
         self.lock().change(|chat, effects| chat.may_set_password(from, now(), effects))
     }
 
-    /// Somebody sets the password of their name, or takes it away; or tries to, and is told what is wrong with it.
+    /// Sets or removes the password of a user's name; tells the user about errors.
     pub fn set_password(&self, from: ConnectionId, kept: Result<Option<String>, String>) {
         let mut state = self.lock();
         match kept {
@@ -283,7 +283,7 @@ impl ChatService {
     /// has been read.
     ///
     /// # Errors
-    /// What is wrong with them; then nothing has changed.
+    /// The errors in them; then no setting has changed.
     pub fn reload(&self) -> Result<String, String> {
         self.settings.reload(|config| {
             let mut state = self.lock();
@@ -294,18 +294,18 @@ impl ChatService {
         })
     }
 
-    /// The same, for whoever wants to know how it went.
+    /// The same, with an answer for the caller.
     fn reloaded(&self) -> String {
         self.reload().unwrap_or_else(|why| format!("{why}\nthe settings are as they were"))
     }
 
-    /// The server is to stop: everybody is told.
+    /// Stops the server: all clients are told.
     pub fn terminate(&self) {
         self.lock().terminate();
         self.changed.notify_all();
     }
 
-    /// Waits until the server is to stop, and everybody has heard it or had the time for it.
+    /// Waits until the server is to stop, and all clients have heard it or had the time for it.
     pub fn wait(&self) {
         let state = self.lock();
         let state = self.changed.wait_while(state, |state| state.accepting.is_some());
@@ -351,7 +351,7 @@ impl ServiceState {
                 continue;
             }
             if matches!(wish, HostRequest::Terminate) {
-                // Behind Bye nobody hears an answer.
+                // Behind Bye no client reads an answer.
                 self.send(CommitItem::Effect(replied(conn, &CommandReply::Done(STOPS.into()))));
                 self.terminate();
                 continue;
@@ -398,7 +398,7 @@ impl ServiceState {
         self.send(CommitItem::Command(conn, command));
     }
 
-    /// Gives the disk something; nobody, when it has stopped.
+    /// Sends the disk an item; ignored when it has stopped.
     fn send(&self, item: CommitItem) {
         if let Some(pipeline) = &self.pipeline {
             pipeline.send(item);

@@ -4,7 +4,7 @@
 //! RELOAD, SIGHUP ──▶ Hub::reload ──▶ Reread ──▶ changed ──▶ Hall::govern, log level; gate and connections look here
 //! ```
 //!
-//! Invariant: what cannot be read as a whole changes nothing; what cannot change while the server runs stays, and is told.
+//! Invariant: invalid settings change no setting; what cannot change while the server runs stays, and is reported.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub struct ServerConfig {
     pub port: u16,
     /// What invitations name as its address, `host` or `host:port`, if it is another than it listens on.
     pub public_address: Option<String>,
-    /// Whether it listens for UDP too, on the same port.
+    /// True if it listens for UDP too, on the same port.
     pub udp: bool,
     /// The folder with its keys.
     pub keys: PathBuf,
@@ -41,7 +41,7 @@ pub struct ServerConfig {
     pub keeping: StorageConfig,
     /// Who may come in.
     pub access: Access,
-    /// Whether the limits of PROTOCOL.md §9 are kept. Deadlines and bounds of buffers always are.
+    /// True if the limits of PROTOCOL.md §9 are kept. Deadlines and bounds of buffers always are.
     pub limits: bool,
     /// What the event log has.
     pub log_level: LevelFilter,
@@ -54,11 +54,11 @@ pub struct ServerConfig {
 pub struct StorageConfig {
     /// The folder with the journal and the letters.
     pub data: PathBuf,
-    /// Whether the journal is on disk, to be found after a crash.
+    /// True if the journal is on disk, to be found after a crash.
     pub journal: JournalPlace,
     /// How much it holds for who has yet to read it, in bytes.
     pub journal_size: u64,
-    /// For how long a session whose connection is lost is waited for.
+    /// How long the session of a lost connection is kept.
     pub resume: Duration,
     /// A name without a password is free again when it has not been used for so long.
     pub unused_names: Duration,
@@ -103,7 +103,7 @@ const DAY: u64 = 24 * 60 * 60;
 pub(super) struct ServerSettings {
     now: Mutex<Arc<ServerConfig>>,
     reread: Option<ConfigLoader>,
-    /// Held by whoever reads them again: one after the other.
+    /// Held while they are read again: one reader after the other.
     reading: Mutex<()>,
 }
 
@@ -219,6 +219,6 @@ fn told(before: &ServerConfig, after: &ServerConfig, wanted: &ServerConfig) -> S
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing in it is ever half changed.
+    // Its value is never half changed.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! How it goes, for whoever runs the server.
+//! Status, for the operator.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What couriers and the disk have to say to the hub, which waits for them at times and for whom they never wait.
+//! Events of workers and the disk for the service, which waits for them at times and for which they never wait.
 
 use crate::chat::{ConnectionId, Cursor, SessionNumber};
 
@@ -6,7 +6,7 @@ use crate::chat::{ConnectionId, Cursor, SessionNumber};
 pub enum WorkerEvent {
     /// A connection has been told that it is too slow.
     Slow(ConnectionId),
-    /// A connection that lags behind has had everything up to here, and takes more.
+    /// A connection that lags behind has received all events up to here, and takes more.
     Behind(ConnectionId, Cursor),
     /// The disk keeps what happens again; or does not any more, and why.
     Disk(Result<(), String>),

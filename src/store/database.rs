@@ -1,4 +1,4 @@
-//! SQLite files of one server: private, of one schema version, and nobody else's while it runs.
+//! SQLite files of one server: private, of one schema version, and locked while it runs.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -24,7 +24,7 @@ pub enum DatabaseError {
     /// The file, or its folder.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// Somebody else has it open.
+    /// Another process has it open.
     #[error("{path} is in use by another program")]
     InUse {
         /// The file.
@@ -102,7 +102,7 @@ impl DatabaseError {
 }
 
 /// Opens a database, or makes it. Its version is how many `steps` have made it; one that is older is brought up to the
-/// latest, all at once. From now on nobody else can open it.
+/// latest, all at once. From now on no other process can open it.
 pub(super) fn open(path: &Path, steps: &[&str]) -> Result<Connection, DatabaseError> {
     make_private_folder(super::folder_of(path))?;
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
@@ -114,7 +114,7 @@ pub(super) fn open(path: &Path, steps: &[&str]) -> Result<Connection, DatabaseEr
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             refuse_exposed(path)?;
-            // SQLite would read it all the same, and say little more than that something failed.
+            // SQLite would read it all the same, and report little more than a failure.
             access(path, Access::WRITE_OK).map_err(|error| write_error(path)(error.into()))?;
         }
         Err(error) => return Err(write_error(path)(error).into()),
@@ -124,13 +124,13 @@ pub(super) fn open(path: &Path, steps: &[&str]) -> Result<Connection, DatabaseEr
     let mut connection = Connection::open_with_flags(path, flags).map_err(&failed)?;
     connection.busy_timeout(std::time::Duration::ZERO).map_err(&failed)?;
     connection.pragma_update(None, "cache_size", HELD).map_err(&failed)?;
-    // Exclusive before anything is read: its index is then in memory, and a second server fails at once.
+    // Exclusive before the first read: its index is then in memory, and a second server fails at once.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(&failed)?;
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(&failed);
     let (application, found) = (pragma("application_id")?, pragma("user_version")?);
     let is_empty = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0));
     let version = i32::try_from(steps.len()).unwrap_or(i32::MAX);
-    // Whatever is not ours stays as it is.
+    // Foreign content stays as it is.
     let done = match (application, found) {
         (0, 0) if is_empty.map_err(&failed)? == 0 => 0,
         (APPLICATION, 1..) if found > version => {
@@ -162,7 +162,7 @@ pub(super) fn open(path: &Path, steps: &[&str]) -> Result<Connection, DatabaseEr
     Ok(connection)
 }
 
-/// Looks whether the databases of a folder could be used, as far as they are there. Nothing is made, opened or changed.
+/// Checks that the databases of a folder are usable, as far as they exist. Makes, opens and changes no file.
 ///
 /// # Errors
 /// [`DatabaseError`] as it would be said then.
@@ -217,7 +217,7 @@ pub(super) fn maybe(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64
     row.get::<_, Option<i64>>(column)?.map(|value| u64::try_from(value).map_err(|_| wrong(column))).transpose()
 }
 
-/// A column holds what nobody has written there.
+/// A column holds a value that this program never writes there.
 pub(super) fn wrong(column: usize) -> rusqlite::Error {
     rusqlite::Error::IntegralValueOutOfRange(column, 0)
 }

@@ -50,7 +50,7 @@ const STEPS: [&str; 3] = [
     ALTER TABLE room ADD COLUMN opened_by INTEGER;",
 ];
 
-/// A journal that is open: nobody else can open it.
+/// An open journal: no other process can open it.
 pub struct Journal {
     path: PathBuf,
     connection: Connection,
@@ -62,7 +62,7 @@ pub struct Journal {
 /// What makes a journal outlive the machine.
 pub struct Durable {
     path: PathBuf,
-    /// The file that is found under that name as long as nobody takes it away.
+    /// The file under that name as long as it is not removed.
     inode: u64,
     log: File,
     /// A failure is told of once by the system; what was written before it is not there for all that.
@@ -73,7 +73,7 @@ impl Durable {
     /// Waits until the disk has all that was committed.
     ///
     /// # Errors
-    /// Whatever the system says; a file that was taken away keeps nothing.
+    /// The system's error; a removed file keeps no data.
     pub fn sync(&self) -> io::Result<()> {
         let synced = if self.has_failed() { Err(io::Error::other("it has failed before")) } else { self.try_sync() };
         synced.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))
@@ -86,7 +86,7 @@ impl Durable {
         self.log.sync_data()
     }
 
-    /// Whether it could not be synced once: it is good for nothing any more.
+    /// True after a failed sync: it is unusable from now on.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
@@ -102,7 +102,7 @@ impl Journal {
         let path = folder.join(FILE);
         let connection = open(&path, &STEPS)?;
         let failed = DatabaseError::of(&path);
-        // Whoever has not come back yet cannot have had more than what is found now.
+        // A session that has not resumed yet cannot have received more than what is found now.
         let highest = "UPDATE session SET highest = max((SELECT cursor FROM forgotten), \
                        coalesce((SELECT max(cursor) FROM event), 0)) WHERE highest IS NULL";
         connection.execute(highest, []).map_err(&failed)?;
@@ -127,7 +127,7 @@ impl Journal {
         connection.pragma_update(None, "wal_autocheckpoint", 2_000).map_err(&failed)?;
         connection.pragma_update(None, "journal_size_limit", LOG_KEPT).map_err(&failed)?;
         connection.set_prepared_statement_cache_capacity(32);
-        // There is a log as soon as something has been written.
+        // A log exists after the first write.
         connection.execute("UPDATE forgotten SET cursor = cursor", []).map_err(&failed)?;
         let log = File::open(log_of(&path)).map_err(read_error(&path))?;
         let inode = std::fs::metadata(&path).map_err(read_error(&path))?.ino();
@@ -146,13 +146,13 @@ impl Journal {
     /// Begins to write; what is written comes all at once, with [`Journal::commit`], or not at all.
     ///
     /// # Errors
-    /// [`DatabaseError`], as with all that follows: then the journal is good for nothing any more.
+    /// [`DatabaseError`], as with all that follows: then the journal is unusable.
     pub fn begin(&mut self) -> Result<(), DatabaseError> {
         self.numbers.clear();
         self.run("BEGIN", [])
     }
 
-    /// Writes something down.
+    /// Writes a record.
     ///
     /// # Errors
     /// As [`Journal::begin`].
@@ -248,10 +248,10 @@ impl Journal {
         self.run("COMMIT", [])
     }
 
-    /// Takes it away: whoever it was for has been told goodbye, or it is good for nothing.
+    /// Deletes it: its sessions have ended, or it is unusable.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// The system's error.
     pub fn delete(self) -> io::Result<()> {
         let path = self.path;
         drop(self.connection);

@@ -13,7 +13,7 @@ use crate::secure::identity::{Identity, PublicIdentity, RsaKeyError};
 /// The longest key file that is read, in bytes: a 4096-bit key in PEM has some 3,300.
 const MAX_FILE: u64 = 65_536;
 
-/// Whose key pair, and so which files.
+/// Holder of a key pair, and so the names of its files.
 #[derive(Clone, Copy, Debug)]
 pub enum KeyHolder<'a> {
     /// `server_private_key.pem`, `server_public_key.pem`.
@@ -97,7 +97,7 @@ pub struct Loaded {
     pub identity: Identity,
     /// Where its private half is.
     pub path: PathBuf,
-    /// Whether it was made just now.
+    /// True if it was made just now.
     pub made: bool,
 }
 
@@ -124,7 +124,7 @@ pub fn load_or_make(
             let passphrase = passphrase.get(&private, false)?;
             let identity = Identity::generate(rng, bits).map_err(bad)?;
             let pem = identity.to_pem(passphrase.as_ref().map(|word| word.as_str()));
-            // Somebody else may have made one meanwhile: then theirs is the one.
+            // Another process may have made one meanwhile: then that one is used.
             let made = create_new(&private, pem.as_bytes(), 0o600)? == Created::Made;
             (read(&private)?.unwrap_or_default(), made)
         }
@@ -142,7 +142,7 @@ pub fn load_or_make(
     Ok(Loaded { identity, path: private, made })
 }
 
-/// Looks whether [`load_or_make`] could use what is there. Nothing is made or changed, and no passphrase asked for.
+/// Checks that [`load_or_make`] could use the files. Makes and changes no file, and asks for no passphrase.
 ///
 /// # Errors
 /// [`KeyError`] as it would say then.

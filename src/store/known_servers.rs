@@ -8,11 +8,11 @@ use crate::secure::identity::Fingerprint;
 /// What is known of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pin {
-    /// Nothing.
+    /// Empty.
     Unknown,
     /// It is who it was.
     Same,
-    /// It is somebody else than it was.
+    /// It has another identity than before.
     Changed {
         /// Who it was.
         known: Fingerprint,

@@ -13,10 +13,10 @@ use crate::secure::identity::Fingerprint;
 /// So many users of one server are kept: a server that invents people is not to fill what others need.
 const MAX_USERS: usize = 10_000;
 
-/// What is known of somebody.
+/// Pins of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PinStatus {
-    /// Nothing.
+    /// Empty.
     New,
     /// They are who they were; and whether the user has compared fingerprints.
     Known {
@@ -30,21 +30,21 @@ pub enum PinStatus {
         /// The line that says so, from 1.
         line: usize,
     },
-    /// Somebody else has a name that looks like theirs.
+    /// Another user has a name that looks like theirs.
     LooksLike {
-        /// Whose.
+        /// User.
         name: Name,
         /// The line that says so, from 1.
         line: usize,
     },
 }
 
-/// A key of somebody who is known.
+/// A key of a known user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownKey {
     /// Who they are.
     pub fingerprint: Fingerprint,
-    /// Whether the user has compared fingerprints.
+    /// True if the user has compared fingerprints.
     pub verified: bool,
     line: usize,
 }
@@ -105,7 +105,7 @@ impl KnownUsers {
         self.file.path()
     }
 
-    /// What is known of somebody who goes by this name and has this key.
+    /// Returns the status of this name and key.
     #[must_use]
     pub fn judge(&self, name: &Name, fingerprint: Fingerprint) -> PinStatus {
         if let Some([first, ..]) = self.known.get(name).map(Vec::as_slice) {
@@ -120,7 +120,7 @@ impl KnownUsers {
         first.map_or(PinStatus::New, |(other, key)| PinStatus::LooksLike { name: other.clone(), line: key.line })
     }
 
-    /// Somebody who is known by this name, or by one that could be taken for it: with their keys, the first met first.
+    /// Returns the user known by this name, or by one that looks like it: with their keys, the first met first.
     #[must_use]
     pub fn find(&self, name: &Name) -> Option<(&Name, &[KnownKey])> {
         let alike = || name.skeletons().into_iter().find_map(|look| self.looks.get(&look)?.first());
@@ -132,7 +132,7 @@ impl KnownUsers {
         self.known.get(name)?.iter().find(|key| key.fingerprint == fingerprint).copied()
     }
 
-    /// Keeps people who are new, durably. Whoever another process has kept meanwhile is judged by that from now on.
+    /// Pins new users, durably. A pin that another process made meanwhile counts from now on.
     ///
     /// # Errors
     /// [`LineFileError`] if the file cannot be written, or not be understood.
@@ -152,7 +152,7 @@ impl KnownUsers {
         self.take_in_from(&added)
     }
 
-    /// Keeps another key of somebody who is known by exactly this name, durably. Gives whether it is one of theirs now.
+    /// Pins another key of a user known by exactly this name, durably. Returns true if it is one of theirs now.
     ///
     /// # Errors
     /// [`LineFileError`] if the file cannot be written, or not be understood.
@@ -176,7 +176,7 @@ impl KnownUsers {
         if self.keys + new > MAX_USERS { Err(self.file.full("10,000 users of this server")) } else { Ok(()) }
     }
 
-    /// Marks somebody as verified, durably. Gives whether it is somebody who is known.
+    /// Marks a user as verified, durably. Returns true if the user is known.
     ///
     /// # Errors
     /// [`LineFileError`] if the file cannot be written, or not be understood.

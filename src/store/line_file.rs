@@ -20,7 +20,7 @@ pub enum LineFileError {
     /// The disk.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// A line that cannot be read: nothing is guessed.
+    /// A line that cannot be read: it is not guessed.
     #[error("{path}, line {line}: not \"{form}\"")]
     BadLine {
         /// The file.
@@ -94,7 +94,7 @@ impl LineFile {
         }
     }
 
-    /// Looks at the text while nobody else changes it, and changes it as `decide` says, durably and all at once.
+    /// Reads the text under a lock, and changes it as `decide` says, durably and atomically.
     pub(super) fn change<T>(
         &self,
         decide: impl FnOnce(&str) -> Result<(Change, T), LineFileError>,
@@ -117,7 +117,7 @@ impl LineFile {
             Change::Replace(text) => {
                 let mut draft = self.path.clone().into_os_string();
                 draft.push(".tmp");
-                // Whoever has the lock is the only one with a draft.
+                // The lock's holder is the only one with a draft.
                 let replaced = write_draft(Path::new(&draft), text.as_bytes(), 0o600)
                     .and_then(|()| fs::rename(&draft, &self.path));
                 if replaced.is_err() {
@@ -162,7 +162,7 @@ impl LineFile {
     }
 }
 
-/// Adds lines at the end, or nothing at all: a file that is full is left as it was.
+/// Adds lines at the end, or none: a file that is full is left as it was.
 fn append(file: &mut File, lines: &[u8]) -> io::Result<()> {
     let end = file.seek(SeekFrom::End(0))?;
     let written = file.write_all(lines).and_then(|()| file.sync_all());

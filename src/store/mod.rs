@@ -1,6 +1,6 @@
 //! Disk: one's own keys, and what is known of others.
 //!
-//! Invariant: nothing here knows a socket, and no key that is there is ever overwritten.
+//! Invariant: this floor knows no socket, and never overwrites a key.
 
 pub mod database;
 pub mod journal;
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-/// Why something on the disk cannot be used. Each says the path, and [`DiskError::hint`] what to do.
+/// Reason why a file cannot be used. Each names the path, and [`DiskError::hint`] what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     /// It could not be read.
@@ -38,7 +38,7 @@ pub enum DiskError {
         /// What the system says.
         source: io::Error,
     },
-    /// Anybody can change it, or put files in it.
+    /// Other users can change it, or put files in it.
     #[error("{path} can be written by everybody (mode {mode:04o})")]
     Open {
         /// What.
@@ -46,12 +46,12 @@ pub enum DiskError {
         /// Its permissions.
         mode: u32,
     },
-    /// Somebody else owns it.
+    /// Another user owns it.
     #[error("{path} belongs to another user (number {owner})")]
     Foreign {
         /// What.
         path: PathBuf,
-        /// Whose it is.
+        /// Owner.
         owner: u32,
     },
     /// Others than its owner can read a secret.
@@ -93,14 +93,14 @@ fn write_error(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
     |source| DiskError::Write { path, source }
 }
 
-/// Makes a folder that only its owner can enter, if it is not there; refuses one in which anybody can put files.
+/// Makes a folder that only its owner can enter, if it is missing; refuses one in which other users can put files.
 fn make_private_folder(folder: &Path) -> Result<(), DiskError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(write_error(folder))?;
     let mode = fs::metadata(folder).map_err(read_error(folder))?.permissions().mode() & 0o7777;
     if mode & 0o002 == 0 { Ok(()) } else { Err(DiskError::Open { path: folder.to_owned(), mode }) }
 }
 
-/// Looks whether a folder could be used, or made if it is not there. Nothing is made or changed.
+/// Checks that a folder is usable, or can be made. Makes and changes no file.
 fn look_at_folder(folder: &Path) -> Result<(), DiskError> {
     let may = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
     let mut place = folder;
@@ -123,7 +123,7 @@ fn look_at_folder(folder: &Path) -> Result<(), DiskError> {
     access(place, may).map_err(|error| write_error(folder)(error.into()))
 }
 
-/// Refuses what somebody else has put there, or can change.
+/// Refuses a file that another user owns or can change.
 fn refuse_foreign(path: &Path) -> Result<(), DiskError> {
     let found = fs::metadata(path).map_err(read_error(path))?;
     let (owner, mode) = (found.uid(), found.mode() & 0o7777);
@@ -175,10 +175,10 @@ enum Created {
 }
 
 fn write_draft(draft: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    // One that a crash left behind is nobody's.
+    // A file left behind by a crash has no owner.
     let _ = fs::remove_file(draft);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(draft)?;
-    // Whatever the umask, no wider and no narrower.
+    // The same mode under every umask.
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(content)?;
     file.sync_all()

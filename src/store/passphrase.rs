@@ -12,7 +12,7 @@ use super::{DiskError, read_error, refuse_exposed};
 /// Where a passphrase comes from.
 #[derive(Clone, Debug, Default)]
 pub struct PassphraseSource {
-    /// A file whose first line it is.
+    /// A file with the passphrase in its first line.
     pub file: Option<PathBuf>,
 }
 
@@ -43,7 +43,7 @@ pub fn secret_line(file: &Path) -> Result<Zeroizing<String>, DiskError> {
     Ok(line)
 }
 
-/// A file's first line, whoever can read it.
+/// A file's first line, without a check of its mode.
 ///
 /// # Errors
 /// [`DiskError`] if the file cannot be read, or the line is empty.

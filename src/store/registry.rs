@@ -54,7 +54,7 @@ const STEPS: [&str; 2] = [
 /// The database of what stays.
 pub struct Registry {
     path: PathBuf,
-    /// The file that is found under that name as long as nobody takes it away.
+    /// The file under that name as long as it is not removed.
     inode: u64,
     connection: Connection,
 }
@@ -80,7 +80,7 @@ impl Registry {
     /// Writes down what has changed, in this order and all at once. It outlives the machine.
     ///
     /// # Errors
-    /// [`DatabaseError`] if it could not; a file that was taken away keeps nothing.
+    /// [`DatabaseError`] if it could not; a removed file keeps no data.
     pub fn keep<'a>(&mut self, changes: impl Iterator<Item = &'a RegistryRecord> + Clone) -> Result<(), DatabaseError> {
         let path = &self.path;
         if std::fs::metadata(path).map_err(read_error(path))?.ino() != self.inode {

@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
     /// The end of the bytes.
     ///
     /// # Errors
-    /// [`DecodeError`] if anything is left.
+    /// [`DecodeError`] if bytes are left.
     pub fn end(&self) -> Result<(), DecodeError> {
         if self.left() == 0 { Ok(()) } else { Err(DecodeError) }
     }

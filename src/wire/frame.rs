@@ -9,7 +9,7 @@ pub const MAX_HANDSHAKE_FRAME: usize = 4_096;
 /// Bytes of the length in front of each frame.
 pub const PREFIX: usize = 2;
 
-/// What the deframer keeps for the next frame while nothing waits, in bytes: a ping's worth. More is given back, as
+/// Buffer that an idle deframer keeps for the next frame, in bytes: a ping's worth. More is given back, as
 /// thousands may be waiting.
 const KEPT: usize = 128;
 
@@ -71,7 +71,7 @@ impl Deframer {
         Ok(Some(&mut self.held[range]))
     }
 
-    /// Whether a frame has arrived whole.
+    /// True if a frame has arrived whole.
     ///
     /// # Errors
     /// [`FrameLengthError`] as [`Deframer::next_frame`].
@@ -80,7 +80,7 @@ impl Deframer {
         Ok(self.whole_frame()?.is_some())
     }
 
-    /// While nothing waits, little is held.
+    /// An idle deframer holds little.
     fn give_back(&mut self) {
         if self.held.len() == self.read && self.held.capacity() > KEPT {
             *self = Self::new(self.limit);

@@ -5,7 +5,7 @@
 //! fields ──▶ codec::Writer ──▶ one frame ──▶ frame::prefix ──▶ bytes
 //! ```
 //!
-//! Invariant: nothing here does I/O, knows a key, or knows what a message means.
+//! Invariant: this floor does no I/O, knows no key, and no meaning of a message.
 
 pub mod codec;
 pub mod frame;

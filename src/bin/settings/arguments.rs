@@ -54,7 +54,7 @@ pub struct Arguments {
     /// File of settings, in TOML
     #[arg(long, value_name = "FILE", env = "CFB_CHAT_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Say what is wrong with the settings; or print them, and where each is from. Starts and changes nothing
+    /// Check the settings: report errors, or print them with their sources. Starts and changes no server
     #[arg(long)]
     pub check: bool,
     #[command(flatten)]
@@ -90,19 +90,19 @@ pub struct ServerArguments {
     /// Folder for what it keeps: letters, and the journal of what has yet to be read
     #[arg(long, value_name = "FOLDER", env = "CFB_CHAT_DATA", default_value = "data")]
     pub data: PathBuf,
-    /// Where the journal is: on disk, and nothing accepted is lost in a crash; or in memory
+    /// Where the journal is: on disk, where accepted messages survive a crash; or in memory
     #[arg(long, value_enum, default_value = "disk")]
     journal: JournalChoice,
     /// How much the journal holds, in MiB; then it forgets the oldest
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     journal_size: u64,
-    /// For how long somebody whose connection is lost is waited for, in seconds
+    /// How long the server keeps the session of a lost connection, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(..=86_400))]
     resume_window: u64,
-    /// After how many days a name without a password is free again, if nobody has used it
+    /// After how many unused days a name without a password is free again
     #[arg(long, value_name = "DAYS", default_value_t = 180, value_parser = clap::value_parser!(u64).range(1..=36_500))]
     unused_names: u64,
-    /// Who may come in: everybody; or who has registered a name, and who has an invitation; or only the former
+    /// Users who may join: all; those with a registered name or an invitation; or only the former
     #[arg(long, value_enum, default_value = "open")]
     access: AccessChoice,
     /// Limits on rates, sizes of rooms and connections; deadlines and bounds of buffers always hold

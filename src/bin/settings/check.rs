@@ -1,5 +1,5 @@
 //! `server --check`: the settings in effect, as a file of settings would have them, and what stands in the way of using
-//! them. It makes and changes nothing.
+//! them. It makes and changes no file.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -44,7 +44,7 @@ fn quoted(text: &OsStr) -> String {
     out + "\""
 }
 
-/// Whether keys and data could be used, as far as they are there.
+/// True if keys and data could be used, as far as they are there.
 pub fn look_at_the_disk(config: &ServerConfig) -> Result<(), StartError> {
     key_files::look(&config.keys, KeyHolder::Server, &config.passphrase)?;
     database::look(&config.keeping.data)?;

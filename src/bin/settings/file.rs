@@ -18,7 +18,7 @@ use super::Problem;
 
 /// The longest file that is read, in bytes.
 const MAX_FILE: u64 = 64 * 1_024;
-/// Flags that say what is to be done, and settle nothing.
+/// Flags that ask for an action and are no setting.
 const FOR_THE_LINE: [&str; 4] = ["config", "check", "help", "version"];
 
 /// A setting of the file.
@@ -152,7 +152,7 @@ impl SettingsFile<'_> {
     /// A value as it would stand on the line, if it is of that kind. A path is looked for from the file's folder on.
     fn value(&self, kind: SettingKind, value: &DeValue<'_>) -> Option<OsString> {
         Some(match (kind, value) {
-            // Too large for anything is as large as it is written: it is refused as what it is.
+            // A number too large for every type stays as written, and is refused as such.
             (SettingKind::Number, DeValue::Integer(number)) => {
                 match i64::from_str_radix(number.as_str(), number.radix()) {
                     Ok(number) => number.to_string().into(),

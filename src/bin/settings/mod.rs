@@ -62,7 +62,7 @@ pub struct SettingOrigin {
     pub key: String,
     /// As it would stand on the line; `None` if it is not set.
     pub value: Option<OsString>,
-    /// Whether it is written in quotes.
+    /// True if it is written in quotes.
     pub is_text: bool,
     pub from: String,
 }
@@ -86,7 +86,7 @@ pub fn read(line: &[OsString]) -> Result<Found, Problem> {
     Ok(Found { arguments, origins })
 }
 
-/// The arguments that are settings, and nothing else: what a file may have.
+/// The arguments that are settings, and no others: those that a file may have.
 fn settings() -> Command {
     let bare = Command::new("server").no_binary_name(true).disable_help_flag(true).disable_version_flag(true);
     ServerArguments::augment_args(bare)

@@ -18,7 +18,7 @@ pub struct KeyArguments {
     /// Size of a new RSA key, in bits
     #[arg(long, default_value = "3072", value_parser = PossibleValuesParser::new(BITS).map(|bits| number(&bits)))]
     bits: usize,
-    /// File whose first line is the passphrase of your private key
+    /// File with the passphrase of your private key in its first line
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }

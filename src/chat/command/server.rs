@@ -1,4 +1,4 @@
-//! What a server is told to do, by whoever runs it at its console, by operators and by people in rooms: one language.
+//! Server commands, of the console, of operators and of members: one language.
 //! PROTOCOL.md §6 "Commands".
 
 use core::net::IpAddr;
@@ -14,15 +14,15 @@ use crate::chat::{Owner, fingerprint};
 pub const LONGEST: usize = 4_096;
 /// The longest topic, reason, or words of the day, in bytes.
 const LONGEST_WORDS: usize = 512;
-/// For how long somebody is muted, and somebody may come in by an invitation, unless it is said.
+/// Default duration of a mute and of an invitation.
 const MUTED: Duration = Duration::from_secs(60 * 60);
 const INVITED_HOURS: u64 = 24;
 const MAX_HOURS: u64 = 8_760;
 const MAX_USES: u32 = 1_000;
-/// Longer than anybody waits.
+/// Longer than any duration in use.
 const LONGEST_SPAN: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// Something for a server to do.
+/// A command for a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Tells what there is, or of one.
@@ -35,25 +35,25 @@ pub enum Command {
     Devices,
     /// Takes one of them away.
     RemoveDevice(Owner),
-    /// Something about a room, for its keeper.
+    /// A command about a room, for its owner.
     Room(RoomName, RoomCommand),
     /// Lists who is here.
     Who,
-    /// Says something to everybody.
+    /// Sends a notice to all members.
     Say(String),
-    /// Puts somebody out; they may come back.
+    /// Disconnects a user, who may come back.
     Kick(Name, String),
-    /// Keeps somebody out; for so long, or until it is lifted.
+    /// Bans a user; for so long, or until it is lifted.
     Ban(BanTarget, Option<Duration>, String),
     /// Lifts a ban.
     Unban(BanTarget),
     /// Lists bans.
     Bans,
-    /// Has somebody say nothing; for so long, or until it is lifted.
+    /// Mutes a user; for so long, or until it is lifted.
     Mute(Name, Option<Duration>),
     /// Lets them.
     Unmute(Name),
-    /// Makes somebody an operator.
+    /// Makes a user an operator.
     Op(Name),
     /// Makes them none.
     Deop(Name),
@@ -73,52 +73,52 @@ pub enum Command {
     WordsOfTheDay,
     /// Sets them; empty for none.
     SetWordsOfTheDay(String),
-    /// Ends everything.
+    /// Stops the server.
     Terminate,
 }
 
 /// What a room's keeper may settle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoomCommand {
-    /// What it is about; empty for nothing.
+    /// Topic; empty for none.
     SetTopic(String),
     /// Only guests come in.
     Lock,
-    /// Everybody does.
+    /// All users.
     Unlock,
-    /// Makes somebody a guest.
+    /// Makes a user a guest.
     Invite(Name),
-    /// Puts somebody out of it.
+    /// Removes a member from it.
     Kick(Name, String),
     /// Hands it on.
     Keeper(Name),
-    /// It stays when nobody is in it.
+    /// It stays when it is empty.
     Register,
     /// It does not.
     Unregister,
 }
 
-/// Whom a ban is on, as it was said.
+/// Target of a ban, as it was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BanTarget {
-    /// Whoever has this name.
+    /// The user of this name.
     Name(Name),
-    /// Whoever has this key.
+    /// The user of this key.
     Key(Owner),
-    /// Whoever comes from there.
+    /// Users from this address.
     Network(Network),
-    /// Whomever the ban with this number is on, for lifting it; or whoever has that for a name.
+    /// The target of the ban with this number, for lifting it; or the user with that name.
     Number(u64, Option<Name>),
 }
 
 /// Who may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
-    /// Everybody.
+    /// All users.
     Anybody,
     /// A room's keeper, in it.
     Keeper,
-    /// Operators, and whoever is at the console.
+    /// Operators and the console.
     Operator,
 }
 
@@ -183,10 +183,10 @@ const ALL: [CommandEntry; 37] = [
 ];
 
 impl Command {
-    /// Parses a line; `None` if there is nothing in it. Words are taken in capitals or not, but for TERMINATE.
+    /// Parses a line; `None` if it is empty. Words are case-insensitive, except TERMINATE.
     ///
     /// # Errors
-    /// A hint, for a line that is no command: it changes nothing.
+    /// A hint, for a line that is no command: it changes no state.
     #[must_use]
     pub fn parse(line: &str) -> Option<Result<Self, String>> {
         if line.len() > LONGEST {
@@ -265,7 +265,7 @@ impl Command {
         }
     }
 
-    /// Whether it changes anything that the log is to tell of.
+    /// True if it changes state that the log reports.
     #[must_use]
     pub fn is_act(&self) -> bool {
         !matches!(
@@ -301,7 +301,7 @@ fn usage(word: &str) -> String {
     of_word.map(|entry| entry.usage).collect::<Vec<_>>().join("  or  ")
 }
 
-/// As the log tells it: whom it is about, and never what anybody has said to others.
+/// As the log shows it: with its target, and never with a user's text.
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let because = |reason: &str| if reason.is_empty() { String::new() } else { format!(" ({})", Visible(reason)) };
@@ -470,7 +470,7 @@ fn reason_of(text: &str) -> Result<String, Option<String>> {
 
 struct DurationError;
 
-/// How long something lasts; `None` for what has no end.
+/// A duration; `None` for one without end.
 fn span(text: &str) -> Result<Option<Duration>, DurationError> {
     if text.eq_ignore_ascii_case("forever") {
         return Ok(None);

@@ -55,7 +55,7 @@ macro_rules! words {
 }
 
 words! {
-    /// Why something was not done.
+    /// Reason why a request was refused.
     ErrorCode {
         /// Not in that room, already in it, not allowed, full, or too many joins.
         Refused = "refused",
@@ -65,15 +65,15 @@ words! {
         Password = "password",
         /// The server is by invitation.
         Invitation = "invitation",
-        /// Nobody such.
+        /// No such user or room.
         Absent = "absent",
-        /// An operator has this name say nothing.
+        /// An operator has muted this name.
         Muted = "muted",
         /// Larger than it may be.
         Large = "large",
         /// The fields are not what they must be.
         Malformed = "malformed",
-        /// Not something this server does.
+        /// Not supported by this server.
         Unsupported = "unsupported",
         /// Not now: the roster it was written for has changed, or a number before it is missing.
         Again = "again",
@@ -85,7 +85,7 @@ words! {
 }
 
 words! {
-    /// Why somebody is no longer in a room.
+    /// Reason why a member is no longer in a room.
     LeftReason {
         /// By themselves.
         Left = "left",

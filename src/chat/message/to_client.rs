@@ -12,7 +12,7 @@ pub enum ToClient {
     Welcome(Welcome),
     /// 33: this number was taken.
     Accepted(u64),
-    /// 34: something happened.
+    /// 34: an event.
     Event {
         /// Its place.
         cursor: Cursor,
@@ -23,7 +23,7 @@ pub enum ToClient {
     },
     /// 35: who a session is.
     Person(Person),
-    /// 36: something was not done.
+    /// 36: a request was refused.
     Error {
         /// Why.
         code: ErrorCode,
@@ -32,7 +32,7 @@ pub enum ToClient {
         /// Which number; 0 for none.
         n: u64,
     },
-    /// 37: whose a name is.
+    /// 37: owner of a name.
     Found {
         /// The name that was looked up.
         name: Name,
@@ -49,16 +49,16 @@ pub enum ToClient {
     Unknown,
 }
 
-/// What somebody who has come into a room is told.
+/// What a session is told when it has joined a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
     /// Which room.
     pub room: RoomName,
-    /// Everybody in it, the newcomer included.
+    /// All members, the newcomer included.
     pub members: Vec<SessionNumber>,
     /// The room's change by which the newcomer came in.
     pub change: u64,
-    /// Whether a session was resumed.
+    /// True if a session was resumed.
     pub resumed: bool,
     /// The newcomer's own joined event's place.
     pub cursor: Cursor,
@@ -85,10 +85,10 @@ pub struct Person {
     pub signature: Vec<u8>,
 }
 
-/// What happens in rooms. Who it is about has a number on the wire; whoever reads it knows them by something else.
+/// Events in rooms. The subject is a number on the wire; the client maps it to a session id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<Who = SessionNumber> {
-    /// 1: somebody said something.
+    /// 1: a member sent a message.
     Said {
         /// Where.
         room: RoomName,
@@ -99,21 +99,21 @@ pub enum Event<Who = SessionNumber> {
         /// What.
         envelope: Vec<u8>,
     },
-    /// 2: somebody said something to oneself alone.
+    /// 2: a member whispered to this session.
     Whispered {
         /// Who.
         who: Who,
         /// What.
         boxed: Vec<u8>,
     },
-    /// 3: somebody gave their key to oneself.
+    /// 3: a member gave this session their sender key.
     Shared {
         /// Who.
         who: Who,
         /// Which.
         boxed: Vec<u8>,
     },
-    /// 4: somebody came in.
+    /// 4: a member joined.
     Joined {
         /// Where.
         room: RoomName,
@@ -122,7 +122,7 @@ pub enum Event<Who = SessionNumber> {
         /// The room's change by which they did.
         change: u64,
     },
-    /// 5: somebody is no longer there.
+    /// 5: a member left.
     Left {
         /// Where.
         room: RoomName,
@@ -133,15 +133,15 @@ pub enum Event<Who = SessionNumber> {
         /// Why.
         reason: LeftReason,
     },
-    /// 6: the operator says something.
+    /// 6: the operator's notice.
     Notice(String),
-    /// 7: somebody wrote while one was away.
+    /// 7: a user wrote a letter while this user was away.
     Letter(Vec<u8>),
-    /// 8: somebody's connection was lost, or they are back; they were in the room all the time.
+    /// 8: a member's connection was lost, or is back; the member was in the room all the time.
     Presence {
         /// Who.
         who: Who,
-        /// Whether they are away.
+        /// True if they are away.
         lost: bool,
     },
     /// What a later server may tell.
@@ -199,7 +199,7 @@ impl ToClient {
     /// The message's bytes.
     ///
     /// # Panics
-    /// For [`ToClient::Unknown`]: there is nothing to write.
+    /// For [`ToClient::Unknown`]: there is no encoding.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let writer = Writer::new();
@@ -308,7 +308,7 @@ impl Event {
 }
 
 impl<Who> Event<Who> {
-    /// Who it is about, if about anybody.
+    /// Subject of the event, if it has one.
     pub fn who(&self) -> Option<&Who> {
         match self {
             Self::Said { who, .. }
@@ -321,10 +321,10 @@ impl<Who> Event<Who> {
         }
     }
 
-    /// The same about whom the reader knows by another name.
+    /// The same event with the subject mapped to another type.
     ///
     /// # Errors
-    /// If there is nobody such.
+    /// If there is no such subject.
     pub fn known_as<Other, Nobody>(
         self,
         find: impl FnOnce(Who) -> Result<Other, Nobody>,

@@ -24,15 +24,15 @@ pub enum ToServer {
         /// What it says.
         body: Numbered,
     },
-    /// 21: wants to know whose a name is.
+    /// 21: asks for the owner of a name.
     Lookup(Name),
-    /// 22: has seen everything up to this cursor.
+    /// 22: has seen all events up to this cursor.
     Seen(Cursor),
     /// 23: wants to leave a room.
     Leave(RoomName),
     /// 24: is there.
     Ping,
-    /// 25: something for the server to do.
+    /// 25: a command for the server.
     Command(String),
     /// 26: the password of the name one has here; empty for none.
     Password(String),
@@ -45,7 +45,7 @@ pub enum ToServer {
 /// What a counted message says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Numbered {
-    /// 17: something to a room.
+    /// 17: a message to a room.
     Say {
         /// Which.
         room: RoomName,
@@ -54,16 +54,16 @@ pub enum Numbered {
         /// What it says; bytes that the server relays.
         envelope: Vec<u8>,
     },
-    /// 18: something to one session.
+    /// 18: a whisper to one session.
     Whisper {
-        /// Whose.
+        /// Owner.
         to: SessionNumber,
         /// What; bytes that the server relays.
         boxed: Vec<u8>,
     },
     /// 19: one's key for a room, to each of these.
     Share(Vec<(SessionNumber, Vec<u8>)>),
-    /// 20: something to somebody who is away.
+    /// 20: a letter to an absent user.
     Letter {
         /// Their identity's fingerprint.
         to: Owner,
@@ -124,7 +124,7 @@ impl ToServer {
     /// The message's bytes.
     ///
     /// # Panics
-    /// For what stands for a message that could not be read: there is nothing to write.
+    /// For a message that could not be read: there is no encoding.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let writer = Writer::new();

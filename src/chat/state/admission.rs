@@ -20,7 +20,7 @@ const TRIES: Rate = Rate { burst: 5, interval: Duration::from_secs(30) };
 /// So many names have wrong passwords counted at once.
 const MAX_TRIED: usize = 4_096;
 
-/// Somebody who has proved who they are, and wants to come in.
+/// A user who is authenticated and asks to join.
 #[derive(Clone, Debug)]
 pub struct AuthenticatedUser {
     /// Their connection.
@@ -35,12 +35,12 @@ pub struct AuthenticatedUser {
     pub address: Option<IpAddr>,
 }
 
-/// What somebody says who is not in yet.
+/// A first message of a connection that has not joined.
 #[derive(Clone, Debug)]
 pub struct JoinAttempt {
     /// A Join, if all is well.
     pub message: ToServer,
-    /// Whether they have been asked for a password before.
+    /// True if they have been asked for a password before.
     pub once_more: bool,
     /// SHA-256 of what could be an invitation's token, in the place of the password.
     pub token: Option<[u8; 32]>,
@@ -49,14 +49,14 @@ pub struct JoinAttempt {
 }
 
 impl JoinAttempt {
-    /// A first message, before anything was asked or checked.
+    /// A first message, before any check.
     #[must_use]
     pub fn first(message: ToServer) -> Self {
         Self { message, once_more: false, token: None, checked: None }
     }
 }
 
-/// What becomes of somebody's first message.
+/// Outcome of a connection's first message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JoinOutcome {
     /// They are in.
@@ -72,17 +72,17 @@ pub enum JoinOutcome {
 /// How bad it is not to be let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// It happens to everybody: their session has ended.
+    /// All sessions have ended.
     None,
-    /// A name that somebody else has.
+    /// A name that has another owner.
     Slight,
     /// A wrong password or token.
     Wrong,
-    /// Anything else.
+    /// Another reason.
     Plain,
 }
 
-/// Under what somebody comes in.
+/// What a user joins under.
 struct NameGrant {
     /// The name that is theirs already, or becomes it.
     account: Option<AccountId>,
@@ -91,7 +91,7 @@ struct NameGrant {
 }
 
 impl ChatState {
-    /// Somebody's first message, or their second after [`JoinOutcome::OnceMore`], which is the last.
+    /// A connection's first message, or its second after [`JoinOutcome::OnceMore`], which is the last.
     pub fn arrive(
         &mut self,
         who: AuthenticatedUser,
@@ -112,7 +112,7 @@ impl ChatState {
         let conn = who.conn;
         let (room, password, cursor) = match &asks.message {
             ToServer::Join { room, password, cursor } => (room, password, *cursor),
-            // Whoever is asked for a password may take longer than it takes to be lost.
+            // Typing a password may take longer than the session is kept.
             ToServer::Ping if asks.once_more => {
                 out.push(tell(conn, &ToClient::Pong));
                 return JoinOutcome::OnceMore;
@@ -157,7 +157,7 @@ impl ChatState {
         }
     }
 
-    /// Whether somebody may come in, by the name they go by.
+    /// Checks that a user may join, by the name.
     fn check_entitled(
         &mut self,
         user: &User,
@@ -177,7 +177,7 @@ impl ChatState {
             (NameOwnership::Own(account), _) => Ok(NameGrant { account: Some(account), invite: None }),
             (NameOwnership::Taken(account), _) => {
                 self.fits(account, password, asks, now)?;
-                // Whoever knows the password is whoever is banned.
+                // A user who knows the password shares the ban.
                 match self.order.banned(user.owner, Some(account), None, now.at) {
                     None => Ok(NameGrant { account: Some(account), invite: None }),
                     Some(ban) => Err(JoinDeniedError::banned(ban)),
@@ -213,7 +213,7 @@ impl ChatState {
         }
     }
 
-    /// Whether a password fits a name that is somebody else's.
+    /// Checks a password for a name that has another owner.
     fn fits(&mut self, id: AccountId, password: &str, asks: &JoinAttempt, now: Now) -> Result<(), JoinDeniedError> {
         let Some(kept) = self.accounts.get(id).and_then(|account| account.password.clone()) else {
             let why = "that name, or one that looks like it, belongs to another key";
@@ -249,8 +249,8 @@ impl ChatState {
         }
     }
 
-    /// Lets somebody in who may, if there is a place for them. Nothing is changed for somebody who is refused: no name is
-    /// taken, nobody replaced.
+    /// Admits a user, if there is a place. A refused join changes no state: no name is
+    /// taken, no session replaced.
     fn admit(
         &mut self,
         who: AuthenticatedUser,
@@ -341,7 +341,7 @@ impl ChatState {
         member
     }
 
-    /// Whether a name is nobody's any more: it has run out of time, and nobody uses it.
+    /// True if a name is free again: it has expired, and no session uses it.
     fn is_free(&self, account: &Account, now: u64) -> bool {
         self.policy.is_free(account, &self.order, &self.present, now)
     }
@@ -352,7 +352,7 @@ impl ChatState {
     }
 }
 
-/// Why somebody is not let in, for now or at all.
+/// Reason why a user is not admitted, for now or at all.
 enum JoinDeniedError {
     OnceMore(ErrorCode, &'static str),
     Check(String),

@@ -13,7 +13,7 @@ use crate::chat::{fingerprint, when};
 /// Addresses are banned for so long, unless it is said, and at most for so long.
 const ADDRESS_BANNED: Duration = Duration::from_secs(60 * 60);
 const ADDRESS_BANNED_AT_MOST: Duration = Duration::from_secs(24 * 60 * 60);
-/// New names from the address of somebody who was banned are not taken for so long.
+/// New names from the address of a banned user are refused for so long.
 const WARY: Duration = Duration::from_secs(10 * 60);
 /// So many addresses are watched so.
 const MAX_WATCHED: usize = 1_024;
@@ -66,7 +66,7 @@ impl ChatState {
         Ok(format!("{line}\nput out: {}", hit.len()).into())
     }
 
-    /// New names from the address of somebody who was banned are not taken for a while: a new key costs nothing.
+    /// New names from the address of a banned user are refused for a while: a new key costs an attacker no effort.
     fn watch(&mut self, account: AccountId, address: IpAddr, now: Now) {
         // An IPv6 user has a whole /64.
         let prefix = if address.to_canonical().is_ipv4() { 32 } else { 64 };
@@ -78,7 +78,7 @@ impl ChatState {
         }
     }
 
-    /// Whether new names from an address are not taken for now.
+    /// True if new names from an address are not taken for now.
     pub(super) fn is_wary_of(&self, address: Option<IpAddr>, now: Now) -> bool {
         let Some(address) = address else { return false };
         let is_watched = |(network, (until, account)): (&Network, &(_, AccountId))| {
@@ -128,7 +128,7 @@ impl Banned {
     }
 }
 
-/// What somebody who is banned is told.
+/// Text for a banned user.
 pub(super) fn ban_text(ban: &Ban) -> String {
     format!("you are banned {}{}", until_text(ban.until), because(&ban.reason))
 }

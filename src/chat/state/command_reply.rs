@@ -5,19 +5,19 @@ use crate::chat::name::Name;
 use crate::chat::registry_record::AccountId;
 use crate::chat::{Owner, when};
 
-/// A list is so long, in bytes: it is one record, with something around it.
+/// Maximum length of a list, in bytes: it fits one record, with its frame.
 const LONGEST_LIST: usize = 60_000;
 
-/// Who tells the server to do something.
+/// Issuer of a command.
 #[derive(Clone, Debug)]
 pub(super) enum Actor {
-    /// Whoever sits at its console.
+    /// The server's console.
     Console,
-    /// Somebody who is here.
+    /// A connected user.
     Somebody { member: SessionNumber, account: AccountId, owner: Owner, name: Name, is_operator: bool },
 }
 
-/// What somebody is told when it is done.
+/// Answer to a successful command.
 pub(super) enum CommandOutcome {
     Text(String),
     Wish(HostRequest),
@@ -32,7 +32,7 @@ impl From<String> for CommandOutcome {
 /// What is to be done by those who have a clock, files and threads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostRequest {
-    /// To end everything.
+    /// A request to stop the server.
     Terminate,
     /// To read the settings again.
     Reload,
@@ -49,7 +49,7 @@ pub enum HostRequest {
     },
 }
 
-/// Why something is not done.
+/// Reason why a command is refused.
 pub(super) struct CommandError(pub(super) ErrorCode, pub(super) String);
 
 pub(super) fn refused(why: String) -> CommandError {
@@ -92,7 +92,7 @@ impl Actor {
     }
 }
 
-/// What somebody is told of their line.
+/// Answer to a user's command line.
 #[must_use]
 pub fn replied(to: ConnectionId, reply: &CommandReply) -> Effect {
     match reply {
@@ -110,7 +110,7 @@ pub(super) fn until_text(until: Option<u64>) -> String {
     until.map_or("until it is lifted".into(), |until| format!("until {}", when(until)))
 }
 
-/// So many of something.
+/// A count with its noun.
 pub(super) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

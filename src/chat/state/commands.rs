@@ -16,7 +16,7 @@ use crate::chat::name::Name;
 use crate::chat::registry_record::{Account, AccountId, DeviceKey, Invite, Mute};
 use crate::chat::{ConnectionId, Owner, when};
 
-/// Operators who are named to everybody.
+/// Operators whose names all users may see.
 const NAMED: usize = 10;
 
 /// How much there is of what.
@@ -26,7 +26,7 @@ pub struct ServerCounts {
     pub sessions: usize,
     /// Those that have lost it.
     pub away: usize,
-    /// Rooms with somebody in them.
+    /// Rooms with members.
     pub rooms: usize,
     /// Registered names.
     pub names: usize,
@@ -34,19 +34,19 @@ pub struct ServerCounts {
     pub messages: u64,
     /// For how many people that was.
     pub deliveries: u64,
-    /// Events that somebody has yet to read, in bytes.
+    /// Events that a session has yet to read, in bytes.
     pub unread: u64,
 }
 
 impl ChatState {
-    /// A line at the server's console; `None` if there is nothing in it.
+    /// A line at the server's console; `None` if it is empty.
     pub fn console(&mut self, line: &str, now: Now, out: &mut Vec<Effect>) -> Option<CommandReply> {
         let reply = self.run_command(&Actor::Console, line, now, out);
         self.flush_registry_changes(out);
         reply
     }
 
-    /// A line of somebody who is here.
+    /// A line of a connected user.
     pub(super) fn handle_command(
         &mut self,
         from: ConnectionId,
@@ -164,7 +164,7 @@ impl ChatState {
         })
     }
 
-    /// The number of a name that is somebody's.
+    /// The account of an owned name.
     pub(super) fn named(&self, name: &Name) -> Result<AccountId, CommandError> {
         let account = self.accounts.find(name);
         account.map(|account| account.id).ok_or_else(|| absent(format!("nobody named {name} is known here")))
@@ -272,7 +272,7 @@ impl ChatState {
                 Err(refused("that is the key you are here with: use another one to remove it".into()))
             }
             Actor::Somebody { account, .. } if self.accounts.remove_key(*account, gone) => {
-                // Whoever gives a key up does not trust it, whatever other names it has.
+                // A user who gives a key up does not trust it, under any of its names.
                 self.order.set_operator(gone, false);
                 Ok(format!("{} cannot use this name any more", fingerprint::ShownFingerprint(gone)).into())
             }
@@ -297,7 +297,7 @@ impl ChatState {
         format!("{} here\n{}", all.len(), lines(all.iter().map(line), ""))
     }
 
-    /// What whoever comes in is told of this server, as it is set: one line; then the words of the day.
+    /// Text that a newcomer reads about this server's settings: one line; then the message of the day.
     pub(super) fn server_notice(&self) -> String {
         let mut operators: Vec<&Name> =
             self.order.operators().filter_map(|owner| self.accounts.of(owner).next()).map(|it| &it.name).collect();

@@ -16,7 +16,7 @@ const MAX_KEY_BOX: usize = 1_024;
 const MAX_BOXES: usize = 128;
 
 impl ChatState {
-    /// Something to one session.
+    /// A message to one session.
     pub(super) fn whisper(
         &mut self,
         from: SessionNumber,
@@ -58,7 +58,7 @@ impl ChatState {
         Ok(())
     }
 
-    /// Something to somebody who may be away.
+    /// A letter to a user who may be away.
     pub(super) fn letter(
         &mut self,
         from: SessionNumber,
@@ -78,7 +78,7 @@ impl ChatState {
             if self.accounts.of(to).next().is_none() {
                 return Err(ErrorCode::Absent);
             }
-            // A reader who is yet to meet the author has nothing but this to tell whose the name is.
+            // A reader who is yet to meet the author learns the name's owner from this alone.
             if !check_author(letter, author).unwrap_or(false) {
                 return Err(ErrorCode::Refused);
             }
@@ -96,7 +96,7 @@ impl ChatState {
         Ok(())
     }
 
-    /// Gives somebody who is here the letters that wait for them, and are not on their way already.
+    /// Sends a session the letters that wait for it and are not in flight.
     pub(super) fn hand_over_letters(&mut self, owner: Owner, to: SessionNumber, now: Now, out: &mut Vec<Effect>) {
         let mut cursor = self.cursor;
         let hand_over = |waiting: &mut QueuedLetter| {
@@ -110,7 +110,7 @@ impl ChatState {
         }
     }
 
-    /// Answers whose a name is.
+    /// Answers with the owner of a name.
     pub(super) fn look_up(
         &mut self,
         from: ConnectionId,
@@ -132,14 +132,14 @@ impl ChatState {
         });
     }
 
-    /// Whether this is another session that shares a room with one's own.
+    /// True if this is another session that shares a room with one's own.
     fn reaches(&self, from: SessionNumber, to: SessionNumber) -> bool {
         let (Some(one), Some(other)) = (self.present.get(&from), self.present.get(&to)) else { return false };
         from != to && one.rooms().any(|room| other.is_in(room))
     }
 }
 
-/// Whether a letter says that it is by this author: their key, and the name they go by. The rest of it is not looked at.
+/// True if a letter says that it is by this author: their key, and the name they go by. The rest of it is not looked at.
 fn check_author(letter: &[u8], author: &User) -> Result<bool, DecodeError> {
     let mut reader = Reader::new(letter);
     reader.array()?;

@@ -8,7 +8,7 @@ use crate::chat::message::Welcome;
 use crate::chat::registry_record::AccountId;
 
 impl ChatState {
-    /// Whether there is room, and it is not one join too many; if so it counts.
+    /// True if there is room, and it is not one join too many; if so it counts.
     pub(super) fn check_join(
         &mut self,
         owner: Owner,
@@ -39,7 +39,7 @@ impl ChatState {
         self.limits.members.map_or(fit, |most| most.min(fit))
     }
 
-    /// Puts somebody who may into a room, and tells everybody who has to know.
+    /// Adds a permitted user to a room, and tells its members.
     pub(super) fn join(&mut self, member: SessionNumber, name: &RoomName, now: Now, out: &mut Vec<Effect>) {
         let Some(present) = self.present.get(&member) else {
             return;
@@ -57,7 +57,7 @@ impl ChatState {
         let is_alone = others.is_empty();
         let change = open.roster.add(member, now);
         let as_it_is = open.kept(name);
-        // Everybody is told who comes before they are told that somebody has come.
+        // Members learn the newcomer's credential before the join event.
         let joined = Event::Joined { room: name.clone(), who: member, change };
         self.broadcast(name, Some(member), &person, joined, now, out);
         let since = self.cursor;
@@ -75,14 +75,14 @@ impl ChatState {
         }
         if let Some(present) = self.present.get_mut(&member) {
             if present.seats.is_empty() {
-                // It knows of nothing that was before.
+                // It has read no earlier event.
                 present.seen = since;
             }
             present.seats.push(RoomSubscription { name: name.clone(), room, since, until: None });
         }
     }
 
-    /// What somebody is told who comes into a room: of the server too, if it is their first.
+    /// Text for a user who joins a room: about the server too, at the first room.
     fn welcome_notice(&self, room: &RoomName, is_first: bool) -> String {
         let rules = is_first.then(|| self.server_notice());
         let all: Vec<String> = rules.into_iter().chain(self.topic_text(room)).collect();
@@ -103,7 +103,7 @@ impl ChatState {
         }
     }
 
-    /// Ends a session; a connection that it still has is told why, if there is anything to tell.
+    /// Ends a session; tells its connection the reason, if there is one.
     pub(super) fn end(
         &mut self,
         member: SessionNumber,
@@ -136,7 +136,7 @@ impl ChatState {
         out.push(Effect::Note(AuditEvent::Left(present.user.name)));
     }
 
-    /// Tells a room that somebody is gone; them too, if they have asked for it or were put out.
+    /// Tells a room that a member has left; the leaver too, after a request or a kick.
     pub(super) fn remove_member(
         &mut self,
         member: SessionNumber,
@@ -187,7 +187,7 @@ impl LiveRoom {
         JournalRecord::Room { room: self.id, name, change, opened_by: self.opened_by }
     }
 
-    /// Something happens there, caused by somebody who does not read it, or for all.
+    /// Delivers an event to a room, except to its author if given.
     pub(super) fn happens(&mut self, cursor: Cursor, by: Option<SessionNumber>) {
         if self.by != by {
             self.last_by_others = self.last;

@@ -50,7 +50,7 @@ impl ChatState {
         out.push(answer(n, done));
     }
 
-    /// Something to a room.
+    /// A message to a room.
     fn say(
         &mut self,
         from: SessionNumber,
@@ -76,18 +76,18 @@ impl ChatState {
         Ok(())
     }
 
-    /// Whether somebody is not muted.
+    /// Checks that the user is not muted.
     pub(super) fn check_not_muted(&self, member: SessionNumber, now: Now) -> Result<(), ErrorCode> {
         if self.order.mutes_nobody() {
             return Ok(());
         }
         let Some(SessionState { account, user, .. }) = self.present.get(&member) else { return Ok(()) };
-        // Another name of the same key says nothing either.
+        // Another name of the same key is muted too.
         let mut names = self.accounts.of(user.owner).map(|name| name.id).chain([*account]);
         if names.any(|name| self.order.muted(name, now.at).is_some()) { Err(ErrorCode::Muted) } else { Ok(()) }
     }
 
-    /// Something happens in a room. `before` goes in front of it, to the same people.
+    /// Broadcasts an event to a room. `before` precedes it, for the same readers.
     pub(super) fn broadcast(
         &mut self,
         room: &RoomName,
@@ -109,7 +109,7 @@ impl ChatState {
         self.retain_event(Audience::Room(id), entry, now, out);
     }
 
-    /// Something happens to one session.
+    /// Sends an event to one session.
     pub(super) fn send_event(&mut self, to: SessionNumber, event: Event, now: Now, out: &mut Vec<Effect>) {
         let Some(present) = self.present.get_mut(&to) else {
             return;

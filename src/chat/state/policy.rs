@@ -8,12 +8,12 @@ use crate::chat::Now;
 /// Who may come in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody.
+    /// All users.
     #[default]
     Open,
-    /// Whoever has registered a name, and whoever has an invitation.
+    /// Users with a registered name or an invitation.
     Invite,
-    /// Whoever has registered a name.
+    /// Users with a registered name.
     Closed,
 }
 
@@ -45,7 +45,7 @@ pub enum JournalPlace {
 }
 
 impl ChatState {
-    /// How the server is set from now on. Whoever is here stays, however that is.
+    /// Applies new settings. Connected users stay.
     pub fn reconfigure(&mut self, limits: Limits, policy: Policy, now: Now) {
         (self.limits, self.policy) = (limits, policy);
         self.backlog.set_bound(limits.backlog);

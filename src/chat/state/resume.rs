@@ -14,25 +14,25 @@ use super::{lasts, set_aside};
 use crate::chat::accounts::NameOwnership;
 use crate::chat::registry_record::{Ban, Banned};
 
-/// Others are told of somebody who has been away for so long.
+/// Members are told of a lost connection after so long.
 const TOLD_AFTER: Duration = Duration::from_secs(2);
-/// After a crash nobody is told before all have had the time to come back.
+/// After a crash members are told only after all sessions had time to resume.
 const TOLD_AFTER_CRASH: Duration = Duration::from_secs(30);
-/// The backlog is looked through for what everybody has seen this often.
+/// Events that all sessions have seen are trimmed this often.
 const FORGET_EVERY: Duration = Duration::from_secs(1);
-/// One piece of what somebody has missed has so much, in bytes, or a little more.
+/// A page of missed events has so many bytes, or a few more.
 const PIECE: usize = 256 * 1_024;
 /// So many rooms that a session has left, without having seen it yet, are remembered for it.
 const MAX_LEFT: usize = 32;
 
 impl ChatState {
-    /// Goes on from what was kept before a crash: everybody's connection is lost.
+    /// Restores the state from before a crash: all sessions are disconnected.
     #[must_use]
     pub fn restore(limits: Limits, kept: Vec<JournalRecord>, now: Now) -> Self {
         let mut chat = Self::new(limits);
         let mut names: HashMap<RoomId, RoomName> = HashMap::new();
         let mut seats = Vec::new();
-        // Whose a name is has to be known before somebody goes by it.
+        // An owner has to be known before a session uses the name.
         let (lasting, kept): (Vec<JournalRecord>, Vec<JournalRecord>) =
             kept.into_iter().partition(|kept| kept.lasting().is_some());
         for kept in lasting.into_iter().chain(kept) {
@@ -43,7 +43,7 @@ impl ChatState {
                     chat.sessions.insert(user.session, member);
                     let place =
                         Connectivity::Away { since: now.tick, tell_at: now.tick + TOLD_AFTER_CRASH, told: false };
-                    // It was written down before they were let in, unless the disk took nothing.
+                    // It was recorded before the join, unless the disk failed.
                     let account = match chat.accounts.standing(&user.name, user.owner, |_| false) {
                         NameOwnership::Taken(_) => AccountId::default(),
                         own => chat
@@ -57,7 +57,7 @@ impl ChatState {
                 }
                 JournalRecord::Room { room, name, change, opened_by } => {
                     chat.rooms_opened = chat.rooms_opened.max(room.0);
-                    // Whose name is gone since has left it behind.
+                    // A session whose name was released has lost it.
                     chat.accounts.reserve_id(opened_by.unwrap_or_default());
                     chat.rooms.insert(name.clone(), LiveRoom::new(room, opened_by, Room::restore(change)));
                     names.insert(room, name);
@@ -75,7 +75,7 @@ impl ChatState {
                 | JournalRecord::RoomGone(_) => {}
             }
         }
-        // Everybody is in a room in the order of coming.
+        // A room lists its members in the order of their joins.
         seats.sort_unstable_by_key(|(since, ..)| *since);
         for (since, member, room, until) in seats {
             let Some(present) = chat.present.get_mut(&member) else { continue };
@@ -151,7 +151,7 @@ impl ChatState {
         self.backlog.push(to, entry);
     }
 
-    /// Everything that is to be found again: for a journal that begins now.
+    /// All records that a new journal begins with.
     #[must_use]
     pub fn snapshot(&self) -> Vec<JournalRecord> {
         let mut all = vec![JournalRecord::Forgotten(
@@ -245,7 +245,7 @@ impl ChatState {
         self.flush_registry_changes(out);
     }
 
-    /// Who has been away longest, if anybody is.
+    /// The session that has been away longest, if there is one.
     pub(super) fn longest_away(&self) -> Option<SessionNumber> {
         let away = self.present.iter().filter_map(|(member, present)| match present.place {
             Connectivity::Away { since, .. } => Some((since, *member)),
@@ -306,7 +306,7 @@ impl ChatState {
         Ok(())
     }
 
-    /// A connection that is behind has had everything up to here, and takes more.
+    /// A connection that is behind has received all events up to here, and takes more.
     pub fn catch_up(&mut self, conn: ConnectionId, from: Cursor, now: Now, out: &mut Vec<Effect>) {
         let Some((member, present)) = self.at(conn) else {
             return;
@@ -351,7 +351,7 @@ impl ChatState {
         }
     }
 
-    /// A session has had everything up to here.
+    /// A session has acknowledged all events up to here.
     pub(super) fn seen(&mut self, member: SessionNumber, cursor: Cursor, now: Now, out: &mut Vec<Effect>) {
         let latest = self.cursor;
         let Some(present) = self.present.get_mut(&member) else {
@@ -365,7 +365,7 @@ impl ChatState {
         }
     }
 
-    /// Holds an event for who reads it later. What is too much then is forgotten, whoever has yet to read it.
+    /// Retains an event for later readers. Trims above the bound, even events that are yet to be read.
     pub(super) fn retain_event(&mut self, to: Audience, entry: LogEntry, now: Now, out: &mut Vec<Effect>) {
         self.backlog.push(to, entry);
         let Some(cursor) = self.backlog.overflow() else {
@@ -402,7 +402,7 @@ impl ChatState {
         }
     }
 
-    /// Tells all who share a room with somebody that they are away, or back.
+    /// Tells all members who share a room with a session that it is away, or back.
     fn tell_presence(&mut self, member: SessionNumber, lost: bool, now: Now, out: &mut Vec<Effect>) {
         let Some(present) = self.present.get(&member) else {
             return;
@@ -433,7 +433,7 @@ impl SessionState {
         Self { user, person, account, address, place, seats, numbers, messages, passwords, seen: 0, last: 0, range }
     }
 
-    /// It has had everything up to here.
+    /// It has received all events up to here.
     fn acknowledge(&mut self, cursor: Cursor) {
         let seen = self.seen.max(cursor);
         self.seen = seen;
@@ -450,7 +450,7 @@ impl SessionState {
         }
     }
 
-    /// Whether an event is for it.
+    /// True if an event is for it.
     fn reads(&self, member: SessionNumber, to: Audience, entry: &LogEntry) -> bool {
         match to {
             Audience::One(other) => other == member,

@@ -13,7 +13,7 @@ const MAX_REGISTERED: usize = 1_000;
 const MAX_GUESTS: usize = 256;
 
 impl ChatState {
-    /// Whether somebody may come into a room that is locked, or into any other; or else why not.
+    /// Checks that a user may join a room that is locked, or any room; or gives the reason.
     pub(super) fn check_open_to(
         &self,
         room: &RoomName,
@@ -32,7 +32,7 @@ impl ChatState {
         Err(format!("{room} is locked: ask {whom} for an invitation"))
     }
 
-    /// What goes for a room: what is settled, or what goes for any that somebody opens.
+    /// Settings of a room: its own, or the defaults of an unregistered room.
     fn rules_of(&self, room: &RoomName) -> RoomRules {
         self.rules.get(room).cloned().unwrap_or_else(|| RoomRules {
             room: room.clone(),
@@ -44,7 +44,7 @@ impl ChatState {
         })
     }
 
-    /// Whose a room is, and whether it stays when nobody is in it.
+    /// Owner of a room, and the persistence of the room.
     fn keeper_of(&self, room: &RoomName) -> (Option<AccountId>, bool) {
         let opened_by = || self.rooms.get(room).and_then(|open| open.opened_by);
         self.rules.get(room).map_or_else(|| (opened_by(), false), |rules| (rules.keeper, rules.registered))
@@ -59,7 +59,7 @@ impl ChatState {
         }
     }
 
-    /// Nothing is a name's any more that is nobody's.
+    /// Removes the rights of a name that has no owner.
     pub(super) fn release_rooms_of(&mut self, account: AccountId) {
         for open in self.rooms.values_mut().filter(|open| open.opened_by == Some(account)) {
             open.opened_by = None;
@@ -84,7 +84,7 @@ impl ChatState {
         self.rules.insert(rules.room.clone(), rules);
     }
 
-    /// What somebody is told who comes into a room.
+    /// Text for a user who joins a room.
     pub(super) fn topic_text(&self, room: &RoomName) -> Option<String> {
         let topic = &self.rules.get(room)?.topic;
         (!topic.is_empty()).then(|| format!("{room} is about: {topic}"))
@@ -103,7 +103,7 @@ impl ChatState {
         if is_there && may_see { Ok(()) } else { Err(absent(format!("there is no room {room} that you know of"))) }
     }
 
-    /// The rooms that somebody may know of.
+    /// Rooms that a user may know of.
     pub(super) fn list_rooms(&self, by: &Actor) -> String {
         let mut all: Vec<&RoomName> = self.rooms.keys().chain(self.rules.keys()).collect();
         all.sort_unstable();
@@ -184,7 +184,7 @@ impl ChatState {
         };
         self.settle(rules);
         if self.rooms.contains_key(room) {
-            // Whoever did it has the answer.
+            // The actor has the answer.
             self.broadcast(&room.clone(), by.member(), &[], Event::Notice(told.clone()), now, out);
         } else {
             self.on_room_empty(room);
@@ -192,7 +192,7 @@ impl ChatState {
         Ok(told.into())
     }
 
-    /// Whether a name may keep one more registered room.
+    /// True if a name may keep one more registered room.
     fn check_register(&self, keeper: Option<AccountId>) -> Result<(), CommandError> {
         let its = self.rules.values().filter(|rules| rules.registered && rules.keeper == keeper);
         if its.count() < MAX_EACH {
@@ -201,7 +201,7 @@ impl ChatState {
         Err(refused(format!("its keeper has {MAX_EACH} registered rooms already")))
     }
 
-    /// Whether somebody keeps a room: its keeper does, and while they are not there whoever has been there longest, unless
+    /// True if a user owns a room: its owner does, and while the owner is away the longest member, unless
     /// it is registered.
     fn keeps(&self, member: SessionNumber, room: &RoomName) -> bool {
         let Some(present) = self.present.get(&member).filter(|_| *room != RoomName::lobby()) else {
@@ -228,7 +228,7 @@ impl ChatState {
         out: &mut Vec<Effect>,
     ) -> Result<CommandOutcome, CommandError> {
         let (account, room) = (self.named(name)?, rules.room.clone());
-        // Whoever is told so again and again by somebody they do not know cannot help it.
+        // A user who is invited again and again by a stranger cannot prevent it.
         let is_news = !rules.guests.contains(&account) && rules.keeper != Some(account);
         if is_news {
             if rules.guests.len() >= MAX_GUESTS {

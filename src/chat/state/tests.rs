@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use crate::wire::codec::Writer;
 
-/// Somebody with a name, whose key is told by a number.
+/// A user with a name and a numbered key.
 const IRA: (&str, u8) = ("Ira", 1);
 const USED: &str = "that session has been here before: begin a new one";
 
@@ -118,7 +118,7 @@ fn share(n: u64, boxes: &[(u8, usize)]) -> ToServer {
     ToServer::Numbered { n, body: Numbered::Share(boxes) }
 }
 
-/// A letter of this many bytes, by somebody with this name whose key is told by a number.
+/// A letter of this many bytes, by a user with this name and numbered key.
 fn letter(n: u64, by: (&str, u8), to: u8, length: usize) -> ToServer {
     let head = Writer::new().array(4).text("").bytes(&[]).bytes(&[by.1]).text(by.0).finish();
     let of = |text: usize| Writer::new().array(2).value(&head).bytes(&vec![b'x'; text]).finish();

@@ -95,7 +95,7 @@ impl EventLoop<'_> {
         Ok(())
     }
 
-    /// Says something in the room in focus; unless it was typed for another.
+    /// Says a text in the room in focus; unless it was typed for another.
     fn says(&mut self, typed_for: Option<RoomName>, kind: BodyKind, text: &str) -> Result<(), ClientError> {
         let place = self.place(typed_for);
         self.say_with(|session, _| place.and_then(|_| session.say(kind, text, moment())))
@@ -120,7 +120,7 @@ impl EventLoop<'_> {
         self.answer(list + away)
     }
 
-    /// Where one speaks now, to somebody who looks.
+    /// Names the room in focus, on a terminal.
     fn tell_focus(&mut self, room: &RoomName) -> Result<(), ClientError> {
         if self.screen.is_watched() && self.session.focus() == Ok(room) {
             self.answer(notices::you_speak_in(room))?;
@@ -128,7 +128,7 @@ impl EventLoop<'_> {
         Ok(())
     }
 
-    /// Something that cannot be done.
+    /// A request that cannot be done.
     fn mistakes(&mut self, why: &SendError) -> Result<(), ClientError> {
         self.not_sent(&capitalized(&why.to_string()))
     }
@@ -158,7 +158,7 @@ impl EventLoop<'_> {
                 self.compared = Some((name.clone(), fingerprint));
                 notices::digits(&name, SafetyNumber::new(own, fingerprint))
             }
-            // Whoever was here when they were shown may have gone, and their other device come.
+            // The peer may have left since the digits were shown, and their other device come.
             Compared::Yes if self.has_several_keys(&name) && self.compared != Some((name.clone(), fingerprint)) => {
                 notices::digits_of_another(&name)
             }
@@ -171,7 +171,7 @@ impl EventLoop<'_> {
         self.answer(answer)
     }
 
-    /// As at a Join: no password is told to somebody of whom nothing but their own word is known.
+    /// As at a Join: no password goes to a server whose identity rests on its own word.
     fn sets_password(&mut self, password: Zeroizing<String>) -> Result<(), ClientError> {
         if !self.entry.is_pinned() {
             return self.not_sent(FIRST_CONTACT);
@@ -204,7 +204,7 @@ impl EventLoop<'_> {
 const NO_PASSWORD: &str =
     "Nothing is changed: with no terminal to ask on, the password comes from --password-file FILE";
 
-/// What is said of a new password where the server could be anybody.
+/// Refusal of a new password where the server's identity is unknown.
 const FIRST_CONTACT: &str = "Nothing is changed: this is the first contact with this server, and no password is sent then. \
                              Compare its fingerprint, and join once more: it is known now";
 

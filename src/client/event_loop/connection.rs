@@ -17,7 +17,7 @@ use crate::secure::record::Sealer;
 
 /// Records that may wait to be looked at.
 const QUEUE: usize = 256;
-/// A server that takes nothing for so long is lost.
+/// A server that accepts no bytes for so long is lost.
 const STALLED: Duration = Duration::from_secs(30);
 
 /// A connection. It ends when this is dropped.
@@ -77,7 +77,7 @@ fn read(mut incoming: Incoming, silence: Duration, records: &Sender<Arrived>) {
             Err(ended) => Err(ReaderError::Ended(ended)),
         };
         let last = messages.is_err();
-        // An error is a connection that nobody wants any more.
+        // An error here means that the connection is no longer wanted.
         if records.send(messages).is_err() || last {
             return;
         }

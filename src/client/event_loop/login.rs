@@ -21,13 +21,13 @@ const PASSWORD: Duration = Duration::from_secs(60);
 
 /// What there is to be let in with.
 pub(super) struct Login {
-    /// Whether the server is who it is by more than its own word.
+    /// True if the server is who it is by more than its own word.
     is_pinned: bool,
     /// From a file.
     pub(super) password: Option<Zeroizing<String>>,
     /// It is being typed.
     asked: Option<SecretPrompt>,
-    /// Whether it has been sent on this connection: it is sent once.
+    /// True if it has been sent on this connection: it is sent once.
     tried: bool,
 }
 
@@ -36,7 +36,7 @@ impl Login {
         Self { is_pinned, password, asked: None, tried: false }
     }
 
-    /// Whether a password may be sent.
+    /// True if a password may be sent.
     pub(super) fn is_pinned(&self) -> bool {
         self.is_pinned
     }
@@ -46,7 +46,7 @@ impl Login {
         self.asked.as_ref().map_or_else(never, |asked| asked.answer.clone())
     }
 
-    /// Whether the user is being asked.
+    /// True if the user is being asked.
     pub(super) fn is_asking(&self) -> bool {
         self.asked.is_some()
     }

@@ -94,7 +94,7 @@ pub fn run(config: &ClientConfig, screen: &mut dyn Screen) -> Result<(), ClientE
         Ok(()) if talk.unsent > 0 && !talk.screen.is_watched() => {
             Err(ClientError::Unsent { lines: talk.unsent, mistaken: talk.mistaken })
         }
-        // Nobody reads what is said, as in `client … | head`: that is leaving, at once.
+        // A closed standard output, as in `client … | head`, means leaving, at once.
         Err(ClientError::System(error)) if error.kind() == io::ErrorKind::BrokenPipe => talk.gone(),
         outcome => outcome,
     };
@@ -111,10 +111,10 @@ struct EventLoop<'a> {
     way: ConnectionState,
     phase: Phase,
     entry: Login,
-    /// Whose digits were shown last.
+    /// The peer whose digits were shown last.
     compared: Option<(Name, Fingerprint)>,
     input: Receiver<Input>,
-    /// Why the connection is lost, if it is and nothing has been done about it.
+    /// Reason of a loss that is not handled yet.
     loss: Option<String>,
     /// From a loss until all that was missed has come.
     outage: Option<Outage>,
@@ -124,15 +124,15 @@ struct EventLoop<'a> {
     pauses: u32,
     /// Since when one is back.
     back_at: Option<Instant>,
-    /// When the server last answered something said.
+    /// Time of the server's last answer to a message.
     last_answer: Instant,
     /// When the user had said all.
     finishing_since: Instant,
     /// Lines that were not delivered, and the user told so.
     unsent: usize,
-    /// Whether one of them was taken for a command.
+    /// True if one of them was taken for a command.
     mistaken: bool,
-    /// Whether the user knows what is waited for.
+    /// True if the user knows what is waited for.
     told_waiting: bool,
     screen: &'a mut dyn Screen,
 }
@@ -329,7 +329,7 @@ impl EventLoop<'_> {
         Ok(())
     }
 
-    /// Tells who is there, to somebody who may be typing already.
+    /// Lists the members for a user who may be typing already.
     fn verify_members(&mut self) -> Result<(), ClientError> {
         let mut shown = Vec::new();
         let looked = self.session.look_around(moment(), &mut self.files, &mut shown);
@@ -355,7 +355,7 @@ impl EventLoop<'_> {
         while self.loss.is_none()
             && let Some(message) = self.session.take_due(moment(), &mut shown)
         {
-            // What the server is told to have come has been shown; and if it takes nothing, that keeps nobody from reading.
+            // Events are on the screen before they are acknowledged; a server that accepts no bytes must not stop reading.
             self.screen.flush()?;
             self.send(&message);
         }
@@ -376,12 +376,12 @@ impl EventLoop<'_> {
         }
     }
 
-    /// Whether one is in the room, and the server can be reached.
+    /// True if one is in the room, and the server can be reached.
     fn is_in(&self) -> bool {
         matches!(self.way, ConnectionState::Open(_))
     }
 
-    /// How long nothing need be done.
+    /// Time until the next timed action.
     fn timeout(&mut self) -> Duration {
         let ping = self.way.live().map(|live| live.last_sent + self.config.timing.ping);
         let phase = match self.phase {
@@ -403,10 +403,10 @@ impl EventLoop<'_> {
         self.phase = Phase::Finishing;
     }
 
-    /// There is nothing more to deliver.
+    /// All messages are delivered.
     fn leave(&mut self) {
         if !self.is_in() {
-            // Nobody has to be told: one is not there.
+            // No server to tell: the client is not connected.
             self.phase = Phase::Over;
             return;
         }
@@ -422,7 +422,7 @@ impl EventLoop<'_> {
         }
     }
 
-    /// Says what leaving waits for, to somebody who looks.
+    /// States what leaving waits for, on a terminal.
     fn tell_waiting(&mut self) -> Result<(), ClientError> {
         if self.screen.is_watched() {
             let left = self.session.undelivered();
@@ -432,7 +432,7 @@ impl EventLoop<'_> {
         Ok(())
     }
 
-    /// Until when a server that answers nothing is waited for, once there is only that to wait for.
+    /// Deadline for a server that answers no message, once only answers are awaited.
     fn answer_due(&self) -> Instant {
         self.last_answer + self.config.timing.silence
     }
@@ -466,7 +466,7 @@ fn interrupts() -> io::Result<Receiver<()>> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let (sender, receiver) = channel::bounded(2);
     thread::Builder::new().name("signals".into()).spawn(move || {
-        // A third one, when nobody has taken the first two, is one too many to wait for.
+        // A third request, when the first two were not taken, is not waited for.
         for signal in signals.forever() {
             if sender.try_send(()).is_err() {
                 std::process::exit(128 + signal);

@@ -108,7 +108,7 @@ impl EventLoop<'_> {
         self.way = ConnectionState::Away(Reconnector::start(plan)?, join);
         self.screen.set_away(true);
         if let Some(outage) = &mut self.outage {
-            // Where there was too much to read, that is why the session is another, whatever else went wrong.
+            // After too much missed data, that is the reason for the new session, also after other failures.
             outage.why = if outage.why == ReconnectReason::Slow { ReconnectReason::Slow } else { why };
             outage.caught_up = if why == ReconnectReason::Lost { outage.caught_up } else { 0 };
             return Ok(());
@@ -124,7 +124,7 @@ impl EventLoop<'_> {
         Ok(())
     }
 
-    /// There is something to tell of the attempts.
+    /// True if a change in the attempts is to be shown.
     pub(super) fn on_reconnect_event(&mut self, news: ReconnectEvent) -> Result<(), ClientError> {
         match news {
             ReconnectEvent::Odd(error) => Ok(self.screen.show(&UiEvent::Remark(notices::odd(&error.to_string())))?),
@@ -195,7 +195,7 @@ impl EventLoop<'_> {
         }))
     }
 
-    /// Changes one's credential in time, when there is nothing else to do.
+    /// Renews the credential in time, when the client is idle.
     pub(super) fn renew_in_time(&mut self) {
         let is_idle = self.phase == Phase::Talking && self.outage.is_none() && self.renewing.is_none();
         let is_time = || self.session.ends_within(self.config.timing.renew, moment());

@@ -51,12 +51,12 @@ pub fn tries_the_lobby(room: &RoomName) -> String {
     format!("[!] Not back in {room}; trying #lobby. The server says: ")
 }
 
-/// Something that the server did not do.
+/// A request that the server did not carry out.
 pub fn not_done(line: &str, why: &str) -> String {
     format!("[!] Not done: {}. The server says: {}", Visible(line), Visible(why))
 }
 
-/// Something of which nobody knows whether the server has done it.
+/// A request whose outcome is unknown.
 pub fn not_known_to_be_done(line: &str) -> String {
     format!("[!] The connection was lost; not known to have been done: {}", Visible(line))
 }
@@ -66,11 +66,11 @@ pub fn password_not_set(why: &str) -> String {
     format!("[!] The password is as it was. The server says: {}", Visible(why))
 }
 
-/// Nobody knows what the password is.
+/// The state of the password is unknown.
 pub const PASSWORD_NOT_KNOWN: &str =
     "[!] The connection was lost; it is not known whether the password was changed. /password sets it again.";
 
-/// A private message of somebody whom one never got to know.
+/// A private message of a session that this client never met.
 pub fn whisper_of_somebody_gone() -> String {
     "[!] A private message could not be opened: whoever sent it has gone.".into()
 }

@@ -6,10 +6,10 @@ use crate::chat::message::Person;
 use crate::chat::name::Name;
 use crate::secure::credential::{CredentialBundle, Role, SessionKeys, UnixSeconds, VerifiedCredential};
 
-/// Whose a session is, and its keys; or why nobody's.
+/// Identity and keys of a session; or the reason why its credential is invalid.
 pub(super) type Credential = Result<(Name, SessionKeys), &'static str>;
 
-/// Why a credential is nobody's, as the user is told.
+/// Reason why a credential is invalid, as shown to the user.
 pub(super) const DOES_NOT_HOLD: &str = "their credential does not hold";
 
 /// Credentials that a thread is started for, at least: they take it some milliseconds.

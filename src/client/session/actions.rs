@@ -26,13 +26,13 @@ impl ClientSession {
         self.rooms.names()
     }
 
-    /// Whether there are rooms to choose from: one that is being left is none.
+    /// True if there are rooms to choose from: one that is being left is none.
     #[must_use]
     pub fn has_a_choice(&self) -> bool {
         self.rooms().filter(|room| !self.is_leaving(room)).count() > 1
     }
 
-    /// Whether the server is yet to say whether one is in a room that the user has asked for. What is typed meanwhile may be
+    /// True if the server is yet to say whether one is in a room that the user has asked for. What is typed meanwhile may be
     /// meant for it, and for no other.
     #[must_use]
     pub fn is_joining(&self) -> bool {
@@ -82,7 +82,7 @@ impl ClientSession {
         Ok(())
     }
 
-    /// Has the server do something; what it says to it is shown.
+    /// Sends a server command; its answer is shown.
     pub fn command(&mut self, line: String) {
         self.requests.push(Request::Command(line));
     }
@@ -92,12 +92,12 @@ impl ClientSession {
         self.requests.push(Request::Password(password));
     }
 
-    /// Whether a room is to be left, or being left.
+    /// True if a room is to be left, or being left.
     pub(super) fn is_leaving(&self, room: &RoomName) -> bool {
         self.requests.all().any(|request| matches!(request, Request::Leave { room: which, .. } if which == room))
     }
 
-    /// Whether a request may go now: a room is left when all that was said there has its answer.
+    /// True if a request may go now: a room is left when all that was said there has its answer.
     pub(super) fn may_ask(&self, request: &Request) -> bool {
         let Request::Leave { room, .. } = request else {
             return !self.leaving;
@@ -110,7 +110,7 @@ impl ClientSession {
         self.requests.all().count() < CAPACITY
     }
 
-    /// An Answer: to a command or a password, or to nothing.
+    /// An Answer: to a command or a password, or unexpected.
     pub(super) fn answered(&mut self, text: &str, shown: &mut Vec<UiEvent>) -> Result<(), ProtocolError> {
         let is_due = |request: &Request| matches!(request, Request::Command(_) | Request::Password(_));
         self.requests.answered(is_due).ok_or(ProtocolError::Unasked("an Answer"))?;
@@ -118,7 +118,7 @@ impl ClientSession {
         Ok(())
     }
 
-    /// An Error that answers nothing counted: the first Join, or a request.
+    /// An Error without a number: to the first Join, or to a request.
     pub(super) fn refused(
         &mut self,
         code: ErrorCode,

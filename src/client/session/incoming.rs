@@ -16,7 +16,7 @@ use crate::secure::e2e::sender_key::{InboundSenderKey, SenderKeyDistribution, Si
 use crate::secure::identity::Fingerprint;
 use crate::store::known_users::PinStatus;
 
-/// So many boxes wait for the server to tell whose they are.
+/// Maximum number of boxes that wait for their sender's announcement.
 const MAX_UNOPENED: usize = 256;
 /// So many letters of one author's are taken in one session: what is more is not worth a disk.
 const MAX_LETTERS: u32 = 100;
@@ -57,8 +57,8 @@ impl ClientSession {
         Ok(())
     }
 
-    /// Whether an event is of a room into which the server may have let one, without one's having heard of it: one does not
-    /// know who is there. What somebody there has for oneself alone waits until one does.
+    /// True if an event is of a room into which the server may have let one, without one's having heard of it: one does not
+    /// know its members. A box for this client waits until then.
     fn is_passed_over(&mut self, event: &Event) -> bool {
         match event {
             Event::Left { room, who, reason, .. } if self.requests.is_in_limbo(room) => {
@@ -82,7 +82,7 @@ impl ClientSession {
         }
     }
 
-    /// Whether somebody with this number shares a room with oneself.
+    /// True if the session with this number shares a room with this client.
     fn is_here(&self, number: SessionNumber) -> bool {
         self.peers.session_numbers.session(number).is_some_and(|session| self.rooms.have(session))
     }
@@ -99,7 +99,7 @@ impl ClientSession {
         }
     }
 
-    /// Whether an event is about a room one is in, if about any.
+    /// True if an event is about a room one is in, if about any.
     fn check_due(&self, event: &Event) -> Result<(), ProtocolError> {
         match event {
             Event::Said { room, .. } | Event::Joined { room, .. } | Event::Left { room, .. }
@@ -168,7 +168,7 @@ impl ClientSession {
         Ok(())
     }
 
-    /// Somebody's connection was lost, or is there again. They are in their rooms all the time.
+    /// A member's connection was lost, or is back. The member is in the rooms all the time.
     fn set_away(&mut self, session: Id, lost: bool) {
         if lost && self.rooms.have(session) {
             self.rooms.away.insert(session);
@@ -186,7 +186,7 @@ impl ClientSession {
             shown.push(UiEvent::Remark(notices::said_from_outside(&self.peers.last_name(session))));
             return;
         }
-        // Nothing is shown of somebody who is shunned, nor of oneself: one's own words come from nobody else.
+        // A rejected peer's messages are hidden; own messages come from no other session.
         let Some(PresentSession { name, keys, .. }) = self.peers.get(session) else {
             return;
         };
@@ -253,7 +253,7 @@ impl ClientSession {
         }
     }
 
-    /// Opens what somebody who is here has sent to oneself alone.
+    /// Opens a box that a present peer sent to this client.
     fn open_box(
         &mut self,
         session: Id,
@@ -286,7 +286,7 @@ impl ClientSession {
         }
     }
 
-    /// Reads a letter: who wrote it and that it is new is known, and on disk, before RSA opens anything.
+    /// Reads a letter: author and novelty are known, and on disk, before RSA opens it.
     fn letter(&mut self, letter: &[u8], at: u64, now: Now, files: &mut Files, shown: &mut Vec<UiEvent>) -> UiEvent {
         let own = &self.own;
         // But for one that could not be noted, none would be better the next time.
@@ -324,7 +324,7 @@ impl ClientSession {
         }
     }
 
-    /// Sees to it that the author of a letter is known, by this name: or else says why nothing of theirs is shown.
+    /// Checks that the author of a letter is known, by this name; or gives the reason why the letter is hidden.
     fn acquaint(
         &mut self,
         name: &Name,
@@ -342,7 +342,7 @@ impl ClientSession {
             self.seen.withheld = true;
             return Err(notices::letter_not_kept(name, &why));
         }
-        // Another process may have kept somebody else meanwhile.
+        // Another process may have pinned another key meanwhile.
         match files.users.judge(name, from) {
             PinStatus::Known { .. } if !is_taken => {
                 let told = if is_new { notices::first_contact(&new, files.users.path()) } else { None };
@@ -357,7 +357,7 @@ impl ClientSession {
     }
 }
 
-/// Something that was opened, as it is shown.
+/// An opened text, as it is shown.
 fn message(
     what: &str,
     manner: MessageKind,

@@ -1,4 +1,4 @@
-//! Another key of somebody who is known, beside the one that was met first: only if the user says so. PROTOCOL.md §7.
+//! Another key of a known peer, beside the first: only with the user's consent. PROTOCOL.md §7.
 
 use super::super::notices;
 use super::super::peers::KeyChangeError;
@@ -7,7 +7,7 @@ use super::{ClientSession, Files};
 use crate::chat::name::Name;
 use crate::store::line_file::LineFileError;
 
-/// Why somebody's other key is not accepted.
+/// Reason why a peer's other key is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptKeyError {
     /// There is none that could be.
@@ -19,11 +19,11 @@ pub enum AcceptKeyError {
 }
 
 impl ClientSession {
-    /// Accepts the key of whoever is here by this name, and refused because they had another: it is kept, and then they
+    /// Accepts the key of the present peer with this name, who was rejected for it: the key is pinned, and then they
     /// are as newly met. What they have said so far stays unread.
     ///
     /// # Errors
-    /// [`AcceptKeyError`] if there is nobody such, or it could not be kept; then nothing has changed.
+    /// [`AcceptKeyError`] if there is no such peer, or it could not be pinned; then no state has changed.
     pub fn accept(&mut self, name: &Name, files: &mut Files, shown: &mut Vec<UiEvent>) -> Result<(), AcceptKeyError> {
         let (session, fingerprint) = self.peers.changed(name, &files.users)?;
         if !files.users.accept(name, fingerprint)? {

@@ -45,7 +45,7 @@ use crate::store::known_users::KnownUsers;
 use crate::store::letters_seen::LettersSeen;
 use crate::store::line_file::LineFileError;
 
-/// Who one is, in this session, and whose server it is.
+/// The local user in this session, and the server.
 pub struct LocalUser {
     /// One's name.
     pub name: Name,
@@ -55,7 +55,7 @@ pub struct LocalUser {
     pub credential: Arc<OwnCredential>,
     /// The server's fingerprint.
     pub server: Fingerprint,
-    /// Whether what one says is for those only with whom one has compared fingerprints.
+    /// True to share sender keys with verified users only.
     pub verified_only: bool,
 }
 
@@ -64,7 +64,7 @@ impl LocalUser {
         Id(self.credential.session())
     }
 
-    /// Everybody a new session knows.
+    /// The peers of a new session.
     fn nobody_else(&self) -> PeerTable {
         PeerTable::new(self.session(), &self.name, self.fingerprint(), self.verified_only)
     }
@@ -102,7 +102,7 @@ pub struct ClientSession {
     /// What goes first on a connection after a loss.
     sent_again: VecDeque<ToServer>,
     requests: Requests,
-    /// Boxes of people whom the server tells of when it lets one into a room again.
+    /// Boxes of peers that the server announces when it readmits this client to a room.
     unopened: Vec<UnopenedText>,
     /// On this connection there may still come what was missed: until the Pong behind it has.
     catching_up: bool,
@@ -113,7 +113,7 @@ pub struct ClientSession {
     letters_read: HashMap<Fingerprint, u32>,
     /// The latest time that the server has told, in milliseconds since 1970: by its own account it goes forward only.
     latest: u64,
-    /// Who last whispered to oneself.
+    /// The peer who last whispered to the local user.
     last_whisper: Option<Name>,
     pings: u32,
     leaving: bool,
@@ -121,7 +121,7 @@ pub struct ClientSession {
 
 /// How one stands with the server.
 enum JoinState {
-    /// A new session asks to be let in here. These are whom it has been told of; until it is in, one has whom one had.
+    /// A new session asks to join here, with the peers announced so far; they replace the peer table when the join succeeds.
     Joining(RoomName, Box<PeerTable>),
     /// In a room, or in several.
     Inside,
@@ -131,7 +131,7 @@ enum JoinState {
     Resuming(RoomName),
 }
 
-/// Something for oneself alone, from somebody whom the server is yet to tell of.
+/// A box for this client, from a session that the server is yet to announce.
 struct UnopenedText {
     from: SessionNumber,
     boxed: Vec<u8>,
@@ -176,7 +176,7 @@ pub enum ProtocolError {
     /// Its events' numbers.
     #[error("event {0} came after event {1}")]
     Cursor(u64, u64),
-    /// Something else that was not due.
+    /// Another message that was not due.
     #[error("{0} that was not due")]
     Unasked(&'static str),
 }
@@ -228,7 +228,7 @@ impl ClientSession {
         rooms.into_iter().map(ToServer::Leave).collect()
     }
 
-    /// Who one is, and whose server this is.
+    /// The local user, and the server.
     #[must_use]
     pub fn own(&self) -> &LocalUser {
         &self.own
@@ -254,10 +254,10 @@ impl ClientSession {
         all
     }
 
-    /// Somebody who is here or known, by this name or by one that could be taken for it.
+    /// A peer who is present or known, with this name or with one that looks like it.
     ///
     /// # Errors
-    /// [`SendError`] if there is nobody such, or somebody of whom nothing is shown goes by that name.
+    /// [`SendError`] if there is no such peer, or a rejected peer has that name.
     pub fn whois(&self, name: &Name, files: &Files) -> Result<(Name, Fingerprint), SendError> {
         let (name, fingerprint) = match self.peers.find(name) {
             Some((_, present)) => (present.name, present.keys.fingerprint),
@@ -272,7 +272,7 @@ impl ClientSession {
         Ok((name.clone(), fingerprint))
     }
 
-    /// The user has compared fingerprints with somebody. Gives whether they are marked so.
+    /// Marks a peer as verified. Returns true if the mark is kept.
     ///
     /// # Errors
     /// [`LineFileError`] if that could not be kept.
@@ -332,8 +332,8 @@ impl ClientSession {
         Ok(Progress::Goes)
     }
 
-    /// Looks who is there, when one is in for the first time: whose credentials hold, and who is known. Of a crowd that takes
-    /// a while, in which nobody need wait for a place to type. Nothing else is taken in before.
+    /// Verifies the members at the first join: credentials and pins. In a large room that takes
+    /// a while, in which the user can already type. No other message is handled before.
     ///
     /// # Errors
     /// [`ProtocolError`] if the server's account of them does not add up.
@@ -443,7 +443,7 @@ impl ClientSession {
             shown.push(UiEvent::Answer(notices::you_are_in(room, &self.list(room))));
         }
         if welcome.notice != known_notice {
-            // Who asked for a room is told of it; of the server whoever looks.
+            // The requester is told about the room; users on a terminal about the server.
             let how = if why.is_some() { UiEvent::Remark } else { UiEvent::Greeting };
             shown.extend(lines(&welcome.notice).map(how));
         }
@@ -482,7 +482,7 @@ impl ClientSession {
         Ok(())
     }
 
-    /// When something may be due that is not now.
+    /// Time of the next message that is not due now.
     #[must_use]
     pub fn due_at(&self) -> Option<Instant> {
         let said = if self.leaving { [None, None] } else { [self.outbox.due_at(), self.requests.due_at()] };

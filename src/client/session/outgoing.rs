@@ -15,16 +15,16 @@ use crate::secure::e2e::sealed_box::{self, Purpose};
 use crate::secure::e2e::sender_key::SealedMessage;
 use crate::secure::identity::PublicIdentity;
 
-/// Something that gets a number.
+/// A message that gets a number.
 #[derive(Debug)]
 pub(super) enum OutboxItem {
-    /// Something to a room; if nobody had the key when it was sealed, as of which change of the roster.
+    /// A message to a room; with the roster change at which no member had the key, if so.
     Say { room: RoomName, kind: BodyKind, text: Text, sent_at: u64, sealed: Option<SealedMessage>, unread: Option<u64> },
     /// One's key for a room, to each of these; in boxes, once it has been sent.
     Share { room: RoomName, to: Vec<Id>, boxes: Vec<(SessionNumber, Vec<u8>)> },
-    /// Something to somebody who is here; in a box, once it has been sent.
+    /// A whisper to a present peer; in a box, once it has been sent.
     Whisper { to: Id, name: Name, text: Text, sent_at: u64, boxed: Option<(SessionNumber, Vec<u8>)> },
-    /// Something to somebody who is away.
+    /// A letter to an absent user.
     Letter { name: Name, to: PublicIdentity, text: Text, sent_at: u64, written: Option<Vec<u8>> },
 }
 
@@ -33,29 +33,29 @@ enum Due {
     Send(Numbered),
     /// Another one is due now.
     Another,
-    /// Nothing, until something has been answered.
+    /// No message, until an answer arrives.
     Wait,
 }
 
-/// Why something is not said.
+/// Reason why a text is not sent.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// Its text.
     #[error(transparent)]
     Text(#[from] TextError),
-    /// Nobody has that name.
+    /// No user has that name.
     #[error("nobody named {0} is here, and you have never met one")]
     Nobody(Name),
     /// One's own name.
     #[error("that is you")]
     Oneself,
-    /// Whoever goes by that name here is refused.
+    /// The peer with that name is rejected.
     #[error("whoever is here as {0} now is refused (/list), and is not the one you know, if you know one")]
     Shunned(Name),
-    /// Nobody who is here may read it.
+    /// No present member may read it.
     #[error("nobody here could read it: none is verified, and --verified-only was given")]
     Unread,
-    /// Nobody has whispered yet.
+    /// No peer has whispered yet.
     #[error("nobody has whispered to you yet")]
     NoWhisper,
     /// One is not in that room.
@@ -76,10 +76,10 @@ pub enum SendError {
 }
 
 impl ClientSession {
-    /// Takes something to say to the room in focus.
+    /// Queues a text for the room in focus.
     ///
     /// # Errors
-    /// [`SendError`] if it may not be said; nothing is cut.
+    /// [`SendError`] if it may not be sent; no text is cut.
     pub fn say(&mut self, kind: BodyKind, text: &str, now: Now) -> Result<(), SendError> {
         let text = Text::parse(text, self.longest_text)?;
         let room = self.focus()?.clone();
@@ -92,7 +92,7 @@ impl ClientSession {
         Ok(())
     }
 
-    /// Takes something to say to one alone: at once if they are here, as a letter if they are away and known.
+    /// Queues a whisper: as a box for a present peer, as a letter for an absent known user.
     ///
     /// # Errors
     /// [`SendError`] if it may not be said.
@@ -128,7 +128,7 @@ impl ClientSession {
         }
     }
 
-    /// Takes something to say to whoever whispered last.
+    /// Queues a whisper to the last peer who whispered.
     ///
     /// # Errors
     /// [`SendError`] if it may not be said.
@@ -137,7 +137,7 @@ impl ClientSession {
         self.whisper(&name, text, now, files)
     }
 
-    /// Whether it takes something more to say.
+    /// True if it accepts another text.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.outbox.has_room() && self.takes_requests()
@@ -150,13 +150,13 @@ impl ClientSession {
             + self.outbox.unanswered().filter(|item| !matches!(item, OutboxItem::Share { .. })).count()
     }
 
-    /// Whether all that one has said and asked for has its final answer.
+    /// True if all that one has said and asked for has its final answer.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.undelivered() == 0 && self.requests.all().next().is_none()
     }
 
-    /// The next thing to send now. What is found not to be for anybody any more is told.
+    /// Returns the next message to send now. Reports messages that have lost their recipient.
     pub fn take_due(&mut self, now: Now, shown: &mut Vec<UiEvent>) -> Option<ToServer> {
         if matches!(self.standing, JoinState::Inside)
             && let Some(again) = self.sent_again.pop_front()
@@ -191,7 +191,7 @@ impl ClientSession {
         }
     }
 
-    /// Whether the server is there to be told anything. Who has been put out says nothing any more, whatever it would relay.
+    /// True if the server accepts messages. A client that was removed from its rooms sends none.
     pub(super) fn may_speak(&self) -> bool {
         matches!(self.standing, JoinState::Inside) && (self.leaving || self.rooms.have(self.id))
     }
@@ -202,7 +202,7 @@ impl ClientSession {
         if may_go { self.requests.take_due(now) } else { None }
     }
 
-    /// The Say that is due, once everybody who may read it has the key.
+    /// Prepares the Say that is due, once all readers have the key.
     fn say_due(&mut self, shown: &mut Vec<UiEvent>) -> Due {
         let Some(OutboxItem::Say { room, .. }) = self.outbox.due_now() else {
             return Due::Wait;
@@ -219,7 +219,7 @@ impl ClientSession {
             return Due::Another;
         };
         if !inside.sender_key.is_ready() {
-            // What has no answer yet was not meant for whoever has come, and may still come back.
+            // Unanswered texts were not meant for a newcomer, and may still be returned.
             if self.outbox.in_flight().any(|item| item.is_said_in(&room)) {
                 return Due::Wait;
             }
@@ -303,7 +303,7 @@ impl ClientSession {
         Due::Send(Numbered::Letter { to: to.fingerprint().0, letter: letter.clone() })
     }
 
-    /// Whose a name is, as the server says: it is believed only if that is what is known.
+    /// Handles the owner of a name, as the server claims: accepted only if that key is known.
     pub(super) fn found(&mut self, name: &Name, spki: &[u8], shown: &mut Vec<UiEvent>) -> Result<(), ProtocolError> {
         let is_due = |request: &Request| matches!(request, Request::Lookup(pending) if pending.name == *name);
         let Some(Request::Lookup(due)) = self.requests.answered(is_due) else {
@@ -351,7 +351,7 @@ impl ClientSession {
         shown: &mut Vec<UiEvent>,
     ) -> Result<(), UnexpectedAckError> {
         match self.outbox.not_taken(n, code, now)? {
-            // What is boxed is counted: it goes as it is, before anything new is.
+            // A sealed box is counted: it is sent as it is, before any new one.
             OutboxError::ForNow(item @ (OutboxItem::Share { .. } | OutboxItem::Whisper { .. })) => {
                 self.outbox.put_back(item, Form::Made);
             }
@@ -395,7 +395,7 @@ impl ClientSession {
 }
 
 impl OutboxItem {
-    /// Whether it goes on in another session of one's own; what was sealed for the last one is not used there.
+    /// True if it goes on in another session of one's own; what was sealed for the last one is not used there.
     pub(super) fn goes_on(&mut self) -> bool {
         match self {
             Self::Say { sealed, .. } => *sealed = None,
@@ -406,12 +406,12 @@ impl OutboxItem {
         true
     }
 
-    /// Whether it is something said in this room.
+    /// True if it is a text for this room.
     pub(super) fn is_said_in(&self, room: &RoomName) -> bool {
         matches!(self, Self::Say { room: which, .. } if which == room)
     }
 
-    /// What the user is told of one that was sent, and of which nobody knows more; rooms are named if there are several.
+    /// Text for the user about a message whose delivery is unknown; names the room if there are several.
     pub(super) fn not_known(&self, are_several: bool) -> Option<UiEvent> {
         let told = match self {
             Self::Say { room, text, .. } => notices::not_known_in(are_several.then_some(room), text),
@@ -422,8 +422,8 @@ impl OutboxItem {
     }
 }
 
-/// A box to somebody who is here and may have it, with the next count; and the number that the server is told. Somebody
-/// to whom nothing can be sealed is told of.
+/// Seals a box to a present peer with the next count; returns the peer's number too. Reports a peer
+/// to whom no box can be sealed.
 fn seal(
     own: &LocalUser,
     peers: &mut PeerTable,
@@ -438,7 +438,7 @@ fn seal(
     let rng = &mut rand::rng();
     match sealed_box::seal(rng, &own.credential, &keys, own.server, purpose, counts.next_sent(), text) {
         Ok(sealed) => Some((number, sealed)),
-        // Its count is used up, and nothing is sent to them any more.
+        // Its count is used up, and the peer receives no more boxes.
         Err(weak) => {
             shown.extend(peers.reject(to, &weak.to_string()).map(UiEvent::Remark));
             None

@@ -4,8 +4,8 @@
 //! push ──▶ waiting ──take_due──▶ asked ──answer──▶ …        one at a time, but for the Leaves at the end
 //! ```
 //!
-//! Invariant: an answer is the front's, or nobody's. What has none when the connection is lost is asked again, but for
-//! commands and passwords: nobody knows whether they were done.
+//! Invariant: an answer belongs to the first request. Unanswered requests are sent again after a loss, except
+//! commands and passwords: their outcome is unknown.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::secure::identity::Fingerprint;
 /// What came too fast is asked again after this.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Something asked of the server.
+/// A request to the server.
 pub(super) enum Request {
     /// To be let into another room.
     Join {
@@ -37,9 +37,9 @@ pub(super) enum Request {
         /// It was asked before, on a connection that is lost.
         again: bool,
     },
-    /// Whose a name is: a letter waits for it.
+    /// Asks for the owner of a name: a letter waits for it.
     Lookup(Pending),
-    /// To do something.
+    /// A command.
     Command(String),
     /// To take one's name's password.
     Password(Zeroizing<String>),
@@ -54,10 +54,10 @@ pub(super) enum JoinReason {
     Again,
 }
 
-/// A letter whose reader's key is yet to be told.
+/// A letter that waits for its reader's key.
 #[derive(Debug)]
 pub(super) struct Pending {
-    /// To whom, by name.
+    /// Recipient, by name.
     pub(super) name: Name,
     /// And by the keys that are known: it may be any of them.
     pub(super) known: Vec<Fingerprint>,
@@ -90,7 +90,7 @@ impl Requests {
         self.asked.extend(all);
     }
 
-    /// Everything that has no answer, in order.
+    /// All unanswered requests, in order.
     pub(super) fn all(&self) -> impl Iterator<Item = &Request> {
         self.asked.iter().chain(&self.waiting)
     }
@@ -100,7 +100,7 @@ impl Requests {
         self.waiting.retain(keep);
     }
 
-    /// What is to be asked next; if it may not be asked yet, nothing is.
+    /// Returns the next request, if it may be sent now.
     pub(super) fn next(&self) -> Option<&Request> {
         self.waiting.front()
     }
@@ -116,7 +116,7 @@ impl Requests {
         Some(message)
     }
 
-    /// When something may be due that is not now.
+    /// Time of the next request that is not due now.
     pub(super) fn due_at(&self) -> Option<Instant> {
         self.not_before.filter(|_| self.asked.is_empty() && !self.waiting.is_empty())
     }
@@ -147,7 +147,7 @@ impl Requests {
         true
     }
 
-    /// Whether the server may have let one into this room, and cannot say so any more.
+    /// True if the server may have let one into this room, and cannot say so any more.
     pub(super) fn is_in_limbo(&self, room: &RoomName) -> bool {
         self.limbo().any(|other| other == room)
     }
@@ -160,7 +160,7 @@ impl Requests {
         })
     }
 
-    /// Whether there are any.
+    /// True if there are any.
     pub(super) fn are_in_limbo(&self) -> bool {
         self.limbo().next().is_some()
     }
@@ -181,7 +181,7 @@ impl Requests {
         Ok(None)
     }
 
-    /// The connection is lost. Gives those of which nobody knows whether they were done; the others are asked again.
+    /// Handles a loss. Returns the requests with unknown outcome; the others are sent again.
     pub(super) fn lost(&mut self) -> Vec<Request> {
         let mut unknown = Vec::new();
         for request in self.asked.drain(..).rev() {
@@ -205,7 +205,7 @@ impl Requests {
         })
     }
 
-    /// Another session begins, which is in no room: what was left is left, and nobody has been let in anywhere. Rooms that
+    /// Starts a new session, which is in no room: leaves are done, joins are not. Rooms that
     /// one was in are asked for anew.
     pub(super) fn start_new_session(&mut self) {
         self.waiting.retain_mut(|request| match request {
@@ -223,7 +223,7 @@ fn pop_if(queue: &mut VecDeque<Request>, is_it: impl FnOnce(&Request) -> bool) -
     if queue.front().is_some_and(is_it) { queue.pop_front() } else { None }
 }
 
-/// An answer that nothing was waiting for.
+/// An answer to no request.
 pub(super) struct UnexpectedReplyError;
 
 impl Request {
@@ -237,12 +237,12 @@ impl Request {
         }
     }
 
-    /// Whether it was asked on a connection that is lost, and what it led to may be among what was missed.
+    /// True if it was asked on a connection that is lost, and what it led to may be among what was missed.
     pub(super) fn may_be_done(&self) -> bool {
         matches!(self, Self::Join { limbo: true, .. } | Self::Leave { again: true, .. })
     }
 
-    /// Whether it is something that the user has said.
+    /// True if it carries a text of the user.
     pub(super) fn is_said(&self) -> bool {
         matches!(self, Self::Lookup(_) | Self::Command(_) | Self::Password(_))
     }

@@ -31,7 +31,7 @@ impl ClientSession {
         self.requests.limbo().for_each(|room| self.rooms.remember_left(room));
     }
 
-    /// Whether there is a session that a server may go on with: one that has been welcomed.
+    /// True if there is a session that a server may go on with: one that has been welcomed.
     #[must_use]
     pub fn can_resume(&self) -> bool {
         self.cursor > 0
@@ -88,13 +88,13 @@ impl ClientSession {
     }
 
     /// How many events came between the last one of the session before this one and one's coming in again, at most:
-    /// most are nobody's here.
+    /// most have no meaning here.
     #[must_use]
     pub fn passed_by(&self) -> u64 {
         self.cursor.saturating_sub(self.left_off)
     }
 
-    /// Whether one's credential ends within this time, by the wall clock.
+    /// True if one's credential ends within this time, by the wall clock.
     #[must_use]
     pub fn ends_within(&self, left: Duration, now: Now) -> bool {
         self.own.credential.expires().0 < (now.at / 1_000).saturating_add(left.as_secs())
@@ -110,14 +110,14 @@ impl ClientSession {
         asks_to_join(room, self.cursor)
     }
 
-    /// Whether a Welcome says just what it has to for the session to go on.
+    /// True if a Welcome says just what it has to for the session to go on.
     pub(super) fn is_resumed_by(&self, welcome: &Welcome) -> bool {
         let Welcome { members, change, resumed, cursor, own, .. } = welcome;
         let is_own = self.peers.session_numbers.number(self.id) == Some(*own);
         *resumed && members.is_empty() && *change == 0 && *cursor == self.cursor && is_own
     }
 
-    /// The session goes on: what has no answer goes out again, before anything new, and so does what was seen.
+    /// Resumes the session: unanswered messages are sent again before any new one, and so is Seen.
     pub(super) fn goes_on(&mut self, now: Now) -> Progress {
         let numbered = self.outbox.sent_again().map(|(n, body)| ToServer::Numbered { n, body });
         self.sent_again = numbered.collect();
@@ -143,7 +143,7 @@ impl ClientSession {
     }
 }
 
-/// Whether this may come before the Welcome of a session that is to go on.
+/// True if this may come before the Welcome of a session that is to go on.
 pub(super) fn may_come_first(message: &ToClient) -> bool {
     matches!(message, ToClient::Welcome(_) | ToClient::Error { n: 0, .. } | ToClient::Bye(_) | ToClient::Unknown)
 }
@@ -167,7 +167,7 @@ mod tests {
     const DAY: u64 = 24 * 60 * 60;
     const SERVER: Fingerprint = Fingerprint([7; 32]);
 
-    /// Somebody alone in a room, and what they know.
+    /// A client alone in a room, with its files.
     struct Alone {
         session: ClientSession,
         files: Files,

@@ -20,7 +20,7 @@ pub(super) struct JoinedRooms {
     inside: HashMap<RoomName, JoinedRoom>,
     /// Where one is, or is coming back to, in the order in which one has last looked at them: the last is in focus.
     order: Vec<RoomName>,
-    /// Nothing is said to any room until the user has chosen one.
+    /// No text goes to any room until the user has chosen one.
     nowhere: bool,
     /// From the session before: rooms that one has not come back to yet.
     before: HashMap<RoomName, PreviousRoom>,
@@ -36,7 +36,7 @@ pub(super) struct JoinedRooms {
 pub(super) struct JoinedRoom {
     pub(super) roster: Roster,
     pub(super) sender_key: RoomSenderKey,
-    /// What one has of each, whoever has come after oneself from their first word on.
+    /// Sender keys of the members; of those who joined later, from their first message on.
     pub(super) readings: HashMap<Id, InboundSenderKey>,
     /// What the server had to say of it when one came in.
     pub(super) notice: String,
@@ -44,7 +44,7 @@ pub(super) struct JoinedRoom {
     pub(super) came_back: bool,
 }
 
-/// What a new session goes on with in a room: how far one has read whom, who was there, and what was told of it.
+/// State that a new session carries over for a room: read positions, members, and what the user was told.
 pub(super) struct PreviousRoom {
     pub(super) readings: HashMap<Id, InboundSenderKey>,
     pub(super) present: Vec<(Name, Fingerprint)>,
@@ -72,7 +72,7 @@ impl JoinedRooms {
         self.order.iter().rev()
     }
 
-    /// Whether one has to be told which.
+    /// True if one has to be told which.
     pub(super) fn are_several(&self) -> bool {
         self.order.len() > 1
     }
@@ -82,7 +82,7 @@ impl JoinedRooms {
         self.are_several().then(|| room.clone())
     }
 
-    /// Whether one is in a room, or coming back to it.
+    /// True if one is in a room, or coming back to it.
     pub(super) fn are_with(&self, room: &RoomName) -> bool {
         self.order.contains(room)
     }
@@ -98,7 +98,7 @@ impl JoinedRooms {
         true
     }
 
-    /// Nothing is said to any room until the user has chosen one.
+    /// No text goes to any room until the user has chosen one.
     pub(super) fn clear_focus(&mut self) {
         self.nowhere = true;
     }
@@ -120,12 +120,12 @@ impl JoinedRooms {
         self.inside.len()
     }
 
-    /// Whether somebody shares a room with oneself.
+    /// True if a session shares a room with this client.
     pub(super) fn have(&self, session: Id) -> bool {
         self.inside.values().any(|inside| inside.roster.has(session))
     }
 
-    /// Somebody is in this room, and so is oneself.
+    /// True if this client and a session are members of this room.
     pub(super) fn has(&self, room: &RoomName, session: Id) -> bool {
         self.inside.get(room).is_some_and(|inside| inside.roster.has(session))
     }
@@ -169,7 +169,7 @@ impl JoinedRooms {
         self.order.retain(|other| other != room);
     }
 
-    /// Whether one has been in a room not long ago.
+    /// True if one has been in a room not long ago.
     pub(super) fn have_left(&self, room: &RoomName) -> bool {
         self.left.contains(room)
     }
@@ -213,7 +213,7 @@ impl JoinedRooms {
     }
 }
 
-/// Who is in a room and is shown, oneself left out.
+/// Members of a room that are not rejected, without this client.
 pub(super) fn present(roster: &Roster, peers: &PeerTable) -> Vec<(Name, Fingerprint)> {
     let shown = roster.members().iter().filter_map(|session| peers.get(*session));
     shown.map(|present: PresentSession<'_>| present.named()).collect()

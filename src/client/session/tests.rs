@@ -1,8 +1,8 @@
 //! Sessions and the server's rules together, without sockets: every order in which messages can be under way, connections
 //! be cut, and the server be killed and go on from its journal, which is on a real disk.
 //!
-//! What is claimed: everybody reads exactly what was said while they were in, in one order, once; whispers reach their
-//! reader, once; and nothing is told of that is no fault.
+//! Claim: all members read exactly what was said while they were in, in one order, once; whispers reach their
+//! reader, once; and no fault is reported without a cause.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::LazyLock;
@@ -30,13 +30,13 @@ fn pem(which: usize) -> &'static str {
         [which % 2]
 }
 
-/// One's keys, and what one knows of others, for all worlds: everybody has met everybody.
+/// A client's keys and pins, for all worlds: all clients have met.
 static FOLDERS: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
 
-/// Where everybody begins, and where they may go besides.
+/// The first room of all clients, and the rooms beside it.
 const ROOMS: [&str; 3] = ["#lobby", "#lab", "#den"];
 
-/// Somebody, on their way in, in a room or several, or out again.
+/// A client that is joining, in one or more rooms, or leaving.
 struct Somebody {
     name: Name,
     folder: std::path::PathBuf,
@@ -54,7 +54,7 @@ struct Here {
     up: VecDeque<ToServer>,
     down: VecDeque<ToClient>,
     read: Vec<String>,
-    /// What they should have read by now, if everything under way had come, and in which room.
+    /// Messages that it should have read by now, if all data in flight had arrived, with their rooms.
     due: Vec<(RoomName, String)>,
     whispers: Vec<String>,
     whispers_due: Vec<String>,
@@ -65,12 +65,12 @@ struct Here {
     said: usize,
     accepted: Vec<(RoomName, String)>,
     leaving: bool,
-    /// After which changes of which rooms they said something that nobody read, and how often they were told so.
+    /// Roster changes after which it said a text without readers, and how often it was told.
     unread: HashSet<(RoomId, u64)>,
     told_unread: usize,
 }
 
-/// Somebody who has proved who they are.
+/// An authenticated user.
 fn newcomer(conn: ConnectionId, user: &User, credential: &OwnCredential) -> AuthenticatedUser {
     let CredentialBundle { credential, signature, .. } = credential.presented();
     AuthenticatedUser {
@@ -117,7 +117,7 @@ enum Step {
     Enter(usize, usize),
     /// They leave the room that they speak in, if they are in another.
     Part(usize),
-    /// Everything under way comes.
+    /// Delivers all data in flight.
     Settle,
     /// The server takes so many messages from them.
     Up(usize, usize),
@@ -251,7 +251,7 @@ impl World {
         });
     }
 
-    /// Leaves, once everything said is delivered; until then it is only meant to.
+    /// Leaves, once all texts are delivered; until then it only intends to.
     fn leave(&mut self, who: usize) {
         if let Some(here) = self.everybody[who].here.as_mut().filter(|here| !here.welcomed.is_empty())
             && !here.leaving
@@ -263,7 +263,7 @@ impl World {
         }
     }
 
-    /// Whoever has asked for a room waits for it before they do anything more.
+    /// A client that has asked for a room waits for it before its next action.
     fn able(&mut self, who: usize) -> Option<&mut Here> {
         let here = self.everybody[who].here.as_mut().filter(|here| !here.welcomed.is_empty());
         here.filter(|here| !here.leaving && !here.session.is_joining() && here.session.has_room())
@@ -304,7 +304,7 @@ impl World {
         here.conn = ConnectionId(self.conns);
         (here.up, here.down) = Default::default();
         if here.newcomer.take().is_some() || here.leaving || !here.session.can_resume() {
-            // Nothing to come back to, or for.
+            // No room to come back to.
             self.everybody[who].here = None;
         } else {
             let mut shown = Vec::new();
@@ -358,7 +358,7 @@ impl World {
         self.texts += 1;
         let (text, now, to) = (format!("whisper {}", self.texts), self.now(), self.everybody[to].name.clone());
         if let Some(here) = self.everybody[from].here.as_mut().filter(|here| !here.leaving) {
-            // To somebody who is away it would be a letter, and to oneself nothing.
+            // To an absent user it would be a letter, and to the client itself an error.
             if here.session.peers.find(&to).is_some() {
                 here.session.whisper(&to, &text, now, &here.files).unwrap();
             }
@@ -514,7 +514,7 @@ impl World {
         }
     }
 
-    /// Something was accepted: everybody who is in, and was when it was signed, is to read it.
+    /// A text was accepted: all members since it was signed are to read it.
     fn note_said(&mut self, room: RoomId, bytes: &[u8], speaker: Option<SessionNumber>) {
         let parsed = ToClient::parse_all(bytes).unwrap();
         let Some(ToClient::Event { event: Event::Said { room: name, change, .. }, .. }) = parsed.first() else {
@@ -550,7 +550,7 @@ impl World {
         self.everybody.iter_mut().filter_map(|somebody| somebody.here.as_mut()).find(|here| here.conn == conn)
     }
 
-    /// What somebody was told of that is a fault. Whoever comes back to a room goes on counting there, and hears what has
+    /// A fault that a client reported. A client that comes back to a room goes on counting there, and hears what has
     /// been counted on: what is missing then was not for them.
     fn faults(&self) -> Vec<String> {
         let is_gap = |who: &usize, told: &str| {
@@ -561,7 +561,7 @@ impl World {
         faults.map(|(who, told)| format!("{who} is told: {told}")).collect()
     }
 
-    /// Everything under way comes, and everything said is delivered.
+    /// Delivers all data in flight and all texts.
     fn settle(&mut self) {
         for _ in 0..10_000 {
             let mut moved = false;
@@ -587,7 +587,7 @@ impl World {
     }
 }
 
-/// What somebody is told of although nothing is wrong.
+/// Remarks that are no faults.
 const EXPECTED: [&str; 3] = ["First contact", "has just gone", "[server] This server cannot read"];
 
 fn check(peers: usize, limits: Limits, steps: &[Step]) -> Result<(), TestCaseError> {

@@ -1,4 +1,4 @@
-//! A terminal: a line to edit at the bottom, what arrives above it. Append-only: nothing that was shown is drawn again.
+//! A terminal: a line to edit at the bottom, arriving lines above it. Append-only: shown lines are never redrawn.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +34,7 @@ const SHOWN_WITHIN: Duration = Duration::from_secs(1);
 const LEAVE_LINE: &[u8] = b"\r\x1b[K\x1b[?2004l";
 
 /// So many lines are kept back, and drawn together, at most: what is said in some milliseconds, if it is said as fast as it
-/// can be read. Then whoever types has their turn.
+/// can be read. Then the typing user has a turn.
 const TOGETHER: usize = 64;
 
 /// A terminal with line editing.
@@ -96,7 +96,7 @@ impl PromptState {
 }
 
 struct Editing {
-    /// What is to be shown, for a thread of its own: the editor takes it while a line is edited, and whoever waits for that
+    /// Events to show, for a thread of its own: the editor takes them while a line is edited, and a caller that waits for that
     /// is not to be waited for by the editor.
     shown: Option<Sender<Vec<UiEvent>>>,
     /// Ends with that thread.
@@ -146,7 +146,7 @@ impl Screen for LineScreen {
                     items.extend(more);
                 }
                 let lines = items.iter().map(|item| item.text() + "\n").collect::<String>();
-                // An editor that has ended takes nothing any more, and is in nobody's way.
+                // An editor that has ended accepts no events and blocks no caller.
                 if printer.print(lines).or_else(|_| items.iter().try_for_each(print)).is_err() {
                     return;
                 }
@@ -281,7 +281,7 @@ fn ask_for_password() -> Result<Zeroizing<String>, String> {
     if first.is_empty() {
         return Err("an empty password is none; /password off takes yours away".into());
     }
-    // Whoever types two lines unseen is not to say the second to the room.
+    // A user who types two lines unseen must not say the second to the room.
     let second = ask("The same once more: ")?;
     let first = as_password(&first).map_err(|why| why.to_string())?;
     match as_password(&second) {

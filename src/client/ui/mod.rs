@@ -19,7 +19,7 @@ use crate::chat::name::RoomName;
 /// What the user does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// A line, and the room whose it was to be when it was typed, as far as the screen knows.
+    /// A line, and the room that it was typed for, as far as the screen knows.
     Line(String, Option<RoomName>),
     /// A new password for one's name, asked for twice; as it travels.
     Password(Zeroizing<String>),
@@ -32,25 +32,25 @@ pub enum Input {
 /// Shows things, and gives lines. The order: `show` and `flush` at any time, `ask_secret` before
 /// `start_input`, that once, `close` at the end.
 pub trait Screen {
-    /// Shows something, whole, below all that was shown before.
+    /// Shows an event, whole, below all earlier ones.
     ///
     /// # Errors
-    /// Whatever the system says: nobody is looking any more.
+    /// The system's error: the output is closed.
     fn show(&mut self, shown: &UiEvent) -> io::Result<()>;
 
-    /// Nothing more has come for now: what people have said, and was kept back to be shown together, is shown. Everything
+    /// Shows the messages that were kept back to be drawn together: no more events follow for now. All events
     /// else is shown at once, behind it.
     ///
     /// # Errors
-    /// Whatever the system says: nobody is looking any more.
+    /// The system's error: the output is closed.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    /// Asks for a secret, hidden, before lines are taken; nothing if there is nobody to ask.
+    /// Asks for a secret, hidden, before lines are taken; `None` without a terminal.
     ///
     /// # Errors
-    /// Whatever the system says of the terminal.
+    /// The terminal's error.
     fn ask_secret(&mut self, prompt: &str) -> io::Result<Option<SecretPrompt>> {
         if io::stdin().is_terminal() { secret::ask(prompt).map(Some) } else { Ok(None) }
     }
@@ -58,13 +58,13 @@ pub trait Screen {
     /// Begins to take lines.
     ///
     /// # Errors
-    /// Whatever the system says when it has no more threads, or no terminal.
+    /// The system's error when it has no more threads, or no terminal.
     fn start_input(&mut self) -> io::Result<Receiver<Input>>;
 
-    /// Whether somebody looks at it: then what was not sent is theirs to see, and not the exit status's to tell.
+    /// True for a terminal: then unsent lines are on the screen, and not the exit status's to tell.
     fn is_watched(&self) -> bool;
 
-    /// Whether what is typed has to wait for a connection: shown where one types, if there is such a place.
+    /// True if what is typed has to wait for a connection: shown where one types, if there is such a place.
     fn set_away(&mut self, _away: bool) {}
 
     /// The lines taken so far have been done, and the next one is for this room: shown where one types, if rooms are told.

@@ -38,13 +38,13 @@ impl Screen for PlainScreen {
         }
         let mut output = io::stdout().lock();
         let written = output.write_all(&self.kept_back).and_then(|()| output.flush());
-        // Whatever has become of them: they are not shown again.
+        // Shown in any case: they are not shown again.
         self.kept_back.clear();
         written
     }
 
     fn start_input(&mut self) -> io::Result<Receiver<Input>> {
-        // Nobody waits for a pipe that is not read: it waits for room to say more.
+        // A full pipe is waited for: it takes more when it is read.
         let (sender, lines) = channel::bounded(0);
         thread::Builder::new().name("input".into()).spawn(move || read_lines(io::stdin().lock(), &sender))?;
         Ok(lines)

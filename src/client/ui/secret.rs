@@ -1,6 +1,6 @@
 //! What is typed and not shown: passwords, on a terminal. And lines that are read before there is a screen.
 //!
-//! Invariant: of what is typed ahead or behind a line, nothing is taken; and echo is back when [`Hidden`] is gone.
+//! Invariant: input typed before or after the secret's line is kept; and echo is back when [`Hidden`] is dropped.
 
 use std::io::{self, IsTerminal, Write};
 use std::thread;
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 /// The longest line that is taken, in bytes.
 const LONGEST: usize = 4_096;
 
-/// What Ctrl+C types where it interrupts nothing.
+/// Byte of Ctrl+C where it raises no signal.
 const CTRL_C: u8 = 3;
 
 /// What Ctrl+C does while a secret is typed.
@@ -24,7 +24,7 @@ pub(super) enum CtrlC {
     Cancels,
 }
 
-/// A terminal that shows nothing of what is typed, until this is dropped.
+/// A terminal without echo, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Hidden {
     before: Termios,
@@ -34,7 +34,7 @@ impl Hidden {
     /// What was typed ahead is not taken for a secret.
     ///
     /// # Errors
-    /// Whatever the system says; standard input may be no terminal.
+    /// The system's error; standard input may be no terminal.
     pub(super) fn begin(ctrl_c: CtrlC) -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
         let mut hidden = before.clone();
@@ -59,7 +59,7 @@ impl Drop for Hidden {
 /// A secret that the user is asked for. The terminal is as it was when this is dropped.
 #[derive(Debug)]
 pub struct SecretPrompt {
-    /// What they typed, once; nothing if they ended the input, or typed what is no text.
+    /// Returns the secret, once; `None` if input ended, or the line is not UTF-8.
     pub answer: Receiver<Option<Zeroizing<String>>>,
     _hidden: Option<Hidden>,
 }
@@ -74,7 +74,7 @@ impl From<Receiver<Option<Zeroizing<String>>>> for SecretPrompt {
 /// Asks for a secret, without waiting for it.
 ///
 /// # Errors
-/// Whatever the system says; standard input may be no terminal.
+/// The system's error; standard input may be no terminal.
 pub(super) fn ask(prompt: &str) -> io::Result<SecretPrompt> {
     let hidden = Hidden::begin(CtrlC::Interrupts)?;
     say(prompt)?;
@@ -88,7 +88,7 @@ pub(super) fn ask(prompt: &str) -> io::Result<SecretPrompt> {
 /// Asks for a secret, and waits for it. Ctrl+C gives none.
 ///
 /// # Errors
-/// Whatever the system says; standard input may be no terminal.
+/// The system's error; standard input may be no terminal.
 pub(super) fn ask_and_wait(prompt: &str) -> io::Result<Option<Zeroizing<String>>> {
     let _hidden = Hidden::begin(CtrlC::Cancels)?;
     say(prompt)?;
@@ -105,10 +105,10 @@ fn say(prompt: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// A line of standard input, asked for if somebody types there; what stands behind it is left for others to read.
+/// Reads a line of standard input, with a prompt on a terminal; the rest of the input is left unread.
 ///
 /// # Errors
-/// Whatever the system says, or that the line is none.
+/// The system's error, or that the line is invalid.
 pub fn line_of_input(prompt: &str) -> io::Result<Zeroizing<String>> {
     if io::stdin().is_terminal() {
         say(prompt)?;
@@ -116,7 +116,7 @@ pub fn line_of_input(prompt: &str) -> io::Result<Zeroizing<String>> {
     read_line()?.ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "there is nothing in it"))
 }
 
-/// A line of standard input, byte by byte; nothing at its end.
+/// Reads a line of standard input, byte by byte; `None` at its end.
 fn read_line() -> io::Result<Option<Zeroizing<String>>> {
     read_line_from(|byte| {
         loop {

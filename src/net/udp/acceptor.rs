@@ -1,4 +1,4 @@
-//! What a server does with datagrams of conversations that it does not know. Nothing is kept of them. No socket, no clock.
+//! Datagrams of unknown connections, as the server handles them. It keeps no state of them. No socket, no clock.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ pub(super) struct Acceptor {
 /// What becomes of a stranger's datagram.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum AcceptDecision {
-    /// Nothing.
+    /// Ignore it.
     Ignored,
     /// It is answered, with less than it was.
     Answered(Vec<u8>),
@@ -57,7 +57,7 @@ impl Acceptor {
         match datagram {
             Datagram::Syn => AcceptDecision::Answered(syn_ack(id, &self.cookies.make(origin, now, rng))),
             Datagram::Ack(cookie, segments) => {
-                // The stamps of a stream that has not begun are nobody's.
+                // The timestamps of a stream that has not begun belong to no clock.
                 let content = kcp_check::check(segments, id, kcp_check::HANDSHAKE, 0);
                 if content.is_some_and(|content| content.begins) && self.cookies.holds(cookie, origin, now, rng) {
                     AcceptDecision::Begins(*cookie)

@@ -27,11 +27,11 @@ pub(super) struct Bridge {
     keys: Arc<KeySlot>,
     /// Has come, and the local end has not taken it.
     held: Vec<u8>,
-    /// Whether there may be more to read from the local end.
+    /// True if there may be more to read from the local end.
     reads: bool,
-    /// Whether the local end takes anything.
+    /// True if the local end accepts bytes.
     writes: bool,
-    /// When there is something to do although nothing has come.
+    /// Time of the next action without input.
     due: Instant,
 }
 
@@ -45,12 +45,12 @@ impl Bridge {
         Ok((Self { conversation, local: ours, keys, held: Vec::new(), reads: true, writes: true, due: now }, link))
     }
 
-    /// Whether a datagram is of this conversation.
+    /// True if a datagram is of this conversation.
     pub(super) fn is_of(&self, id: Id) -> bool {
         self.conversation.id() == id
     }
 
-    /// Whether whoever has the link has nothing more to say.
+    /// True if the user of the link has closed its sending side.
     pub(super) fn is_turned_away(&self) -> bool {
         !self.reads
     }
@@ -62,7 +62,7 @@ impl Bridge {
         self.conversation.take(datagram, from, now, rng);
     }
 
-    /// Keys are there before whatever they are for.
+    /// Keys arrive before the bytes that they protect.
     fn look_for_keys(&mut self) {
         if !self.conversation.has_keys()
             && let Some(keys) = self.keys.take()
@@ -110,7 +110,7 @@ impl Bridge {
         loop {
             if self.held.is_empty() {
                 match self.conversation.read(&mut segment) {
-                    // To nobody, but the other end is to get rid of it.
+                    // Without a recipient, but the other end is to forget it.
                     Some(_) if !self.writes => continue,
                     Some(read) => self.held.extend_from_slice(&segment[..read]),
                     None => break,
@@ -130,7 +130,7 @@ impl Bridge {
         }
     }
 
-    /// What to wait for at the local end. Nothing: then not even whether it is gone.
+    /// Events to wait for at the local end. Empty: then not even its end.
     pub(super) fn interest(&self) -> PollFlags {
         let mut interest = PollFlags::empty();
         interest.set(PollFlags::IN, self.reads && self.conversation.has_room());
@@ -143,7 +143,7 @@ impl Bridge {
         self.local.as_fd()
     }
 
-    /// When [`Bridge::carry`] is due although nothing has come.
+    /// Time when [`Bridge::carry`] is due without input.
     pub(super) fn due(&self) -> Instant {
         self.due
     }

@@ -15,11 +15,11 @@ use super::datagram::{Cookie, Datagram, Id, MAX_DATAGRAM, parse, syn};
 use super::{FIRST_AGAIN, TIMES_AGAIN, UdpLink};
 use crate::net::{left, timespec};
 
-/// Something has had no answer for so long: perhaps there is another way now, by another port.
+/// Time without an answer after which the client tries another port: the path may have changed.
 const NO_ANSWER: Duration = Duration::from_secs(3);
 /// Another port is tried this often.
 const MOVES: Duration = Duration::from_secs(1);
-/// Datagrams that are taken in before anything else is looked at.
+/// Datagrams that are read before other work.
 const AT_ONCE: usize = 64;
 
 /// How many conversations of this process have not been ended by both ends.
@@ -30,7 +30,7 @@ static FINISHED: Condvar = Condvar::new();
 /// when a program ends.
 pub fn finish(timeout: Duration) {
     let unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
-    // Either way there is nothing more to be done.
+    // Either way the connection is over.
     drop(FINISHED.wait_timeout_while(unfinished, timeout, |unfinished| *unfinished > 0));
 }
 
@@ -54,7 +54,7 @@ impl Drop for Unfinished {
 /// Begins a conversation with the server that is there.
 ///
 /// # Errors
-/// [`ErrorKind::TimedOut`] if nobody answers; whatever the system says.
+/// [`ErrorKind::TimedOut`] without an answer; the system's errors.
 pub fn connect(server: SocketAddr, timeout: Duration) -> io::Result<UdpLink> {
     let mut id = [0; 4];
     rand::rng().fill_bytes(&mut id);
@@ -92,7 +92,7 @@ fn ask_for_cookie(socket: &UdpSocket, id: Id, deadline: Instant) -> io::Result<C
                 },
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Nobody listens there, as far as anybody says.
+                // ICMP says that the port is closed, which is not authenticated.
                 Err(error) => return Err(error),
             }
         }
@@ -122,7 +122,7 @@ impl ClientLoop {
             if conversation.is_over(now) {
                 return;
             }
-            // Without a secret there is nothing to be waited for: whoever had the link has given up.
+            // Without a secret there is no reason to wait: the user of the link has given up.
             if conversation.has_ended() || self.carrier.is_turned_away() && !conversation.has_keys() {
                 self.unfinished = None;
             }
@@ -137,7 +137,7 @@ impl ClientLoop {
         if !interest.is_empty() {
             waiting.push(PollFd::from_borrowed_fd(self.carrier.local(), interest));
         }
-        // Interrupted or not: everything is looked at again.
+        // Interrupted or not: all sources are polled again.
         let _ = poll(&mut waiting, Some(&timeout));
     }
 
@@ -151,13 +151,13 @@ impl ClientLoop {
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                // What the network says of earlier datagrams anybody can say.
+                // An attacker can forge network errors about earlier datagrams.
                 Err(_) => {}
             }
         }
     }
 
-    /// Carries, and gives whether nothing could be sent.
+    /// Carries bytes, and returns true if sending failed.
     fn carry(&mut self, now: Instant) -> bool {
         let Self { socket, carrier, .. } = self;
         let mut failed = false;

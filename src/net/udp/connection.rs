@@ -14,11 +14,11 @@ use super::replay_window::ReplayWindow;
 use super::{FIRST_AGAIN, TIMES_AGAIN};
 use crate::secure::datagram::{DatagramKeys, TAG};
 
-/// Without anything valid for so long it is forgotten.
+/// Time without a valid datagram after which it is forgotten.
 const SILENCE: Duration = Duration::from_secs(90);
 /// When both have ended their streams it is remembered for so long, for what is still on its way.
 const AFTERGLOW: Duration = Duration::from_secs(2);
-/// Whoever has ended waits no longer for what they sent to be acknowledged.
+/// An ended side waits no longer than this for acknowledgements.
 const FAREWELL: Duration = Duration::from_secs(30);
 /// A RESET counts when what was sent has had no answer for so long.
 const RESET_AFTER: Duration = Duration::from_secs(2);
@@ -27,7 +27,7 @@ const ECHOES: usize = 64;
 /// Far more than a credential's life, and KCP's clock does not overflow.
 const OLDEST: Duration = Duration::from_secs(12 * 24 * 60 * 60);
 
-/// Whose end this is.
+/// Side of this end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Client,
@@ -38,7 +38,7 @@ pub(super) enum Side {
 #[derive(Clone, Copy, Debug)]
 enum Ending {
     Open,
-    /// There is nothing more to send, but perhaps to send again.
+    /// All data is sent, but perhaps to be sent again.
     Since(Instant),
     /// The other end has been told so many times; if once more, then when.
     Told {
@@ -62,11 +62,11 @@ pub(super) struct UdpConnection {
     /// The last DATA or PATH that was sent.
     number: u64,
     numbers: ReplayWindow,
-    /// Whether DATA or PATH has come.
+    /// True if DATA or PATH has come.
     heard_data: bool,
     born: Instant,
     last_valid: Instant,
-    /// Since when what was sent wants an answer, and nothing valid has come.
+    /// Time since which sent data is unanswered, without a valid datagram.
     waiting_since: Option<Instant>,
     echoes: VecDeque<[u8; TAG]>,
     ending: Ending,
@@ -98,7 +98,7 @@ impl UdpConnection {
         }
     }
 
-    /// Whether it has keys for its datagrams.
+    /// True if it has keys for its datagrams.
     pub(super) fn has_keys(&self) -> bool {
         self.keys.is_some()
     }
@@ -108,12 +108,12 @@ impl UdpConnection {
         self.keys = Some(keys);
     }
 
-    /// Whether the other end has shown that it has the secret.
+    /// True if the other end has shown that it has the secret.
     pub(super) fn is_authenticated(&self) -> bool {
         self.heard_data
     }
 
-    /// Whether what is sent is DATA: the client's once it has the secret, the server's once it has heard some.
+    /// True if what is sent is DATA: the client's once it has the secret, the server's once it has heard some.
     fn sends_data(&self) -> bool {
         self.has_keys() && (self.side == Side::Client || self.heard_data)
     }
@@ -166,9 +166,9 @@ impl UdpConnection {
     }
 
     fn take_ack(&mut self, cookie: Cookie, segments: &[u8], now: Instant) -> bool {
-        // In as much time whatever it is.
+        // In as much time for each kind.
         let differs = cookie.iter().zip(self.cookie).fold(0, |differs, (one, other)| differs | (one ^ other));
-        // Who has the secret has read all that there was without it. A client needs nothing more, and a server only what
+        // A peer with the secret has read all data that came without it. A client needs no more, and a server only what
         // says that the last of it has arrived.
         let counts = !self.has_keys() || (self.side == Side::Server && !self.heard_data);
         if !counts || differs != 0 {
@@ -196,7 +196,7 @@ impl UdpConnection {
         Some(newest)
     }
 
-    /// Whether it has not come before, and is from who has the keys.
+    /// True if it has not come before, and is from who has the keys.
     fn is_valid(&self, number: u64, tag: [u8; TAG], tagged: &[u8]) -> bool {
         self.numbers.is_new(number) && self.keys.as_ref().is_some_and(|keys| keys.incoming.verify(tagged, &tag))
     }
@@ -214,17 +214,17 @@ impl UdpConnection {
         }
     }
 
-    /// Anybody who has seen a datagram can answer it so; whoever has the secret has answered before this counts.
+    /// An attacker who saw a datagram can forge this answer; the peer with the secret has answered before it counts.
     fn believes_reset(&self, echo: [u8; TAG], now: Instant) -> bool {
         self.unanswered_for(now) >= RESET_AFTER && self.echoes.contains(&echo)
     }
 
-    /// For how long something that wants an answer has had none.
+    /// Duration for which data is unanswered.
     pub(super) fn unanswered_for(&self, now: Instant) -> Duration {
         self.waiting_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
-    /// Whether more may be written.
+    /// True if more may be written.
     pub(super) fn has_room(&self) -> bool {
         self.stream.has_room()
     }
@@ -234,7 +234,7 @@ impl UdpConnection {
         self.stream.write(bytes);
     }
 
-    /// Nothing more will be written.
+    /// The writer is closed.
     pub(super) fn end(&mut self, now: Instant) {
         if matches!(self.ending, Ending::Open) {
             self.ending = Ending::Since(now);
@@ -246,7 +246,7 @@ impl UdpConnection {
         self.stream.read(into)
     }
 
-    /// Whether the other end has ended its stream: nothing comes after what can be read now.
+    /// True if the other end has ended its stream: no data follows what can be read now.
     pub(super) fn other_has_ended(&self) -> bool {
         self.other_ended.is_some()
     }
@@ -257,7 +257,7 @@ impl UdpConnection {
             self.send_tagged(send, |id, number| untagged_path(id, number, question));
         }
         self.send_packets(now, send);
-        // While packets are held back no more are made: for KCP time stands still, and nothing is lost.
+        // While packets are held back no more are made: for KCP time stands still, and no data is lost.
         if self.stream.next_packet().is_none() {
             self.stream.flush(now);
             self.send_packets(now, send);
@@ -324,17 +324,17 @@ impl UdpConnection {
         send(bytes);
     }
 
-    /// Whether both have said that they have ended.
+    /// True if both have said that they have ended.
     pub(super) fn has_ended(&self) -> bool {
         self.other_ended.is_some() && matches!(self.ending, Ending::Told { .. })
     }
 
-    /// When it is forgotten, if nothing comes.
+    /// Time of the timeout without input.
     fn over_at(&self) -> Instant {
         let silent = (self.last_valid + SILENCE).min(self.born + OLDEST);
         let ended = match (self.ending, self.other_ended) {
             (Ending::Open, _) => return silent,
-            // Nobody can be told without a secret.
+            // Without a secret no peer can be told.
             (Ending::Since(since), _) if !self.sends_data() => since + AFTERGLOW,
             (Ending::Since(since), _) | (Ending::Told { since, .. }, None) => since + FAREWELL,
             (Ending::Told { since, .. }, Some(other)) => since.max(other) + AFTERGLOW,
@@ -342,18 +342,18 @@ impl UdpConnection {
         silent.min(ended)
     }
 
-    /// Whether it is to be forgotten.
+    /// True if it is to be forgotten.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         self.broken || self.over_at() <= now
     }
 
-    /// When there is something to do although nothing has come.
+    /// Time of the next action without input.
     pub(super) fn due(&self, now: Instant) -> Instant {
         let again = match self.ending {
             Ending::Told { again, .. } => again,
             Ending::Open | Ending::Since(_) => None,
         };
-        // What may not go where the other end is waits until something comes from there.
+        // Data for an unvalidated address waits for datagrams from it.
         let goes = self.stream.next_packet().is_none() && self.path.allows(AROUND);
         let work = [self.stream.due(now), again].into_iter().flatten().filter(|_| goes);
         work.chain(self.path.due(now)).fold(self.over_at(), Instant::min)

@@ -12,7 +12,7 @@ pub const QUESTION: usize = 8;
 pub(super) const PATH: usize = AROUND + QUESTION;
 /// The length of a SYN: more than that of its answer.
 const SYN: usize = 64;
-/// A RESET answers nothing that is not longer than itself.
+/// A RESET answers only datagrams longer than itself.
 pub(super) const MAY_BE_RESET: usize = 22;
 
 const TYPE_SYN: u8 = 0;
@@ -25,7 +25,7 @@ const TYPE_PATH: u8 = 5;
 /// A conversation: bytes that its client has drawn.
 pub type Id = [u8; 4];
 
-/// What proves that somebody reads what is sent to their address.
+/// Proof that a peer receives datagrams at its address.
 pub type Cookie = [u8; TAG];
 
 /// A datagram for a conversation; none of it has been checked.
@@ -50,7 +50,7 @@ pub enum Datagram<'a> {
         /// All that is before the tag.
         tagged: &'a [u8],
     },
-    /// The server asks whether somebody reads where the client seems to be; the client answers with the same.
+    /// The server challenges the client's new address; the client echoes the challenge.
     Path {
         /// Counted with a direction's DATA.
         number: u64,

@@ -1,7 +1,7 @@
 //! KCP's segments, looked at before KCP does.
 //!
 //! KCP takes a peer's word for much: it does its arithmetic on numbers and times as they come (which may overflow),
-//! remembers to acknowledge whatever often it comes, and uses the first of several segments before it looks at the
+//! remembers to acknowledge as often as it comes, and uses the first of several segments before it looks at the
 //! second. So what is not as §10 has it never gets there: all of a datagram's segments, or none.
 
 use super::datagram::Id;
@@ -14,7 +14,7 @@ pub(super) const WINDOW: u16 = 256;
 pub(super) const HANDSHAKE: u32 = 64;
 /// And none ever has one above this: what KCP computes with it stays far from overflowing.
 pub(super) const MAX_WINDOW_OFFSET: u32 = 1 << 30;
-/// An answer to what was sent longer ago says nothing about the way, in milliseconds.
+/// An older acknowledgement does not measure the path, in milliseconds.
 const OLDEST_ANSWER: u32 = 90_000;
 
 const PUSH: u8 = 81;
@@ -27,9 +27,9 @@ const TELL: u8 = 84;
 pub(super) struct Content {
     /// Segments that carry bytes.
     pub(super) pushed: usize,
-    /// Whether something in it wants an answer.
+    /// True if it has segments to acknowledge.
     pub(super) asks: bool,
-    /// Whether the stream's first bytes are in it.
+    /// True if the stream's first bytes are in it.
     pub(super) begins: bool,
     /// The highest number of a segment with bytes.
     pub(super) highest: u32,
@@ -89,7 +89,7 @@ impl Content {
     }
 }
 
-/// Looks at segments that have come; `None` if anything about any of them is not as it should be. `limit` is above
+/// Checks received segments; `None` if one is invalid. `limit` is above
 /// all numbers, `now` the time by which our segments are stamped.
 pub(super) fn check(mut segments: &[u8], id: Id, limit: u32, now: u32) -> Option<Content> {
     let mut content = Content::default();

@@ -14,7 +14,7 @@ use super::kcp_check::{self, Content, WINDOW};
 pub(super) const PACKET: usize = MAX_DATAGRAM - AROUND;
 /// Bytes of the stream in one segment, at most.
 pub(super) const SEGMENT: usize = PACKET - kcp::KCP_OVERHEAD;
-/// KCP looks at its timers this often, in milliseconds, while something is under way.
+/// KCP checks its timers this often, in milliseconds, while data is in flight.
 const INTERVAL: i32 = 10;
 /// A segment is sent again when so many sent after it have been acknowledged.
 const FAST_RESEND: i32 = 2;
@@ -22,7 +22,7 @@ const FAST_RESEND: i32 = 2;
 const WAITING: usize = WINDOW as usize + 64;
 /// So many that have come are acknowledged at the latest.
 const UNACKNOWLEDGED: usize = 128;
-/// While the other end takes nothing it is looked for this often.
+/// A closed window is probed this often.
 const SHUT: Duration = Duration::from_millis(100);
 
 /// So many packets wait at most. More come only while they are held back, and are as if the network had lost them.
@@ -59,7 +59,7 @@ pub(super) struct KcpStream {
     packets: Outlet,
     id: Id,
     born: Instant,
-    /// Whether KCP may have something to send before its next interval.
+    /// True if KCP may send before its next interval.
     pressing: bool,
     unacknowledged: usize,
 }
@@ -78,12 +78,12 @@ impl KcpStream {
         stream
     }
 
-    /// Whether more may be written.
+    /// True if more may be written.
     pub(super) fn has_room(&self) -> bool {
         self.kcp.wait_snd() < WAITING
     }
 
-    /// Whether all that was written has been acknowledged.
+    /// True if all that was written has been acknowledged.
     pub(super) fn is_delivered(&self) -> bool {
         self.kcp.wait_snd() == 0
     }
@@ -116,7 +116,7 @@ impl KcpStream {
             self.press(now);
         }
         self.unacknowledged += content.pushed;
-        // Whether it is time for something or not: what comes in is measured by the time that this sets.
+        // Also before its time: arriving segments are measured by the clock that this sets.
         let _ = self.kcp.update(self.clock(now));
         let _ = self.kcp.input(segments);
         self.pressing = true;
@@ -132,7 +132,7 @@ impl KcpStream {
     }
 
     fn press(&mut self, now: Instant) {
-        // Neither fails: the outlet takes everything.
+        // Neither fails: the outlet accepts all packets.
         let _ = self.kcp.update(self.clock(now));
         let _ = self.kcp.flush();
         (self.pressing, self.unacknowledged) = (false, 0);
@@ -150,7 +150,7 @@ impl KcpStream {
         Some((packet, content))
     }
 
-    /// When there may be something to do although nothing has come. `None`: not before something has.
+    /// Time of the next action without input. `None`: not before input.
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
         (!self.is_delivered()).then(|| {
             let shut = self.kcp.rmt_wnd() == 0;

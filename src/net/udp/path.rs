@@ -1,6 +1,6 @@
 //! Where a client is, and how much may be sent there. No socket, no clock.
 //!
-//! Who has the keys can still write somebody else's address on a datagram. So where nobody has shown that they read what
+//! A holder of the keys can still forge a datagram's source address. So before the peer has shown that it receives what
 //! is sent there, little more goes than came from there.
 
 use std::net::SocketAddr;
@@ -34,7 +34,7 @@ struct PathValidation {
 }
 
 impl Path {
-    /// Somebody has shown already that they read there.
+    /// True if the peer has shown that it receives there.
     pub(super) fn new(address: SocketAddr) -> Self {
         Self { address, shown: address, trial: None }
     }
@@ -58,14 +58,14 @@ impl Path {
         }
     }
 
-    /// Takes an answer; only the right one, from where it was asked for, shows anything.
+    /// Handles an answer; only the right one, from the challenged address, validates it.
     pub(super) fn answered(&mut self, from: SocketAddr, answer: [u8; QUESTION]) {
         if from == self.address && self.trial.as_ref().is_some_and(|trial| trial.question == answer) {
             (self.shown, self.trial) = (from, None);
         }
     }
 
-    /// Whether so many bytes more may go there.
+    /// True if so many bytes more may go there.
     pub(super) fn allows(&self, length: usize) -> bool {
         self.trial.as_ref().is_none_or(|trial| trial.sent + length <= trial.came.saturating_mul(TIMES))
     }
@@ -77,7 +77,7 @@ impl Path {
         }
     }
 
-    /// When something is to be asked. `None`: not before something has come from there.
+    /// Time of the next challenge. `None`: not before a datagram from there.
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
         let trial = self.trial.as_ref().filter(|_| self.allows(PATH))?;
         Some(trial.asked.map_or(now, |asked| asked + AGAIN))
@@ -91,7 +91,7 @@ impl Path {
         Some(trial.question)
     }
 
-    /// Whether the other end has shown that it reads there.
+    /// True if the other end has shown that it reads there.
     #[cfg(test)]
     pub(super) fn is_shown(&self) -> bool {
         self.trial.is_none()

@@ -14,7 +14,7 @@ pub(super) struct ReplayWindow {
 }
 
 impl ReplayWindow {
-    /// Whether a number has not come, as far as one can tell.
+    /// True if a number has not come, as far as one can tell.
     pub(super) fn is_new(&self, number: u64) -> bool {
         let remembered = number > self.highest || self.highest - number < REMEMBERED;
         number > 0 && remembered && (number > self.highest || self.seen[block(number)] & bit(number) == 0)

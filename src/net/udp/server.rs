@@ -23,7 +23,7 @@ const CONVERSATIONS: usize = 8_192;
 const NEW: usize = 256;
 /// And those among these from one address (IPv6: one /64).
 const NEW_EACH: usize = 64;
-/// Datagrams that are taken in before anything else is looked at.
+/// Datagrams that are read before other work.
 const AT_ONCE: usize = 256;
 /// What the system is asked to hold of what comes while this thread is busy, in bytes.
 const RECEIVED: usize = 4 * 1_024 * 1_024;
@@ -41,7 +41,7 @@ impl UdpListener {
     /// Takes conversations in on a socket. `admit` gets each new one, and must not wait.
     ///
     /// # Errors
-    /// Whatever the system says when it has no more threads or descriptors.
+    /// The system's error when it has no more threads or descriptors.
     pub fn start(socket: UdpSocket, admit: impl FnMut(Arc<dyn Link>, SocketAddr) + Send + 'static) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         // Less than that is no reason not to start.
@@ -59,7 +59,7 @@ impl UdpListener {
         Ok(Self { stop, thread })
     }
 
-    /// Takes nobody in any more, and waits until what was said has arrived, or had the time to.
+    /// Accepts no more connections, and waits until sent data has arrived, or had the time to.
     pub fn stop(self) {
         drop(self.stop);
         // A thread that has panicked has ended too; the panic has been shown.
@@ -93,14 +93,14 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> ServerLoop<A> {
         }
     }
 
-    /// Waits until there is something to do. Gives whether datagrams have come, and whose local ends are ready.
+    /// Waits for the next event. Returns true if datagrams have come, and the connections with ready local ends.
     fn wait(&mut self) -> (bool, Vec<Id>) {
         let due = self.carriers.values().map(Bridge::due).chain(self.stopping).min();
         let timeout = due.map(|due| timespec(due.saturating_duration_since(Instant::now())));
         let mut waiting = vec![PollFd::new(&self.socket, PollFlags::IN)];
         let mut ids = Vec::new();
         for (id, carrier) in &self.carriers {
-            // A socket of which nothing is wanted would still say that its other end is gone.
+            // A socket polled for no event would still report its end.
             let interest = carrier.interest();
             if !interest.is_empty() {
                 waiting.push(PollFd::from_borrowed_fd(carrier.local(), interest));
@@ -110,7 +110,7 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> ServerLoop<A> {
         if self.stopping.is_none() {
             waiting.push(PollFd::new(&self.stopped, PollFlags::IN));
         }
-        // Interrupted or not: everything is looked at again.
+        // Interrupted or not: all sources are polled again.
         let _ = poll(&mut waiting, timeout.as_ref());
         let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
         let incoming = is_ready(&waiting[0]);
@@ -136,7 +136,7 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> ServerLoop<A> {
             match self.socket.recv_from(&mut buffer) {
                 Ok((length, from)) => self.take(&buffer[..length], from, now),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                // Of one datagram that was sent, to where nobody is any more.
+                // About one sent datagram, to an address without a listener.
                 Err(_) => {}
             }
         }
@@ -161,8 +161,8 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> ServerLoop<A> {
         }
     }
 
-    /// Whether there is room for one more from there. Whoever was turned away gives way first: at the gate silence keeps
-    /// nobody out, and here it does not either.
+    /// True if there is room for one more from that address. Refused connections are evicted first: silence keeps
+    /// no client out, here as at the limiter.
     fn has_room(&mut self, from: SocketAddr) -> bool {
         let source = network(from.ip());
         let (mut new, mut from_there) = (0, 0);
@@ -194,7 +194,7 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> ServerLoop<A> {
         Ok(())
     }
 
-    /// Carries for everybody for whom there is something to do, and forgets who is over.
+    /// Carries bytes for all connections that are due, and drops those that are over.
     fn carry(&mut self, ready: &[Id], now: Instant) {
         let Self { socket, carriers, stopping, .. } = self;
         let carry = |carrier: &mut Bridge| {

@@ -56,7 +56,7 @@ impl Draft {
             .finish()
     }
 
-    /// What everyone finds who checks it, signed by `identity`.
+    /// The bundle that all peers verify, signed by `identity`.
     fn check(&self, identity: &Identity, role: Role) -> Result<VerifiedCredential, CredentialError> {
         check(&self.bytes(), identity, role)
     }
@@ -218,7 +218,7 @@ fn a_credential_that_held_before_holds_without_its_signature_and_no_other_does()
         let presented = CredentialBundle { credential: &bent.0, signature: &bent.1, ..parts };
         assert!(!again(presented) && !again(presented), "what did not hold is not remembered either");
     }
-    // Everything else is looked at all the same.
+    // The other rules are checked all the same.
     let late = UnixSeconds(now().0 + LIFETIME + 2 * DAY);
     let refused = VerifiedCredential::check_again(parts, Role::User, late, is_ira, &verified).err();
     assert_eq!(refused, Some(CredentialError::Clock));
@@ -276,7 +276,7 @@ fn ed25519_signatures_that_others_made_hold_and_bad_ones_do_not() {
     assert!(right >= 88 && wrong >= 63, "{right}, {wrong}");
 }
 
-/// Every encoding of a point whose order divides 8: the canonical ones, and those with y ≥ p or the sign of x = 0 set.
+/// Every encoding of a point of an order that divides 8: the canonical ones, and those with y ≥ p or the sign of x = 0 set.
 const SMALL_ORDER: [&str; 14] = [
     "0100000000000000000000000000000000000000000000000000000000000000",
     "0100000000000000000000000000000000000000000000000000000000000080",

@@ -1,4 +1,4 @@
-//! What somebody says, with its time, padded so that its length tells little. PROTOCOL.md §7.
+//! A message's text, with its time, padded so that its length tells little. PROTOCOL.md §7.
 
 use super::EndToEndError;
 use crate::wire::codec::{Reader, Writer};
@@ -8,7 +8,7 @@ const BLOCK: usize = 64;
 /// The first byte of the padding; zeros follow.
 const END: u8 = 0x80;
 
-/// How something is said. Kinds that are not known are texts.
+/// Kind of a text. Unknown kinds are plain texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
     /// "Ira: Hi"
@@ -17,7 +17,7 @@ pub enum BodyKind {
     Action,
 }
 
-/// Something said.
+/// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageBody {
     /// When, in milliseconds since 1970 by its sender's clock.
@@ -45,7 +45,7 @@ impl MessageBody {
     /// Reads what was sealed.
     ///
     /// # Errors
-    /// [`EndToEndError::Malformed`] for every padding but the one, and for a text without anything in it.
+    /// [`EndToEndError::Malformed`] for all paddings but the right one, and for an empty text.
     pub fn unpad(padded: &[u8]) -> Result<Self, EndToEndError> {
         let end = padded.iter().rposition(|byte| *byte != 0).ok_or(EndToEndError::Malformed)?;
         if !padded.len().is_multiple_of(BLOCK) || padded[end] != END || padded.len() - end > BLOCK {

@@ -1,4 +1,4 @@
-//! End to end: what people say to each other, and nobody between them can read. PROTOCOL.md §7.
+//! End to end: messages that only their readers can open. PROTOCOL.md §7.
 //!
 //! ```text
 //! text ──pad──▶ sender_key ──▶ envelope      to a room; the key itself goes to each member in a box
@@ -7,7 +7,7 @@
 //! roster ──▶ signed in every envelope: a message holds only where all see the same people
 //! ```
 //!
-//! Invariant: what comes from outside is read in one order (fields, signature, count, tag), and changes nothing unless
+//! Invariant: input is checked in one order (fields, signature, count, tag), and changes no state unless
 //! all of it holds. The server's code cannot name this module.
 
 pub mod body;
@@ -22,7 +22,7 @@ pub use super::seal::OpenError;
 /// A session, as its credential's SHA-256.
 pub type SessionBytes = [u8; 32];
 
-/// Why something that came from outside is refused.
+/// Reason why end-to-end input is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndToEndError {
     /// Its fields are not what they must be.

@@ -1,4 +1,4 @@
-//! Letters: from one identity to one that is away, with nothing but their RSA keys. No forward secrecy. PROTOCOL.md §7.
+//! Letters: from one identity to an absent one, with their RSA keys alone. No forward secrecy. PROTOCOL.md §7.
 
 use rand::CryptoRng;
 use zeroize::Zeroizing;
@@ -54,13 +54,13 @@ pub fn seal(rng: &mut impl CryptoRng, author: &Author<'_>, to: &PublicIdentity, 
     Writer::new().array(3).value(&context).bytes(&sealed).bytes(&signature).finish()
 }
 
-/// A letter's faults that have nothing to do with keys.
+/// A letter's faults that do not concern keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LetterError {
-    /// It cannot be read, or is signed by nobody.
+    /// It cannot be read, or its signature is invalid.
     #[error(transparent)]
     Refused(#[from] EndToEndError),
-    /// It is for somebody else, or for another server.
+    /// It is for another identity, or for another server.
     #[error("it was written to somebody else, or for another server")]
     Address,
     /// It was written too long ago, or is yet to be written.
@@ -68,7 +68,7 @@ pub enum LetterError {
     Age,
 }
 
-/// A letter whose signature, address and age hold; not opened yet.
+/// A letter with valid signature, address and age; not opened yet.
 pub struct SignedLetter<'a> {
     from: Fingerprint,
     fields: LetterFields<'a>,
@@ -78,7 +78,7 @@ impl<'a> SignedLetter<'a> {
     /// Reads a letter to `own`. `now` is in milliseconds since 1970.
     ///
     /// # Errors
-    /// [`LetterError`] says what does not hold. RSA has opened nothing.
+    /// [`LetterError`] names the rule that fails. RSA has opened no ciphertext.
     pub fn verify(letter: &'a [u8], own: Fingerprint, server: Fingerprint, now: u64) -> Result<Self, LetterError> {
         let fields = LetterFields::read(letter)?;
         let from = PublicIdentity::from_spki(fields.spki).map_err(|_| EndToEndError::Malformed)?;

@@ -11,7 +11,7 @@ use crate::wire::codec::Writer;
 pub struct RosterHash(pub(super) [u8; 32]);
 
 impl RosterHash {
-    /// `members` are everybody's sessions, one's own too, in the order of their bytes.
+    /// `members` are the sessions of all members, the local one too, in the order of their bytes.
     #[must_use]
     pub fn new<'a>(
         server: Fingerprint,

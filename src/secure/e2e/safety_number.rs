@@ -1,4 +1,4 @@
-//! The digits that two people compare, by voice or on paper, to know that nobody stands between them. PROTOCOL.md §7.
+//! The digits that two users compare, by voice or on paper, to detect an attacker between them. PROTOCOL.md §7.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ const GROUPS: usize = 6;
 /// Bytes of a fingerprint in a group, and the digits that are made of them.
 const BYTES: usize = 5;
 
-/// Sixty digits that are the same for both, whoever asks.
+/// Sixty digits, the same for both users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SafetyNumber([u64; 2 * GROUPS]);
 

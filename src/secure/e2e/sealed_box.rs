@@ -20,7 +20,7 @@ pub enum Purpose {
     Key,
 }
 
-/// The key that one would seal to gives nothing secret; whoever made it knew.
+/// A small-order key, which gives no secret; its maker knew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("their key is not one that anything can be sealed to")]
 pub struct WeakKeyError;
@@ -52,7 +52,7 @@ pub fn seal(
     Ok(head.bytes(&sealed).bytes(&signature).finish())
 }
 
-/// A box whose signature holds; not opened yet.
+/// A box with a valid signature; not opened yet.
 pub struct SignedBox<'a> {
     count: u64,
     fresh: [u8; 32],

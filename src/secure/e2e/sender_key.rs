@@ -5,7 +5,7 @@
 //!   └─seal─▶ SealedSaid ──sign──▶ envelope ──▶ SignedEnvelope ──▶ Reading::open
 //! ```
 //!
-//! The chain authenticates nobody, for every reader has it: the signature does.
+//! The chain authenticates no sender, since every reader has it: the signature does.
 
 use rand::CryptoRng;
 use zeroize::Zeroizing;
@@ -36,7 +36,7 @@ pub struct OutboundSenderKey {
 }
 
 impl OutboundSenderKey {
-    /// A new key, whose first text has this counter.
+    /// A new key; its first text has this counter.
     pub fn new(rng: &mut impl CryptoRng, counter: u64) -> Self {
         let (mut id, mut chain) = ([0; 8], Zeroizing::new([0; 32]));
         rng.fill_bytes(&mut id);
@@ -54,7 +54,7 @@ impl OutboundSenderKey {
         SealedMessage { key: self.id, counter, sealed }
     }
 
-    /// Whether this key sealed it.
+    /// True if this key sealed it.
     #[must_use]
     pub fn has_sealed(&self, said: &SealedMessage) -> bool {
         self.id == said.key
@@ -68,7 +68,7 @@ impl OutboundSenderKey {
         }
     }
 
-    /// The text of a box that gives this key to somebody, from the first text on that is not settled.
+    /// The text of a box that gives this key to a member, from the first unanswered text on.
     #[must_use]
     pub fn shared(&self, room: &str) -> Zeroizing<Vec<u8>> {
         let head = Writer::with_capacity(192).array(4).text(room).bytes(&self.id).uint(self.settled_counter);
@@ -106,7 +106,7 @@ impl SealedMessage {
     }
 }
 
-/// An envelope whose signature holds; not opened yet.
+/// An envelope with a valid signature; not opened yet.
 pub struct SignedEnvelope<'a> {
     key: KeyId,
     counter: u64,
@@ -140,10 +140,10 @@ impl<'a> SignedEnvelope<'a> {
     }
 }
 
-/// What one has of somebody else's speaking in a room.
+/// Receiving state for another member's messages in a room.
 #[derive(Default)]
 pub struct InboundSenderKey {
-    /// The counter that is due; nothing before their first key, if they were there first.
+    /// The counter that is due; none before the first key of a member who was there first.
     expected: Option<u64>,
     /// All before this one was one's own earlier session's to read.
     read_earlier: u64,
@@ -187,13 +187,13 @@ impl<'a> SenderKeyDistribution<'a> {
 }
 
 impl InboundSenderKey {
-    /// Of somebody who came into the room after oneself: what they say first is due first.
+    /// For a member who joined later: their first message is due first.
     #[must_use]
     pub fn from_the_first() -> Self {
         Self { expected: Some(0), ..Self::default() }
     }
 
-    /// Whether it is known what of theirs is due: since their first key has come, or because they came after oneself.
+    /// True if the due counter is known: the first key has come, or the member joined later.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.expected.is_some()
@@ -215,7 +215,7 @@ impl InboundSenderKey {
         Ok(missing)
     }
 
-    /// Opens an envelope. Only if all of it holds does anything change.
+    /// Opens an envelope. The state changes only if all checks hold.
     ///
     /// # Errors
     /// [`EndToEndError`]: no such key, come before (in this session or an earlier one), too far ahead, or not sealed with it.
@@ -238,7 +238,7 @@ impl InboundSenderKey {
         Ok(OpenedEnvelope { padded, missing })
     }
 
-    /// They have left: their key opens nothing any more. What they have said stays counted.
+    /// The member has left: their key opens no more messages. The counter stays.
     pub fn end(&mut self) {
         self.key = None;
     }

@@ -48,7 +48,7 @@ fn said(case: &Value) -> MessageBody {
     MessageBody { sent_at: number(&case["sent_at"]), kind, text: text(&case["said"]).to_owned() }
 }
 
-/// The rules of names are not this room's to keep: whoever shows one does. These keep to them.
+/// Rules of names belong to the floor above, which shows them. These follow them.
 fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.chars().all(char::is_alphanumeric)
 }
@@ -115,7 +115,7 @@ fn boxes_that_another_implementation_refuses_are_refused() {
         let to = [user_credential(), other_credential()]
             .into_iter()
             .find(|own| own.session() == array::<32>(&case["to_session"]));
-        // One is read by somebody with another session than the one it was made for.
+        // One is read by a peer in another session than the one it was made for.
         let to = to.unwrap_or_else(user_credential);
         let mut from = keys(&user_credential()).with_signing_key(&array(&case["from_ed25519"]));
         from.session = array(&case["from_session"]);

@@ -14,7 +14,7 @@ use crate::secure::keys::{Agreed, HandshakeSecret, IssuedSecret, KeySide, Transc
 use crate::secure::record::{Opener, Sealer};
 use crate::wire::frame;
 
-/// Nothing has been sent but ephemeral keys.
+/// Only ephemeral keys have been sent.
 pub struct Start {
     ml_kem: Box<DecapsulationKey>,
     x25519: EphemeralSecret,
@@ -29,7 +29,7 @@ pub struct Keyed {
     transcript: Transcript,
 }
 
-/// The server has proved who it is. Nothing about the user has been sent.
+/// The server is authenticated. No data about the user has been sent.
 pub struct CheckedServer {
     keyed: Keyed,
     server: VerifiedPeer,
@@ -128,7 +128,7 @@ impl CheckedServer {
 }
 
 impl Proved {
-    /// Opens the fifth frame's body: the server's secret. The first record that opens after it confirms everything.
+    /// Opens the fifth frame's body: the server's secret. The first record that opens after it confirms the handshake.
     ///
     /// # Errors
     /// [`ClientHandshakeError`] if it does not open, is refused or malformed.

@@ -141,7 +141,7 @@ pub(super) fn parse_answer(message: &[u8]) -> Result<Share<ML_KEM_CIPHERTEXT>, D
     Ok(share)
 }
 
-/// Whose proof, as its message's type and its signed label say.
+/// Side of the proof, as its message's type and its signed label say.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Prover {
     Server,

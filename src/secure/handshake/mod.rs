@@ -31,7 +31,7 @@ impl VerifiedPeer {
     }
 }
 
-/// What the handshake makes, and nothing else does: a channel to somebody known.
+/// Result of a handshake, and made only by one: a channel to a known peer.
 pub struct Established {
     /// Seals what goes out.
     pub sealer: Sealer,
@@ -55,7 +55,7 @@ pub struct ServerHandshakeError {
 /// Why a client ends a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientHandshakeError {
-    /// The server refused, in a bare frame: anybody on the way could have said it.
+    /// The server refused, in a bare frame: an attacker on the path could have sent it.
     #[error("refused: {0} (said in the clear: perhaps not by the server)")]
     RefusedBare(RefusalCode),
     /// The server refused, sealed.
@@ -64,7 +64,7 @@ pub enum ClientHandshakeError {
     /// What came is not what the protocol has here.
     #[error("the other end does not speak this protocol")]
     Malformed,
-    /// A record did not open: somebody changed something.
+    /// A record did not open: an attacker changed it.
     #[error("what came was changed on the way")]
     Unopened,
     /// The server's credential or its proof does not hold.

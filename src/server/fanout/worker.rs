@@ -1,9 +1,9 @@
 //! A courier's thread: one sweep after the other.
 //!
-//! A sweep takes what the hub has sent, and then, for each connection that is behind, everything since its cursor:
+//! A sweep takes the service's commands, and then, for each connection that is behind, all events since its cursor:
 //! one record, one write that does not wait. While a sweep runs more gathers, and goes out together in the next: the
 //! busier, the larger the batches, and without any delay when it is quiet. Most of a room are at the same place, and
-//! their records are sealed side by side. A socket that is full keeps its unsent tail and delays nobody: its line's
+//! their records are sealed side by side. A socket that is full keeps its unsent tail and delays no other: its writer's
 //! cursor stays behind, in a log that is there once for all. One that stays too far behind leaves the log to the others,
 //! and goes on from the hall's backlog, piece by piece, when it reads again.
 
@@ -52,7 +52,7 @@ pub(super) struct WorkerLoop {
     latest: Cursor,
     dirty_rooms: Vec<RoomId>,
     dirty_lines: Vec<usize>,
-    /// Lines whose socket is full.
+    /// Writers with a full socket.
     stuck: Vec<usize>,
     /// Lines for which too much waits.
     overfull: Vec<usize>,
@@ -113,7 +113,7 @@ impl WorkerLoop {
         }
     }
 
-    /// Waits until there is a command, a stuck socket takes something, or something is due.
+    /// Waits for a command, a writable socket, or a timer.
     fn wait(&mut self) {
         let retry = (!self.reports.is_empty()).then(|| Instant::now() + RETRY);
         let due = self.endings.iter().map(|(when, _)| *when).chain(retry).min();
@@ -145,7 +145,7 @@ impl WorkerLoop {
         waiting.extend(
             self.stuck.iter().map(|line| PollFd::from_borrowed_fd(self.lines[*line].link.as_fd(), PollFlags::OUT)),
         );
-        // Interrupted or not: everything is looked at again.
+        // Interrupted or not: all sources are polled again.
         let _ = poll(&mut waiting, timeout.map(timespec).as_ref());
         let ready: Vec<usize> = self
             .stuck
@@ -170,7 +170,7 @@ impl WorkerLoop {
             WorkerCommand::Tell(conn, all) => {
                 let latest = self.latest;
                 self.with(conn, |line| {
-                    // Nothing follows a goodbye.
+                    // No message follows a goodbye.
                     if line.state == WriterState::Open {
                         for bytes in all {
                             line.tell(latest, bytes);
@@ -251,7 +251,7 @@ impl WorkerLoop {
         }
     }
 
-    /// Does something to a connection's line, which then has something to send.
+    /// Changes a connection's writer, which then has data to send.
     fn with(&mut self, conn: ConnectionId, change: impl FnOnce(&mut ConnectionWriter)) {
         if let Some(&line) = self.by_conn.get(&conn) {
             change(&mut self.lines[line]);
@@ -259,7 +259,7 @@ impl WorkerLoop {
         }
     }
 
-    /// Brings everybody who is behind as far as their socket lets them.
+    /// Advances all connections that are behind as far as their sockets let them.
     fn sweep(&mut self) {
         let dirty_rooms = std::mem::take(&mut self.dirty_rooms);
         for id in &dirty_rooms {
@@ -284,7 +284,7 @@ impl WorkerLoop {
         }
     }
 
-    /// Most of a room are at the same place in its log, and have nothing else to get: they get it side by side.
+    /// Most members are at the same place of a room's log, without other data: they are served side by side.
     fn flush_room(&mut self, room: RoomId, members: &[usize]) {
         let mut from = 0;
         for &line in members {
@@ -336,7 +336,7 @@ impl WorkerLoop {
         self.look_after(line, was_stuck);
     }
 
-    /// Notes what has become of a line that was sent something.
+    /// Notes the outcome of a send.
     fn look_after(&mut self, line: usize, was_stuck: bool) {
         let it = &mut self.lines[line];
         self.reports.extend(it.missing_from().map(|cursor| WorkerEvent::Behind(it.conn, cursor)));

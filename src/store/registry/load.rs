@@ -21,7 +21,7 @@ struct RegistryLoader<'a> {
     connection: &'a Connection,
 }
 
-/// Everything, in an order in which whatever is named has been named before.
+/// All records, each after those that it names.
 pub(super) fn read_all(path: &Path, connection: &Connection) -> Result<Vec<RegistryRecord>, DatabaseError> {
     let reading = RegistryLoader { path, connection };
     reading.refuse_orphans()?;
@@ -80,7 +80,7 @@ impl RegistryLoader<'_> {
         Ok(parts)
     }
 
-    /// A part of something that is not there.
+    /// A part of a missing record.
     fn refuse_orphans(&self) -> Result<(), DatabaseError> {
         let orphans = self.rows("", "PRAGMA foreign_key_check", |row| row.get::<_, String>(0))?;
         orphans.into_iter().next().map_or(Ok(()), |table| {
@@ -173,7 +173,7 @@ fn network(text: &str) -> Option<Network> {
     (network.prefix <= longest && text_of(network) == text).then_some(network)
 }
 
-/// A column holds what nobody has written there.
+/// A column holds a value that this program never writes there.
 fn bad(column: usize, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, why.into())
 }

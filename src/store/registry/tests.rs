@@ -1,4 +1,4 @@
-//! What was written is read, whatever it is, and nothing else; what cannot be read is told of.
+//! All that was written is read, and no more; unreadable values are reported.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -289,7 +289,7 @@ fn one_that_is_new_and_one_that_was_brought_up_are_made_alike() {
 
 #[test]
 fn a_step_that_fails_changes_nothing() {
-    // A table of that name is there: somebody has been at it.
+    // A table of that name exists: another program has written here.
     let folder = made_by_hand(&format!("{FIRST} CREATE TABLE room (name TEXT)"));
     for _ in 0..2 {
         let error = Registry::open(folder.path()).err().expect("it cannot be brought up");

@@ -1,4 +1,4 @@
-//! What somebody could try who means no good: to get what is another's, to stay where they were put out, to bring all
+//! Attacks by a user: to get what is another's, to stay after a kick, to bring all
 //! to a stop.
 
 use super::moderation::With;
@@ -241,7 +241,7 @@ fn a_names_number_is_never_used_again() {
     test.arrive(3, "Mia", 3, 3);
     let after = test.chat.accounts.find(&Name::parse("Mia").unwrap()).unwrap().id;
     assert!(after > before, "the ban is another's: {after:?}, {before:?}");
-    // Nor after a restart, as long as something is said of it.
+    // Nor after a restart, as long as records name it.
     test.chat.lost(ConnectionId(3), test.now, &mut Vec::new());
     let ban = RegistryRecord::Ban(test.chat.order.bans(1).next().unwrap().clone());
     test.chat = ChatState::restore(test.chat.limits, vec![JournalRecord::Lasting(ban)], test.now);

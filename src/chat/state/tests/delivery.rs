@@ -1,4 +1,4 @@
-//! Whatever happens, in whatever order: each session gets what is for it, in order, once. The courier is a model here.
+//! In all orders of events, each session gets its own, in order, once. The fan-out worker is a model here.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -364,7 +364,7 @@ proptest! {
 }
 
 impl World {
-    /// Whether this is a Welcome's cursor: that of its own joined event.
+    /// True if this is a Welcome's cursor: that of its own joined event.
     fn is_own_welcome(&self, who: usize, cursor: Cursor) -> bool {
         self.welcomed.contains(&(Self::member(who), cursor))
     }

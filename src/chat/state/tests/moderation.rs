@@ -1,4 +1,4 @@
-//! Names that last, who may come in, rooms that somebody keeps, and operators.
+//! Persistent names, admission, owned rooms, and operators.
 
 use super::*;
 use crate::chat::registry_record::RegistryRecord;
@@ -38,7 +38,7 @@ impl Test {
         }
     }
 
-    /// What somebody is told who tells the server to do something.
+    /// Answer to a user's command.
     pub(super) fn orders(&mut self, conn: u64, line: &str) -> Result<String, ErrorCode> {
         let told = self.receive(conn, ToServer::Command(line.into()));
         match told.last() {

@@ -39,7 +39,7 @@ impl Test {
         events.filter_map(|m| if let ToClient::Event { cursor, .. } = m { Some(cursor) } else { None }).collect()
     }
 
-    /// Everything that was to be kept so far, as a disk that was killed has it.
+    /// All records so far, as a disk that was killed has them.
     pub(super) fn crash(&mut self, limits: Limits) {
         let kept = self.chat.snapshot();
         self.chat = ChatState::restore(limits, kept, self.now);
@@ -363,7 +363,7 @@ fn after_a_crash_what_was_said_in_a_room_one_has_left_is_still_there() {
         test.receive(if stays_open { 2 } else { 1 }, ToServer::Numbered { n: 1, body });
         test.receive(1, ToServer::Leave(other.clone()));
         let latest = test.chat.cursor;
-        // Ira has had nothing after their second Welcome, or Boris's joined event.
+        // Ira has received no event after their second Welcome, or Boris's joined event.
         test.crash(limits);
         assert_eq!(test.ask(4, "Boris", 2, 2, resume(latest)), JoinOutcome::Admitted);
         // Ira comes back, and is cut off again before reading any of it.
@@ -387,7 +387,7 @@ fn a_sessions_number_is_never_used_again_not_after_a_crash_either() {
     let mut test = two(Limits::off());
     test.arrive(3, "Zoe", 3, 3);
     test.receive(3, ToServer::Leave(RoomName::lobby()));
-    // Nothing of Zoe is left to be read.
+    // No event of Zoe is left to be read.
     for conn in [1, 2] {
         test.receive(conn, ToServer::Seen(100));
     }

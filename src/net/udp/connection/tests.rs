@@ -33,9 +33,9 @@ struct Bad {
 struct Pair {
     ends: [UdpConnection; 2],
     now: Instant,
-    /// When it comes, to whom, from where, what.
+    /// Arrival, receiver, source address, bytes.
     under_way: Vec<(Instant, usize, SocketAddr, Vec<u8>)>,
-    /// All that was ever sent, by whom.
+    /// All that was ever sent, by sender.
     sent: Vec<(usize, Vec<u8>)>,
     /// What each has read.
     read: [Vec<u8>; 2],
@@ -306,7 +306,7 @@ fn nothing_is_put_into_a_stream_by_acks_once_there_is_a_secret() {
     pair.run(SECOND);
     let mut pushed =
         pair.sent.iter().find(|(by, bytes)| *by == CLIENT && bytes.len() == 21 + 24 + 5).unwrap().1.clone();
-    // The next segment, by somebody who has seen the cookie.
+    // The next segment, by an attacker who has seen the cookie.
     pushed[21 + 12] += 1;
     let (client, server) = DatagramKeys::of_both(9);
     pair.ends[SERVER].authenticate(server);
@@ -454,7 +454,7 @@ fn some_segment() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Somebody who has the keys may send anything; they harm their own conversation at most.
+    /// A holder of the keys may send any bytes; they harm at most their own connection.
     #[test]
     fn whatever_comes_under_a_valid_tag_nothing_panics_or_grows(
         datagrams in prop::collection::vec((prop::collection::vec(some_segment(), 1..20), 0_u32..2_000), 1..200),
@@ -517,12 +517,12 @@ fn where_nobody_has_shown_that_they_read_is_not_sent_many_times_what_came_from_t
     }
     assert!(sent <= 3 * came, "{came} bytes brought the victim {sent}, {} times as many", sent / came);
     assert!(sent > came, "and not nothing");
-    // What is held back is let go where somebody reads.
+    // Held-back data is sent to a validated address.
     pair.run(SECOND);
     assert_eq!(pair.ends[SERVER].address(), victim);
 }
 
-/// A pair whose client has just been seen at port 2, with a lot for the server to send there; and what it has sent there.
+/// A pair with a client just seen at port 2, and much for the server to send there; and what it has sent there.
 fn moved() -> (Pair, Vec<Vec<u8>>) {
     let mut pair = Pair::authenticated();
     pair.client_port = 2;

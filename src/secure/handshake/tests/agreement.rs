@@ -26,7 +26,7 @@ fn public(test: &Test) -> [u8; 32] {
     test.public_key[..].try_into().expect("a point of 32 bytes")
 }
 
-/// The points that make the secret zero whatever the private key.
+/// Points that make the secret zero for all private keys.
 fn points_of_low_order() -> BTreeSet<[u8; 32]> {
     let all = wycheproof();
     let points: BTreeSet<_> = all.iter().filter(|test| test.shared_secret[..] == [0; 32]).map(public).collect();

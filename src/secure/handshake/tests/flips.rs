@@ -1,4 +1,4 @@
-//! Every byte of every message, turned over: by somebody on the way, and by the other end itself.
+//! Every byte of every message, flipped: on the path, and by the other end.
 
 use super::*;
 use crate::secure::credential::CredentialBundle;
@@ -84,7 +84,7 @@ fn a_flipped_fifth_frame_does_not_open() {
     }
 }
 
-/// Why a third or fourth message is refused whose byte at `at` was turned over before it was sealed.
+/// Refusal of a third or fourth message with the byte at `at` flipped before it was sealed.
 fn reason(message: &[u8], at: usize, presented: CredentialBundle<'_>, name: &str) -> RefusalCode {
     let start = |part: &[u8]| message.windows(part.len()).position(|window| window == part).expect("it is in there");
     let within = |part: &[u8]| (start(part)..start(part) + part.len()).contains(&at);
@@ -158,7 +158,7 @@ fn a_server_that_flips_a_byte_of_the_secret_cannot_be_read() {
                 assert_eq!(failed, ClientHandshakeError::Malformed, "byte {at}");
                 assert!(at < CIPHERTEXT, "byte {at}");
             }
-            // Whether it opened, nobody can tell; the keys are others.
+            // Opened or not is undetectable; the keys differ.
             Ok(mut established) => {
                 assert!(at >= CIPHERTEXT, "byte {at}");
                 assert!(established.opener.open(&mut first_record.clone()).is_err(), "byte {at}");

@@ -1,4 +1,4 @@
-//! The handshake with both ends in one process: the frozen one, and what becomes of it when somebody meddles.
+//! The handshake with both ends in one process: the frozen one, and attacks on it.
 //!
 //! Every state here is reached with the frozen randomness, so the keys are known, and a test can be either end.
 
