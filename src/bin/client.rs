@@ -91,7 +91,7 @@ struct ClientArguments {
     no_reconnect: bool,
 }
 
-/// What stands for an invitation: it says itself where and who the server is.
+/// Flags of an invitation, which names address and server itself.
 const INVITED: [&str; 2] = ["join", "join_file"];
 
 /// An invitation is a secret, and every program can read a command line.

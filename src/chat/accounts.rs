@@ -23,7 +23,7 @@ const MAX_LOOKS: usize = 16;
 /// That a name is used is written down again after this, in milliseconds.
 const NOTED_EVERY: u64 = 24 * 60 * 60 * 1_000;
 
-/// What a name is to an identity.
+/// Ownership of a name as seen by an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NameOwnership {
     /// No owner.
@@ -84,7 +84,7 @@ impl Accounts {
         self.last = self.last.max(id);
     }
 
-    /// What has to be written down.
+    /// Takes the pending registry changes.
     pub(super) fn take_changes(&mut self) -> impl Iterator<Item = RegistryRecord> {
         self.changes.drain(..)
     }

@@ -16,7 +16,7 @@ pub enum Compared {
     Yes,
 }
 
-/// What becomes of one's password.
+/// Change of the user's password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NewPassword {
     /// It is asked for, hidden.
@@ -64,7 +64,7 @@ pub enum UserCommand<'a> {
     Help,
 }
 
-/// What a client can do.
+/// The client's commands.
 pub const USER_HELP: &str = "\
 what you type is said to the room; EXIT leaves (so do end of input and Ctrl+C)
 /say TEXT           says TEXT, whatever it is: EXIT, or something with a / in front
@@ -173,7 +173,7 @@ impl<'a> UserCommand<'a> {
     }
 }
 
-/// What stands behind a word that the server does.
+/// Argument of a server command.
 #[derive(Clone, Copy)]
 enum Behind {
     Nothing,

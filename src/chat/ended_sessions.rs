@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use super::message::SessionId;
 
-/// How many are remembered.
+/// Number of remembered ids.
 const REMEMBERED: usize = 65_536;
 
 /// Sessions that have ended, which are never taken again: the last so many.

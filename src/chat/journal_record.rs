@@ -1,7 +1,7 @@
 //! What is written down, so that a server that was killed goes on where it was. PROTOCOL.md §8.
 //!
 //! ```text
-//! hall ──Kept, Kept, …──▶ disk ──(crash)──▶ Kept, Kept, … ──▶ Hall::restore
+//! chat state ──JournalRecord, JournalRecord, …──▶ disk ──(crash)──▶ JournalRecord, JournalRecord, … ──▶ ChatState::restore
 //! ```
 
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub enum JournalRecord {
         user: User,
         /// The Person message that shows others who they are.
         person: Arc<[u8]>,
-        /// How many of its messages have been answered.
+        /// Number of its answered messages.
         last: u64,
         /// Which of them were not taken, and why.
         refused: Vec<(u64, ErrorCode)>,
@@ -53,20 +53,20 @@ pub enum JournalRecord {
         room: RoomId,
         /// Its name.
         name: RoomName,
-        /// How often its roster has changed.
+        /// Number of its roster's changes.
         change: u64,
         /// Owner, as long as the room has no settings ([`RegistryRecord::Room`]).
         opened_by: Option<AccountId>,
     },
     /// A room has emptied.
     RoomGone(RoomId),
-    /// What a session reads of a room.
+    /// A session's subscription to a room.
     Seat {
         /// Which session.
         member: SessionNumber,
         /// Of which room.
         room: RoomId,
-        /// What came after this event.
+        /// First event after this number.
         since: Cursor,
         /// Up to this one; `None` as long as it is in the room.
         until: Option<Cursor>,
@@ -82,14 +82,14 @@ pub enum JournalRecord {
 /// From where a session can be resumed: the last event that it has had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ResumeRange {
-    /// What it had yet to read before this one is forgotten.
+    /// Events below this number are trimmed.
     pub lowest: Cursor,
     /// The last event that was found after a crash: it cannot have had a later one, or not of these events.
     pub highest: Option<Cursor>,
 }
 
 impl JournalRecord {
-    /// What of it stays when the server stops, if it does.
+    /// Returns the registry part of the record, if it has one.
     #[must_use]
     pub fn lasting(&self) -> Option<&RegistryRecord> {
         if let Self::Lasting(lasting) = self { Some(lasting) } else { None }

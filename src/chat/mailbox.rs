@@ -8,15 +8,15 @@ use super::message::{ErrorCode, SessionId};
 use super::registry_record::{Letter, RegistryRecord};
 use super::{Cursor, Owner, SessionNumber};
 
-/// How many may wait from one to another, for one, and from one.
+/// Limits on waiting letters: per pair, per recipient, and per author.
 const FROM_ONE_TO_ONE: usize = 10;
 const FOR_ONE: usize = 100;
 const FROM_ONE: usize = 100;
-/// How much may wait in all, in bytes.
+/// Limit on the bytes of all waiting letters.
 const IN_ALL: usize = 64 * 1_024 * 1_024;
-/// What each costs beside its bytes.
+/// Overhead of a letter beside its bytes.
 const OVERHEAD: usize = 128;
-/// How long one waits, in milliseconds; a reader takes none that is older.
+/// Lifetime of a letter, in milliseconds; readers refuse older ones.
 const KEPT: u64 = 30 * 24 * 60 * 60 * 1_000;
 
 /// A mailbox that is full is looked through for what is too old this often, in milliseconds.
@@ -26,14 +26,14 @@ const SWEEP: u64 = 60 * 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
     waiting: HashMap<Owner, VecDeque<QueuedLetter>>,
-    /// How many wait of each author's.
+    /// Number of waiting letters by author.
     authors: HashMap<Owner, usize>,
     bytes: usize,
     next: u64,
     swept: u64,
-    /// What sessions have written that a crash has kept from being told that it was taken.
+    /// Accepted letters with answers that a crash may have lost.
     untold: HashMap<SessionId, Vec<Written>>,
-    /// What has become of letters, and is yet to be written down.
+    /// Pending registry changes.
     changes: Vec<RegistryRecord>,
 }
 
@@ -157,7 +157,7 @@ impl Mailbox {
         }
     }
 
-    /// What is to be written down since the last time.
+    /// Takes the pending registry changes.
     pub(super) fn take_changes(&mut self) -> impl Iterator<Item = RegistryRecord> {
         self.changes.drain(..)
     }

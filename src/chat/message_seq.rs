@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::message::ErrorCode;
 
-/// How far back a message that was not taken is remembered.
+/// Number of messages back that a rejection is remembered.
 pub const REMEMBERED: u64 = 1_024;
 
 /// Where a number stands.
@@ -18,7 +18,7 @@ pub enum SeqStatus {
     TooHigh(u64),
 }
 
-/// How many of a credential's numbered messages have been answered, and which of them were not taken.
+/// Idempotency window of a credential: the last answered number, and the rejected ones.
 #[derive(Debug, Default)]
 pub struct MessageSequence {
     last: u64,

@@ -17,7 +17,7 @@ const MAX_RULES: usize = 256;
 #[error("there are {MAX_RULES} already: take some away first")]
 pub(super) struct LimitError;
 
-/// What keeps order.
+/// Moderation state.
 #[derive(Debug, Default)]
 pub(super) struct Moderation {
     operators: HashSet<Owner>,
@@ -40,7 +40,7 @@ impl Moderation {
         }
     }
 
-    /// What has to be written down.
+    /// Takes the pending registry changes.
     pub(super) fn take_changes(&mut self) -> impl Iterator<Item = RegistryRecord> {
         self.changes.drain(..)
     }

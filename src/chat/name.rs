@@ -70,7 +70,7 @@ impl Name {
         &self.0
     }
 
-    /// What names that people would take for one another have in common (UTS 39 §4): the skeleton of the name as it
+    /// Skeletons of a name (UTS 39 §4), equal for names that look alike: that of the name as it
     /// stands, by which `Ira` is `lra`, and that of its lower case, by which `Ira` is `ira`.
     #[must_use]
     pub fn skeletons(&self) -> [String; 2] {
@@ -110,7 +110,7 @@ fn normal(text: &str) -> Result<Cow<'_, str>, NameError> {
     }
 }
 
-/// What could be a name, and is in its normal form already.
+/// Checks that a text is a name in its normal form.
 fn check_normal(text: &str) -> Result<(), NameError> {
     if normal(text)? == text { Ok(()) } else { Err(NameError::NotNormal) }
 }
@@ -190,7 +190,7 @@ pub enum TextError {
     TooLong {
         /// Its length, in bytes.
         length: usize,
-        /// What it may have, in bytes.
+        /// Limit, in bytes.
         limit: usize,
     },
     /// Not UTF-8.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// So many at once, then one an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How many may come at once.
+    /// Burst size.
     pub burst: u32,
     /// After that, one in this time.
     pub interval: Duration,
@@ -25,7 +25,7 @@ impl Rate {
     }
 }
 
-/// How much of a [`Rate`] is used up: the time at which all of it will be free again.
+/// Used part of a [`Rate`]: the time at which the bucket is full again.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokenBucket {
     free_at: Option<Instant>,

@@ -1,7 +1,7 @@
 //! What stays when the server stops: names, who keeps order and how, rooms that are registered, letters.
 //!
 //! ```text
-//! hall ──JournalRecord::Lasting──▶ disk (one database) ──(start)──▶ Lasting, Lasting, … ──▶ Hall::restore
+//! chat state ──JournalRecord::Lasting──▶ disk (one database) ──(start)──▶ RegistryRecord, RegistryRecord, … ──▶ ChatState::restore
 //! ```
 //!
 //! Each is whole: one that is told again takes the place of what was told before.
@@ -57,13 +57,13 @@ pub struct AccountId(pub u64);
 pub struct Letter {
     /// Its number, by which it is forgotten.
     pub id: u64,
-    /// Who wrote it.
+    /// Author.
     pub author: Owner,
     /// Recipient.
     pub reader: Owner,
     /// When it came.
     pub at: u64,
-    /// What the server relays.
+    /// Sealed letter, as the server relays it.
     pub bytes: Arc<[u8]>,
     /// The session that wrote it, and under which number: it is not to be taken again when a crash has taken back what
     /// the session was told of it. None is known of letters of former versions.
@@ -77,7 +77,7 @@ pub struct Account {
     pub id: AccountId,
     /// The name, as it was spelt last.
     pub name: Name,
-    /// What names that could be taken for it have in common ([`Name::skeletons`]), of each way it was spelt.
+    /// Skeletons of each spelling ([`Name::skeletons`]).
     pub looks: Vec<String>,
     /// Owners, in the order of their first use.
     pub keys: Vec<DeviceKey>,
@@ -109,9 +109,9 @@ pub struct Ban {
     pub on: Banned,
     /// Until when; `None` until it is lifted.
     pub until: Option<u64>,
-    /// What for; may be empty.
+    /// Reason; may be empty.
     pub reason: String,
-    /// Who said so: an operator's name, or the console.
+    /// Issuer: an operator's name, or the console.
     pub by: String,
     /// When.
     pub at: u64,
@@ -124,7 +124,7 @@ pub enum Banned {
     Name {
         /// Its number.
         account: AccountId,
-        /// How it was spelt.
+        /// Spelling.
         name: Name,
         /// The keys.
         keys: Vec<Owner>,
@@ -140,7 +140,7 @@ pub enum Banned {
 pub struct Network {
     /// The first of them.
     pub first: IpAddr,
-    /// How many bits they have in common.
+    /// Length of the common prefix, in bits.
     pub prefix: u8,
 }
 
@@ -151,7 +151,7 @@ pub struct Mute {
     pub account: AccountId,
     /// Until when; `None` until it is lifted.
     pub until: Option<u64>,
-    /// Who said so.
+    /// Issuer.
     pub by: String,
 }
 
@@ -164,13 +164,13 @@ pub struct Invite {
     pub hash: [u8; 32],
     /// Until when.
     pub until: u64,
-    /// How many may still come in by it.
+    /// Remaining uses.
     pub uses: u32,
-    /// Who invites.
+    /// Inviter.
     pub by: String,
 }
 
-/// What a room's keeper has settled.
+/// Settings of a room by its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomRules {
     /// Which room.
@@ -179,9 +179,9 @@ pub struct RoomRules {
     pub keeper: Option<AccountId>,
     /// True if only guests may come in.
     pub locked: bool,
-    /// Who may come in when it is locked.
+    /// Guests, who may join when it is locked.
     pub guests: Vec<AccountId>,
-    /// What it is about; may be empty.
+    /// Topic; may be empty.
     pub topic: String,
     /// True if it stays when it is empty.
     pub registered: bool,

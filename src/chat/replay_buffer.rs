@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::room_log::LogEntry;
 use super::{Cursor, RoomId, SessionNumber};
 
-/// What an event costs beside its bytes.
+/// Overhead of an event beside its bytes.
 const OVERHEAD: u64 = 64;
 
 /// Recipients of an event.
@@ -47,7 +47,7 @@ impl ReplayBuffer {
         too_old.or(self.events.back()).map(|(_, entry)| entry.cursor)
     }
 
-    /// What came after `cursor`, oldest first.
+    /// Returns the events after `cursor`, oldest first.
     pub(super) fn after(&self, cursor: Cursor) -> impl Iterator<Item = &(Audience, LogEntry)> {
         self.events.range(self.events.partition_point(|(_, entry)| entry.cursor <= cursor)..)
     }
@@ -64,7 +64,7 @@ impl ReplayBuffer {
         self.events.len() < before
     }
 
-    /// What it holds, in bytes.
+    /// Returns its size, in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Now, SessionNumber};
 
-/// How many changes back a Say may name.
+/// Number of roster changes back that a Say may name.
 pub const CHANGES_BACK: usize = 32;
 /// For how long after the change was replaced: by the clock that readers are told, which may be set in between, and by
 /// one that is not.
@@ -20,7 +20,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// Who is in it, in the order of coming.
+    /// Returns the members, in the order of their joins.
     #[must_use]
     pub fn members(&self) -> &[SessionNumber] {
         &self.members

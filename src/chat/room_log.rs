@@ -12,7 +12,7 @@ use super::{Cursor, SessionNumber};
 pub struct LogEntry {
     /// Its place.
     pub cursor: Cursor,
-    /// Who caused it, and does not get it.
+    /// Author, who does not receive it.
     pub except: Option<SessionNumber>,
     /// One or more messages.
     pub bytes: Arc<[u8]>,
@@ -34,12 +34,12 @@ impl Log {
         self.entries.push_back((offset, entry));
     }
 
-    /// What came after `cursor`, oldest first.
+    /// Returns the events after `cursor`, oldest first.
     pub fn after(&self, cursor: Cursor) -> impl Iterator<Item = &LogEntry> {
         self.entries.range(self.index_after(cursor)..).map(|(_, entry)| entry)
     }
 
-    /// How many bytes came after `cursor`.
+    /// Returns the number of bytes after `cursor`.
     #[must_use]
     pub fn bytes_after(&self, cursor: Cursor) -> u64 {
         self.entries.get(self.index_after(cursor)).map_or(0, |(offset, _)| self.appended - offset)

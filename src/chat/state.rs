@@ -58,7 +58,7 @@ const MAX_MEMBERS: usize = WELCOME_NUMBERS / 5;
 /// Sessions' numbers are set aside so many at a time: not every newcomer has one written down.
 const NUMBERS: u64 = 64;
 
-/// What is to be done, in this order.
+/// An effect to carry out, in order.
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// This is so, and is to be found again after a crash.
@@ -96,7 +96,7 @@ pub enum Effect {
 pub struct Piece {
     /// It has received all events up to here.
     pub from: Cursor,
-    /// What comes next.
+    /// The next entries.
     pub entries: Vec<LogEntry>,
     /// After that it has received all events up to here.
     pub to: Cursor,
@@ -107,7 +107,7 @@ pub struct Piece {
 /// True if a counted message was taken.
 pub type Outcome = Result<(), ErrorCode>;
 
-/// What the operator's log tells: who and that, never what.
+/// An event for the operator's log: its actors, never its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuditEvent {
     /// A member joined a room that has other members.
@@ -144,7 +144,7 @@ pub struct Limits {
     pub messages: Option<Rate>,
     /// Joins and leaves of one identity.
     pub joins: Option<Rate>,
-    /// How long a session without a connection is kept.
+    /// Time that a session without a connection is kept.
     pub resume: Duration,
     /// Events that are held for who has yet to read them, in bytes.
     pub backlog: u64,
@@ -188,7 +188,7 @@ pub struct ChatState {
     present: HashMap<SessionNumber, SessionState>,
     conns: HashMap<ConnectionId, SessionNumber>,
     sessions: HashMap<SessionId, SessionNumber>,
-    /// Who goes by a name now.
+    /// Sessions by name.
     names: HashMap<AccountId, SessionNumber>,
     rooms: HashMap<RoomName, LiveRoom>,
     accounts: Accounts,
@@ -199,7 +199,7 @@ pub struct ChatState {
     tries: HashMap<AccountId, TokenBucket>,
     /// Addresses from which new names are refused until then, and the ban's name.
     wary: HashMap<Network, (Instant, AccountId)>,
-    /// What lasts, and is yet to be written down.
+    /// Pending registry changes.
     changes: Vec<RegistryRecord>,
     counts: ServerCounts,
     mailbox: Mailbox,
@@ -249,7 +249,7 @@ enum Connectivity {
     },
 }
 
-/// What a session reads of a room.
+/// A session's subscription to a room.
 #[derive(Clone, Debug)]
 struct RoomSubscription {
     name: RoomName,
@@ -272,7 +272,7 @@ struct LiveRoom {
 }
 
 impl ChatState {
-    /// An empty hall.
+    /// An empty chat state.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {

@@ -19,7 +19,7 @@ use crate::secure::handshake::{ClientHandshakeError, RefusalCode, VerifiedPeer};
 use crate::secure::identity::{Fingerprint, Identity};
 use crate::store::known_servers::{KnownServers, Pin, address};
 
-/// How often a busy server is tried again, and after how long, in milliseconds.
+/// Number of retries at a busy server, and their delay, in milliseconds.
 const MORE_TRIES: u32 = 5;
 const PAUSE: std::ops::RangeInclusive<u64> = 1_000..=3_000;
 

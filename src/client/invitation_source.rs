@@ -31,7 +31,7 @@ pub enum InvitationSourceError {
 }
 
 impl InvitationSourceError {
-    /// What the user can do about it.
+    /// Returns a remedy for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

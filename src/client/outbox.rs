@@ -12,7 +12,7 @@ use crate::chat::message::ErrorCode;
 const WINDOW: usize = 16;
 /// Messages that may wait in all.
 pub const CAPACITY: usize = 1_000;
-/// How long a message that is to come again waits at first, and at most.
+/// First and longest delay before a returned message is sent again.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -53,7 +53,7 @@ struct Hold {
     again: Option<u64>,
 }
 
-/// What becomes of a message that was not taken.
+/// Outcome of a refused message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutboxError<T> {
     /// It will not be.
@@ -122,7 +122,7 @@ impl<T, M: Clone> Outbox<T, M> {
         self.due_now()
     }
 
-    /// What came back is the next to go.
+    /// Queues returned messages in front.
     fn returns(&mut self) {
         self.returning = 0;
         let [made, unmade] = &mut self.returned;
@@ -145,8 +145,8 @@ impl<T, M: Clone> Outbox<T, M> {
         Some(n)
     }
 
-    /// What has no answer, in order, as it was sent: for another connection of the same session. What stood before one of
-    /// these and is to come again waits until they have their answers, as it would have.
+    /// Returns unanswered messages, in order, as they were sent: for another connection of the same session. Messages
+    /// answered with `again` are re-sent only after these are answered.
     pub fn sent_again(&self) -> impl Iterator<Item = (u64, M)> {
         self.sent.iter().map(|sent| (sent.n, sent.message.clone()))
     }

@@ -47,7 +47,7 @@ pub struct PeerTable {
 #[derive(Debug)]
 struct Peer {
     credential: Credential,
-    /// What is to be checked: until then it does not hold.
+    /// A credential to be checked: until then it does not hold.
     unchecked: Option<Box<Person>>,
     presence: PeerPresence,
     /// Boxes, which are counted as long as the credential holds, even if they leave and come back.
@@ -136,7 +136,7 @@ pub struct PresentSession<'a> {
     pub name: &'a Name,
     /// Their session's keys.
     pub keys: &'a SessionKeys,
-    /// How well they are known.
+    /// Trust level.
     pub standing: TrustLevel,
 }
 
@@ -148,10 +148,10 @@ impl PresentSession<'_> {
     }
 }
 
-/// What is to be told of people who have just come, in this order.
+/// Notices about newcomers, in this order.
 #[derive(Debug, Default)]
 pub struct Arrivals {
-    /// Who is met for the first time.
+    /// Peers met for the first time.
     pub new: Vec<(Name, Fingerprint)>,
     /// Peers that are rejected, with the reason.
     pub shunned: Vec<String>,
@@ -410,7 +410,7 @@ impl PeerTable {
         others.any(|(session, _)| self.get(*session).is_none_or(|present| present.name != name))
     }
 
-    /// Who is here by exactly this name, and refused because it was another's key so far.
+    /// Returns the present peer of exactly this name who was rejected for a changed key.
     ///
     /// # Errors
     /// [`KeyChangeError`] if there is no such peer, or if the user could mean another.

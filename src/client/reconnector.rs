@@ -20,7 +20,7 @@ const FIRST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(30);
 /// A network that changes all the time is not taken for one that has come back more often than this.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
-/// What is told of attempts may wait to be looked at; what does not fit is not told.
+/// Limit on pending events; more are dropped.
 const QUEUE: usize = 4;
 
 /// Attempts that are being made. They end when this is dropped.
@@ -30,7 +30,7 @@ pub(super) struct Reconnector {
     _stop: PipeWriter,
 }
 
-/// What there is to tell of attempts.
+/// An event of the reconnector.
 pub(super) enum ReconnectEvent {
     /// An unexpected answer: the next attempt may succeed.
     Odd(ClientError),
@@ -47,7 +47,7 @@ pub(super) struct Plan {
     pub(super) credential: Arc<OwnCredential>,
     /// The only server that it may be.
     pub(super) server: Fingerprint,
-    /// How many pauses there have been; at 0 the first attempt comes at once.
+    /// Number of pauses so far; at 0 the first attempt comes at once.
     pub(super) pauses: u32,
     /// The last attempt comes after so many.
     pub(super) most: u32,

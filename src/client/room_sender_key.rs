@@ -8,7 +8,7 @@ use crate::chat::message::SessionId;
 use crate::secure::e2e::sender_key::{OutboundSenderKey, SealedMessage};
 use zeroize::Zeroizing;
 
-/// How many boxes one Share takes.
+/// Limit on the boxes of one Share.
 const BOXES: usize = 128;
 
 /// One's own speaking in a room.
@@ -17,7 +17,7 @@ pub struct RoomSenderKey {
     key: Option<OutboundSenderKey>,
     /// The counter of the next text that has no final answer.
     counter: u64,
-    /// Who has been sent the key.
+    /// Members who have been sent the key.
     have: HashSet<SessionId>,
     /// True if all readers have the key.
     complete: bool,
@@ -68,7 +68,7 @@ impl RoomSenderKey {
         lacking.chunks(BOXES).map(<[SessionId]>::to_vec).collect()
     }
 
-    /// What a box with the key has in it, if there still is one.
+    /// Returns the plaintext of a box with the key, if there still is one.
     #[must_use]
     pub fn shared(&self, room: &str) -> Option<Zeroizing<Vec<u8>>> {
         self.key.as_ref().map(|key| key.shared(room))

@@ -34,7 +34,7 @@ pub enum RosterError {
     Stranger,
 }
 
-/// Who is in a room, and who was at the last changes.
+/// A room's roster, and those of its last changes.
 #[derive(Debug)]
 pub struct Roster {
     server: Fingerprint,
@@ -55,7 +55,7 @@ struct Past {
     replaced: Option<u64>,
 }
 
-/// What a change that a message names is to a reader.
+/// Result of looking up a message's roster change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Named {
     /// A roster that a message may name, with all its members.
@@ -101,7 +101,7 @@ impl Roster {
         self.change
     }
 
-    /// Who is in it now.
+    /// Returns the members.
     #[must_use]
     pub fn hash(&self) -> RosterHash {
         self.history[0].hash
@@ -119,7 +119,7 @@ impl Roster {
         self.members.binary_search(&session).is_ok()
     }
 
-    /// What `change` is, in a message that came at `at` (milliseconds since 1970, by the server's clock).
+    /// Looks up `change`, of a message that came at `at` (milliseconds since 1970, by the server's clock).
     #[must_use]
     pub fn named(&self, change: u64, at: u64) -> Named {
         if change < self.own_change {

@@ -10,7 +10,7 @@ const CLOCKS_DIFFER: u64 = 5 * 60 * 1_000;
 /// An event for the user interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UiEvent {
-    /// How far connecting has come.
+    /// A step of connecting.
     Step(&'static str),
     /// A member's message.
     Message {
@@ -31,7 +31,7 @@ pub enum UiEvent {
     Joined(Name, Option<RoomName>),
     /// A member left.
     Left(Name, Option<RoomName>),
-    /// What was asked for: help, a list.
+    /// The answer to a request: help, a list.
     Answer(String),
     /// A message of the local user was not delivered.
     Undelivered(String),

@@ -66,7 +66,7 @@ pub fn write_all(link: &dyn Link, mut bytes: &[u8], deadline: Instant) -> io::Re
     Ok(())
 }
 
-/// How long until `deadline`.
+/// Returns the time until `deadline`.
 ///
 /// # Errors
 /// [`io::ErrorKind::TimedOut`] if it has passed.

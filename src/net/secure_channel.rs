@@ -79,7 +79,7 @@ pub struct Channel {
     pub incoming: Incoming,
     /// Seals what they are sent.
     pub sealer: Sealer,
-    /// Who they are.
+    /// The authenticated peer.
     pub peer: VerifiedPeer,
 }
 
@@ -103,9 +103,9 @@ pub enum AcceptError {
     /// They were refused, and told so if they could be.
     #[error("{code}{}", .detail.map(|detail| format!(" ({detail})")).unwrap_or_default())]
     Refused {
-        /// What they were told.
+        /// The code that the peer was told.
         code: RefusalCode,
-        /// What only the log tells.
+        /// Detail for the log alone.
         detail: Option<&'static str>,
     },
     /// They were silent for too long.
@@ -127,7 +127,7 @@ impl From<ReadError> for AcceptError {
     }
 }
 
-/// What the server tells about a handshake that goes on.
+/// A step of the server's handshake, for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerStep {
     /// The first frame has come: not just an open connection any more.
@@ -213,7 +213,7 @@ pub enum ChannelConnectError<E> {
     Silent,
 }
 
-/// What the client tells about a handshake that goes on.
+/// A step of the client's handshake, for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientStep {
     /// Waits for the server's keys.

@@ -39,9 +39,9 @@ impl SocketLink<UnixStream> {
     }
 }
 
-/// What TCP and Unix sockets have in common, and std has no trait for.
+/// Operations shared by TCP and Unix sockets, without a trait in std.
 pub trait Socket: AsFd + Send + Sync {
-    /// How long a read waits.
+    /// Sets the timeout of reads.
     ///
     /// # Errors
     /// The system's error.

@@ -14,13 +14,13 @@ use zeroize::Zeroizing;
 use super::identity::{Fingerprint, Identity, PublicIdentity};
 use crate::wire::codec::{DecodeError, Reader, Writer};
 
-/// How long a credential is made for, in seconds: seven days.
+/// Lifetime of a credential, in seconds: seven days.
 pub const LIFETIME: u64 = 7 * DAY;
 const DAY: u64 = 24 * 60 * 60;
 
 const LABEL: &str = "cfb-chat/1 credential";
 
-/// Who a credential speaks for.
+/// Role of a credential's holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A server; its name and its X25519 key are empty.
@@ -81,7 +81,7 @@ pub struct OwnCredential {
     bytes: Vec<u8>,
     signature: Vec<u8>,
     signing: SigningKey,
-    /// What opens boxes; a server has none.
+    /// Private key of boxes; a server has none.
     agreement: Option<StaticSecret>,
     expires: UnixSeconds,
 }

@@ -21,7 +21,7 @@ const RENEWAL: Duration = Duration::from_secs(60 * 60);
 pub struct DatagramKey(pub(super) [u8; 32]);
 
 impl DatagramKey {
-    /// What stands behind a datagram.
+    /// Returns the bytes after a datagram's head.
     #[must_use]
     pub fn tag(&self, datagram: &[u8]) -> [u8; TAG] {
         shortened(mac(&self.0, datagram))

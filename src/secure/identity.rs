@@ -57,7 +57,7 @@ pub enum RsaKeyError {
 pub struct Fingerprint(pub [u8; 32]);
 
 impl Fingerprint {
-    /// How long every fingerprint's text is.
+    /// Length of a fingerprint's text.
     pub const TEXT_LENGTH: usize = "SHA256:".len() + 43;
 }
 

@@ -14,7 +14,7 @@ use std::str::FromStr;
 use super::identity::{Fingerprint, FingerprintError};
 use super::token::{Token, TokenError};
 
-/// What every invitation begins with.
+/// Prefix of an invitation.
 pub const SCHEME: &str = "cfb-chat://";
 /// The longest invitation, in bytes.
 pub const MAX_INVITATION: usize = 512;
@@ -107,7 +107,7 @@ impl Invitation {
         self.server
     }
 
-    /// What lets one in there.
+    /// Returns the token.
     #[must_use]
     pub fn token(&self) -> &Token {
         &self.token

@@ -41,7 +41,7 @@ impl Transcript {
     }
 }
 
-/// What both ends get from the key agreement: ML-KEM's secret, then X25519's.
+/// Secret of the key agreement: ML-KEM's, then X25519's.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub(super) struct Agreed(pub(super) [u8; 64]);
 
@@ -126,7 +126,7 @@ impl Chain {
         Self(bytes)
     }
 
-    /// What a sender key's chain is shared as.
+    /// Returns the chain's key, for sharing a sender key.
     pub(super) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -142,7 +142,7 @@ pub(super) fn one_shot_keys(context: &[u8], agreed: &[u8; 32]) -> StepKeys {
     Chain(extract(&Sha256::digest(context), agreed)).step()
 }
 
-/// What seals or opens one text, ever: an AES-256 key, an HMAC-SHA-256 key and an IV.
+/// Keys that seal or open one text, ever: an AES-256 key, an HMAC-SHA-256 key and an IV.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub(super) struct StepKeys {
     pub(super) enc: [u8; 32],

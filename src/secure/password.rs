@@ -7,10 +7,10 @@ use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 
-/// How long a password may be, in bytes.
+/// Length of a password, in bytes.
 pub const LENGTH: std::ops::RangeInclusive<usize> = 8..=256;
 
-/// What is kept of a password; salted at random by `salt`.
+/// Hashes a password for storage; salted at random by `salt`.
 ///
 /// # Errors
 /// [`PasswordLengthError`] for one that is too short or too long.

@@ -38,7 +38,7 @@ pub(super) fn seal(keys: &StepKeys, text: &[u8], out: &mut Vec<u8>) {
 /// next while it ends the one before.
 const TURN: usize = 128;
 
-/// What [`seal`] appends under each of the keys, made side by side. Each of `outs` is as long as that.
+/// Computes what [`seal`] appends under each of the keys, side by side. Each of `outs` is as long as that.
 pub(super) fn seal_side_by_side<const N: usize>(keys: [&StepKeys; N], text: &[u8], outs: [&mut [u8]; N]) {
     let mut outs = outs.map(|out| out.split_at_mut(text.len()));
     encrypt_side_by_side(keys, text, outs.each_mut().map(|(ciphertext, _)| &mut **ciphertext));

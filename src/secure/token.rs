@@ -8,7 +8,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
-/// How long a token is, in bytes.
+/// Length of a token, in bytes.
 pub const LENGTH: usize = 16;
 
 /// A token that admits a user. Shown only on purpose ([`Token::text`]).
@@ -28,7 +28,7 @@ impl Token {
         Base64UrlUnpadded::encode_string(&self.0)
     }
 
-    /// What is kept of it.
+    /// Returns the hash that the server keeps.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
         Sha256::digest(self.0).into()

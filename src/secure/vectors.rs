@@ -17,7 +17,7 @@ use super::identity::Identity;
 const SERVER_SALT: &str = "cfe10fc1be3b4cd1ae871edb50360f01839325544d818ca6a9e6feff354a4b8c";
 /// The salt of the frozen user credential's PSS signature.
 const USER_SALT: &str = "ee43118b2ab0cdb7d55080ba46e80d9e7f4d3143c9a3ebfd1e7feb48be176f17";
-/// What the frozen ML-KEM ciphertext encapsulates.
+/// Plaintext of the frozen ML-KEM ciphertext.
 pub(super) const ML_KEM_MESSAGE: &str = "a129ad0c490e74d334eed029adbbfbc5bb306a296dd15edf426bbda006d774fd";
 /// The seed of the frozen OAEP ciphertext.
 pub(super) const OAEP_SEED: &str = "2422c6c9d3dad94e624690d15c9af2e2625443141c467f4b9fc1fcc09a237051";

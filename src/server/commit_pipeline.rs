@@ -2,8 +2,8 @@
 //! answered. PROTOCOL.md §8.
 //!
 //! ```text
-//! hub ──effects──▶ disk: one transaction, no waiting ──▶ couriers
-//!                    └── answers ──▶ sync: one for all that waits ──▶ couriers
+//! service ──effects──▶ disk: one transaction, no waiting ──▶ workers
+//!                    └── answers ──▶ sync: one for all that waits ──▶ workers
 //! ```
 //!
 //! While one batch is written, or synced, the next gathers. Items without records, and without a batch to wait for, take
@@ -35,20 +35,20 @@ use crate::store::database::DatabaseError;
 use crate::store::journal::{Durable, Journal};
 use crate::store::registry::Registry;
 
-/// What may wait for the disk.
+/// Length of the disk's queue.
 const QUEUE: usize = 4_096;
-/// What one transaction takes at most.
+/// Limit on the items of one transaction.
 const BATCH: usize = 1_024;
 /// Batches that may wait to be synced.
 const UNSYNCED: usize = 256;
 /// A disk that has failed is tried again after this.
 const RETRY: Duration = Duration::from_secs(5);
-/// Messages of which the hub is yet to be told that they were not kept.
+/// Messages of which the service is yet to be told that they were not kept.
 const UNREPORTED: usize = 65_536;
 
-/// What the hub gives the disk, in order.
+/// An item for the disk, in order.
 pub enum CommitItem {
-    /// What one change of the hall brings about. It is written down all at once: who is killed in the middle of it finds
+    /// One change of the chat state. It is written atomically: a crash in the middle leaves
     /// all of it again, or none.
     Together(Vec<Effect>),
     /// One of these.
@@ -63,20 +63,20 @@ pub enum CommitItem {
     Stop,
 }
 
-/// The hub's end of it.
+/// The service's end of it.
 pub struct CommitPipeline {
     items: Sender<CommitItem>,
     fanout: Arc<Fanout>,
-    /// What it has been given and has not handed out yet.
+    /// Number of items not handed out yet.
     in_hand: Arc<AtomicUsize>,
     writing: JoinHandle<()>,
     syncing: JoinHandle<()>,
 }
 
-/// What waits for the disk before it goes out.
+/// An answer that waits for the disk.
 enum PendingAck {
     Counted(ConnectionId, SessionNumber, u64, Outcome),
-    /// What follows answers in order.
+    /// An effect that follows answers in order.
     Other(Effect),
 }
 
@@ -117,7 +117,7 @@ struct Syncing {
     reports: Reports,
 }
 
-/// What the hub is yet to be told. It may be waiting for the disk, so the disk does not wait for it.
+/// Reports for the service. It may be waiting for the disk, so the disk does not wait for it.
 struct Reports {
     sender: Sender<WorkerEvent>,
     waiting: VecDeque<WorkerEvent>,
@@ -181,7 +181,7 @@ impl CommitPipeline {
         })
     }
 
-    /// How much waits for it.
+    /// Returns the length of its queue.
     pub fn waiting(&self) -> usize {
         self.items.len()
     }
@@ -410,7 +410,7 @@ impl CommitItem {
     }
 }
 
-/// Has couriers do it, if it is for them.
+/// Has workers do it, if it is for them.
 fn forward(fanout: &Fanout, item: CommitItem) {
     match item {
         CommitItem::Command(conn, command) => fanout.send(conn, command),
@@ -440,7 +440,7 @@ fn add(batch: &mut Vec<CommitItem>, item: CommitItem) {
     }
 }
 
-/// What of a batch is to be kept, but for events.
+/// Returns the records of a batch, except events.
 fn kept(batch: &[CommitItem]) -> impl Iterator<Item = &JournalRecord> + Clone {
     batch.iter().filter_map(|item| match item {
         CommitItem::Effect(Effect::Keep(kept)) => Some(kept),

@@ -1,4 +1,4 @@
-//! One connection's thread: handshake and Join under one deadline, then what the client says, to the hub.
+//! One connection's thread: handshake and Join under one deadline, then what the client says, to the service.
 
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::secure::token::Token;
 /// So many messages come in one record at most: they are read within seconds, however slowly.
 const MAX_TOGETHER: usize = 256;
 
-/// A connection that has been given a place at the gate.
+/// A connection that has been given a place at the limiter.
 pub(super) struct Connection {
     pub(super) conn: ConnectionId,
     pub(super) link: Arc<dyn Link>,

@@ -45,7 +45,7 @@ const LOOKED_IN: Duration = Duration::from_millis(250);
 /// So many addresses are remembered.
 const REMEMBERED: usize = 65_536;
 
-/// What a connection did that earns its address a penalty.
+/// A failure that earns an address a penalty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// It went away during the handshake.
@@ -92,7 +92,7 @@ impl From<IpAddr> for SourceAddress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotId(u64);
 
-/// What becomes of a new connection.
+/// Decision on a new connection.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Admission<T> {
     /// It has a place; if another had to give way for it, that one.
@@ -106,7 +106,7 @@ pub enum Admission<T> {
 /// A connection that has to give way.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Evicted<T> {
-    /// What ends it.
+    /// Handle that ends it.
     pub end: T,
     /// True if it has sent no byte: then it can be told the reason in the clear.
     pub said_nothing: bool,
@@ -130,7 +130,7 @@ struct Slot<T> {
     end: T,
 }
 
-/// How far a connection has come.
+/// Stage of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// It has sent no byte yet.
@@ -142,7 +142,7 @@ enum Stage {
 }
 
 impl<T> ConnectionLimiter<T> {
-    /// A gate with all places free.
+    /// A limiter with all places free.
     #[must_use]
     pub fn new(limits: ConnectionLimits) -> Self {
         Self { limits, places: Vec::new(), next: 0, penalties: HashMap::new(), inside: HashMap::new() }

@@ -1,4 +1,4 @@
-//! A connection as its courier sees it: where it is in its rooms' logs, and what its socket has yet to take.
+//! A connection as its worker sees it: where it is in its rooms' logs, and what its socket has yet to take.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -13,10 +13,10 @@ use crate::chat::{ConnectionId, Cursor, RoomId, SessionNumber};
 use crate::net::Link;
 use crate::secure::record::{BatchSealer, MAX_RECORD_TEXT, Sealer};
 
-/// What a message for one connection alone costs beside its bytes, so that many small ones are bounded too.
+/// Overhead of a direct message beside its bytes, so that many small ones are bounded too.
 const OVERHEAD: u64 = 64;
 
-/// This courier's members of a room, by their place among its lines, and what they have yet to get.
+/// This worker's members of a room, by their place among its lines, and what they have yet to get.
 #[derive(Default)]
 pub(super) struct RoomShare {
     pub(super) log: Log,
@@ -37,10 +37,10 @@ pub(super) struct ConnectionWriter {
     /// Every event up to here has been sealed.
     cursor: Cursor,
     seats: Vec<WriterSubscription>,
-    /// What is for it alone.
+    /// Direct messages.
     own: VecDeque<DirectItem>,
     own_bytes: u64,
-    /// What it has yet to read from the backlog: events that no log here has for it.
+    /// Events yet to be sent from the replay buffer, which no log here holds.
     missed: VecDeque<(Cursor, Arc<[u8]>)>,
     /// When that is sent, it has received all events up to here.
     missed_to: Cursor,
@@ -49,7 +49,7 @@ pub(super) struct ConnectionWriter {
     tail: Vec<u8>,
 }
 
-/// How far a connection's end has come.
+/// State of a connection's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriterState {
     /// It goes on.
@@ -72,13 +72,13 @@ struct DirectItem {
 enum ReadMode {
     /// As they come.
     Live,
-    /// From the backlog.
+    /// From the replay buffer.
     Behind,
-    /// From the backlog, of which it has asked for more.
+    /// From the replay buffer, of which it has asked for more.
     Asked,
 }
 
-/// What a line reads of a room's log.
+/// A connection's place in a room's log.
 #[derive(Clone, Copy)]
 struct WriterSubscription {
     room: RoomId,
@@ -89,7 +89,7 @@ struct WriterSubscription {
 /// The text of a line's next record. Most readers of a room are at the same place, so it is kept between lines.
 #[derive(Default)]
 pub(super) struct Batch {
-    /// What it was made from: a room's log after a cursor, when this was the last event.
+    /// Source of the batch: a room's log after a cursor, up to this last event.
     source: Option<(RoomId, Cursor, Cursor)>,
     pub(super) to: Cursor,
     pub(super) text: Vec<u8>,
@@ -125,7 +125,7 @@ impl ConnectionWriter {
         self.push(DirectItem { after, is_event: false, bytes });
     }
 
-    /// Takes an event in; who is behind finds it in the backlog.
+    /// Takes an event in; who is behind finds it in the replay buffer.
     pub(super) fn tell_event(&mut self, cursor: Cursor, bytes: Arc<[u8]>) {
         if self.state == WriterState::Open && !self.is_behind() {
             self.push(DirectItem { after: cursor, is_event: true, bytes });
@@ -137,12 +137,12 @@ impl ConnectionWriter {
         self.own.push_back(own);
     }
 
-    /// True if its events come from the backlog.
+    /// True if its events come from the replay buffer.
     pub(super) fn is_behind(&self) -> bool {
         self.reading != ReadMode::Live
     }
 
-    /// True if it may be left behind: what waits for it is in the backlog too, but for a little.
+    /// True if it may be left behind: what waits for it is in the replay buffer too, but for a little.
     pub(super) fn may_fall_behind(&self, most: u64) -> bool {
         let answers = self.own.iter().filter(|own| !own.is_event).map(DirectItem::size);
         self.reading == ReadMode::Live && self.member.is_some() && answers.sum::<u64>() <= most / 4
@@ -158,7 +158,7 @@ impl ConnectionWriter {
         std::mem::take(&mut self.seats).into_iter().map(|seat| seat.room).collect()
     }
 
-    /// Takes a piece of the backlog in.
+    /// Takes a piece of the replay buffer in.
     pub(super) fn catch_up(&mut self, piece: Piece) {
         if self.state != WriterState::Open {
             return;
@@ -169,7 +169,7 @@ impl ConnectionWriter {
         self.reading = if piece.is_last { ReadMode::Live } else { ReadMode::Behind };
     }
 
-    /// True if it is to have more of the backlog: after which event. It is said once.
+    /// True if it is to have more of the replay buffer: after which event. It is said once.
     pub(super) fn missing_from(&mut self) -> Option<Cursor> {
         let wants = self.reading == ReadMode::Behind && self.missed.is_empty() && !self.is_stuck();
         if wants && self.state == WriterState::Open {
@@ -223,7 +223,7 @@ impl ConnectionWriter {
         !self.tail.is_empty()
     }
 
-    /// How many bytes wait for it here.
+    /// Returns the bytes that wait for it here.
     pub(super) fn waiting(&self, rooms: &RoomShares) -> u64 {
         let unread = |seat: &WriterSubscription| {
             rooms.get(&seat.room).map_or(0, |room| room.log.bytes_after(seat.since.max(self.cursor)))
@@ -392,7 +392,7 @@ impl ConnectionWriter {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
-                    // Its reader wakes up, and the hub hears of it from there.
+                    // Its reader wakes up, and the service hears of it from there.
                     self.link.close(Shutdown::Both);
                     self.state = WriterState::Done;
                     self.tail = Vec::new();

@@ -43,7 +43,7 @@ pub fn start(server: Stopper) -> io::Result<()> {
 /// would be stopped by the system, with all its clients.
 struct ForegroundInput(io::Stdin);
 
-/// How often a server in the background looks whether a line that waits at its terminal is for it.
+/// Interval at which a background server checks its terminal for a line.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 impl Read for ForegroundInput {
@@ -81,7 +81,7 @@ pub fn watch_signals(server: Stopper) -> io::Result<()> {
             if signal != SIGHUP && std::mem::replace(&mut ends, true) {
                 std::process::exit(128 + signal);
             }
-            // The hub may be long in coming to it: a second signal must not wait for that.
+            // The service may be long in coming to it: a second signal must not wait for that.
             thread::spawn(move || server.terminate());
         }
     })?;

@@ -1,10 +1,10 @@
-//! Couriers: each owns the sealers and the sockets' outgoing half of its share of the connections.
+//! Workers: each owns the sealers and the sockets' outgoing half of its share of the connections.
 //!
 //! ```text
 //! disk ──commands──▶ [ log a room ] ◀──cursor── line ──seal──▶ one record ──▶ one send
 //! ```
 //!
-//! Invariant: a courier never waits for a socket, nor for the hub.
+//! Invariant: a worker never waits for a socket, nor for the service.
 
 mod worker;
 
@@ -26,12 +26,12 @@ use crate::chat::{ConnectionId, Cursor, RoomId, SessionNumber};
 use crate::net::Link;
 use crate::secure::record::Sealer;
 
-/// Commands that may wait for a courier.
+/// Commands that may wait for a worker.
 const QUEUE: usize = 4_096;
 
-/// What a courier is told.
+/// A command for a worker.
 pub enum WorkerCommand {
-    /// A connection is this courier's from now on.
+    /// A connection is this worker's from now on.
     Attach(ConnectionId, Arc<dyn Link>, Sealer),
     /// One connection gets these, after the events so far.
     Tell(ConnectionId, Vec<Arc<[u8]>>),
@@ -53,18 +53,18 @@ pub enum WorkerCommand {
     Cut(ConnectionId),
     /// A connection has ended.
     Drop(ConnectionId),
-    /// The courier ends.
+    /// The worker ends.
     Stop,
 }
 
-/// Who tells couriers what to do has this end of one.
+/// Sending side of a worker's queue.
 struct FanoutWorker {
     commands: Sender<WorkerCommand>,
     bell: Arc<Bell>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// All couriers: each has its share of the connections.
+/// All workers: each has its share of the connections.
 pub struct Fanout(Vec<FanoutWorker>);
 
 impl Fanout {
@@ -122,7 +122,7 @@ impl Fanout {
     }
 }
 
-/// Wakes a courier that waits for sockets, and only then.
+/// Wakes a worker that waits for sockets, and only then.
 struct Bell {
     waiting_for_sockets: AtomicBool,
     ring: UnixStream,

@@ -1,7 +1,7 @@
 //! The server's threads.
 //!
 //! ```text
-//! accept, udp ──▶ gate ──▶ usher ──▶ listener (one a client) ──▶ hub (a lock) ──▶ couriers (one a core) ──▶ sockets
+//! accept, udp ──▶ limiter ──▶ handshake pool ──▶ listener (one a client) ──▶ service (a lock) ──▶ workers (one a core) ──▶ sockets
 //!                                                                 ▲
 //!                                                 console, signals┘
 //! ```
@@ -73,7 +73,7 @@ pub enum StartError {
     /// Its key pair.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// What it keeps.
+    /// Its data.
     #[error(transparent)]
     Data(#[from] DatabaseError),
     /// The address.
@@ -83,7 +83,7 @@ pub enum StartError {
         host: String,
         /// The port asked for.
         port: u16,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// Threads or descriptors.
@@ -92,7 +92,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// What the user can do about it.
+    /// Returns a remedy for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -151,7 +151,7 @@ impl Stopper {
     }
 }
 
-/// What all of a server's threads share.
+/// State shared by all threads of a server.
 struct Shared {
     service: Arc<ChatService>,
     limiter: Mutex<ConnectionLimiter<Arc<dyn Link>>>,
@@ -181,7 +181,7 @@ impl Shared {
         password::verify(password, kept)
     }
 
-    /// What is kept of a password.
+    /// Hashes a password for storage.
     fn hash(&self, password: &str) -> Result<String, password::PasswordLengthError> {
         let _one_at_a_time = self.passwords.lock().unwrap_or_else(PoisonError::into_inner);
         password::hash(password, rand::rng().random())
@@ -295,13 +295,13 @@ impl Server {
         self.address
     }
 
-    /// Who it is.
+    /// Returns its fingerprint.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    /// What ends it.
+    /// Returns its stopper.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         Stopper { service: self.service.clone() }
@@ -374,7 +374,7 @@ impl Accept {
     }
 }
 
-/// What invitations name as this server's address.
+/// Returns the address that invitations name.
 fn public_address(config: &ServerConfig, listens: SocketAddr) -> String {
     match &config.public_address {
         Some(address) if names_port(address) => address.clone(),

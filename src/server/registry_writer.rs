@@ -23,7 +23,7 @@ const RETRY: Duration = Duration::from_secs(5);
 /// So many changes wait for it at most; then the oldest are lost.
 const MAX_PENDING: usize = 65_536;
 
-/// What has become of a disk.
+/// Change in a disk's health.
 pub enum DiskHealth {
     /// It fails from now on.
     Failed(String),
@@ -106,7 +106,7 @@ struct PendingChanges {
     overflowed: bool,
 }
 
-/// What a change is of.
+/// Key of a pending change.
 #[derive(PartialEq, Eq, Hash)]
 enum PendingKey {
     Letter(u64),

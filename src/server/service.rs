@@ -1,11 +1,11 @@
 //! The chat service: all sessions, and the workers that are told about events.
 //!
 //! ```text
-//! connection threads, console ──lock──▶ Hall ──▶ Effects ──▶ disk ──▶ couriers (bounded queues); log
+//! connection threads, console ──lock──▶ ChatState ──▶ Effects ──▶ disk ──▶ workers (bounded queues); log
 //! ```
 //!
 //! A lock, not a thread: the caller does the little work that its message causes, and no thread has to be
-//! woken for it. What takes long, sealing and sending, is the couriers'.
+//! woken for it. What takes long, sealing and sending, is the workers'.
 //!
 //! Invariant: the lock's holder never waits for a socket or a log. It waits for a full queue of the disk or a worker,
 //! and all callers with it: that is how a room's rate is limited to what can be stored and delivered. Neither
@@ -47,7 +47,7 @@ use crate::store::registry::Registry;
 const QUEUE: usize = 1_024;
 /// Time that clients have to hear that the server stops.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// How long the console waits for what it is told to be on the disk.
+/// Time that the console waits for its command to be durable.
 const WRITTEN: Duration = Duration::from_secs(5);
 
 const STOPS: &str = "the server stops";
@@ -58,7 +58,7 @@ const LASTING_NOT_KEPT: &str = "The server's disk cannot keep names, bans, rooms
                                 the server stops before it can.";
 const LASTING_KEPT_AGAIN: &str = "The server's disk keeps names, bans, rooms and letters again.";
 
-/// What a server begins with.
+/// State that a server starts with.
 pub struct RecoveredState {
     /// Where its data are.
     pub folder: PathBuf,
@@ -66,15 +66,15 @@ pub struct RecoveredState {
     pub journal: Option<Journal>,
     /// The place of what stays when the server stops.
     pub registry: Registry,
-    /// What both of them hold.
+    /// Records of both databases.
     pub kept: Vec<JournalRecord>,
 }
 
-/// What a server tells of itself.
+/// Facts about the server, for users.
 pub struct ServerInfo {
-    /// Who it is.
+    /// Fingerprint.
     pub fingerprint: Fingerprint,
-    /// What invitations name as its address.
+    /// Address that invitations name.
     pub address: String,
     /// Where it listens.
     pub listens: SocketAddr,
@@ -97,7 +97,7 @@ struct ServiceState {
     fanout: Arc<Fanout>,
     attached: usize,
     about: ServerInfo,
-    /// Who wants the settings read again, which takes the disk: not while this is locked.
+    /// Connections that asked for a reload, which reads the disk: not under this lock.
     reloads: Vec<ConnectionId>,
     /// Dropped as soon as the server is to stop.
     accepting: Option<UnixStream>,
@@ -217,7 +217,7 @@ impl ChatService {
         }
     }
 
-    /// Tells the hall what time it is, whenever that makes a difference.
+    /// Tells the chat state what time it is, whenever that makes a difference.
     fn keep_time(&self) {
         let mut state = self.lock();
         while state.accepting.is_some() {
@@ -372,7 +372,7 @@ impl ServiceState {
                 let waiting = self.pipeline.as_ref().map_or(0, CommitPipeline::waiting);
                 CommandReply::Done(status::text(&self.chat.counts(), self.about.started.elapsed(), waiting))
             }
-            // It is for who has the hub, and not its lock.
+            // It is for who has the service, and not its lock.
             HostRequest::Reload => CommandReply::Refused(ErrorCode::Unsupported, "not now".into()),
             HostRequest::Invite { lasts, uses, by } => {
                 let token = Token::new(rand::rng().random());

@@ -1,7 +1,7 @@
 //! What the operator has settled, and how it changes while the server runs.
 //!
 //! ```text
-//! RELOAD, SIGHUP ──▶ Hub::reload ──▶ Reread ──▶ changed ──▶ Hall::govern, log level; gate and connections look here
+//! RELOAD, SIGHUP ──▶ ChatService::reload ──▶ ConfigLoader ──▶ changed ──▶ ChatState::reconfigure, log level; limiter and connections look here
 //! ```
 //!
 //! Invariant: invalid settings change no setting; what cannot change while the server runs stays, and is reported.
@@ -20,14 +20,14 @@ pub use crate::chat::state::JournalPlace;
 use crate::chat::state::{Access, Limits, Policy};
 use crate::store::passphrase::PassphraseSource;
 
-/// What a server is started with.
+/// Configuration of a server.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// Where to listen: a name or an address, IPv4 or IPv6.
     pub host: String,
     /// On which port; 0 for any.
     pub port: u16,
-    /// What invitations name as its address, `host` or `host:port`, if it is another than it listens on.
+    /// Address that invitations name, `host` or `host:port`, if it differs from the listening one.
     pub public_address: Option<String>,
     /// True if it listens for UDP too, on the same port.
     pub udp: bool,
@@ -37,28 +37,28 @@ pub struct ServerConfig {
     pub bits: usize,
     /// The passphrase of its private key.
     pub passphrase: PassphraseSource,
-    /// What is kept, where, and for how long.
+    /// Storage.
     pub keeping: StorageConfig,
-    /// Who may come in.
+    /// Access.
     pub access: Access,
     /// True if the limits of PROTOCOL.md §9 are kept. Deadlines and bounds of buffers always are.
     pub limits: bool,
-    /// What the event log has.
+    /// Level of the event log.
     pub log_level: LevelFilter,
     /// Deadlines.
     pub timing: ServerTimeouts,
 }
 
-/// What a server keeps, where, and for how long (PROTOCOL.md §8).
+/// Storage of a server (PROTOCOL.md §8).
 #[derive(Clone, Debug)]
 pub struct StorageConfig {
     /// The folder with the journal and the letters.
     pub data: PathBuf,
     /// True if the journal is on disk, to be found after a crash.
     pub journal: JournalPlace,
-    /// How much it holds for who has yet to read it, in bytes.
+    /// Limit on the events kept for slow readers, in bytes.
     pub journal_size: u64,
-    /// How long the session of a lost connection is kept.
+    /// Time that the session of a lost connection is kept.
     pub resume: Duration,
     /// A name without a password is free again when it has not been used for so long.
     pub unused_names: Duration,
@@ -112,7 +112,7 @@ impl ServerSettings {
         Self { now: Mutex::new(Arc::new(config.clone())), reread, reading: Mutex::new(()) }
     }
 
-    /// What is in effect now.
+    /// Returns the settings in effect.
     pub(super) fn now(&self) -> Arc<ServerConfig> {
         lock(&self.now).clone()
     }
@@ -131,13 +131,13 @@ impl ServerSettings {
 }
 
 impl ServerConfig {
-    /// The hall's bounds.
+    /// The chat state's bounds.
     pub(super) fn hall_limits(&self) -> Limits {
         let limits = if self.limits { Limits::standard() } else { Limits::off() };
         Limits { resume: self.keeping.resume, backlog: self.keeping.journal_size, ..limits }
     }
 
-    /// What else the hall goes by.
+    /// Returns the chat's policy.
     pub(super) fn policy(&self) -> Policy {
         Policy { access: self.access, unused_names: self.keeping.unused_names, journal: self.keeping.journal }
     }
@@ -152,7 +152,7 @@ impl ServerConfig {
     }
 }
 
-/// What was, with what can change while the server runs as it is wanted.
+/// Merges wanted settings that can change while the server runs into the present ones.
 fn changed(before: &ServerConfig, wanted: &ServerConfig) -> ServerConfig {
     ServerConfig {
         access: wanted.access,
@@ -169,7 +169,7 @@ fn changed(before: &ServerConfig, wanted: &ServerConfig) -> ServerConfig {
     }
 }
 
-/// What a setting is called, and how it reads.
+/// Name of a setting, and its text.
 type ShownSetting = (&'static str, fn(&ServerConfig) -> String);
 
 const SHOWN: [ShownSetting; 15] = [

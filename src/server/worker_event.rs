@@ -2,7 +2,7 @@
 
 use crate::chat::{ConnectionId, Cursor, SessionNumber};
 
-/// What the hub is told by those who must not wait for it.
+/// An event for the service, from threads that must not wait for it.
 pub enum WorkerEvent {
     /// A connection has been told that it is too slow.
     Slow(ConnectionId),

@@ -46,7 +46,7 @@ pub enum DatabaseError {
         /// The file.
         path: PathBuf,
     },
-    /// What it holds does not hold together.
+    /// Its contents are inconsistent.
     #[error("{path} is damaged: {why}")]
     Damaged {
         /// The file.
@@ -59,13 +59,13 @@ pub enum DatabaseError {
     Failed {
         /// The file.
         path: PathBuf,
-        /// What SQLite says.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
 }
 
 impl DatabaseError {
-    /// What the operator can do about it.
+    /// Returns a remedy for the operator.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -25,9 +25,9 @@ use crate::chat::user::User;
 use crate::chat::{Audience, RoomId, SessionNumber};
 
 const FILE: &str = "journal.db";
-/// What a large transaction has needed of the log is given back, down to this, in bytes.
+/// Size that the log is cut back to after a large transaction, in bytes.
 const LOG_KEPT: i64 = 16 * 1_024 * 1_024;
-/// What makes each version of it, from the one before.
+/// Migrations, each from the version before.
 const STEPS: [&str; 3] = [
     "
     CREATE TABLE session (
@@ -59,7 +59,7 @@ pub struct Journal {
     numbers: HashMap<SessionNumber, u64>,
 }
 
-/// What makes a journal outlive the machine.
+/// Handle that syncs a journal.
 pub struct Durable {
     path: PathBuf,
     /// The file under that name as long as it is not removed.
@@ -137,7 +137,7 @@ impl Journal {
         Ok(Self { path, connection, durable: Arc::new(durable), numbers: HashMap::new() })
     }
 
-    /// What makes it durable.
+    /// Returns its sync handle.
     #[must_use]
     pub fn durable(&self) -> &Arc<Durable> {
         &self.durable
@@ -237,7 +237,7 @@ impl Journal {
         )
     }
 
-    /// What was written since [`Journal::begin`] outlives the process.
+    /// Commits the writes since [`Journal::begin`]: they survive the process.
     ///
     /// # Errors
     /// As [`Journal::begin`].

@@ -65,7 +65,7 @@ pub enum KeyError {
 }
 
 impl KeyError {
-    /// What the user can do about it.
+    /// Returns a remedy for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {

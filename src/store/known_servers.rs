@@ -5,7 +5,7 @@ use std::path::Path;
 use super::line_file::{Change, LineFile, LineFileError};
 use crate::secure::identity::Fingerprint;
 
-/// What is known of a server.
+/// Pin of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pin {
     /// Empty.
@@ -14,7 +14,7 @@ pub enum Pin {
     Same,
     /// It has another identity than before.
     Changed {
-        /// Who it was.
+        /// The pinned fingerprint.
         known: Fingerprint,
         /// The line that says so, from 1.
         line: usize,

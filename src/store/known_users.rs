@@ -25,7 +25,7 @@ pub enum PinStatus {
     },
     /// They have another key than any that they had.
     Changed {
-        /// Who they were, when first met.
+        /// The pinned fingerprint, of the first meeting.
         known: Fingerprint,
         /// The line that says so, from 1.
         line: usize,
@@ -42,7 +42,7 @@ pub enum PinStatus {
 /// A key of a known user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownKey {
-    /// Who they are.
+    /// Fingerprint.
     pub fingerprint: Fingerprint,
     /// True if the user has compared fingerprints.
     pub verified: bool,

@@ -7,7 +7,7 @@ use super::line_file::{Change, LineFile, LineFileError};
 use crate::secure::e2e::offline_message::LetterId;
 use crate::secure::identity::Fingerprint;
 
-/// How long a letter is remembered, in seconds: a day longer than one is taken.
+/// Time that a letter is remembered, in seconds: a day longer than its lifetime.
 const REMEMBERED: u64 = 31 * 24 * 60 * 60;
 
 /// A file of more bytes than this is rid of what is too old whenever there is any.

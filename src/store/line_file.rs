@@ -27,7 +27,7 @@ pub enum LineFileError {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What a line is.
+        /// Form of a line.
         form: &'static str,
     },
     /// It is as long as it may become.
@@ -35,13 +35,13 @@ pub enum LineFileError {
     Full {
         /// The file.
         path: PathBuf,
-        /// How much of what is too much.
+        /// Unit of the limit.
         what: &'static str,
     },
 }
 
 impl LineFileError {
-    /// What the user can do about it.
+    /// Returns a remedy for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -59,7 +59,7 @@ pub(super) struct LineFile {
     form: &'static str,
 }
 
-/// What is to become of a file's text.
+/// Change of a file's text.
 pub(super) enum Change {
     Nothing,
     /// These lines, each with its end, behind what is there.

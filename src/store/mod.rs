@@ -27,7 +27,7 @@ pub enum DiskError {
     Read {
         /// What.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// It could not be written.
@@ -35,7 +35,7 @@ pub enum DiskError {
     Write {
         /// What.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// Other users can change it, or put files in it.
@@ -65,7 +65,7 @@ pub enum DiskError {
 }
 
 impl DiskError {
-    /// What the user can do about it.
+    /// Returns a remedy for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -167,7 +167,7 @@ fn create_new(path: &Path, content: &[u8], mode: u32) -> Result<Created, DiskErr
     }
 }
 
-/// What became of [`create_new`].
+/// Outcome of [`create_new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Created {
     Made,

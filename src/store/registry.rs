@@ -16,7 +16,7 @@ use super::{read_error, write_error};
 use crate::chat::registry_record::{Account, Ban, Banned, DeviceKey, Invite, Letter, Mute, RegistryRecord, RoomRules};
 
 const FILE: &str = "chat.db";
-/// What makes each version of it, from the one before. One that has been released is never changed.
+/// Migrations, each from the version before. A released one is never changed.
 const STEPS: [&str; 2] = [
     "
     CREATE TABLE letter (

@@ -7,7 +7,7 @@
 use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
 
-/// How many arrays may stand in one another.
+/// Maximum depth of nested arrays.
 pub const MAX_DEPTH: usize = 8;
 
 /// The bytes are not the one encoding of the value that was expected.
@@ -71,7 +71,7 @@ impl Writer {
         self
     }
 
-    /// What was written.
+    /// Returns the written bytes.
     #[must_use]
     pub fn finish(self) -> Vec<u8> {
         self.0
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
         self.decoder.input().get(start..self.decoder.position()).ok_or(DecodeError)
     }
 
-    /// How many bytes have not been read.
+    /// Returns the number of unread bytes.
     #[must_use]
     pub fn left(&self) -> usize {
         self.decoder.input().len() - self.decoder.position()
@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// How long the shortest head for `value` is, in bytes (RFC 8949 §4.2.1).
+/// Returns the length of the shortest head for `value`, in bytes (RFC 8949 §4.2.1).
 fn head_length(value: u64) -> usize {
     match value {
         0..=23 => 1,

@@ -70,7 +70,7 @@ pub struct ServerArguments {
     /// Address to listen on, IPv4 or IPv6
     #[arg(long, default_value = "127.0.0.1", value_parser = host)]
     pub host: String,
-    /// What invitations name as its address, if others reach it by another than it listens on
+    /// Address that invitations name, if it differs from the listening one
     #[arg(long, value_name = "HOST[:PORT]", value_parser = public_address)]
     pub public_address: Option<String>,
     /// Listen for UDP too, on the same port
@@ -93,10 +93,10 @@ pub struct ServerArguments {
     /// Where the journal is: on disk, where accepted messages survive a crash; or in memory
     #[arg(long, value_enum, default_value = "disk")]
     journal: JournalChoice,
-    /// How much the journal holds, in MiB; then it forgets the oldest
+    /// Size limit of the journal, in MiB; above it the oldest events are dropped
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     journal_size: u64,
-    /// How long the server keeps the session of a lost connection, in seconds
+    /// Time that the server keeps the session of a lost connection, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(..=86_400))]
     resume_window: u64,
     /// After how many unused days a name without a password is free again
@@ -108,7 +108,7 @@ pub struct ServerArguments {
     /// Limits on rates, sizes of rooms and connections; deadlines and bounds of buffers always hold
     #[arg(long, value_enum, default_value = "on")]
     limits: Switch,
-    /// What the event log has: off, error, warn, info, debug or trace
+    /// Level of the event log: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log_level: LevelFilter,
 }
@@ -133,7 +133,7 @@ enum AccessChoice {
 }
 
 impl ServerArguments {
-    /// What the server makes of them.
+    /// Makes the server's settings of them.
     pub fn config(&self) -> ServerConfig {
         ServerConfig {
             host: self.host.clone(),

@@ -51,7 +51,7 @@ pub fn look_at_the_disk(config: &ServerConfig) -> Result<(), StartError> {
     Ok(())
 }
 
-/// What works, and is hardly meant.
+/// Returns a warning about settings that are valid and hardly meant.
 pub fn warning(settings: &ServerArguments) -> Option<&'static str> {
     let listens_everywhere = settings.host.parse().is_ok_and(|address: IpAddr| address.is_unspecified());
     let is_named = settings.public_address.is_some();

@@ -25,13 +25,13 @@ const FOR_THE_LINE: [&str; 4] = ["config", "check", "help", "version"];
 pub struct FileSetting {
     /// Which argument it is.
     pub id: String,
-    /// How it would stand on the line.
+    /// The same setting as a command-line argument.
     pub argument: OsString,
     /// Its file and line.
     pub place: String,
 }
 
-/// What a value is in TOML.
+/// Type of a value in TOML.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SettingKind {
     Number,
@@ -41,7 +41,7 @@ pub enum SettingKind {
 }
 
 impl SettingKind {
-    /// What an argument's is.
+    /// Returns the type of an argument's value.
     pub fn of(arg: &Arg) -> Self {
         let is = |types: &[TypeId]| types.iter().any(|other| arg.get_value_parser().type_id() == *other);
         if is(&[TypeId::of::<u16>(), TypeId::of::<u32>(), TypeId::of::<u64>(), TypeId::of::<usize>()]) {
@@ -185,7 +185,7 @@ impl SettingsFile<'_> {
     }
 }
 
-/// What clap has against a value, in one line.
+/// Returns clap's reason against a value, in one line.
 fn why(error: &clap::Error, value: &str) -> String {
     match (error.kind(), error.get(ContextKind::ValidValue)) {
         (ErrorKind::InvalidValue, _) if value.is_empty() => "it is empty".into(),

@@ -30,7 +30,7 @@ pub enum Problem {
     File {
         /// What, with file and line.
         what: String,
-        /// What to do about it.
+        /// Remedy.
         hint: Option<String>,
     },
 }

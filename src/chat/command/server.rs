@@ -77,7 +77,7 @@ pub enum Command {
     Terminate,
 }
 
-/// What a room's keeper may settle.
+/// A command on a room's settings, by its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoomCommand {
     /// Topic; empty for none.
@@ -111,7 +111,7 @@ pub enum BanTarget {
     Number(u64, Option<Name>),
 }
 
-/// Who may.
+/// Rank that a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
     /// All users.
@@ -255,7 +255,7 @@ impl Command {
         }
     }
 
-    /// Who may. What is a keeper's is a keeper's of that room.
+    /// Returns the rank it needs. A room owner's rank holds for that room only.
     #[must_use]
     pub fn rank(&self) -> Rank {
         match self {
@@ -283,7 +283,7 @@ impl Command {
     }
 }
 
-/// What there is for those of this rank; or of one command.
+/// Returns the help for this rank; or for one command.
 #[must_use]
 pub fn help(about: Option<&str>, rank: Rank) -> String {
     let is_asked = |entry: &&CommandEntry| about.is_none_or(|word| entry.word == word) && entry.rank <= rank;

@@ -39,7 +39,7 @@ macro_rules! words {
                 match self { $(Self::$variant => $word,)* }
             }
 
-            /// What the word on the wire means, if it is one of ours.
+            /// Parses a word of the wire, if it is known.
             #[must_use]
             pub fn from_word(word: &str) -> Option<Self> {
                 match word { $($word => Some(Self::$variant),)* _ => None }

@@ -45,11 +45,11 @@ pub enum ToClient {
     Bye(ByeReason),
     /// 40: what has become of a Command or a Password, in lines.
     Answer(String),
-    /// What a later server may say.
+    /// A message of a later protocol version.
     Unknown,
 }
 
-/// What a session is told when it has joined a room.
+/// Welcome, for a session that has joined a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
     /// Which room.
@@ -64,7 +64,7 @@ pub struct Welcome {
     pub cursor: Cursor,
     /// When that was, in milliseconds since 1970.
     pub at: u64,
-    /// What the operator has to say; may be empty.
+    /// The operator's notice; may be empty.
     pub notice: String,
     /// The longest text, in bytes.
     pub longest_text: u64,
@@ -144,11 +144,11 @@ pub enum Event<Who = SessionNumber> {
         /// True if they are away.
         lost: bool,
     },
-    /// What a later server may tell.
+    /// An event of a later protocol version.
     Unknown,
 }
 
-/// What a server sent breaks the protocol.
+/// A server's message that breaks the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ServerMessageError {
     /// A record holds no messages.

@@ -21,7 +21,7 @@ pub enum ToServer {
     Numbered {
         /// From 1, one after the other.
         n: u64,
-        /// What it says.
+        /// Body.
         body: Numbered,
     },
     /// 21: asks for the owner of a name.
@@ -42,7 +42,7 @@ pub enum ToServer {
     Unsupported,
 }
 
-/// What a counted message says.
+/// Body of a numbered message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Numbered {
     /// 17: a message to a room.
@@ -51,7 +51,7 @@ pub enum Numbered {
         room: RoomName,
         /// The room's change that its sender knew as the last.
         change: u64,
-        /// What it says; bytes that the server relays.
+        /// Envelope; bytes that the server relays.
         envelope: Vec<u8>,
     },
     /// 18: a whisper to one session.

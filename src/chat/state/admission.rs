@@ -25,7 +25,7 @@ const MAX_TRIED: usize = 4_096;
 pub struct AuthenticatedUser {
     /// Their connection.
     pub conn: ConnectionId,
-    /// Who they are.
+    /// The user.
     pub user: User,
     /// Their credential, which others check for themselves.
     pub credential: Arc<[u8]>,
@@ -44,7 +44,7 @@ pub struct JoinAttempt {
     pub once_more: bool,
     /// SHA-256 of what could be an invitation's token, in the place of the password.
     pub token: Option<[u8; 32]>,
-    /// What their password was compared with, and whether it fits.
+    /// The hash that the password was compared with, and the result.
     pub checked: Option<(String, bool)>,
 }
 
@@ -69,7 +69,7 @@ pub enum JoinOutcome {
     Closed(String, Severity),
 }
 
-/// How bad it is not to be let in.
+/// Severity of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// All sessions have ended.
@@ -82,7 +82,7 @@ pub enum Severity {
     Plain,
 }
 
-/// What a user joins under.
+/// A grant to join under a name.
 struct NameGrant {
     /// The name that is theirs already, or becomes it.
     account: Option<AccountId>,

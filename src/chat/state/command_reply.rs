@@ -1,4 +1,4 @@
-//! Who acts, and what becomes of it: the words in which the hall's commands are answered.
+//! Who acts, and what becomes of it: the words in which the chat state's commands are answered.
 
 use super::{ConnectionId, Duration, Effect, ErrorCode, NOT_DONE, Now, SessionNumber, ToClient, refusal, tell};
 use crate::chat::name::Name;
@@ -29,7 +29,7 @@ impl From<String> for CommandOutcome {
     }
 }
 
-/// What is to be done by those who have a clock, files and threads.
+/// A request to the process, which has a clock, files and threads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostRequest {
     /// A request to stop the server.
@@ -44,7 +44,7 @@ pub enum HostRequest {
         lasts: Duration,
         /// For how many.
         uses: u32,
-        /// Who invites.
+        /// Inviter.
         by: String,
     },
 }
@@ -60,7 +60,7 @@ pub(super) fn absent(why: String) -> CommandError {
     CommandError(ErrorCode::Absent, why)
 }
 
-/// What has become of a line.
+/// Outcome of a command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandReply {
     /// Done, with this to tell.

@@ -19,7 +19,7 @@ use crate::chat::{ConnectionId, Owner, when};
 /// Operators whose names all users may see.
 const NAMED: usize = 10;
 
-/// How much there is of what.
+/// Counters of the server.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ServerCounts {
     /// Sessions, and how many of them have lost their connection.
@@ -30,7 +30,7 @@ pub struct ServerCounts {
     pub rooms: usize,
     /// Registered names.
     pub names: usize,
-    /// What has been said, to rooms and to one, since the start.
+    /// Messages and whispers since the start.
     pub messages: u64,
     /// For how many people that was.
     pub deliveries: u64,
@@ -188,7 +188,7 @@ impl ChatState {
         done
     }
 
-    /// How much there is of what.
+    /// Returns the counters.
     #[must_use]
     pub fn counts(&self) -> ServerCounts {
         ServerCounts {

@@ -8,10 +8,10 @@ use crate::chat::registry_record::Account;
 use crate::chat::{ConnectionId, Now, Owner, SessionNumber};
 use crate::wire::codec::{DecodeError, Reader};
 
-/// How much larger than their text these may be, in bytes.
+/// Size of a box over its text, at most, in bytes.
 const BOX_OVER_TEXT: usize = 512;
 const LETTER_OVER_TEXT: usize = 2_048;
-/// How large a shared key's box may be, in bytes, and how many of them one message may have.
+/// Limits on a shared key's box, in bytes, and on the boxes of one message.
 const MAX_KEY_BOX: usize = 1_024;
 const MAX_BOXES: usize = 128;
 

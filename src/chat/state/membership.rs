@@ -33,7 +33,7 @@ impl ChatState {
         Ok(())
     }
 
-    /// How many may be in a room: no more than one Welcome can list, however high their numbers are by now.
+    /// Returns the limit on members of a room: one Welcome can list them, however high their numbers are by now.
     fn most_members(&self) -> usize {
         let fit = WELCOME_NUMBERS / if self.members < u64::from(u32::MAX) { 5 } else { 9 };
         self.limits.members.map_or(fit, |most| most.min(fit))
@@ -196,7 +196,7 @@ impl LiveRoom {
     }
 }
 
-/// What a new session, or a session in a new room, is told.
+/// Builds the Welcome of a new session, or of a session in a new room.
 fn welcome(
     room: &RoomName,
     (others, own): (Vec<SessionNumber>, SessionNumber),
@@ -210,7 +210,7 @@ fn welcome(
     ToClient::Welcome(Welcome { room, members, change, resumed: false, cursor, at: now.at, notice, longest_text, own })
 }
 
-/// What a session is told that goes on.
+/// Builds the Welcome of a resumed session.
 pub(super) fn welcome_back(room: &RoomName, own: SessionNumber, cursor: Cursor, now: Now) -> ToClient {
     let (room, longest_text) = (room.clone(), MAX_TEXT as u64);
     ToClient::Welcome(Welcome {

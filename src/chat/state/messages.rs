@@ -5,7 +5,7 @@ use super::{
     NOT_DONE, Now, Numbered, Outcome, RoomName, SeqStatus, SessionNumber, SessionState, ToClient,
 };
 
-/// How much larger than its text an envelope may be, in bytes.
+/// Size of an envelope over its text, at most, in bytes.
 const ENVELOPE_OVER_TEXT: usize = 512;
 
 impl ChatState {

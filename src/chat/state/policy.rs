@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{ChatState, Limits};
 use crate::chat::Now;
 
-/// Who may come in.
+/// Access policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Access {
     /// All users.
@@ -17,10 +17,10 @@ pub enum Access {
     Closed,
 }
 
-/// How a server is set, beside its limits.
+/// Policy of a server, beside its limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Who may come in.
+    /// Access.
     pub access: Access,
     /// A name without a password is free again when it has not been used for so long.
     pub unused_names: Duration,
@@ -53,7 +53,7 @@ impl ChatState {
         self.schedule_tick(now.tick);
     }
 
-    /// How the server is set.
+    /// Returns the policy.
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy

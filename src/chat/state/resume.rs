@@ -465,7 +465,7 @@ impl SessionState {
         }
     }
 
-    /// The last event that is for it, as far as the hall has told it.
+    /// The last event that is for it, as far as the chat state has told it.
     pub(super) fn due(&self, member: SessionNumber, rooms: &HashMap<RoomName, LiveRoom>) -> Cursor {
         let of_room = |seat: &RoomSubscription| {
             let last = rooms

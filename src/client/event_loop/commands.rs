@@ -200,7 +200,7 @@ impl EventLoop<'_> {
     }
 }
 
-/// What a screen without a terminal says to /password.
+/// Answer to /password on a screen without a terminal.
 const NO_PASSWORD: &str =
     "Nothing is changed: with no terminal to ask on, the password comes from --password-file FILE";
 

@@ -28,7 +28,7 @@ pub(super) struct ActiveConnection {
     pub(super) last_sent: Instant,
 }
 
-/// What the reader thread has read.
+/// Result of the reader thread's last read.
 pub(super) type Arrived = Result<Vec<ToClient>, ReaderError>;
 
 /// Why the reader thread reads no more.

@@ -19,7 +19,7 @@ use crate::store::known_servers::address;
 /// So long a server waits for a password.
 const PASSWORD: Duration = Duration::from_secs(60);
 
-/// What there is to be let in with.
+/// Credentials for a Join: password or token.
 pub(super) struct Login {
     /// True if the server is who it is by more than its own word.
     is_pinned: bool,
@@ -41,7 +41,7 @@ impl Login {
         self.is_pinned
     }
 
-    /// What the user types, if they are asked.
+    /// Returns the channel of the typed password.
     pub(super) fn typed(&self) -> Receiver<Option<Zeroizing<String>>> {
         self.asked.as_ref().map_or_else(never, |asked| asked.answer.clone())
     }

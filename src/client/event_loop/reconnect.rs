@@ -13,7 +13,7 @@ use crate::client::{ClientError, notices};
 use crate::net::secure_channel::now;
 use crate::secure::credential::OwnCredential;
 
-/// How often it is tried again if the connection ends before one has ever been in.
+/// Number of attempts if the connection ends before the first join.
 const BEGINNINGS: u32 = 3;
 /// A connection that lasted so long was a good one: the next pause is a short one again.
 const ENOUGH: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ const QUIET: Duration = Duration::from_secs(2);
 /// From a loss until all that was missed has come.
 pub(super) struct Outage {
     since: Instant,
-    /// How many messages of others' have been shown since one is in again.
+    /// Number of messages shown since the resume.
     caught_up: usize,
     why: ReconnectReason,
     /// The user is told of it only if it is longer than until then.

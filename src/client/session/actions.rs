@@ -105,7 +105,7 @@ impl ClientSession {
         self.leaving || !self.outbox.unanswered().any(|item| item.is_said_in(room))
     }
 
-    /// How many requests there is room for.
+    /// Returns the room left for requests.
     pub(super) fn takes_requests(&self) -> bool {
         self.requests.all().count() < CAPACITY
     }

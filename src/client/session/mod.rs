@@ -69,17 +69,17 @@ impl LocalUser {
         PeerTable::new(self.session(), &self.name, self.fingerprint(), self.verified_only)
     }
 
-    /// Who one is.
+    /// Returns the local user's name.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.identity.public().fingerprint()
     }
 }
 
-/// What is known beyond the session.
+/// Files beyond the session.
 #[derive(Debug)]
 pub struct Files {
-    /// Who is who.
+    /// Pins of users.
     pub users: KnownUsers,
     /// Which letters have been read.
     pub letters: LettersSeen,
@@ -99,7 +99,7 @@ pub struct ClientSession {
     /// Where the session before this one had come to.
     left_off: u64,
     outbox: Outbox<OutboxItem, Numbered>,
-    /// What goes first on a connection after a loss.
+    /// Messages that go first on a new connection.
     sent_again: VecDeque<ToServer>,
     requests: Requests,
     /// Boxes of peers that the server announces when it readmits this client to a room.
@@ -109,7 +109,7 @@ pub struct ClientSession {
     /// The room one was in last is not to be had, in a new session: the lobby may be.
     shut_out: bool,
     seen: ReadMarker,
-    /// How many letters of each author's have come in this session.
+    /// Number of letters read in this session, by author.
     letters_read: HashMap<Fingerprint, u32>,
     /// The latest time that the server has told, in milliseconds since 1970: by its own account it goes forward only.
     latest: u64,
@@ -119,7 +119,7 @@ pub struct ClientSession {
     leaving: bool,
 }
 
-/// How one stands with the server.
+/// State of the join.
 enum JoinState {
     /// A new session asks to join here, with the peers announced so far; they replace the peer table when the join succeeds.
     Joining(RoomName, Box<PeerTable>),
@@ -139,7 +139,7 @@ struct UnopenedText {
     is_whisper: bool,
 }
 
-/// What a message has led to.
+/// Result of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Progress {
     /// The session goes on.
@@ -234,7 +234,7 @@ impl ClientSession {
         &self.own
     }
 
-    /// Who is in a room that one is in, by name.
+    /// Returns the members of a joined room, by name.
     #[must_use]
     pub fn list(&self, room: &RoomName) -> Vec<Listed> {
         let members = self.rooms.get(room).into_iter().flat_map(|inside| inside.roster.members());
@@ -466,7 +466,7 @@ impl ClientSession {
         Ok(())
     }
 
-    /// Who of these will not read what one says is told of.
+    /// Reports which of these members cannot read the local user's messages.
     fn tell_unread(&self, sessions: &[Id], shown: &mut Vec<UiEvent>) {
         let present = sessions.iter().filter_map(|session| self.peers.get(*session));
         let unread = present.filter(|present| !self.peers.trusts(present.standing));

@@ -28,7 +28,7 @@ pub(super) enum OutboxItem {
     Letter { name: Name, to: PublicIdentity, text: Text, sent_at: u64, written: Option<Vec<u8>> },
 }
 
-/// What is to be done about the message that is due.
+/// Next step for the message that is due.
 enum Due {
     Send(Numbered),
     /// Another one is due now.
@@ -143,7 +143,7 @@ impl ClientSession {
         self.outbox.has_room() && self.takes_requests()
     }
 
-    /// How much has been said that has no final answer.
+    /// Returns the number of texts without a final answer.
     #[must_use]
     pub fn undelivered(&self) -> usize {
         self.requests.all().filter(|request| request.is_said()).count()
@@ -366,7 +366,7 @@ impl ClientSession {
         Ok(())
     }
 
-    /// What has been refused for good: why, and what the user had said.
+    /// Handles a message that was refused for good: returns the reason, and the text.
     fn on_outbox_item_lost(&mut self, item: OutboxItem, code: ErrorCode) -> Option<(String, Text)> {
         match item {
             OutboxItem::Say { room, text, sealed, .. } => {

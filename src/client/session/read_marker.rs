@@ -9,7 +9,7 @@ const AFTER: Duration = Duration::from_secs(20);
 /// And at once of so many.
 const AT_ONCE: u64 = 8_192;
 
-/// What the server is to be told, and when.
+/// Read marker of the session, and its timer.
 #[derive(Debug, Default)]
 pub(super) struct ReadMarker {
     due: Option<Instant>,

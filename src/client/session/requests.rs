@@ -16,7 +16,7 @@ use crate::chat::message::{ErrorCode, ToServer};
 use crate::chat::name::{Name, RoomName, Text};
 use crate::secure::identity::Fingerprint;
 
-/// What came too fast is asked again after this.
+/// Delay before a throttled request is sent again.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A request to the server.
@@ -95,7 +95,7 @@ impl Requests {
         self.asked.iter().chain(&self.waiting)
     }
 
-    /// What is yet to be asked, but for these.
+    /// Keeps only these pending requests.
     pub(super) fn keep_waiting(&mut self, keep: impl FnMut(&Request) -> bool) {
         self.waiting.retain(keep);
     }

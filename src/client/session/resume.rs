@@ -87,7 +87,7 @@ impl ClientSession {
         Some(room.clone())
     }
 
-    /// How many events came between the last one of the session before this one and one's coming in again, at most:
+    /// Bound on the events between the end of the last session and this one's join:
     /// most have no meaning here.
     #[must_use]
     pub fn passed_by(&self) -> u64 {
@@ -131,7 +131,7 @@ impl ClientSession {
         Progress::Resumed
     }
 
-    /// Who has come into a room and gone, seen from before a new session and from after.
+    /// Lists joins and leaves of a room between the old session and the new one.
     pub(super) fn changes_since(&self, room: &RoomName, before: &[(Name, Fingerprint)]) -> Vec<UiEvent> {
         let now = self.rooms.get(room).map_or_else(Vec::new, |inside| present(&inside.roster, &self.peers));
         let told = self.rooms.told(room);

@@ -24,11 +24,11 @@ pub(super) struct JoinedRooms {
     nowhere: bool,
     /// From the session before: rooms that one has not come back to yet.
     before: HashMap<RoomName, PreviousRoom>,
-    /// How far one's own words were counted, in rooms that one has left: they are counted on in this session.
+    /// Counters of own messages in rooms that this client has left: they continue in this session.
     spoken: HashMap<RoomName, u64>,
     /// Rooms that one has left, the last one last.
     left: VecDeque<RoomName>,
-    /// Who has lost their connection, and may be back soon.
+    /// Members who have lost their connection, and may be back soon.
     pub(super) away: HashSet<Id>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct JoinedRoom {
     pub(super) sender_key: RoomSenderKey,
     /// Sender keys of the members; of those who joined later, from their first message on.
     pub(super) readings: HashMap<Id, InboundSenderKey>,
-    /// What the server had to say of it when one came in.
+    /// The server's notice at the join.
     pub(super) notice: String,
     /// One was here before in this session: what was said then may still be on its way.
     pub(super) came_back: bool,
@@ -174,7 +174,7 @@ impl JoinedRooms {
         self.left.contains(room)
     }
 
-    /// What was said in a room has been accepted; one may have left it since.
+    /// Handles the acceptance of a room's message; the client may have left the room since.
     pub(super) fn settle(&mut self, room: &RoomName, said: &SealedMessage) {
         match self.inside.get_mut(room) {
             Some(inside) => inside.sender_key.settle(said),

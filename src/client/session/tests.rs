@@ -45,7 +45,7 @@ struct Somebody {
 
 struct Here {
     conn: ConnectionId,
-    /// What the server calls their session, once it has let them in.
+    /// The server's number of the session, once it has joined.
     member: Option<SessionNumber>,
     user: User,
     session: ClientSession,
@@ -90,13 +90,13 @@ struct World {
     tick: Instant,
     late: Duration,
     everybody: Vec<Somebody>,
-    /// Who hears of a room as it happens.
+    /// Connections that receive a room's events now.
     inside: HashMap<RoomId, Vec<(ConnectionId, SessionNumber)>>,
-    /// Who is in it, connected or not.
+    /// Members, connected or not.
     members: HashMap<RoomId, Vec<SessionNumber>>,
     conns: u64,
     texts: usize,
-    /// Who has ever left one room and not the others: what is counted in rooms they come back to has gaps.
+    /// Clients that have ever left one room and not the others: counters in rooms they come back to have gaps.
     wanderers: HashSet<usize>,
     faults: Vec<(usize, String)>,
 }
@@ -294,7 +294,7 @@ impl World {
         }
     }
 
-    /// What is under way is lost, both ways.
+    /// Drops all data in flight, both ways.
     fn cut(&mut self, who: usize, is_known: bool) {
         let Some(here) = &mut self.everybody[who].here else {
             return;

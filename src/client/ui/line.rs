@@ -28,7 +28,7 @@ const PROMPT: &str = "> ";
 const PROMPT_AWAY: &str = "~ ";
 /// A command may have the next line go to another room: so long it is waited for, with no line to edit.
 const DONE_WITHIN: Duration = Duration::from_secs(5);
-/// What is yet to be shown at the end has so long.
+/// Time for pending events at the end.
 const SHOWN_WITHIN: Duration = Duration::from_secs(1);
 /// Ends what the line editor may have begun: bracketed paste; and the prompt that waits for a line.
 const LEAVE_LINE: &[u8] = b"\r\x1b[K\x1b[?2004l";
@@ -41,12 +41,12 @@ const TOGETHER: usize = 64;
 #[derive(Default)]
 pub struct LineScreen {
     editing: Option<Editing>,
-    /// What is kept back, once lines are edited.
+    /// Events kept back while a line is edited.
     kept_back: Vec<UiEvent>,
     desk: Arc<PromptState>,
 }
 
-/// What the editor's thread and the others have in common.
+/// State that the editor's thread shares with the others.
 #[derive(Default)]
 struct PromptState {
     away: AtomicBool,
@@ -211,7 +211,7 @@ impl Screen for LineScreen {
     }
 }
 
-/// What the user typed or pasted, and for which room; `None` at the end of input, and for Ctrl+C.
+/// Reads the next line or paste, with its room; `None` at the end of input, and for Ctrl+C.
 fn next_input(editor: &mut Editor<(), MemHistory>, desk: &Arc<PromptState>) -> Option<(String, Option<RoomName>)> {
     loop {
         let prompt = desk.prompt();

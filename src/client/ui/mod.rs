@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::ui_event::UiEvent;
 use crate::chat::name::RoomName;
 
-/// What the user does.
+/// Input of the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// A line, and the room that it was typed for, as far as the screen knows.

@@ -15,7 +15,7 @@ const LONGEST: usize = 4_096;
 /// Byte of Ctrl+C where it raises no signal.
 const CTRL_C: u8 = 3;
 
-/// What Ctrl+C does while a secret is typed.
+/// Effect of Ctrl+C while a secret is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CtrlC {
     /// It interrupts the program.
@@ -31,7 +31,7 @@ pub(super) struct Hidden {
 }
 
 impl Hidden {
-    /// What was typed ahead is not taken for a secret.
+    /// Discards typed-ahead input, which is no secret.
     ///
     /// # Errors
     /// The system's error; standard input may be no terminal.

@@ -15,7 +15,7 @@ pub(super) struct Acceptor {
     opened: Instant,
 }
 
-/// What becomes of a stranger's datagram.
+/// Decision on a stranger's datagram.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum AcceptDecision {
     /// Ignore it.

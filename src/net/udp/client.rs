@@ -22,7 +22,7 @@ const MOVES: Duration = Duration::from_secs(1);
 /// Datagrams that are read before other work.
 const AT_ONCE: usize = 64;
 
-/// How many conversations of this process have not been ended by both ends.
+/// Number of connections of this process that are not closed at both ends.
 static UNFINISHED: Mutex<usize> = Mutex::new(0);
 static FINISHED: Condvar = Condvar::new();
 
@@ -101,7 +101,7 @@ fn ask_for_cookie(socket: &UdpSocket, id: Id, deadline: Instant) -> io::Result<C
     Err(ErrorKind::TimedOut.into())
 }
 
-/// What the thread owns.
+/// State of the thread.
 struct ClientLoop {
     socket: UdpSocket,
     server: SocketAddr,

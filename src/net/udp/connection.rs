@@ -34,7 +34,7 @@ pub(super) enum Side {
     Server,
 }
 
-/// How far this end has ended its stream.
+/// State of this end's stream.
 #[derive(Clone, Copy, Debug)]
 enum Ending {
     Open,
@@ -55,7 +55,7 @@ pub(super) struct UdpConnection {
     cookie: Cookie,
     /// Where the other end is. A client's never changes.
     path: Path,
-    /// What the server has asked, and is to be answered.
+    /// The server's challenge that is to be answered.
     asked: Option<[u8; QUESTION]>,
     keys: Option<DatagramKeys>,
     stream: KcpStream,

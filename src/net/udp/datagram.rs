@@ -4,9 +4,9 @@ use crate::secure::datagram::TAG;
 
 /// The longest datagram, in bytes.
 pub const MAX_DATAGRAM: usize = 1_200;
-/// What stands around the segments of a DATA, which has more of it than an ACK.
+/// Bytes around the segments of a DATA, which has more of them than an ACK.
 pub(super) const AROUND: usize = 1 + 4 + 8 + TAG;
-/// What a PATH asks, and what answers it, in bytes.
+/// Length of a PATH challenge and its answer, in bytes.
 pub const QUESTION: usize = 8;
 /// The length of a PATH.
 pub(super) const PATH: usize = AROUND + QUESTION;
@@ -54,7 +54,7 @@ pub enum Datagram<'a> {
     Path {
         /// Counted with a direction's DATA.
         number: u64,
-        /// What is asked, or answered.
+        /// The challenge, or its echo.
         question: [u8; QUESTION],
         /// Over `tagged`.
         tag: [u8; TAG],

@@ -8,7 +8,7 @@ use super::datagram::Id;
 
 /// Bytes before a segment's own.
 const HEAD: usize = 24;
-/// How many segments a window has.
+/// Number of segments in a window.
 pub(super) const WINDOW: u16 = 256;
 /// Segments in ACKs have numbers below this: a handshake is a few KiB.
 pub(super) const HANDSHAKE: u32 = 64;
@@ -22,7 +22,7 @@ const ACK: u8 = 82;
 const ASK: u8 = 83;
 const TELL: u8 = 84;
 
-/// What is in a datagram's segments.
+/// Contents of a datagram's segments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Content {
     /// Segments that carry bytes.
@@ -106,7 +106,7 @@ pub(super) fn check(mut segments: &[u8], id: Id, limit: u32, now: u32) -> Option
     }
 }
 
-/// What is in segments of our own.
+/// Returns the contents of own segments.
 pub(super) fn made(mut segments: &[u8]) -> Content {
     let mut content = Content::default();
     while let Some((head, rest)) = Head::next(segments) {

@@ -97,7 +97,7 @@ impl KcpStream {
         self.pressing = true;
     }
 
-    /// What has come next, if `into` is as long as a segment may be.
+    /// Reads the next bytes, if `into` has the length of a segment.
     pub(super) fn read(&mut self, into: &mut [u8]) -> Option<usize> {
         let read = self.kcp.recv(into).ok()?;
         // It may have to tell that there is room again.
@@ -105,7 +105,7 @@ impl KcpStream {
         Some(read)
     }
 
-    /// What is in a datagram's segments; they are not taken in.
+    /// Checks a datagram's segments without feeding them to KCP.
     pub(super) fn look(&self, segments: &[u8], limit: u32, now: Instant) -> Option<Content> {
         kcp_check::check(segments, self.id, limit, self.clock(now))
     }
@@ -138,7 +138,7 @@ impl KcpStream {
         (self.pressing, self.unacknowledged) = (false, 0);
     }
 
-    /// How long the next packet is.
+    /// Returns the length of the next packet.
     pub(super) fn next_packet(&self) -> Option<usize> {
         self.packets.lock().front().map(Vec::len)
     }

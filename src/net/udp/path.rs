@@ -10,7 +10,7 @@ use rand::CryptoRng;
 
 use super::datagram::{PATH, QUESTION};
 
-/// Who does not answer is asked again after this.
+/// Time after which a challenge is repeated.
 const AGAIN: Duration = Duration::from_millis(250);
 /// So many times what came from an address goes there before it is answered from.
 const TIMES: usize = 3;
@@ -83,7 +83,7 @@ impl Path {
         Some(trial.asked.map_or(now, |asked| asked + AGAIN))
     }
 
-    /// What is to be asked there now.
+    /// Returns the challenge that is due.
     pub(super) fn question(&mut self, now: Instant) -> Option<[u8; QUESTION]> {
         self.due(now).filter(|due| *due <= now)?;
         let trial = self.trial.as_mut()?;

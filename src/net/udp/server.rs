@@ -25,7 +25,7 @@ const NEW: usize = 256;
 const NEW_EACH: usize = 64;
 /// Datagrams that are read before other work.
 const AT_ONCE: usize = 256;
-/// What the system is asked to hold of what comes while this thread is busy, in bytes.
+/// Receive buffer asked of the system, in bytes.
 const RECEIVED: usize = 4 * 1_024 * 1_024;
 /// At the end, what has been said may take so long to arrive.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -67,7 +67,7 @@ impl UdpListener {
     }
 }
 
-/// What the thread owns.
+/// State of the thread.
 struct ServerLoop<A> {
     socket: UdpSocket,
     stopped: UnixStream,

@@ -12,7 +12,7 @@ use crate::wire::codec::{Reader, Writer};
 
 const LABEL: &str = "cfb-chat/1 letter";
 const DAY: u64 = 24 * 60 * 60 * 1_000;
-/// How old a letter may be, in milliseconds.
+/// Maximum age of a letter, in milliseconds.
 const OLDEST: u64 = 30 * DAY;
 /// And how far ahead of one's own clock.
 const AHEAD: u64 = DAY;
@@ -20,7 +20,7 @@ const AHEAD: u64 = DAY;
 /// A letter's number, drawn at random.
 pub type LetterId = [u8; 16];
 
-/// Who writes a letter, by which name, over which server.
+/// Author of a letter, with name and server.
 pub struct Author<'a> {
     /// Their identity.
     pub identity: &'a Identity,
@@ -94,7 +94,7 @@ impl<'a> SignedLetter<'a> {
         Ok(Self { from: from.fingerprint(), fields })
     }
 
-    /// Who signed it.
+    /// Returns the signer.
     #[must_use]
     pub fn from(&self) -> Fingerprint {
         self.from

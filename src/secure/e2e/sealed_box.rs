@@ -11,7 +11,7 @@ use crate::secure::keys::one_shot_keys;
 use crate::secure::seal;
 use crate::wire::codec::{Reader, Writer};
 
-/// What a box is for.
+/// Purpose of a box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// A private message.
@@ -104,16 +104,16 @@ impl<'a> SignedBox<'a> {
     }
 }
 
-/// What was in a box.
+/// Contents of a box.
 #[derive(Debug)]
 pub struct OpenedBox {
     /// Its text.
     pub text: Zeroizing<Vec<u8>>,
-    /// How many boxes from the same session should have come before it, and have not.
+    /// Number of boxes of the same session that are missing before it.
     pub missing: u64,
 }
 
-/// How many boxes have gone from one's own session to another, and come from there: both purposes together.
+/// Numbers of boxes sent to and received from another session: both purposes together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BoxCounters {
     received: u64,

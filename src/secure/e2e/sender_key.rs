@@ -250,12 +250,12 @@ impl InboundSenderKey {
     }
 }
 
-/// What was in an envelope.
+/// Contents of an envelope.
 #[derive(Debug)]
 pub struct OpenedEnvelope {
     /// Its text, padded.
     pub padded: Vec<u8>,
-    /// How many texts of theirs should have come before it, and have not.
+    /// Number of the sender's texts that are missing before it.
     pub missing: u64,
 }
 

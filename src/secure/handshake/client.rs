@@ -108,7 +108,7 @@ impl Keyed {
 }
 
 impl CheckedServer {
-    /// Who the server is: the caller compares its fingerprint with what is pinned before it goes on.
+    /// Returns the server's identity: the caller compares its fingerprint with the pin before it goes on.
     #[must_use]
     pub fn server(&self) -> &VerifiedPeer {
         &self.server

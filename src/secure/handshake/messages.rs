@@ -18,7 +18,7 @@ const X25519: usize = 32;
 pub enum RefusalCode {
     /// No version in common.
     Version,
-    /// What came is not the protocol.
+    /// The message is malformed.
     Malformed,
     /// The credential or its proof does not hold.
     Credential,
@@ -164,7 +164,7 @@ impl Prover {
     }
 }
 
-/// What a proof signs: the transcript so far, and the credential with its identity and signature.
+/// Builds the input of a proof: the transcript so far, and the credential with its identity and signature.
 pub(super) fn proof_input(prover: Prover, so_far: TranscriptHash, presented: CredentialBundle<'_>) -> Vec<u8> {
     Writer::new()
         .array(5)

@@ -20,11 +20,11 @@ use super::credential::{CredentialError, VerifiedCredential};
 use super::datagram::DatagramKeys;
 use super::record::{Opener, Sealer};
 
-/// Who is at the other end: its credential holds, and it has proved over this transcript that the credential is its own.
+/// A verified peer: its credential holds, and it has proved over this transcript that the credential is its own.
 pub struct VerifiedPeer(VerifiedCredential);
 
 impl VerifiedPeer {
-    /// What it proved.
+    /// Returns the proven credential.
     #[must_use]
     pub fn credential(&self) -> &VerifiedCredential {
         &self.0
@@ -39,7 +39,7 @@ pub struct Established {
     pub opener: Opener,
     /// Authenticates datagrams, for a link that is made of them.
     pub datagrams: DatagramKeys,
-    /// Who is there.
+    /// The peer.
     pub peer: VerifiedPeer,
 }
 
@@ -61,7 +61,7 @@ pub enum ClientHandshakeError {
     /// The server refused, sealed.
     #[error("refused by the server: {0}")]
     Refused(RefusalCode),
-    /// What came is not what the protocol has here.
+    /// The message is not the one that the protocol has here.
     #[error("the other end does not speak this protocol")]
     Malformed,
     /// A record did not open: an attacker changed it.

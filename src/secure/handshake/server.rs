@@ -144,7 +144,7 @@ impl Proving {
 }
 
 impl CheckedClient {
-    /// Who the user is.
+    /// Returns the user.
     #[must_use]
     pub fn user(&self) -> &VerifiedPeer {
         &self.user

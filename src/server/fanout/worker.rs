@@ -1,11 +1,11 @@
-//! A courier's thread: one sweep after the other.
+//! A worker's thread: one sweep after the other.
 //!
 //! A sweep takes the service's commands, and then, for each connection that is behind, all events since its cursor:
 //! one record, one write that does not wait. While a sweep runs more gathers, and goes out together in the next: the
 //! busier, the larger the batches, and without any delay when it is quiet. Most of a room are at the same place, and
 //! their records are sealed side by side. A socket that is full keeps its unsent tail and delays no other: its writer's
 //! cursor stays behind, in a log that is there once for all. One that stays too far behind leaves the log to the others,
-//! and goes on from the hall's backlog, piece by piece, when it reads again.
+//! and goes on from the chat state's replay buffer, piece by piece, when it reads again.
 
 use std::collections::HashMap;
 use std::io;
@@ -30,16 +30,16 @@ use crate::server::worker_event::WorkerEvent;
 
 /// Commands that one sweep takes at most.
 const SWEEP: usize = 1_024;
-/// What may wait for a reader that does not read, in bytes, beside what the system holds for it.
+/// Limit on the bytes that wait for a slow reader, beside the system's buffers.
 const MAX_WAITING: u64 = 4 * 1_024 * 1_024;
-/// How long a connection that has been told goodbye may take to hear it.
+/// Time that a connection has to receive its goodbye.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// And one that is told so because it does not read. What is held for it until then is less than two records.
 const SLOW_FAREWELL: Duration = Duration::from_secs(30);
-/// A report that the hub had no room for is tried again after this.
+/// A report that the service had no room for is tried again after this.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// What a courier's thread owns.
+/// State of a worker's thread.
 pub(super) struct WorkerLoop {
     inbox: Receiver<WorkerCommand>,
     bell: Arc<Bell>,
@@ -58,7 +58,7 @@ pub(super) struct WorkerLoop {
     overfull: Vec<usize>,
     /// When connections that are to end are cut off.
     endings: Vec<(Instant, ConnectionId)>,
-    /// What the hub is yet to be told.
+    /// Reports for the service.
     reports: Vec<WorkerEvent>,
     batch: Batch,
     sealed: Vec<u8>,
@@ -361,7 +361,7 @@ impl WorkerLoop {
             return;
         }
         match it.state {
-            // What it has yet to read is read from the backlog, when it reads again.
+            // What it has yet to read is read from the replay buffer, when it reads again.
             WriterState::Open if it.may_fall_behind(MAX_WAITING) => {
                 let rooms = it.fall_behind();
                 self.leave_rooms(line, rooms);
@@ -422,7 +422,7 @@ impl WorkerLoop {
         }
     }
 
-    /// Has the hub told what there is to tell. It may be waiting for this courier, so the courier does not wait for it.
+    /// Has the service told what there is to tell. It may be waiting for this worker, so the worker does not wait for it.
     fn report(&mut self) {
         while let Some(report) = self.reports.pop() {
             if let Err(refused) = self.report.try_send(report) {

@@ -66,7 +66,7 @@ impl RegistryLoader<'_> {
         })
     }
 
-    /// What rows of a table hold that are parts of another's, for each of those, in their order.
+    /// Reads the rows of a part table, by their owner, in order.
     fn parts<K: Eq + Hash + FromSql, T>(
         &self,
         table: &str,

@@ -14,7 +14,7 @@ use crate::chat::message::SessionId;
 use crate::chat::name::{Name, RoomName};
 use crate::chat::registry_record::{AccountId, Network};
 
-/// What a former version made, word by word.
+/// Schema of a former version, word by word.
 const FIRST: &str = "
     PRAGMA journal_mode = WAL;
     CREATE TABLE letter (
@@ -37,7 +37,7 @@ fn of_first(id: u64, author: u8, reader: u8, at: u64, bytes: &[u8]) -> RegistryR
     })
 }
 
-/// What is read after this was written, each alone or all together.
+/// Returns the registry after these changes, each alone or all together.
 fn read_back(changes: &[RegistryRecord], together: bool) -> Vec<RegistryRecord> {
     let folder = tempfile::tempdir().unwrap();
     let (mut registry, found) = Registry::open(folder.path()).unwrap();
@@ -50,7 +50,7 @@ fn read_back(changes: &[RegistryRecord], together: bool) -> Vec<RegistryRecord> 
     Registry::open(folder.path()).unwrap().1
 }
 
-/// What of it stays, as [`Registry::open`] tells it.
+/// Registry contents, as [`Registry::open`] returns them.
 #[derive(Default)]
 struct Model {
     accounts: BTreeMap<u64, RegistryRecord>,

@@ -6,7 +6,7 @@ use super::*;
 use crate::chat::registry_record::{Account, RegistryRecord};
 use crate::wire::frame::MAX_FRAME;
 
-/// What is sealed around a record's text, at most.
+/// Size of a record over its text, at most.
 const SEAL: usize = 32;
 const LONGEST_NAME: &str = "𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀𐐀";
 

@@ -46,7 +46,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What a courier knows of a connection.
+/// Model of a worker's view of a connection.
 struct Line {
     member: SessionNumber,
     seats: Vec<RoomId>,
@@ -122,7 +122,7 @@ impl World {
         true
     }
 
-    /// What the disk and the couriers do.
+    /// Carries out effects as the disk and the workers do.
     fn execute(&mut self) {
         for effect in std::mem::take(&mut self.test.effects) {
             match effect {

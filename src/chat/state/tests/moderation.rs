@@ -6,7 +6,7 @@ use crate::chat::registry_record::RegistryRecord;
 const DAY: u64 = 24 * 60 * 60 * 1_000;
 const HASH: [u8; 32] = [9; 32];
 
-/// What the disk is told to keep for good, as it then is.
+/// Registry contents, as the disk has them.
 #[derive(Default)]
 struct Disk(Vec<RegistryRecord>);
 

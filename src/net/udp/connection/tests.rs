@@ -11,7 +11,7 @@ const ID: Id = *b"talk";
 const COOKIE: Cookie = [5; TAG];
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
-/// How long a datagram takes.
+/// Delay of a datagram.
 const WAY: Duration = Duration::from_millis(20);
 
 fn at(port: u16) -> SocketAddr {
@@ -22,7 +22,7 @@ fn at(port: u16) -> SocketAddr {
 const CLIENT: usize = 0;
 const SERVER: usize = 1;
 
-/// How a network is bad, in datagrams of a hundred.
+/// Faults of a network, in datagrams of a hundred.
 #[derive(Clone, Copy, Default)]
 struct Bad {
     lost: u32,
@@ -37,7 +37,7 @@ struct Pair {
     under_way: Vec<(Instant, usize, SocketAddr, Vec<u8>)>,
     /// All that was ever sent, by sender.
     sent: Vec<(usize, Vec<u8>)>,
-    /// What each has read.
+    /// Bytes read by each end.
     read: [Vec<u8>; 2],
     reads: [bool; 2],
     bad: Bad,
@@ -539,7 +539,7 @@ fn moved() -> (Pair, Vec<Vec<u8>>) {
     (pair, sent)
 }
 
-/// What an end sends now; none of it is under way.
+/// Returns the datagrams that an end sends now; none is in flight.
 fn sends(pair: &mut Pair, end: usize) -> Vec<Vec<u8>> {
     let before = pair.sent.len();
     pair.flush(end);

@@ -65,7 +65,7 @@ fn sealed_by(side: &str, texts: &[&[u8]]) -> Vec<u8> {
     only_body(&last)
 }
 
-/// What a client reads that has opened the third frame, and gets `frame`.
+/// Returns the result of a client that has opened the third frame, and gets `frame`.
 fn after_the_third(frame: &[u8]) -> Vec<u8> {
     let mut opener = Opener::new(Chain::from_bytes(array(&FROZEN["handshake"]["handshake_chains"]["server"])));
     opener.open(&mut body(3)).expect("the frozen third frame");

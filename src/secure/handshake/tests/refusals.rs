@@ -20,7 +20,7 @@ pub(super) const CODES: [RefusalCode; 7] = [
     RefusalCode::Busy,
 ];
 
-/// What the server says to a first message: a refusal in the clear, if any.
+/// Returns the server's refusal of a first message, if it is in the clear.
 fn refusal_of_hello(hello: &[u8]) -> Option<RefusalCode> {
     let refused = accept(hello).err()?;
     let farewell = refused.farewell.expect("before the second frame a refusal is always said");
