@@ -40,7 +40,7 @@ use crate::store::passphrase::PassphraseSource;
 
 pub use event_loop::run;
 
-/// What a client is started with.
+/// Configuration of a client.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
     /// The server: a name or an address.
@@ -49,7 +49,7 @@ pub struct ClientConfig {
     pub port: u16,
     /// By which it is reached.
     pub transport: Transport,
-    /// Who one is.
+    /// The user's name.
     pub name: Name,
     /// The folder of one's own keys, and of what is known of servers.
     pub keys: PathBuf,
@@ -59,7 +59,7 @@ pub struct ClientConfig {
     pub passphrase: PassphraseSource,
     /// The only fingerprint that is taken.
     pub fingerprint: Option<Fingerprint>,
-    /// What lets one in there, from an invitation; only with the server's fingerprint.
+    /// An invitation's token; only with the server's fingerprint.
     pub token: Option<Token>,
     /// A file with the password of the user's name in its first line.
     pub password_file: Option<PathBuf>,
@@ -73,7 +73,7 @@ pub struct ClientConfig {
     pub timing: ClientTimeouts,
 }
 
-/// What carries records to the server.
+/// Transport of records to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// TCP.
@@ -91,7 +91,9 @@ pub struct ClientTimeouts {
     pub ping: Duration,
     /// Without a record for so long, the connection is lost.
     pub silence: Duration,
-    /// How long leaving may take once all messages are delivered.
+    /// Time without an answer after which the user is told that a message is not accepted yet.
+    pub accept: Duration,
+    /// Time that leaving may take once all messages are delivered.
     pub leave: Duration,
     /// A credential that ends within this is changed for another one.
     pub renew: Duration,
@@ -108,6 +110,7 @@ impl ClientTimeouts {
                 Transport::Udp => 15,
             }),
             silence: Duration::from_secs(90),
+            accept: Duration::from_secs(10),
             leave: Duration::from_secs(5),
             renew: Duration::from_secs(24 * 60 * 60),
         }
@@ -120,7 +123,7 @@ pub enum ClientError {
     /// One's own key pair.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// What is known of other users, or of letters.
+    /// Files of known users, or of letters.
     #[error(transparent)]
     Files(#[from] LineFileError),
     /// The server could not be reached.
@@ -128,7 +131,7 @@ pub enum ClientError {
     Unreachable {
         /// Where it should be.
         address: String,
-        /// What the system says.
+        /// The system's error.
         why: String,
     },
     /// The server has another identity.
@@ -141,7 +144,7 @@ pub enum ClientError {
         address: String,
         /// Why.
         why: String,
-        /// What the user can do about it.
+        /// Remedy for the user.
         hint: Option<&'static str>,
     },
     /// The server ended the session.
@@ -172,7 +175,7 @@ pub enum ClientError {
     /// Lines from a pipe or a file were not delivered; the rest was.
     #[error("{}, see above", unsent_text(*.lines))]
     Unsent {
-        /// How many.
+        /// Number.
         lines: usize,
         /// True if one of them was taken for a command.
         mistaken: bool,
@@ -198,9 +201,9 @@ pub enum ServerPinError {
     Changed {
         /// Where.
         address: String,
-        /// Who it was.
+        /// The pinned fingerprint.
         known: Fingerprint,
-        /// Who it is.
+        /// The present fingerprint.
         found: Fingerprint,
         /// The file that says so.
         file: PathBuf,
@@ -214,9 +217,9 @@ pub enum ServerPinError {
     NotAsked {
         /// Where.
         address: String,
-        /// What was asked for.
+        /// The wanted fingerprint.
         wanted: Fingerprint,
-        /// What it is.
+        /// The present fingerprint.
         found: Fingerprint,
     },
     /// It is not known, and only known ones were to be taken.
@@ -224,16 +227,16 @@ pub enum ServerPinError {
     Unknown {
         /// Where.
         address: String,
-        /// What it is.
+        /// The present fingerprint.
         found: Fingerprint,
     },
-    /// What is known could not be read, or the new one not be kept.
+    /// The pins could not be read, or the new one not be written.
     #[error(transparent)]
     KnownServers(#[from] LineFileError),
 }
 
 impl ClientError {
-    /// What the user can do about it.
+    /// Returns a remedy for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

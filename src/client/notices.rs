@@ -6,8 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use self::rooms::{
-    PASSWORD_NOT_KNOWN, kicked, kicked_from, not_back_in, not_done, not_known_to_be_done, not_let_into,
-    password_not_set, rooms, tries_the_lobby, whisper_of_somebody_gone, you_are_in, you_have_left, you_speak_in,
+    PASSWORD_NOT_KNOWN, kicked, kicked_from, not_accepted_yet, not_back_in, not_done, not_known_to_be_done,
+    not_let_into, password_not_set, rooms, tries_the_lobby, whisper_of_somebody_gone, you_are_in, you_have_left,
+    you_speak_in,
 };
 
 use crate::chat::name::{Name, RoomName, Text};
@@ -96,7 +97,7 @@ pub fn letter_not_kept(name: &Name, why: &LineFileError) -> String {
 pub struct Listed {
     /// Their name, or what stands for it.
     pub name: String,
-    /// How well they are known, in a word.
+    /// Trust level, in a word.
     pub mark: &'static str,
     /// Trust level, unless the peer's messages are hidden.
     pub fingerprint: Option<Fingerprint>,
@@ -104,7 +105,7 @@ pub struct Listed {
     pub away: bool,
 }
 
-/// Who is in a room.
+/// Lists the members of a room.
 pub fn list(room: &RoomName, peers: &[Listed]) -> String {
     let longest = peers.iter().map(|one| one.name.chars().count()).max().unwrap_or_default();
     let lines = peers.iter().map(|Listed { name, mark, fingerprint, away }| {
@@ -212,7 +213,7 @@ pub fn no_such_line(name: &Name, file: &Path) -> String {
     format!("[!] {name} is not marked: {} has no such line.", file.display())
 }
 
-/// Who is in a room that one has come into.
+/// Lists the members of a room that the user has joined.
 pub fn here(room: &RoomName, peers: &[Listed]) -> Option<String> {
     let others: Vec<&str> = peers.iter().filter(|one| one.mark != "you").map(|one| one.name.as_str()).collect();
     match others[..] {

@@ -22,6 +22,8 @@ mod numbers;
 mod order;
 mod outsiders;
 mod real_server;
+mod recording;
 mod renewal;
 mod resuming;
 mod rooms;
+mod unaccepted;

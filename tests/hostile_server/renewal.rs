@@ -1,45 +1,19 @@
 //! A credential that is about to end: the client changes it by itself, and nobody is bothered.
 
-use std::io;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use cfb_chat::chat::message::{ByeReason, Numbered, ToClient, ToServer};
-use cfb_chat::chat::name::Name;
-use cfb_chat::client::ui::{Input, Screen};
-use cfb_chat::client::ui_event::UiEvent;
-use cfb_chat::client::{ClientConfig, ClientTimeouts, Transport, run};
-use cfb_chat::store::passphrase::PassphraseSource;
-use crossbeam::channel::{Receiver, Sender, bounded};
+use cfb_chat::client::ui::Input;
+use cfb_chat::client::{ClientTimeouts, Transport, run};
+use crossbeam::channel::{Sender, bounded};
 
-use crate::support::hostile_server::{CLIENT, HostileServer, Served, home};
+use super::recording::{RecordingScreen, config};
+use crate::support::hostile_server::{HostileServer, Served, home};
 
 /// Seven days is how long a credential holds: one is always about to end.
 const ALWAYS: Duration = Duration::from_secs(8 * 24 * 60 * 60);
-
-/// A screen that is kept.
-struct RecordingScreen {
-    seen: Arc<Mutex<Vec<String>>>,
-    lines: Receiver<Input>,
-}
-
-impl Screen for RecordingScreen {
-    fn show(&mut self, shown: &UiEvent) -> io::Result<()> {
-        self.seen.lock().expect("nobody has failed").push(shown.text());
-        Ok(())
-    }
-
-    fn start_input(&mut self) -> io::Result<Receiver<Input>> {
-        Ok(self.lines.clone())
-    }
-
-    fn is_watched(&self) -> bool {
-        true
-    }
-
-    fn close(&mut self) {}
-}
 
 fn is_leave(message: &ToServer) -> bool {
     matches!(message, ToServer::Leave(_))
@@ -48,22 +22,8 @@ fn is_leave(message: &ToServer) -> bool {
 #[test]
 fn a_credential_that_is_about_to_end_is_changed_without_noise_and_nothing_is_lost() {
     let (server, folder) = (HostileServer::start(), home(""));
-    let config = ClientConfig {
-        host: "127.0.0.1".into(),
-        port: server.port(),
-        name: Name::parse(CLIENT).expect("a name"),
-        keys: folder.path().to_owned(),
-        bits: 2_048,
-        passphrase: PassphraseSource { file: None },
-        fingerprint: None,
-        token: None,
-        password_file: None,
-        strict: false,
-        verified_only: false,
-        reconnect: true,
-        transport: Transport::Tcp,
-        timing: ClientTimeouts { renew: ALWAYS, ..ClientTimeouts::standard(Transport::Tcp) },
-    };
+    let timing = ClientTimeouts { renew: ALWAYS, ..ClientTimeouts::standard(Transport::Tcp) };
+    let config = config(&server, &folder, timing);
     let (seen, (typed, lines)): (Arc<Mutex<Vec<String>>>, (Sender<Input>, _)) = (Arc::default(), bounded(8));
     let mut screen = RecordingScreen { seen: seen.clone(), lines };
     let client = thread::spawn(move || run(&config, &mut screen));

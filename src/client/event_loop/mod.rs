@@ -84,6 +84,7 @@ pub fn run(config: &ClientConfig, screen: &mut dyn Screen) -> Result<(), ClientE
         unsent: 0,
         mistaken: false,
         told_waiting: false,
+        unaccepted: Unaccepted::default(),
         screen,
     };
     talk.asks_to_join(join);
@@ -134,10 +135,11 @@ struct EventLoop<'a> {
     mistaken: bool,
     /// True if the user knows what is waited for.
     told_waiting: bool,
+    unaccepted: Unaccepted,
     screen: &'a mut dyn Screen,
 }
 
-/// How the server is reached.
+/// State of the connection to the server.
 enum ConnectionState {
     /// On this connection; one is in the room.
     Open(ActiveConnection),
@@ -149,7 +151,15 @@ enum ConnectionState {
     None,
 }
 
-/// How far the user has come.
+/// Watch over messages without an answer, while the server can be reached.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unaccepted {
+    /// Time when the user is told.
+    due: Option<Instant>,
+    is_told: bool,
+}
+
+/// Phase of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The server is yet to let one in for the first time.
@@ -258,6 +268,7 @@ impl EventLoop<'_> {
             _ => self.renew_in_time(),
         }
         self.tell_of_absence()?;
+        self.tell_unaccepted(now)?;
         if self.phase == Phase::Finishing && !self.told_waiting && self.finishing_since.elapsed() >= SILENT_WAIT {
             self.told_waiting = true;
             self.tell_waiting()?;
@@ -278,6 +289,7 @@ impl EventLoop<'_> {
         for message in messages {
             if is_answer(&message) {
                 self.last_answer = Instant::now();
+                self.unaccepted = Unaccepted::default();
             }
             shown.clear();
             let progress = self.session.receive(message, moment(), &mut self.files, &mut shown);
@@ -391,7 +403,7 @@ impl EventLoop<'_> {
             Phase::Joining | Phase::Talking | Phase::Over => None,
         };
         let joined = if let ConnectionState::Coming(_, deadline) = self.way { Some(deadline) } else { None };
-        let all = [ping, phase, joined, self.renewing, self.telling_due(), self.session.due_at()];
+        let all = [ping, phase, joined, self.renewing, self.telling_due(), self.unaccepted.due, self.session.due_at()];
         let next = all.into_iter().flatten().min();
         next.map_or(self.config.timing.ping, |next| next.saturating_duration_since(Instant::now()))
     }
@@ -420,6 +432,24 @@ impl EventLoop<'_> {
         for leave in self.session.leave() {
             self.send(&leave);
         }
+    }
+
+    /// Tells the user, once, that a server that is there has not answered a message for too long.
+    fn tell_unaccepted(&mut self, now: Instant) -> Result<(), ClientError> {
+        let waiting = self.session.undelivered();
+        if waiting == 0 || !self.is_in() || self.phase != Phase::Talking {
+            self.unaccepted = Unaccepted::default();
+            return Ok(());
+        }
+        if self.unaccepted.is_told {
+            return Ok(());
+        }
+        let timeout = self.config.timing.accept;
+        if now >= *self.unaccepted.due.get_or_insert(now + timeout) {
+            self.unaccepted = Unaccepted { due: None, is_told: true };
+            self.screen.show(&UiEvent::Remark(notices::not_accepted_yet(waiting, timeout)))?;
+        }
+        Ok(())
     }
 
     /// States what leaving waits for, on a terminal.

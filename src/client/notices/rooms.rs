@@ -1,5 +1,7 @@
 //! What the user is told of rooms, and of what the server was asked for.
 
+use std::time::Duration;
+
 use super::{Listed, here};
 use crate::chat::message::LeftReason;
 use crate::chat::name::{RoomName, Visible};
@@ -49,6 +51,12 @@ pub fn not_back_in(room: &RoomName, why: &str) -> String {
 /// The room that one was in is not to be had in a new session.
 pub fn tries_the_lobby(room: &RoomName) -> String {
     format!("[!] Not back in {room}; trying #lobby. The server says: ")
+}
+
+/// Messages that the server has not answered, though it is there.
+pub fn not_accepted_yet(waiting: usize, timeout: Duration) -> String {
+    let messages = if waiting == 1 { "a message".into() } else { format!("{waiting} messages") };
+    format!("[!] Not accepted yet: the server has not answered {messages} for {} s.", timeout.as_secs())
 }
 
 /// A request that the server did not carry out.
