@@ -116,7 +116,10 @@ fn doc_comments_begin_with_a_verb_or_a_noun() {
         let mut before = "";
         for line in text.lines().map(str::trim_start) {
             let first = line.strip_prefix("/// ").filter(|_| !before.starts_with("///"));
-            let is_knotty = |start: &&str| first.is_some_and(|text| text.starts_with(&format!("{start} ")));
+            let is_knotty = |start: &&str| {
+                let rest = first.and_then(|text| text.strip_prefix(*start));
+                rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+            };
             assert!(!KNOTTY_STARTS.iter().any(is_knotty), "{}: {line}", path.display());
             before = line;
         }

@@ -23,7 +23,7 @@ pub enum JournalRecord {
     Session {
         /// Which.
         member: SessionNumber,
-        /// Owner.
+        /// User of the session.
         user: User,
         /// The Person message that shows others who they are.
         person: Arc<[u8]>,
@@ -38,7 +38,7 @@ pub enum JournalRecord {
     SessionGone(SessionNumber),
     /// A session's next message has been answered.
     Number {
-        /// Owner.
+        /// Session that subscribes.
         member: SessionNumber,
         /// Its number: all up to here are.
         last: u64,

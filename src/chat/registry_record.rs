@@ -105,7 +105,7 @@ pub struct DeviceKey {
 pub struct Ban {
     /// Its number.
     pub id: u64,
-    /// Who.
+    /// Target.
     pub on: Banned,
     /// Until when; `None` until it is lifted.
     pub until: Option<u64>,

@@ -122,9 +122,9 @@ pub enum AuditEvent {
     Left(Name),
     /// A user gave the server a command.
     Act {
-        /// Who.
+        /// Actor.
         by: String,
-        /// What, without what was said by it.
+        /// Command, without a user's text.
         what: String,
     },
 }

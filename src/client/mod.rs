@@ -158,7 +158,7 @@ pub enum ClientError {
     /// The connection ended, without a goodbye.
     #[error("the connection was lost: {why}{}", undelivered_text(*.undelivered))]
     Lost {
-        /// How.
+        /// The error.
         why: String,
         /// Messages of which it is not known whether they were delivered.
         undelivered: usize,

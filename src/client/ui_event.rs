@@ -22,7 +22,7 @@ pub enum UiEvent {
         manner: MessageKind,
         /// Author; or recipient of an own message.
         name: Name,
-        /// What.
+        /// Text.
         text: Text,
         /// True for an action: "* Ira waves".
         is_action: bool,

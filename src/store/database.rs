@@ -51,7 +51,7 @@ pub enum DatabaseError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// How.
+        /// The damage.
         why: String,
     },
     /// SQLite, or the system under it.

@@ -20,7 +20,7 @@ pub enum PinStatus {
     New,
     /// They are who they were; and whether the user has compared fingerprints.
     Known {
-        /// Whether.
+        /// True if the user has compared fingerprints.
         verified: bool,
     },
     /// They have another key than any that they had.

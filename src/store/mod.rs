@@ -25,7 +25,7 @@ pub enum DiskError {
     /// It could not be read.
     #[error("cannot read {path}: {source}")]
     Read {
-        /// What.
+        /// Path.
         path: PathBuf,
         /// The system's error.
         source: io::Error,
@@ -33,23 +33,23 @@ pub enum DiskError {
     /// It could not be written.
     #[error("cannot write {path}: {source}")]
     Write {
-        /// What.
+        /// Path.
         path: PathBuf,
         /// The system's error.
         source: io::Error,
     },
-    /// Other users can change it, or put files in it.
+    /// Every user of the machine can change it, or put files in it (mode bit 0o002).
     #[error("{path} can be written by everybody (mode {mode:04o})")]
     Open {
-        /// What.
+        /// Path.
         path: PathBuf,
         /// Its permissions.
         mode: u32,
     },
-    /// Another user owns it.
+    /// A user other than root and the current one owns it.
     #[error("{path} belongs to another user (number {owner})")]
     Foreign {
-        /// What.
+        /// Path.
         path: PathBuf,
         /// Owner.
         owner: u32,
@@ -57,7 +57,7 @@ pub enum DiskError {
     /// Others than its owner can read a secret.
     #[error("{path} can be read by others (mode {mode:04o})")]
     Exposed {
-        /// What.
+        /// Path.
         path: PathBuf,
         /// Its permissions.
         mode: u32,
@@ -93,7 +93,8 @@ fn write_error(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
     |source| DiskError::Write { path, source }
 }
 
-/// Makes a folder that only its owner can enter, if it is missing; refuses one in which other users can put files.
+/// Makes a folder that only its owner can enter, if it is missing; refuses one that every user can write
+/// (mode bit 0o002). A group that can write is not checked.
 fn make_private_folder(folder: &Path) -> Result<(), DiskError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(write_error(folder))?;
     let mode = fs::metadata(folder).map_err(read_error(folder))?.permissions().mode() & 0o7777;
@@ -123,7 +124,8 @@ fn look_at_folder(folder: &Path) -> Result<(), DiskError> {
     access(place, may).map_err(|error| write_error(folder)(error.into()))
 }
 
-/// Refuses a file that another user owns or can change.
+/// Refuses a file that a user other than root and the current one owns, or that every user can write (mode bit 0o002).
+/// A group that can write is not checked.
 fn refuse_foreign(path: &Path) -> Result<(), DiskError> {
     let found = fs::metadata(path).map_err(read_error(path))?;
     let (owner, mode) = (found.uid(), found.mode() & 0o7777);

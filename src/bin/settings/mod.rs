@@ -28,7 +28,7 @@ pub enum Problem {
     Usage(clap::Error),
     /// In the file.
     File {
-        /// What, with file and line.
+        /// The error, with file and line.
         what: String,
         /// Remedy.
         hint: Option<String>,

@@ -18,7 +18,7 @@ pub enum ToClient {
         cursor: Cursor,
         /// When, in milliseconds since 1970 by the server's clock.
         at: u64,
-        /// What.
+        /// The event.
         event: Event,
     },
     /// 35: who a session is.
@@ -92,23 +92,23 @@ pub enum Event<Who = SessionNumber> {
     Said {
         /// Where.
         room: RoomName,
-        /// Who.
+        /// Author.
         who: Who,
         /// The change that their Say gave.
         change: u64,
-        /// What.
+        /// Envelope.
         envelope: Vec<u8>,
     },
     /// 2: a member whispered to this session.
     Whispered {
-        /// Who.
+        /// Author.
         who: Who,
-        /// What.
+        /// Box.
         boxed: Vec<u8>,
     },
     /// 3: a member gave this session their sender key.
     Shared {
-        /// Who.
+        /// Sender.
         who: Who,
         /// Which.
         boxed: Vec<u8>,
@@ -117,7 +117,7 @@ pub enum Event<Who = SessionNumber> {
     Joined {
         /// Where.
         room: RoomName,
-        /// Who.
+        /// New member.
         who: Who,
         /// The room's change by which they did.
         change: u64,
@@ -126,7 +126,7 @@ pub enum Event<Who = SessionNumber> {
     Left {
         /// Where.
         room: RoomName,
-        /// Who.
+        /// Former member.
         who: Who,
         /// The room's change by which they left.
         change: u64,
@@ -139,7 +139,7 @@ pub enum Event<Who = SessionNumber> {
     Letter(Vec<u8>),
     /// 8: a member's connection was lost, or is back; the member was in the room all the time.
     Presence {
-        /// Who.
+        /// Member.
         who: Who,
         /// True if they are away.
         lost: bool,

@@ -56,9 +56,9 @@ pub enum Numbered {
     },
     /// 18: a whisper to one session.
     Whisper {
-        /// Owner.
+        /// Recipient.
         to: SessionNumber,
-        /// What; bytes that the server relays.
+        /// Box; bytes that the server relays.
         boxed: Vec<u8>,
     },
     /// 19: one's key for a room, to each of these.
@@ -67,7 +67,7 @@ pub enum Numbered {
     Letter {
         /// Their identity's fingerprint.
         to: Owner,
-        /// What; bytes that the server relays.
+        /// Letter; bytes that the server relays.
         letter: Vec<u8>,
     },
     /// One of them with wrong fields.

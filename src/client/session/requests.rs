@@ -61,7 +61,7 @@ pub(super) struct Pending {
     pub(super) name: Name,
     /// And by the keys that are known: it may be any of them.
     pub(super) known: Vec<Fingerprint>,
-    /// What.
+    /// Text.
     pub(super) text: Text,
     /// When, in milliseconds since 1970.
     pub(super) sent_at: u64,

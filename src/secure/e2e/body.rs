@@ -22,9 +22,9 @@ pub enum BodyKind {
 pub struct MessageBody {
     /// When, in milliseconds since 1970 by its sender's clock.
     pub sent_at: u64,
-    /// How.
+    /// Kind of message.
     pub kind: BodyKind,
-    /// What.
+    /// Text.
     pub text: String,
 }
 
