@@ -115,7 +115,8 @@ fn doc_comments_begin_with_a_verb_or_a_noun() {
     for (path, text) in rust_texts() {
         let mut before = "";
         for line in text.lines().map(str::trim_start) {
-            let first = line.strip_prefix("/// ").filter(|_| !before.starts_with("///"));
+            let item = line.strip_prefix("/// ").filter(|_| !before.starts_with("///"));
+            let first = item.or_else(|| line.strip_prefix("//! ").filter(|_| before.is_empty()));
             let is_knotty = |start: &&str| {
                 let rest = first.and_then(|text| text.strip_prefix(*start));
                 rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))

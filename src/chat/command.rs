@@ -1,4 +1,4 @@
-//! What people type in a client; and what a server is told to do.
+//! Commands of a client's user, and the commands that a server carries out.
 
 pub mod server;
 

@@ -1,4 +1,4 @@
-//! What is written down, so that a server that was killed goes on where it was. PROTOCOL.md §8.
+//! Journal records: a server that was killed resumes from them. PROTOCOL.md §8.
 //!
 //! ```text
 //! chat state ──JournalRecord, JournalRecord, …──▶ disk ──(crash)──▶ JournalRecord, JournalRecord, … ──▶ ChatState::restore

@@ -1,4 +1,4 @@
-//! Who keeps order, and what they have settled: operators, bans, mutes, invitations, the words of the day. PROTOCOL.md
+//! Moderation state: operators, bans, mutes, invitations, the message of the day. PROTOCOL.md
 //! §6 "Commands".
 //!
 //! All of it is bounded, expires when it is next looked at, and is persistent.

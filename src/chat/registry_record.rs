@@ -1,4 +1,4 @@
-//! What stays when the server stops: names, who keeps order and how, rooms that are registered, letters.
+//! Registry records, which survive a stop of the server: names, moderation, registered rooms, letters.
 //!
 //! ```text
 //! chat state ──JournalRecord::Lasting──▶ disk (one database) ──(start)──▶ RegistryRecord, RegistryRecord, … ──▶ ChatState::restore

@@ -1,4 +1,4 @@
-//! What the user is told of people and of the state of protection: a plain sentence for each case, and what to do.
+//! Notices about peers and about protection: a plain sentence for each case, and what to do.
 
 mod rooms;
 

@@ -1,4 +1,4 @@
-//! What is on its way and the server has not answered yet. PROTOCOL.md §6 "Numbers".
+//! Messages that the server has not answered yet. PROTOCOL.md §6 "Numbers".
 //!
 //! Every message is answered once, in order. One that is to come again ("again", "wait") holds back all that follow,
 //! so that no message is lost or overtakes another. An unanswered message is kept as it was sent: it survives a connection.

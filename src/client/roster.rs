@@ -1,4 +1,4 @@
-//! Who is in a room, as a member is told: every change follows the last, and all who speak see the same. PROTOCOL.md §6
+//! A room's roster, as its members receive it: changes are in order, and all members see the same. PROTOCOL.md §6
 //! "Joining", §7.
 
 use std::collections::VecDeque;

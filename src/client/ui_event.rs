@@ -1,4 +1,4 @@
-//! What is on a screen, as data: screens differ in how they show it, not in what. Rooms are named where there are several.
+//! Events for a screen, as data: screens differ only in how they show them. Rooms are named where there are several.
 
 use chrono::{DateTime, Local, Utc};
 

@@ -1,4 +1,4 @@
-//! What tells datagrams that count from those that do not: tags once there is a secret, cookies before. PROTOCOL.md §10.
+//! Authentication of datagrams: tags once there is a secret, cookies before. PROTOCOL.md §10.
 //!
 //! No Clone, no Debug; wiped when dropped.
 

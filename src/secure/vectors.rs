@@ -1,4 +1,4 @@
-//! What the tests of this room share: the frozen values of `tests/vectors`, and randomness that was written down.
+//! Data shared by the tests of this floor: the frozen values of `tests/vectors`, and recorded randomness.
 //!
 //! The frozen values come from the Python implementation in `tests/interop`. What it drew at random and did not write
 //! down has been computed back from them with their private keys; giving the frozen bytes again shows it right.

@@ -1,4 +1,4 @@
-//! Who may begin a handshake. PROTOCOL.md §9.
+//! Limits on unauthenticated connections. PROTOCOL.md §9.
 //!
 //! A connection that has not said who it is holds one of few places, for a few seconds. When all are taken, one that
 //! has sent no byte is evicted, at random: silent connections keep no client out. Only failures earn an address

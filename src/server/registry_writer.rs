@@ -1,4 +1,4 @@
-//! What stays when the server stops, on its way to the disk. What a disk does not take waits here.
+//! Writer of registry records. Records that the disk does not take wait here.
 //!
 //! ```text
 //! disk's thread ──Lasting, …──▶ Registry

@@ -1,4 +1,4 @@
-//! What the operator has settled, and how it changes while the server runs.
+//! Settings of the server, and their changes while it runs.
 //!
 //! ```text
 //! RELOAD, SIGHUP ──▶ ChatService::reload ──▶ ConfigLoader ──▶ changed ──▶ ChatState::reconfigure, log level; limiter and connections look here

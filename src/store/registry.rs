@@ -1,4 +1,4 @@
-//! What stays when the server stops, on its disk: letters, names, who keeps order and how, rooms.
+//! Registry on disk: letters, names, moderation, rooms.
 //!
 //! Invariant: each change is written whole, in the place of what was there before, and all that come together come all
 //! at once, or not at all.

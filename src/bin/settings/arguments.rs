@@ -1,4 +1,4 @@
-//! What the server takes: the command line, and what of it is a setting.
+//! Arguments of the server: the command line, and which of them are settings.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the server is started with: the command line, the environment, a file, and what is settled without any.
+//! Settings of the server: from the command line, the environment, a file, and defaults.
 //!
 //! ```text
 //! file ──▶ --key=value ──┐

@@ -1,4 +1,4 @@
-//! What both programs take, and how both tell what went wrong.
+//! Arguments that both programs share, and their error output.
 
 use std::fmt::Display;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What a server says. PROTOCOL.md §6.
+//! Messages of a server. PROTOCOL.md §6.
 
 use super::{ByeReason, ErrorCode, LeftReason, MessageError, MessageFields, flag, member, name, room, split};
 use crate::chat::name::{Name, RoomName};

@@ -1,4 +1,4 @@
-//! What a client says. PROTOCOL.md §6.
+//! Messages of a client. PROTOCOL.md §6.
 
 use super::{MessageError, MessageFields, member, name, room, split};
 use crate::chat::name::{Name, RoomName};

@@ -1,4 +1,4 @@
-//! Who may come in, and by what name: bans, names that are taken, passwords, invitations. PROTOCOL.md §6.
+//! Admission of users: bans, names that are taken, passwords, invitations. PROTOCOL.md §6.
 
 use core::net::IpAddr;
 use std::collections::HashSet;

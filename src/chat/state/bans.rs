@@ -1,4 +1,4 @@
-//! Who may not come in: bans, on a name with its keys, on a key, for a short while on addresses. PROTOCOL.md §6
+//! Bans: on a name with its keys, on a key, for a short while on addresses. PROTOCOL.md §6
 //! "Commands".
 
 use core::net::IpAddr;

@@ -1,4 +1,4 @@
-//! Who acts, and what becomes of it: the words in which the chat state's commands are answered.
+//! Actors of commands, and the words of the answers.
 
 use super::{ConnectionId, Duration, Effect, ErrorCode, NOT_DONE, Now, SessionNumber, ToClient, refusal, tell};
 use crate::chat::name::Name;

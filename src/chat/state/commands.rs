@@ -1,4 +1,4 @@
-//! What the server is told to do, at its console, by operators and by people in rooms. PROTOCOL.md §6 "Commands".
+//! Commands of the console, of operators and of members. PROTOCOL.md §6 "Commands".
 
 use super::bans::ban_line;
 use super::command_reply::{

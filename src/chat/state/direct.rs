@@ -1,4 +1,4 @@
-//! What goes to one: whispers, shared keys, letters. PROTOCOL.md §6 "To one".
+//! Messages to one session or user: whispers, shared keys, letters. PROTOCOL.md §6 "To one".
 
 use super::{AuditEvent, ChatState, Effect, User, lasts, refusal, tell};
 use crate::chat::mailbox::QueuedLetter;

@@ -1,4 +1,4 @@
-//! Who comes in, and who goes: sessions begin and end, rooms open and empty. PROTOCOL.md §6 "Joining", "Leaving".
+//! Membership: sessions begin and end, rooms open and empty. PROTOCOL.md §6 "Joining", "Leaving".
 
 use super::{
     AuditEvent, ByeReason, ChatState, Cursor, Effect, Event, JournalRecord, LeftReason, LiveRoom, MAX_TEXT, Now, Owner,

@@ -1,4 +1,4 @@
-//! What is said, and what happens by it: counted messages, and events. PROTOCOL.md §6 "Numbers".
+//! Numbered messages, and the events that they cause. PROTOCOL.md §6 "Numbers".
 
 use super::{
     Audience, AuditEvent, ChatState, ConnectionId, Effect, ErrorCode, Event, JournalRecord, LogEntry, MAX_TEXT,

@@ -1,4 +1,4 @@
-//! What the operator settles, and may settle anew while people are here.
+//! Policy of the operator, which can change while users are connected.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is settled for a room, by its keeper or an operator. PROTOCOL.md §6 "Rooms".
+//! Settings of a room, by its keeper or an operator. PROTOCOL.md §6 "Rooms".
 
 use super::command_reply::{Actor, CommandError, CommandOutcome, absent, because, lines, refused};
 use super::{ByeReason, ChatState, Effect, Event, LeftReason, Now, RoomName, SessionNumber};

@@ -1,4 +1,4 @@
-//! What the user types, and what it does.
+//! Lines of the user, and their execution.
 
 use super::{EventLoop, moment};
 use zeroize::Zeroizing;

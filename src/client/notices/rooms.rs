@@ -1,4 +1,4 @@
-//! What the user is told of rooms, and of what the server was asked for.
+//! Notices about rooms and about requests to the server.
 
 use std::time::Duration;
 

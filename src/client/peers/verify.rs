@@ -1,4 +1,4 @@
-//! Whether credentials hold: of a crowd on all processors, for each is a signature by a key of its own.
+//! Verification of credentials: of a crowd on all processors, for each is a signature by a key of its own.
 
 use std::thread;
 

@@ -1,4 +1,4 @@
-//! What the user wants of the server: rooms, commands, a password; and what it says to that.
+//! Requests of the user to the server: rooms, commands, a password; and the server's answers.
 
 use zeroize::Zeroizing;
 

@@ -1,4 +1,4 @@
-//! What happens in rooms, and what others say: opened only if all of it holds, and shown only then. PROTOCOL.md §7.
+//! Incoming events and messages: opened only if all checks hold, and shown only then. PROTOCOL.md §7.
 
 use super::super::notices;
 use super::super::peers::{MAX_MET, PresentSession};

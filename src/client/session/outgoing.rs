@@ -1,4 +1,4 @@
-//! What the user says, on its way out: sealed when it is sent, and only for those who may read it. PROTOCOL.md §7.
+//! Outgoing messages of the user: sealed when they are sent, for their readers only. PROTOCOL.md §7.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What is asked of the server without a number, and answered in order. PROTOCOL.md §6 "Codes".
+//! Requests to the server without a number, answered in order. PROTOCOL.md §6 "Codes".
 //!
 //! ```text
 //! push ──▶ waiting ──take_due──▶ asked ──answer──▶ …        one at a time, but for the Leaves at the end

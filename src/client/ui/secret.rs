@@ -1,4 +1,4 @@
-//! What is typed and not shown: passwords, on a terminal. And lines that are read before there is a screen.
+//! Hidden input: passwords, on a terminal. And lines that are read before there is a screen.
 //!
 //! Invariant: input typed before or after the secret's line is kept; and echo is back when [`Hidden`] is dropped.
 

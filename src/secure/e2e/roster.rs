@@ -1,4 +1,4 @@
-//! Who is in a room, as one hash that every message there is signed over. PROTOCOL.md §7.
+//! Roster hash: a room's members as one hash, which every message there is signed over. PROTOCOL.md §7.
 
 use sha2::{Digest, Sha256};
 

@@ -1,4 +1,4 @@
-//! What stays, read back: all of it, or why not.
+//! Loading of the registry: all of it, or the reason why not.
 
 use std::collections::HashMap;
 use std::hash::Hash;

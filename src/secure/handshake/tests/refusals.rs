@@ -1,4 +1,4 @@
-//! Who is refused, at which message, with which word, and how it is said.
+//! Refusals: at which message, with which word, and in which form.
 
 use proptest::prelude::*;
 
