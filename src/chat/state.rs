@@ -104,7 +104,7 @@ pub struct Piece {
     pub is_last: bool,
 }
 
-/// True if a counted message was taken.
+/// Outcome of a numbered message.
 pub type Outcome = Result<(), ErrorCode>;
 
 /// An event for the operator's log: its actors, never its content.

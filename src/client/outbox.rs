@@ -62,7 +62,7 @@ pub enum OutboxError<T> {
     ForNow(T),
 }
 
-/// True if a message that comes again is as it will be, or is made anew.
+/// Form of a message that is sent again: sealed already, or sealed anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// It goes before all that is yet to be made: what it was counted by stays in order.

@@ -438,8 +438,8 @@ impl PeerTable {
         }
     }
 
-    /// Accepts a peer who was rejected for a changed key: it is present, as newly met. Returns what the peer
-    /// have shared so far, the last first.
+    /// Accepts a peer who was rejected for a changed key: the peer is present, as newly met. Returns the keys
+    /// that the peer has shared so far, the last first.
     pub fn admit(&mut self, session: SessionId) -> VecDeque<Vec<u8>> {
         let Some(peer) = self.met.get_mut(&session) else {
             return VecDeque::new();

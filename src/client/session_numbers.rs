@@ -1,5 +1,5 @@
-//! Sessions of the server's numbers: events and Welcomes name sessions by number, and what is signed or
-//! sealed does. PROTOCOL.md §6 "Numbers of sessions".
+//! Sessions of the server's numbers: events and Welcomes name sessions by number; signed and sealed data
+//! never does. PROTOCOL.md §6 "Numbers of sessions".
 //!
 //! Invariant: a number stands for one session, and a session has one number. A session that the server has not
 //! announced, except the local one, has none.

@@ -6,12 +6,12 @@
 //! ```
 //!
 //! The resulting link is a local socket like any other, so the floors above know no datagrams. What decides
-//! (`conversation`, `reception`) has no socket, no clock and no randomness of its own: the threads in [`server`] and
+//! (`connection`, `acceptor`) has no socket, no clock and no randomness of its own: the threads in [`server`] and
 //! [`client`] give it these.
 //!
 //! Invariant: the server keeps no state before the client's address is validated; from the secret on
-//! no datagram counts without a tag; and an address gets little more bytes than came from it before it has shown that it
-//! read there (`path`).
+//! no datagram counts without a tag; and before a peer has shown that it receives at an address, the address gets little
+//! more bytes than came from it (`path`).
 
 mod acceptor;
 mod bridge;

@@ -55,7 +55,7 @@ struct JoinError {
 
 impl Connection {
     /// Admits or refuses it. A joined connection gets a thread of its own, with a fresh stack: the
-    /// handshake's arithmetic has touched of this one's goes back to the system.
+    /// stack pages that the handshake touched go back to the system.
     pub(super) fn serve(self, shared: &Arc<Shared>) {
         let source = SourceAddress::from(self.from.ip());
         match self.authenticate(shared) {
@@ -188,8 +188,8 @@ impl Connection {
     }
 
     /// Throttles clients over the limit instead of disconnecting them: a reconnect
-    /// costs the server a handshake. Returns true if the connection still exists: the
-    /// system holds of a connection that has ended is not read to its end as slowly.
+    /// costs the server a handshake. Returns false if the session has ended meanwhile:
+    /// its unread data is dropped instead of being read at this rate.
     fn throttle(&self, pace: &mut TokenBucket, shared: &Shared) -> bool {
         let Some(limit) = self.timing.messages else { return true };
         while !pace.take(limit, Instant::now()) {

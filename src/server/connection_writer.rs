@@ -169,7 +169,7 @@ impl ConnectionWriter {
         self.reading = if piece.is_last { ReadMode::Live } else { ReadMode::Behind };
     }
 
-    /// True if it is to have more of the replay buffer: after which event. It is said once.
+    /// Returns the event after which it needs more of the replay buffer, once for each need.
     pub(super) fn missing_from(&mut self) -> Option<Cursor> {
         let wants = self.reading == ReadMode::Behind && self.missed.is_empty() && !self.is_stuck();
         if wants && self.state == WriterState::Open {

@@ -54,7 +54,7 @@ pub struct ServerConfig {
 pub struct StorageConfig {
     /// The folder with the journal and the letters.
     pub data: PathBuf,
-    /// True if the journal is on disk, to be found after a crash.
+    /// Place of the journal: on disk, where it survives a crash, or in memory.
     pub journal: JournalPlace,
     /// Limit on the events kept for slow readers, in bytes.
     pub journal_size: u64,
@@ -75,7 +75,7 @@ pub struct ServerTimeouts {
     pub silence: Duration,
     /// For hearing why one may not join.
     pub farewell: Duration,
-    /// Messages of any kind; above it the connection is cut. `None`: no bound.
+    /// Messages of any kind; above it the connection is throttled. `None`: no bound.
     pub messages: Option<Rate>,
 }
 

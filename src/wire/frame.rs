@@ -71,7 +71,7 @@ impl Deframer {
         Ok(Some(&mut self.held[range]))
     }
 
-    /// True if a frame has arrived whole.
+    /// Returns true if a frame has arrived whole.
     ///
     /// # Errors
     /// [`FrameLengthError`] as [`Deframer::next_frame`].

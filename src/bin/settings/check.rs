@@ -44,7 +44,7 @@ fn quoted(text: &OsStr) -> String {
     out + "\""
 }
 
-/// True if keys and data could be used, as far as they are there.
+/// Checks that keys and data are usable, as far as they exist.
 pub fn look_at_the_disk(config: &ServerConfig) -> Result<(), StartError> {
     key_files::look(&config.keys, KeyHolder::Server, &config.passphrase)?;
     database::look(&config.keeping.data)?;

@@ -139,7 +139,7 @@ impl ChatState {
     }
 }
 
-/// True if a letter says that it is by this author: their key, and the name they go by. The rest of it is not looked at.
+/// Returns true if a letter says that it is by this author: their key, and the name they go by. The rest of it is not looked at.
 fn check_author(letter: &[u8], author: &User) -> Result<bool, DecodeError> {
     let mut reader = Reader::new(letter);
     reader.array()?;

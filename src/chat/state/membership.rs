@@ -8,7 +8,7 @@ use crate::chat::message::Welcome;
 use crate::chat::registry_record::AccountId;
 
 impl ChatState {
-    /// True if there is room, and it is not one join too many; if so it counts.
+    /// Checks that the room has a place and the join is within the rate, and counts it.
     pub(super) fn check_join(
         &mut self,
         owner: Owner,

@@ -192,7 +192,7 @@ impl ChatState {
         Ok(told.into())
     }
 
-    /// True if a name may keep one more registered room.
+    /// Checks that a name may register one more room.
     fn check_register(&self, keeper: Option<AccountId>) -> Result<(), CommandError> {
         let its = self.rules.values().filter(|rules| rules.registered && rules.keeper == keeper);
         if its.count() < MAX_EACH {

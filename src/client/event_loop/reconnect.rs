@@ -124,7 +124,7 @@ impl EventLoop<'_> {
         Ok(())
     }
 
-    /// True if a change in the attempts is to be shown.
+    /// Handles an event of the reconnector.
     pub(super) fn on_reconnect_event(&mut self, news: ReconnectEvent) -> Result<(), ClientError> {
         match news {
             ReconnectEvent::Odd(error) => Ok(self.screen.show(&UiEvent::Remark(notices::odd(&error.to_string())))?),

@@ -99,7 +99,7 @@ impl ClientSession {
         }
     }
 
-    /// True if an event is about a room one is in, if about any.
+    /// Checks that an event about a room is about a joined one.
     fn check_due(&self, event: &Event) -> Result<(), ProtocolError> {
         match event {
             Event::Said { room, .. } | Event::Joined { room, .. } | Event::Left { room, .. }

@@ -4,7 +4,7 @@
 //! push ──▶ waiting ──take_due──▶ asked ──answer──▶ …        one at a time, but for the Leaves at the end
 //! ```
 //!
-//! Invariant: an answer belongs to the first request. Unanswered requests are sent again after a loss, except
+//! Invariant: an answer belongs to the first request, or to none. Unanswered requests are sent again after a loss, except
 //! commands and passwords: their outcome is unknown.
 
 use std::collections::VecDeque;
@@ -206,7 +206,7 @@ impl Requests {
     }
 
     /// Starts a new session, which is in no room: leaves are done, joins are not. Rooms that
-    /// one was in are asked for anew.
+    /// this client was in are asked for anew.
     pub(super) fn start_new_session(&mut self) {
         self.waiting.retain_mut(|request| match request {
             Request::Join { why, limbo, .. } => {

@@ -96,8 +96,8 @@ impl PromptState {
 }
 
 struct Editing {
-    /// Events to show, for a thread of its own: the editor takes them while a line is edited, and a caller that waits for that
-    /// is not to be waited for by the editor.
+    /// Events to show, for a thread of its own: the editor takes them while a line is edited, and the editor must
+    /// not wait for a caller that waits for it.
     shown: Option<Sender<Vec<UiEvent>>>,
     /// Ends with that thread.
     all_shown: Receiver<()>,

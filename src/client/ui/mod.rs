@@ -38,8 +38,8 @@ pub trait Screen {
     /// The system's error: the output is closed.
     fn show(&mut self, shown: &UiEvent) -> io::Result<()>;
 
-    /// Shows the messages that were kept back to be drawn together: no more events follow for now. All events
-    /// else is shown at once, behind it.
+    /// Shows the messages that were kept back to be drawn together: no more events follow for now. All
+    /// other events are shown at once.
     ///
     /// # Errors
     /// The system's error: the output is closed.

@@ -34,7 +34,7 @@ struct PathValidation {
 }
 
 impl Path {
-    /// True if the peer has shown that it receives there.
+    /// Makes a path to an address that is validated already.
     pub(super) fn new(address: SocketAddr) -> Self {
         Self { address, shown: address, trial: None }
     }
