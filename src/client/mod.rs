@@ -1,10 +1,10 @@
 //! The client: one session, and the screen it is on.
 //!
 //! ```text
-//! keyboard or pipe ──lines──▶ run (owns Session) ──frames──▶ server
-//!        screen ◀──Shown──────┘    ▲   ▲
-//!                                  │   └── reader thread ◀── records      one a connection
-//!                                  └── attempts (a thread), while there is no connection
+//! keyboard or pipe ──lines──▶ event_loop (owns ClientSession) ──frames──▶ server
+//!        screen ◀──UiEvent─────┘    ▲   ▲
+//!                                   │   └── reader thread ◀── records      one a connection
+//!                                   └── reconnector (a thread), while there is no connection
 //! ```
 //!
 //! A session outlives its connections.

@@ -99,7 +99,7 @@ pub struct Listed {
     pub name: String,
     /// Trust level, in a word.
     pub mark: &'static str,
-    /// Trust level, unless the peer's messages are hidden.
+    /// Fingerprint, unless the peer's messages are hidden.
     pub fingerprint: Option<Fingerprint>,
     /// True if they have lost their connection, and may be back soon.
     pub away: bool,

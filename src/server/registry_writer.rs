@@ -1,7 +1,7 @@
 //! Writer of registry records. Records that the disk does not take wait here.
 //!
 //! ```text
-//! disk's thread ──Lasting, …──▶ Registry
+//! disk's thread ──RegistryRecord, …──▶ Registry
 //!                   └── could not be written ──▶ Waiting ──(in 5 s, or at the stop)──▶ Registry
 //! ```
 //!

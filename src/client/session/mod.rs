@@ -1,7 +1,7 @@
 //! One session's state: what each message of the server changes, and what of it is shown. PROTOCOL.md §6, §7.
 //!
 //! ```text
-//! lines ──▶ outgoing ──▶ ToServer ──▶ …  ──▶ ToClient ──▶ receive ──▶ incoming ──▶ Shown
+//! lines ──▶ outgoing ──▶ ToServer ──▶ …  ──▶ ToClient ──▶ receive ──▶ incoming ──▶ UiEvent
 //! ```
 //!
 //! A session outlives its connections: [`ClientSession::lost`], and then [`ClientSession::resume`] or [`ClientSession::start_new_session`]. It is in
