@@ -436,18 +436,15 @@ impl EventLoop<'_> {
 
     /// Tells the user, once, that a server that is there has not answered a message for too long.
     fn tell_unaccepted(&mut self, now: Instant) -> Result<(), ClientError> {
-        let waiting = self.session.undelivered();
-        if waiting == 0 || !self.is_in() || self.phase != Phase::Talking {
+        if !self.is_in() || self.phase != Phase::Talking || self.session.is_delivered() {
             self.unaccepted = Unaccepted::default();
-            return Ok(());
-        }
-        if self.unaccepted.is_told {
-            return Ok(());
-        }
-        let timeout = self.config.timing.accept;
-        if now >= *self.unaccepted.due.get_or_insert(now + timeout) {
-            self.unaccepted = Unaccepted { due: None, is_told: true };
-            self.screen.show(&UiEvent::Remark(notices::not_accepted_yet(waiting, timeout)))?;
+        } else if !self.unaccepted.is_told {
+            let timeout = self.config.timing.accept;
+            if now >= *self.unaccepted.due.get_or_insert(now + timeout) {
+                self.unaccepted = Unaccepted { due: None, is_told: true };
+                let text = notices::not_accepted_yet(self.session.undelivered(), timeout);
+                self.screen.show(&UiEvent::Remark(text))?;
+            }
         }
         Ok(())
     }

@@ -146,14 +146,25 @@ impl ClientSession {
     /// Returns the number of texts without a final answer.
     #[must_use]
     pub fn undelivered(&self) -> usize {
-        self.requests.all().filter(|request| request.is_said()).count()
-            + self.outbox.unanswered().filter(|item| !matches!(item, OutboxItem::Share { .. })).count()
+        self.unanswered_texts().count()
     }
 
-    /// True if all that one has said and asked for has its final answer.
+    /// True if each text has its final answer. Stops at the first that has none.
+    #[must_use]
+    pub fn is_delivered(&self) -> bool {
+        self.unanswered_texts().next().is_none()
+    }
+
+    /// True if each text and each request has its final answer.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.undelivered() == 0 && self.requests.all().next().is_none()
+        self.is_delivered() && self.requests.all().next().is_none()
+    }
+
+    fn unanswered_texts(&self) -> impl Iterator<Item = ()> {
+        let requests = self.requests.all().filter(|request| request.is_said()).map(|_| ());
+        let items = self.outbox.unanswered().filter(|item| !matches!(item, OutboxItem::Share { .. })).map(|_| ());
+        requests.chain(items)
     }
 
     /// Returns the next message to send now. Reports messages that have lost their recipient.
