@@ -1,6 +1,5 @@
 //! Holds the floors of the house: who may import whom, and in which room each third-party crate lives.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 #[path = "support/sources.rs"]
@@ -79,16 +78,15 @@ struct Source {
 
 fn sources() -> Vec<Source> {
     let root = sources::root().join("src");
-    let files = sources::files(&root, "rs");
-    assert!(files.len() > 20, "the sources were found");
-    let texts: Vec<String> = files.iter().map(|path| sources::code(&fs::read_to_string(path).unwrap())).collect();
+    let (files, texts): (Vec<PathBuf>, Vec<String>) =
+        sources::rust().into_iter().map(|(path, text)| (path, sources::code(&text))).unzip();
     let test_modules: Vec<&str> = texts.iter().flat_map(|text| test_modules(text)).collect();
     let mut sources = Vec::new();
     for (path, all) in files.iter().zip(&texts).filter(|(path, _)| path.parent() != Some(&root)) {
         let below = path.strip_prefix(&root).unwrap().with_extension("");
         let parts: Vec<&str> = below.iter().map(|part| part.to_str().unwrap()).collect();
         let is_test = parts.iter().any(|part| test_modules.contains(part));
-        let code = if is_test { "" } else { all.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default() };
+        let code = if is_test { "" } else { sources::without_tests(all) };
         sources.push(Source { room: parts[0].to_owned(), path: path.clone(), code: code.to_owned(), all: all.clone() });
     }
     sources

@@ -1,7 +1,6 @@
 //! Holds the names of the code: one name for one type, predicates that return bool, errors that end in `Error`.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 
 #[path = "support/sources.rs"]
@@ -10,15 +9,15 @@ mod sources;
 /// Prefixes of functions that return bool and change nothing.
 const PREDICATES: [&str; 4] = ["is_", "has_", "may_", "can_"];
 
-/// A file's code, without its tests.
+/// The code of each file, without tests.
 fn product() -> Vec<(PathBuf, String)> {
-    let is_tested_only = |path: &PathBuf| path.iter().any(|part| part == "tests" || part == "tests.rs");
-    let files = sources::files(&sources::root().join("src"), "rs").into_iter().filter(|path| !is_tested_only(path));
-    let without_tests = |text: String| text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
-    let texts: Vec<_> =
-        files.map(|path| (path.clone(), without_tests(sources::code(&fs::read_to_string(path).unwrap())))).collect();
-    assert!(texts.len() > 20, "the sources were found");
-    texts
+    let root = sources::root().join("src");
+    let is_product = |path: &PathBuf| {
+        let below = path.strip_prefix(&root).unwrap();
+        !below.iter().any(|part| part == "tests" || part == "tests.rs")
+    };
+    let files = sources::rust().into_iter().filter(|(path, _)| is_product(path));
+    files.map(|(path, text)| (path, sources::without_tests(&sources::code(&text)).to_owned())).collect()
 }
 
 /// A line without its visibility.

@@ -35,12 +35,6 @@ const MAX_PER_THOUSAND: usize = 2;
 /// With what no doc comment begins: it begins with a verb (functions) or a noun (types).
 const KNOTTY_STARTS: [&str; 7] = ["What", "Who", "Whom", "Whose", "Whether", "How", "To whom"];
 
-fn rust_texts() -> Vec<(PathBuf, String)> {
-    let files = sources::files(&sources::root().join("src"), "rs");
-    assert!(files.len() > 20, "the sources were found");
-    files.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
-}
-
 fn markdown_files() -> Vec<PathBuf> {
     let root = sources::root();
     let mut files: Vec<PathBuf> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -98,7 +92,7 @@ fn pronouns_are_counted() {
 
 #[test]
 fn comments_name_their_actors() {
-    let texts = rust_texts();
+    let texts = sources::rust();
     let comments: Vec<&str> = texts.iter().flat_map(|(_, text)| text.lines()).map(comment).collect();
     check("src", &comments.join("\n"));
 }
@@ -112,7 +106,7 @@ fn documents_name_their_actors() {
 
 #[test]
 fn doc_comments_begin_with_a_verb_or_a_noun() {
-    for (path, text) in rust_texts() {
+    for (path, text) in sources::rust() {
         let mut before = "";
         for line in text.lines().map(str::trim_start) {
             let item = line.strip_prefix("/// ").filter(|_| !before.starts_with("///"));

@@ -7,17 +7,16 @@ use std::thread;
 use std::time::Duration;
 
 use cfb_chat::chat::message::{ErrorCode, Numbered, ToClient, ToServer};
-use cfb_chat::chat::name::Name;
 use cfb_chat::client::ui::{Input, Screen, SecretPrompt};
 use cfb_chat::client::ui_event::UiEvent;
-use cfb_chat::client::{ClientConfig, ClientError, ClientTimeouts, Transport, run};
+use cfb_chat::client::{ClientError, ClientTimeouts, Transport, run};
 use cfb_chat::secure::identity::Fingerprint;
 use cfb_chat::secure::invitation::Invitation;
 use cfb_chat::secure::token::Token;
-use cfb_chat::store::passphrase::PassphraseSource;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use zeroize::Zeroizing;
 
+use super::recording::config;
 use crate::support::folder::Folder;
 use crate::support::hostile_server::{CLIENT, HostileServer, MALLORY, Served, Stage, home, server};
 use crate::support::process::{CLIENT_PROGRAM, Client, Process, READY, client_command, run_client};
@@ -306,28 +305,14 @@ type Typed = Sender<Option<Zeroizing<String>>>;
 fn asks(play: impl FnOnce(&mut Served, &Typed)) -> (Result<(), ClientError>, Vec<String>) {
     let hostile = HostileServer::start();
     let folder = knows(&hostile);
-    let config = ClientConfig {
-        host: "127.0.0.1".into(),
-        port: hostile.port(),
-        name: Name::parse(CLIENT).expect("a name"),
-        keys: folder.path().to_owned(),
-        bits: 2_048,
-        passphrase: PassphraseSource { file: None },
-        fingerprint: None,
-        token: None,
-        password_file: None,
-        strict: false,
-        verified_only: false,
-        reconnect: true,
-        transport: Transport::Tcp,
-        // Whoever waited for the deadline of a Join would not wait for a password.
-        timing: ClientTimeouts {
-            ping: Duration::from_millis(50),
-            join: Duration::from_secs(2),
-            leave: Duration::from_millis(50),
-            ..ClientTimeouts::standard(Transport::Tcp)
-        },
+    // Whoever waited for the deadline of a Join would not wait for a password.
+    let timing = ClientTimeouts {
+        ping: Duration::from_millis(50),
+        join: Duration::from_secs(2),
+        leave: Duration::from_millis(50),
+        ..ClientTimeouts::standard(Transport::Tcp)
     };
+    let config = config(&hostile, &folder, timing);
     let (type_in, answers) = bounded(1);
     let (end, lines) = bounded(1);
     let asked = Arc::<Mutex<Vec<String>>>::default();
