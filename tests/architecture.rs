@@ -1,9 +1,7 @@
 //! Holds the floors of the house: who may import whom, and in which room each third-party crate lives.
 
+use crate::support::sources;
 use std::path::{Path, PathBuf};
-
-#[path = "support/sources.rs"]
-mod sources;
 
 /// A room, and the rooms below that it may import.
 const ROOMS: [(&str, &[&str]); 7] = [

@@ -1,16 +1,14 @@
 //! Who was not there cannot read it: a newcomer nothing of before, a leaver nothing of after, whatever the server hands
 //! them. PROTOCOL.md §1, §7.
 
-mod support;
-
 use cfb_chat::chat::message::Event;
 use cfb_chat::wire::codec::{Reader, Writer};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use support::peer::{ANNA, BORIS, Peer};
-use support::process::{Client, Server};
+use crate::support::peer::{ANNA, BORIS, Peer};
+use crate::support::process::{Client, Server};
 
 /// So far the keys that somebody has are followed: beyond all that is said here, and all that a reader would follow.
 const STEPS: usize = 2_000;

@@ -4,18 +4,16 @@
 // Elsewhere no process shows its memory as a file.
 #![cfg(target_os = "linux")]
 
-mod support;
-
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 
 use cfb_chat::secure::identity::PublicIdentity;
 
-use support::folder::{Folder, USER_A, USER_B};
-use support::peer::{ANNA, Answer, Peer};
-use support::process::{Client, READY, Server};
-use support::proxy::Proxy;
+use crate::support::folder::{Folder, USER_A, USER_B};
+use crate::support::peer::{ANNA, Answer, Peer};
+use crate::support::process::{Client, READY, Server};
+use crate::support::proxy::Proxy;
 
 const SAID: &str = "the canary in the room sings at midnight";
 const WHISPERED: &str = "the canary at the ear whispers at noon";

@@ -1,7 +1,5 @@
 //! One set of tests for every kind of link: nobody above can tell them apart.
 
-mod support;
-
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -15,8 +13,8 @@ use cfb_chat::secure::credential::{OwnCredential, SignatureCache};
 use cfb_chat::secure::handshake::VerifiedPeer;
 use cfb_chat::secure::record::MAX_RECORD_TEXT;
 
-use support::PATIENCE;
-use support::folder::{SERVER, USER_A, identity};
+use crate::support::PATIENCE;
+use crate::support::folder::{SERVER, USER_A, identity};
 
 type AnyLink = Arc<dyn Link>;
 

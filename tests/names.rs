@@ -1,10 +1,8 @@
 //! Holds the names of the code: one name for one type, predicates that return bool, errors that end in `Error`.
 
+use crate::support::sources;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-#[path = "support/sources.rs"]
-mod sources;
 
 /// Prefixes of functions that return bool and change nothing.
 const PREDICATES: [&str; 4] = ["is_", "has_", "may_", "can_"];

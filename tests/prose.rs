@@ -1,11 +1,9 @@
 //! Holds the words of comments and documents: an actor is a noun (CONTRIBUTING.md), so indefinite and relative pronouns
 //! are rare.
 
+use crate::support::sources;
 use std::fs;
 use std::path::PathBuf;
-
-#[path = "support/sources.rs"]
-mod sources;
 
 /// Pronouns that hide the actor of a sentence.
 const PRONOUNS: [&str; 18] = [

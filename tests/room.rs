@@ -1,6 +1,4 @@
-//! Talk from end to end, between clients as people run them.
-
-mod support;
+//! Talk from end to end, between clients as people run them: each test by TCP, and by UDP to the same port.
 
 use std::collections::HashMap;
 use std::sync::Barrier;
@@ -10,9 +8,60 @@ use cfb_chat::chat::SessionNumber;
 use cfb_chat::chat::message::{Event, LeftReason, ToClient, ToServer};
 use rustix::process::Signal;
 
-use support::folder::{Folder, USER_A, USER_B};
-use support::peer::{ANNA, Answer, BORIS, Peer};
-use support::process::{Client, READY, Server, is_time, run_client, talk};
+use crate::support::folder::{Folder, SERVER, USER_A, USER_B};
+use crate::support::peer::{ANNA, Answer, BORIS, Peer};
+use crate::support::process::{Client, READY, Server, is_time, run_client, talk};
+
+/// The flags that choose a transport, for a server as for a client.
+type Transport = &'static [&'static str];
+
+/// Runs each test by each transport.
+macro_rules! by_each_transport {
+    ($($test:ident,)+) => {
+        mod tcp {
+            $(#[test]
+            fn $test() {
+                super::$test(&[]);
+            })+
+        }
+        mod udp {
+            $(#[test]
+            fn $test() {
+                super::$test(&["--udp"]);
+            })+
+        }
+    };
+}
+
+by_each_transport! {
+    a_conversation_reads_as_it_always_has,
+    everybody_hears_everybody_in_one_order_and_each_in_their_own,
+    whoever_comes_late_hears_all_from_then_on_and_nothing_before,
+    a_line_from_a_pipe_is_delivered_before_the_client_leaves,
+    a_pipe_of_which_some_lines_cannot_be_sent_ends_with_a_status_that_says_so,
+    sixty_quick_lines_all_arrive_in_order_with_limits_on,
+    exit_the_end_of_input_and_signals_leave_in_good_order,
+    a_line_is_said_as_it_is_unless_it_is_a_command_and_a_mistyped_command_never_is,
+    a_text_of_any_length_up_to_the_bound_arrives_as_it_was_said,
+    two_rooms_do_not_hear_each_other,
+}
+
+/// Starts a server with all limits on.
+fn start_server(by: Transport) -> Server {
+    Server::start_in(Folder::of_server(SERVER), &[&["-p", "0"], by].concat())
+}
+
+/// Starts a server whose failures earn no penalties.
+fn start_unlimited_server(by: Transport) -> Server {
+    Server::start_in(Folder::of_server(SERVER), &[&["-p", "0", "--limits", "off"], by].concat())
+}
+
+/// Starts a client with user A's key, and waits until it is in the room.
+fn join(by: Transport, port: u16, name: &str) -> Client {
+    let client = Client::start(port, name, Folder::of_user(name, USER_A), by);
+    client.process.out.wait_for(READY);
+    client
+}
 
 const SET_UP: &str = "\
 [+] Connected successfully.
@@ -24,13 +73,12 @@ const SET_UP: &str = "\
 [+] Now you can start to exchange messages
 ";
 
-#[test]
-fn a_conversation_reads_as_it_always_has() {
-    let server = Server::start();
+fn a_conversation_reads_as_it_always_has(by: Transport) {
+    let server = start_server(by);
     let port = server.port;
-    let mut sahnawaz = Client::join(port, "sahnawaz");
+    let mut sahnawaz = join(by, port, "sahnawaz");
     server.wait_for_log("Secret key had been sent to the client");
-    let mut ira = Client::start(port, "Ira", Folder::of_user("Ira", USER_B), &[]);
+    let mut ira = Client::start(port, "Ira", Folder::of_user("Ira", USER_B), by);
     ira.process.out.wait_for(READY);
     sahnawaz.process.out.wait_for("[+] Ira joined the room.");
     ira.says("Hi");
@@ -87,11 +135,10 @@ fn untimed(text: &str) -> String {
     text.lines().map(line).collect()
 }
 
-#[test]
-fn everybody_hears_everybody_in_one_order_and_each_in_their_own() {
+fn everybody_hears_everybody_in_one_order_and_each_in_their_own(by: Transport) {
     const SPEAKERS: usize = 5;
     const EACH: usize = 100;
-    let server = Server::without_limits();
+    let server = start_unlimited_server(by);
     let port = server.port;
     let mut listener = Peer::join(port, &BORIS, "listener");
     let together = &Barrier::new(SPEAKERS);
@@ -122,9 +169,8 @@ fn everybody_hears_everybody_in_one_order_and_each_in_their_own() {
     }
 }
 
-#[test]
-fn whoever_comes_late_hears_all_from_then_on_and_nothing_before() {
-    let server = Server::without_limits();
+fn whoever_comes_late_hears_all_from_then_on_and_nothing_before(by: Transport) {
+    let server = start_unlimited_server(by);
     let mut speaker = Peer::join(server.port, &ANNA, "speaker");
     let mut late = Vec::new();
     for number in 0..100_u32 {
@@ -141,14 +187,13 @@ fn whoever_comes_late_hears_all_from_then_on_and_nothing_before() {
     }
 }
 
-#[test]
-fn a_line_from_a_pipe_is_delivered_before_the_client_leaves() {
-    let server = Server::start();
+fn a_line_from_a_pipe_is_delivered_before_the_client_leaves(by: Transport) {
+    let server = start_server(by);
     let mut listener = Peer::join(server.port, &BORIS, "listener");
     let port = server.port.to_string();
     for input in ["done\n", "done"] {
         let folder = Folder::of_user("builder", USER_A);
-        let ended = run_client(&folder, &["-p", &port, "-u", "builder"], input);
+        let ended = run_client(&folder, &[&["-p", &port, "-u", "builder"], by].concat(), input);
         assert_eq!(ended.status, Some(0), "{}", ended.err);
         assert_eq!(listener.hears_said().1, "done");
         let left = listener.sees_change();
@@ -156,26 +201,28 @@ fn a_line_from_a_pipe_is_delivered_before_the_client_leaves() {
     }
 }
 
-#[test]
-fn a_pipe_of_which_some_lines_cannot_be_sent_ends_with_a_status_that_says_so() {
-    let server = Server::start();
+fn a_pipe_of_which_some_lines_cannot_be_sent_ends_with_a_status_that_says_so(by: Transport) {
+    let server = start_server(by);
     let port = server.port.to_string();
     let mut peer = Peer::join(server.port, &BORIS, "Boris");
     let folder = Folder::of_user("builder", USER_A);
     let input = format!("first\n/tmp/log is full\n{}\nlast", "x".repeat(5_000));
-    let ended = run_client(&folder, &["-p", &port, "-u", "builder"], &input);
+    let ended = run_client(&folder, &[&["-p", &port, "-u", "builder"], by].concat(), &input);
     assert_eq!(ended.status, Some(9), "{}", ended.err);
     assert!(ended.err.contains("2 lines were not delivered, see above"), "{}", ended.err);
     assert_eq!([peer.hears_said().1, peer.hears_said().1], ["first", "last"], "the rest is delivered");
 }
 
-#[test]
-fn sixty_quick_lines_all_arrive_in_order_with_limits_on() {
-    let server = Server::start();
+fn sixty_quick_lines_all_arrive_in_order_with_limits_on(by: Transport) {
+    let server = start_server(by);
     let mut listener = Peer::join(server.port, &BORIS, "listener");
     let port = server.port.to_string();
     let lines: Vec<String> = (0..60).map(|number| format!("line {number}")).collect();
-    let ended = run_client(&Folder::of_user("builder", USER_A), &["-p", &port, "-u", "builder"], &lines.join("\n"));
+    let ended = run_client(
+        &Folder::of_user("builder", USER_A),
+        &[&["-p", &port, "-u", "builder"], by].concat(),
+        &lines.join("\n"),
+    );
     assert_eq!(ended.status, Some(0), "{}", ended.err);
     for line in lines {
         assert_eq!(listener.hears_said().1, line);
@@ -185,9 +232,8 @@ fn sixty_quick_lines_all_arrive_in_order_with_limits_on() {
 /// A way to leave, in words and in deed.
 type WayToLeave = (&'static str, fn(&mut Client));
 
-#[test]
-fn exit_the_end_of_input_and_signals_leave_in_good_order() {
-    let server = Server::start();
+fn exit_the_end_of_input_and_signals_leave_in_good_order(by: Transport) {
+    let server = start_server(by);
     let mut listener = Peer::join(server.port, &BORIS, "listener");
     let ways: [WayToLeave; 4] = [
         ("EXIT", |client| client.says("EXIT")),
@@ -196,7 +242,7 @@ fn exit_the_end_of_input_and_signals_leave_in_good_order() {
         ("SIGTERM", |client| client.process.signal(Signal::TERM)),
     ];
     for (way, leave) in ways {
-        let mut client = Client::join(server.port, "Ira");
+        let mut client = join(by, server.port, "Ira");
         leave(&mut client);
         let ended = client.process.wait();
         assert_eq!(ended.status, Some(0), "{way}: {}", ended.err);
@@ -205,11 +251,10 @@ fn exit_the_end_of_input_and_signals_leave_in_good_order() {
     }
 }
 
-#[test]
-fn a_line_is_said_as_it_is_unless_it_is_a_command_and_a_mistyped_command_never_is() {
-    let server = Server::start();
+fn a_line_is_said_as_it_is_unless_it_is_a_command_and_a_mistyped_command_never_is(by: Transport) {
+    let server = start_server(by);
     let mut listener = Peer::join(server.port, &BORIS, "listener");
-    let mut client = Client::join(server.port, "Ira");
+    let mut client = join(by, server.port, "Ira");
     let typed = [
         ("/sya secret", None),
         ("/say EXIT", Some("EXIT")),
@@ -239,11 +284,10 @@ fn a_line_is_said_as_it_is_unless_it_is_a_command_and_a_mistyped_command_never_i
     assert_eq!((ended.status, talk(&ended.out).len()), (Some(0), 0), "nothing of one's own comes back");
 }
 
-#[test]
-fn a_text_of_any_length_up_to_the_bound_arrives_as_it_was_said() {
-    let server = Server::without_limits();
-    let mut ira = Client::join(server.port, "Ira");
-    let boris = Client::start(server.port, "Boris", Folder::of_user("Boris", USER_B), &[]);
+fn a_text_of_any_length_up_to_the_bound_arrives_as_it_was_said(by: Transport) {
+    let server = start_unlimited_server(by);
+    let mut ira = join(by, server.port, "Ira");
+    let boris = Client::start(server.port, "Boris", Folder::of_user("Boris", USER_B), by);
     // What is said before she has seen him come is not for him.
     ira.process.out.wait_for("[+] Boris joined the room.");
     for text in ["x".repeat(4_096), "ä".repeat(2_048), "🙂".repeat(1_024), "tab\tand more".into()] {
@@ -253,9 +297,8 @@ fn a_text_of_any_length_up_to_the_bound_arrives_as_it_was_said() {
     assert_eq!(boris.talk().len(), 4);
 }
 
-#[test]
-fn two_rooms_do_not_hear_each_other() {
-    let server = Server::start();
+fn two_rooms_do_not_hear_each_other(by: Transport) {
+    let server = start_server(by);
     let mut both = Peer::join(server.port, &ANNA, "both");
     both.ask_to_join("#side");
     both.is_welcomed();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::crowd::NAMES;
+use super::crowd::NAMES;
 use crate::support::process::{Exit, talk};
 
 /// All that has happened.

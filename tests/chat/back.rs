@@ -1,6 +1,6 @@
 //! Connections that are cut, and a server that is killed: whoever was in comes back, and nothing is lost or said twice.
 
-use crate::path::Path;
+use super::path::Path;
 use crate::support::folder::{Folder, SERVER, USER_A, USER_B};
 use crate::support::process::{Client, READY, Server};
 use rustix::process::Signal;

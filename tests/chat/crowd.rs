@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 use cfb_chat::secure::identity::Identity;
 use rustix::process::Signal;
 
-use crate::Step;
-use crate::account::{End, Saying, Story, Visit, Whispering, ids_said, said, whispered};
-use crate::path::Path;
+use super::Step;
+use super::account::{End, Saying, Story, Visit, Whispering, ids_said, said, whispered};
+use super::path::Path;
 use crate::support::folder::Folder;
 use crate::support::process::{Client, READY, Server};
 

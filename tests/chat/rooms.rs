@@ -1,6 +1,6 @@
 //! Several rooms at once, as people use them: who is where reads what is said there, cut off or not.
 
-use crate::path::Path;
+use super::path::Path;
 use crate::support::folder::{Folder, SERVER, USER_A, USER_B};
 use crate::support::process::{Client, READY, Server};
 

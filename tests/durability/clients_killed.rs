@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
-use crate::house::House;
-use crate::people::{Account, Person, come_together, nobody_is_told_of_anything_but, settle};
+use super::people::{Account, Person, come_together, nobody_is_told_of_anything_but, settle};
+use crate::support::house::House;
 use crate::support::process::READY;
+use crate::support::rounds;
 
 /// So many stay; as many more are killed and come again.
 const STAYING: usize = 6;
@@ -16,8 +17,8 @@ const PACE: Duration = Duration::from_millis(6);
 
 #[test]
 fn nobody_else_loses_anything_when_a_client_is_killed_and_comes_again() {
-    let (mut chance, start) = (crate::chance(), Instant::now());
-    let rounds = crate::rounds(25);
+    let (mut chance, start) = (super::chance(), Instant::now());
+    let rounds = rounds(25);
     let house = House::open(&[]);
     let mut people: Vec<Person> = (0..2 * STAYING).map(Person::new).collect();
     come_together(&mut people, house.port);
@@ -65,8 +66,8 @@ fn nobody_else_loses_anything_when_a_client_is_killed_and_comes_again() {
 
 #[test]
 fn letters_of_which_their_reader_has_not_told_come_again_when_it_is_killed() {
-    let (mut chance, start) = (crate::chance(), Instant::now());
-    let rounds = crate::rounds(25).min(100);
+    let (mut chance, start) = (super::chance(), Instant::now());
+    let rounds = rounds(25).min(100);
     let house = House::open(&[]);
     let mut people: Vec<Person> = (0..3).map(Person::new).collect();
     come_together(&mut people, house.port);

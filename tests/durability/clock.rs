@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use crate::apart::{Telling, runs_apart};
-use crate::house::House;
-use crate::people::{Account, Person, come_together_by, nobody_is_told_of_anything_but, settle, until};
+use super::apart::{Telling, runs_apart};
+use super::people::{Account, Person, come_together_by, nobody_is_told_of_anything_but, settle, until};
 use crate::support::folder::{Folder, SERVER};
+use crate::support::house::House;
 use crate::support::process::{Process, client_command};
 
 /// What a clock is set to, beside the true time; the last is the true time again.

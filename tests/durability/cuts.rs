@@ -9,11 +9,12 @@ use cfb_chat::server::{JournalPlace, Server};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use crate::apart::{Telling, runs_apart};
-use crate::house::House;
-use crate::people::{Account, Person, come_together_by, nobody_is_told_of_anything_but, settle};
+use super::apart::{Telling, runs_apart};
+use super::people::{Account, Person, come_together_by, nobody_is_told_of_anything_but, settle};
+use super::way::{Cut, Weather, open_way};
 use crate::support::folder::{Folder, SERVER};
-use crate::way::{Cut, Weather, open_way};
+use crate::support::house::House;
+use crate::support::rounds;
 
 /// Somebody says something this often.
 const PACE: Duration = Duration::from_millis(6);
@@ -21,7 +22,7 @@ const MAY_BE_TOLD: [&str; 3] = ["[!] Connection lost. Reconnecting …", "[+] Ba
 
 /// So many seconds; more if more rounds are asked for than usual.
 fn for_so_long(seconds: usize) -> Duration {
-    Duration::from_millis((seconds * crate::rounds(25) * 40) as u64)
+    Duration::from_millis((seconds * rounds(25) * 40) as u64)
 }
 
 /// They talk for so long, in bad weather, and then in fair weather until all has been read.
@@ -69,7 +70,7 @@ fn nothing_is_lost_or_doubled_where_connections_are_cut_at_any_byte() {
     if runs_apart("cuts::nothing_is_lost_or_doubled_where_connections_are_cut_at_any_byte") {
         return;
     }
-    let (mut chance, start) = (crate::chance(), Instant::now());
+    let (mut chance, start) = (super::chance(), Instant::now());
     let mut house = House::open(&[]);
     let weather = Weather::fair(&[Cut::Reset, Cut::End], 25_000);
     let mut people: Vec<Person> = (0..10).map(Person::new).collect();
@@ -89,7 +90,7 @@ fn whatever_comes_late_in_pieces_or_all_at_once_is_what_it_was() {
     if runs_apart("cuts::whatever_comes_late_in_pieces_or_all_at_once_is_what_it_was") {
         return;
     }
-    let (mut chance, start) = (crate::chance(), Instant::now());
+    let (mut chance, start) = (super::chance(), Instant::now());
     let house = House::open(&[]);
     let weather = Weather::fair(&[], 0);
     // Handshakes too.
@@ -108,7 +109,7 @@ fn nothing_is_lost_or_doubled_where_connections_fall_silent() {
     if runs_apart("cuts::nothing_is_lost_or_doubled_where_connections_fall_silent") {
         return;
     }
-    let (mut chance, start) = (crate::chance(), Instant::now());
+    let (mut chance, start) = (super::chance(), Instant::now());
     let silence = Duration::from_millis(1_500);
     let folder = Folder::of_server(SERVER);
     let mut config = folder.server_settings();

@@ -7,10 +7,11 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngExt};
 use rusqlite::Connection;
 
-use crate::house::House;
-use crate::people::{Account, Person, come_together, settle};
+use super::people::{Account, Person, come_together, settle};
 use crate::support::folder::Folder;
+use crate::support::house::House;
 use crate::support::process::{Exit, Process, run_server, server_command};
+use crate::support::rounds;
 
 const FILES: [&str; 2] = ["journal.db", "chat.db"];
 
@@ -67,7 +68,7 @@ fn is_refused(what: &str, (ended, before, after): (Exit, Vec<u8>, Vec<u8>), why:
 
 #[test]
 fn what_cannot_be_used_is_told_with_what_to_do_and_stays_as_it_is() {
-    let (house, mut chance) = (left_behind(), crate::chance());
+    let (house, mut chance) = (left_behind(), super::chance());
     let pragma = |path: &Path, what: &str| Connection::open(path).unwrap().execute_batch(what).unwrap();
     for file in FILES {
         is_refused(
@@ -103,9 +104,9 @@ fn what_cannot_be_used_is_told_with_what_to_do_and_stays_as_it_is() {
 
 #[test]
 fn bytes_that_have_changed_are_found_or_do_no_harm() {
-    let (house, mut chance) = (left_behind(), crate::chance());
+    let (house, mut chance) = (left_behind(), super::chance());
     let mut count = [0, 0];
-    for _ in 0..crate::rounds(30) {
+    for _ in 0..rounds(30) {
         let file = FILES[chance.random_range(0..2)];
         let (ended, ..) = tried(&house, file, |path| flip(path, &mut chance));
         assert!(!ended.err.contains("panicked"), "{}", ended.err);

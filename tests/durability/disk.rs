@@ -7,10 +7,10 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use crate::apart::{Telling, is_apart, runs_apart};
-use crate::house::House;
-use crate::people::{Account, NAMES, Person, come_together, meet_again, settle, until};
+use super::apart::{Telling, is_apart, runs_apart};
+use super::people::{Account, NAMES, Person, come_together, meet_again, settle, until};
 use crate::support::folder::{Folder, SERVER};
+use crate::support::house::House;
 
 /// What the sender is told, and what everybody is.
 const NOT_KEPT: &str = "[!] Not delivered (the server handed it out, but could not keep it): ";

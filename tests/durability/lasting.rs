@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use crate::apart::{Telling, is_apart, runs_apart};
-use crate::house::House;
-use crate::people::{Account, Person, come_together, settle, until};
+use super::apart::{Telling, is_apart, runs_apart};
+use super::people::{Account, Person, come_together, settle, until};
 use crate::support::folder::{Folder, SERVER};
+use crate::support::house::House;
 use crate::support::process::{Exit, run_server};
 
 const NOTICE: &str = "[server] The server's disk cannot keep names, bans, rooms and letters";

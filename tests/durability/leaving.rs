@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::house::House;
-use crate::people::{Account, Person, come_together};
+use super::people::{Account, Person, come_together};
+use crate::support::house::House;
 
 /// So many leave; one more stays and listens.
 const LEAVING: usize = 5;

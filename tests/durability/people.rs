@@ -10,7 +10,7 @@ use cfb_chat::client::ClientTimeouts;
 use cfb_chat::secure::identity::Identity;
 use rustix::process::Signal;
 
-use crate::inside::Inside;
+use super::inside::Inside;
 use crate::support::PATIENCE;
 use crate::support::folder::Folder;
 use crate::support::output::Output;

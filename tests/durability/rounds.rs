@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use crate::apart::{Telling, runs_apart};
-use crate::house::House;
-use crate::people::{Account, NAMES, Person, come_together, nobody_is_told_of_anything_but, settle};
+use super::apart::{Telling, runs_apart};
+use super::people::{Account, NAMES, Person, come_together, nobody_is_told_of_anything_but, settle};
+use crate::support::house::House;
+use crate::support::rounds;
 
 /// So many people talk; two more come and go, and letters are written to them.
 const TALKING: usize = 20;
@@ -77,8 +78,8 @@ fn all_that_was_accepted_is_read_once_and_in_one_order_however_often_the_server_
     if runs_apart("rounds::all_that_was_accepted_is_read_once_and_in_one_order_however_often_the_server_is_killed") {
         return;
     }
-    let chance = crate::chance();
-    let rounds = crate::rounds(25);
+    let chance = super::chance();
+    let rounds = rounds(25);
     let start = Instant::now();
     let house = House::open(&[]);
     let mut people: Vec<Person> = (0..NAMES.len()).map(Person::new).collect();

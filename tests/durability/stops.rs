@@ -2,9 +2,9 @@
 
 use rustix::process::Signal;
 
-use crate::apart::{Telling, runs_apart};
-use crate::house::House;
-use crate::people::{Account, Person, come_together, meet_again, settle};
+use super::apart::{Telling, runs_apart};
+use super::people::{Account, Person, come_together, meet_again, settle};
+use crate::support::house::House;
 
 /// A way to stop, in words and in deed.
 type WayToStop = (&'static str, fn(&mut House));

@@ -8,7 +8,7 @@ use cfb_chat::chat::name::RoomName;
 use cfb_chat::net::secure_channel::now_in_millis;
 use cfb_chat::secure::e2e::body::{BodyKind, MessageBody};
 
-use crate::forger::{Forger, seal};
+use super::forger::{Forger, seal};
 use crate::support::hostile_server::{HostileServer, MALLORY, Member, Stage, home, padded};
 
 const FAR: u64 = 1_000_000;

@@ -6,7 +6,7 @@ use cfb_chat::net::secure_channel::now;
 use cfb_chat::wire::codec::Writer;
 use ed25519_dalek::VerifyingKey;
 
-use crate::forger::{Claim, Forger};
+use super::forger::{Claim, Forger};
 use crate::support::hostile_server::{IRA, MALLORY, Member, Stage, number, numbered, padded};
 
 const DAY: u64 = 24 * 3_600;

@@ -5,7 +5,7 @@ use cfb_chat::chat::name::Name;
 use cfb_chat::net::secure_channel::now_in_millis;
 use cfb_chat::secure::e2e::offline_message::SignedLetter;
 
-use crate::forger::Forger;
+use super::forger::Forger;
 use crate::support::acting_character;
 use crate::support::folder::Folder;
 use crate::support::hostile_server::{HostileServer, IRA, MALLORY, MINUTE, Member, Stage, home, home_inside, known};

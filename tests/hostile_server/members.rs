@@ -6,7 +6,7 @@ use cfb_chat::secure::e2e::body::{BodyKind, MessageBody};
 use cfb_chat::secure::e2e::sealed_box::Purpose;
 use cfb_chat::wire::codec::Writer;
 
-use crate::forger::{Forger, key_text, seal};
+use super::forger::{Forger, key_text, seal};
 use crate::support::acting_character;
 use crate::support::hostile_server::{HostileServer, MALLORY, Member, Stage, home, padded};
 

@@ -3,7 +3,7 @@
 
 use cfb_chat::chat::message::{Event, ToClient};
 
-use crate::faults::is_a_fault;
+use super::faults::is_a_fault;
 use crate::support::folder::Folder;
 use crate::support::hostile_server::{HostileServer, IRA, MALLORY, Member, Stage, home, home_inside, known};
 

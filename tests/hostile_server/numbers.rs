@@ -6,7 +6,7 @@ use cfb_chat::chat::message::{ErrorCode, Event, LeftReason, Person, ToClient, To
 use cfb_chat::chat::name::RoomName;
 use cfb_chat::net::secure_channel::now_in_millis;
 
-use crate::faults::is_a_fault;
+use super::faults::is_a_fault;
 use crate::support::hostile_server::{HostileServer, Member, Stage, home, number};
 
 const STRANGER: &str = "somebody was named before it was told who they are";

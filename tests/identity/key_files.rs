@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::thread;
 
-use crate::openssl::{make_key, openssl};
+use super::openssl::{make_key, openssl};
 use crate::support::folder::Folder;
 use crate::support::peer::{BORIS, Peer};
 use crate::support::process::{CLIENT_PROGRAM, Client, Exit, Server, run, run_client};

@@ -2,7 +2,7 @@
 
 use cfb_chat::chat::message::ErrorCode;
 
-use crate::stage::boris;
+use super::stage::boris;
 use crate::support::folder::{Folder, USER_A, USER_B};
 use crate::support::process::{Client, READY, Server};
 

@@ -4,10 +4,10 @@
 use cfb_chat::chat::command::server::Rank;
 use cfb_chat::chat::message::{ByeReason, ErrorCode};
 
-use crate::for_operators::{self, MOTD_CANARY, PASSWORD_CANARY, REPLACED_CANARY, SAY_CANARY};
-use crate::for_rooms::{self, TOPIC_CANARY};
-use crate::people::Somebody;
-use crate::stage::{Actor, Stage, anna, boris, clara};
+use super::for_operators::{self, MOTD_CANARY, PASSWORD_CANARY, REPLACED_CANARY, SAY_CANARY};
+use super::for_rooms::{self, TOPIC_CANARY};
+use super::people::Somebody;
+use super::stage::{Actor, Stage, anna, boris, clara};
 
 /// A command as HELP tells of it, one line with it, and what is to be shown of it.
 pub struct Row {

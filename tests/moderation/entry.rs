@@ -3,8 +3,8 @@
 use cfb_chat::chat::message::{ByeReason, ErrorCode};
 use cfb_chat::secure::handshake::RefusalCode;
 
-use crate::people::{CLARA, DORA, Who, fingerprint};
-use crate::stage::{Actor, Stage, anna, boris, settles};
+use super::people::{CLARA, DORA, Who, fingerprint};
+use super::stage::{Actor, Stage, anna, boris, settles};
 use crate::support::folder::{Folder, SERVER};
 use crate::support::peer::ANNA;
 use crate::support::process::Server;

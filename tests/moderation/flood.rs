@@ -2,8 +2,8 @@
 
 use cfb_chat::chat::message::ErrorCode;
 
-use crate::people::Who;
-use crate::stage::{anna, boris};
+use super::people::Who;
+use super::stage::{anna, boris};
 use crate::support::folder::{Folder, SERVER};
 use crate::support::peer::{Answer, Peer};
 use crate::support::process::{Client, Server};
@@ -31,7 +31,7 @@ fn a_client_with_a_thousand_lines_to_say_is_slowed_and_stays() {
     let mut server = server();
     let mut flooder = Client::join(server.port, "Flooder");
     let mut hears = boris().comes(server.port, "#lobby");
-    let mut says = Who::new(crate::people::CLARA, "Clara", 4).comes(server.port, "#lobby");
+    let mut says = Who::new(super::people::CLARA, "Clara", 4).comes(server.port, "#lobby");
     hears.hears();
     let lines: Vec<String> = (0..FLOOD).map(|i| format!("flood {i}\n")).collect();
     flooder.process.type_bytes(lines.concat().as_bytes());
@@ -54,7 +54,7 @@ fn a_client_with_a_thousand_lines_to_say_is_slowed_and_stays() {
 fn whoever_sends_hundreds_of_messages_at_once_is_told_to_wait_and_stays() {
     let mut server = server();
     let mut hears = boris().comes(server.port, "#lobby");
-    let mut says = Who::new(crate::people::CLARA, "Clara", 4).comes(server.port, "#lobby");
+    let mut says = Who::new(super::people::CLARA, "Clara", 4).comes(server.port, "#lobby");
     let mut flooder = anna().comes(server.port, "#lobby");
     hears.hears();
     // As many as are read at once.

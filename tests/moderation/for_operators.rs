@@ -4,9 +4,9 @@ use cfb_chat::chat::command::server::Rank::Operator;
 use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, LeftReason, ToClient};
 use cfb_chat::secure::invitation::Invitation;
 
-use crate::commands::{Row, row};
-use crate::people::{DORA, NEW, Who, fingerprint, has_left};
-use crate::stage::{Actor, Stage, anna, boris, settles};
+use super::commands::{Row, row};
+use super::people::{DORA, NEW, Who, fingerprint, has_left};
+use super::stage::{Actor, Stage, anna, boris, settles};
 use crate::support::peer::{Answer, BORIS};
 
 pub const SAY_CANARY: &str = "canary-of-a-notice";

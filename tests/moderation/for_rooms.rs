@@ -3,10 +3,10 @@
 use cfb_chat::chat::command::server::Rank::{Anybody, Keeper};
 use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, LeftReason, ToClient};
 
-use crate::commands::{Row, row};
-use crate::for_operators::PASSWORD_CANARY;
-use crate::people::{CLARA, DORA, Who, fingerprint, has_left};
-use crate::stage::{Actor, Stage, boris, clara};
+use super::commands::{Row, row};
+use super::for_operators::PASSWORD_CANARY;
+use super::people::{CLARA, DORA, Who, fingerprint, has_left};
+use super::stage::{Actor, Stage, boris, clara};
 
 pub const TOPIC_CANARY: &str = "canary-of-a-topic";
 
@@ -208,7 +208,7 @@ fn hands_on(stage: &mut Stage, line: &str) {
 }
 
 /// Whoever opened a room leaves it, and nobody is in it then.
-fn is_left_by(stage: &mut Stage, keeper: Option<crate::people::Somebody>, room: &str) {
+fn is_left_by(stage: &mut Stage, keeper: Option<super::people::Somebody>, room: &str) {
     match keeper {
         Some(anna) => anna.goes(room),
         None => stage.clara.as_mut().expect("she is here").peer.leave(room),

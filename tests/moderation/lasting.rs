@@ -2,9 +2,9 @@
 
 use cfb_chat::chat::message::ErrorCode;
 
-use crate::house::House;
-use crate::people::{CLARA, DORA, Somebody, Who, fingerprint};
-use crate::stage::{anna, boris, clara};
+use super::people::{CLARA, DORA, Somebody, Who, fingerprint};
+use super::stage::{anna, boris, clara};
+use crate::support::house::House;
 use crate::support::process::Server;
 
 const PASSWORD: &str = "correct horse";

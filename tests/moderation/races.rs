@@ -6,9 +6,9 @@ use std::thread;
 use cfb_chat::chat::message::{ErrorCode, ToClient, ToServer};
 use cfb_chat::chat::name::Name;
 
-use crate::house::House;
-use crate::people::{DORA, Somebody, Who};
-use crate::stage::{anna, boris};
+use super::people::{DORA, Somebody, Who};
+use super::stage::{anna, boris};
+use crate::support::house::House;
 use crate::support::peer::{ANNA, BORIS};
 
 const ROUNDS: usize = 100;

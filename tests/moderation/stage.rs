@@ -9,7 +9,7 @@ use cfb_chat::chat::message::ErrorCode;
 use expectrl::Expect;
 use expectrl::session::OsSession;
 
-use crate::people::{CLARA, Somebody, Who};
+use super::people::{CLARA, Somebody, Who};
 use crate::support::PATIENCE;
 use crate::support::folder::{Folder, SERVER};
 use crate::support::peer::{ANNA, BORIS};

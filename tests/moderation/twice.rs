@@ -1,7 +1,7 @@
 //! A name that is here once: two programs that go by it do not take it from each other for ever.
 
-use crate::people::fingerprint;
-use crate::stage::boris;
+use super::people::fingerprint;
+use super::stage::boris;
 use crate::support::folder::{Folder, SERVER, USER_A, USER_B, identity};
 use crate::support::process::{Client, READY, Server};
 

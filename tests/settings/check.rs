@@ -2,8 +2,8 @@
 
 use std::fs;
 
+use super::{checked, is_from};
 use crate::support::folder::{Folder, SERVER, USER_A};
-use crate::{checked, is_from};
 
 #[test]
 fn it_makes_nothing_and_tells_where_all_is_from() {

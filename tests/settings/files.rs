@@ -2,8 +2,8 @@
 
 use std::os::unix::fs::symlink;
 
+use super::{checked, is_from, setting};
 use crate::support::folder::Folder;
-use crate::{checked, is_from, setting};
 
 /// Flags that settle nothing.
 const NO_SETTINGS: [&str; 4] = ["config", "check", "help", "version"];

@@ -27,7 +27,6 @@ use super::folder::{Folder, SERVER, USER_A, USER_B, identity};
 use super::process::Client;
 
 pub use member::{Member, padded};
-#[allow(unused_imports, reason = "each test file uses its part of this")]
 pub use served::Served;
 pub use stage::Stage;
 

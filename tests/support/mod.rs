@@ -1,21 +1,28 @@
 //! What the tests of the programs share: the programs as processes, a peer that says whatever a test wants, a wire that
 //! is listened to. Ports are the system's choice, folders are temporary, and every wait has a deadline.
 
-#![allow(dead_code, reason = "each test file uses its part of this")]
-
 pub mod folder;
 pub mod hostile_server;
+pub mod house;
 pub mod output;
 pub mod peer;
 pub mod process;
 pub mod proxy;
+pub mod sources;
 pub mod voice;
 pub mod wire;
 
+use std::fmt::Debug;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// How long anything may take that a test waits for; mostly it takes milliseconds.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The number of rounds of a test that repeats itself: `CFB_CHAT_ROUNDS` if that is set, as in tests/long, else `usual`.
+pub fn rounds<N: FromStr<Err: Debug>>(usual: N) -> N {
+    std::env::var("CFB_CHAT_ROUNDS").map_or(usual, |rounds| rounds.parse().expect("a number"))
+}
 
 /// The first character of `text` that would act on a screen, if there is one; ends of lines may.
 pub fn acting_character(text: &str) -> Option<char> {

@@ -10,7 +10,7 @@ use cfb_chat::chat::message::{ByeReason, ErrorCode, Event, Numbered, ToClient, T
 use cfb_chat::chat::name::RoomName;
 use cfb_chat::secure::credential::{OwnCredential, UnixSeconds};
 use cfb_chat::secure::handshake::{ClientHandshakeError, Established, client};
-use cfb_chat::secure::identity::{Identity, PublicIdentity};
+use cfb_chat::secure::identity::Identity;
 use cfb_chat::secure::record::{Opener, Sealer};
 
 use super::PATIENCE;
@@ -146,18 +146,6 @@ impl Peer {
         }
     }
 
-    /// Says something to one session alone.
-    pub fn whisper(&mut self, to: SessionNumber, text: &str) {
-        let whisper = self.voice.whisper(to, text);
-        self.send_next(whisper);
-    }
-
-    /// Writes to somebody who is away.
-    pub fn write(&mut self, to: &PublicIdentity, text: &str) {
-        let letter = self.voice.write(to, text);
-        self.send_next(letter);
-    }
-
     /// Says something in the lobby that only a server takes.
     pub fn say_raw(&mut self, envelope: &str) {
         let say = self.saying("#lobby", envelope.as_bytes());
@@ -211,6 +199,10 @@ impl Peer {
             }
         }
         let message = self.heard.pop_front().expect("not empty");
+        if let ToClient::Event { cursor, .. } | ToClient::Welcome(Welcome { cursor, .. }) = &message {
+            assert!(*cursor > self.cursor, "event {cursor} after event {}", self.cursor);
+            self.cursor = *cursor;
+        }
         if let ToClient::Event {
             event: Event::Joined { room, change, .. } | Event::Left { room, change, .. }, ..
         } = &message
@@ -222,19 +214,6 @@ impl Peer {
         }
         self.voice.take_in(&message);
         Heard::Message(Box::new(message))
-    }
-
-    fn checks(&mut self, message: &ToClient) {
-        if let ToClient::Event { cursor, .. } | ToClient::Welcome(Welcome { cursor, .. }) = message {
-            assert!(*cursor > self.cursor, "event {cursor} after event {}", self.cursor);
-            self.cursor = *cursor;
-        }
-        if let ToClient::Event {
-            event: Event::Joined { room, change, .. } | Event::Left { room, change, .. }, ..
-        } = message
-        {
-            assert_eq!(self.voice.change(room) + 1, *change, "each change is the next");
-        }
     }
 
     /// The next message; `None` at the end of the connection.
@@ -278,12 +257,6 @@ impl Peer {
     /// The next thing that somebody says: who, and what. It opens, and nothing of theirs is missing before it.
     pub fn hears_said(&mut self) -> (SessionNumber, String) {
         let event = self.hears_event(|event| matches!(event, Event::Said { .. }));
-        self.open(&event)
-    }
-
-    /// The next thing that somebody says to it alone.
-    pub fn hears_whisper(&mut self) -> (SessionNumber, String) {
-        let event = self.hears_event(|event| matches!(event, Event::Whispered { .. }));
         self.open(&event)
     }
 

@@ -16,12 +16,6 @@ pub const CLIENT_PROGRAM: &str = env!("CARGO_BIN_EXE_client");
 /// What a client says when it is in the room.
 pub const READY: &str = "[+] Now you can start to exchange messages";
 
-/// In test targets with such a name everybody comes by UDP, as far as they are programs of ours.
-const BY_UDP: &[&str] = match env!("CARGO_CRATE_NAME").as_bytes() {
-    [.., b'u', b'd', b'p'] => &["--udp"],
-    _ => &[],
-};
-
 /// A process whose streams are pipes.
 pub struct Process {
     child: Child,
@@ -142,7 +136,7 @@ pub fn run_server(folder: &Folder, arguments: &[&str]) -> Exit {
 
 /// Runs the client's program, with this on its input.
 pub fn run_client(folder: &Folder, arguments: &[&str], input: &str) -> Exit {
-    run(CLIENT_PROGRAM, &with_keys(folder, &[BY_UDP, arguments].concat()), input)
+    run(CLIENT_PROGRAM, &with_keys(folder, arguments), input)
 }
 
 fn with_keys(folder: &Folder, arguments: &[&str]) -> Vec<OsString> {
@@ -181,7 +175,7 @@ impl Server {
     }
 
     pub fn start_in(folder: Folder, arguments: &[&str]) -> Self {
-        Self::running(Process::start(&mut server_command(&folder, &[BY_UDP, arguments].concat())), folder)
+        Self::running(Process::start(&mut server_command(&folder, arguments)), folder)
     }
 
     /// Without limits, and nobody reads its log.
@@ -231,7 +225,7 @@ impl Client {
 
     /// Is started, and may come in or not.
     pub fn start(port: u16, name: &str, folder: Folder, arguments: &[&str]) -> Self {
-        let process = Process::start(&mut client_command(port, name, &folder, &[BY_UDP, arguments].concat()));
+        let process = Process::start(&mut client_command(port, name, &folder, arguments));
         Self { process, folder }
     }
 

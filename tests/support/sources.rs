@@ -35,14 +35,12 @@ pub fn rust() -> Vec<(PathBuf, String)> {
 }
 
 /// A Rust file's code: its lines that are no comments.
-#[allow(dead_code, reason = "not each test that reads the sources needs all of this")]
 pub fn code(text: &str) -> String {
     let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     code.join("\n")
 }
 
 /// A file's text without the tests at its end.
-#[allow(dead_code, reason = "not each test that reads the sources needs all of this")]
 pub fn without_tests(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()
 }

@@ -14,7 +14,7 @@ use cfb_chat::chat::name::RoomName;
 use cfb_chat::secure::credential::{CredentialBundle, OwnCredential, Role, SessionKeys, VerifiedCredential};
 use cfb_chat::secure::e2e::EndToEndError;
 use cfb_chat::secure::e2e::body::{BodyKind, MessageBody};
-use cfb_chat::secure::e2e::offline_message::{self, Author, LetterError, SignedLetter};
+use cfb_chat::secure::e2e::offline_message::{LetterError, SignedLetter};
 use cfb_chat::secure::e2e::roster::RosterHash;
 use cfb_chat::secure::e2e::sealed_box::{self, BoxCounters, OpenedBox, Purpose, SignedBox};
 use cfb_chat::secure::e2e::sender_key::{InboundSenderKey, OutboundSenderKey, SenderKeyDistribution, SignedEnvelope};
@@ -171,15 +171,6 @@ impl Voice {
         let to = self.who(to);
         let (to, boxed) = self.seal_box(to, Purpose::Whisper, &said(BodyKind::Text, text).pad());
         Numbered::Whisper { to, boxed }
-    }
-
-    /// Something for somebody who is away.
-    pub fn write(&mut self, to: &PublicIdentity, text: &str) -> Numbered {
-        let own =
-            VerifiedCredential::check(self.own.presented(), Role::User, now(), |_| true).expect("it is one's own");
-        let author = Author { identity: self.identity, name: own.name(), server: self.server };
-        let letter = offline_message::seal(&mut rand::rng(), &author, to, &said(BodyKind::Text, text));
-        Numbered::Letter { to: to.fingerprint().0, letter }
     }
 
     /// What looks like a letter by oneself to whoever relays it, and cannot be opened: its text is there to be found.

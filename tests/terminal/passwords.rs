@@ -6,8 +6,8 @@ use cfb_chat::chat::message::{ErrorCode, ToClient, ToServer};
 use cfb_chat::secure::invitation::Invitation;
 use cfb_chat::secure::token::Token;
 
+use super::{Terminal, last_line};
 use crate::support::hostile_server::{HostileServer, Served, server};
-use crate::{Terminal, last_line};
 
 const PASSWORD: &str = "correct horse";
 

@@ -10,8 +10,8 @@ use cfb_chat::secure::e2e::sealed_box::Purpose;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::support::hostile_server::{HostileServer, Member, Served, on_the_wire, padded, said_at, server};
 use super::{DEADLINE, Terminal, last_line};
+use crate::support::hostile_server::{HostileServer, Member, Served, on_the_wire, padded, said_at, server};
 
 /// Lines that come in one record.
 const LINES: usize = 100;

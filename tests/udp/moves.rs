@@ -5,8 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::relay::{Direction, Faults, Relay, local};
-use super::support::PATIENCE;
 use super::{server, they_talk, two_people};
+use crate::support::PATIENCE;
 
 #[test]
 fn a_client_whose_port_changes_goes_on_without_coming_in_again() {

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::support::PATIENCE;
-use super::support::folder::{Folder, SERVER};
-use super::support::process::{Client, Server};
 use super::{server, they_talk, two_people};
+use crate::support::PATIENCE;
+use crate::support::folder::{Folder, SERVER};
+use crate::support::process::{Client, Server};
 
 #[test]
 fn a_server_that_was_killed_and_started_again_is_noticed_soon() {
@@ -18,7 +18,7 @@ fn a_server_that_was_killed_and_started_again_is_noticed_soon() {
     they_talk(&mut people, "before");
     first.process.signal(Signal::KILL);
     first.process.wait();
-    let second = Server::start_in(Folder::of_server(SERVER), &["-p", &port, "--limits", "off"]);
+    let second = Server::start_in(Folder::of_server(SERVER), &["-p", &port, "--limits", "off", "--udp"]);
     let start = Instant::now();
     for person in &mut people {
         person.says("is anybody there?");

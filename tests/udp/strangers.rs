@@ -9,10 +9,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::relay::{Direction, Faults, Relay, local};
-use super::support::PATIENCE;
-use super::support::folder::{Folder, SERVER};
-use super::support::process::Server;
 use super::{server, they_talk, two_people};
+use crate::support::PATIENCE;
+use crate::support::folder::{Folder, SERVER};
+use crate::support::process::Server;
 
 /// Datagrams of a flood.
 const FLOOD: u32 = 100_000;
@@ -84,7 +84,7 @@ fn floods_of_strangers_fill_nothing_get_less_than_they_send_and_keep_nobody_out(
 /// Who reads what is sent to their address has conversations, but few, and each only until the deadline.
 #[test]
 fn who_begins_conversations_and_says_nothing_keeps_nobody_else_out() {
-    let server = Server::start_in(Folder::of_server(SERVER), &["-p", "0"]);
+    let server = Server::start_in(Folder::of_server(SERVER), &["-p", "0", "--udp"]);
     let before = resident(server.process.id());
     let asking = UdpSocket::bind(("127.0.0.2", 0)).expect("an address of this machine");
     asking.set_read_timeout(Some(Duration::from_millis(200))).expect("a socket");

@@ -1,9 +1,6 @@
 //! What the server is started with: the line, the environment and a file, which of them counts, what is said of one that
 //! is wrong, and what changes when it is read again.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod check;
 mod files;
 mod reload;
@@ -11,7 +8,7 @@ mod reload;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::process::{Exit, SERVER_PROGRAM};
+use crate::support::process::{Exit, SERVER_PROGRAM};
 
 /// What `server --check` says, with these arguments too, in this folder and with this environment.
 fn checked(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Exit {

@@ -1,9 +1,6 @@
 //! Whoever means harm, or does it, against the programs as they run: each gets what PROTOCOL.md says, and after each the
 //! server goes on for everybody else.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod connections;
 mod eavesdropper;
 mod endings;

@@ -1,9 +1,6 @@
 //! A server that means harm, or lets somebody do it, against the client as it runs: whatever it sends, nothing is shown
 //! that does not hold, the user is told, and nothing is said to whoever is not meant to read it.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod again;
 mod ahead;
 mod credentials;

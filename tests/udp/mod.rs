@@ -1,27 +1,24 @@
 //! Talk over UDP, by real programs, through a network that does what it likes; and by strangers who would end it.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod lossy;
 mod moves;
 mod relay;
 mod restart;
 mod strangers;
 
-use support::folder::{Folder, SERVER, USER_A, USER_B};
-use support::process::{Client, READY, Server};
+use crate::support::folder::{Folder, SERVER, USER_A, USER_B};
+use crate::support::process::{Client, READY, Server};
 
 /// A server without limits on both protocols.
 fn server() -> Server {
-    Server::start_in(Folder::of_server(SERVER), &["-p", "0", "--limits", "off"])
+    Server::start_in(Folder::of_server(SERVER), &["-p", "0", "--limits", "off", "--udp"])
 }
 
 /// Two people in the room, by way of this port, who know of each other.
 fn two_people(port: u16) -> [Client; 2] {
-    let anna = Client::start(port, "Anna", Folder::of_user("Anna", USER_A), &[]);
+    let anna = Client::start(port, "Anna", Folder::of_user("Anna", USER_A), &["--udp"]);
     anna.process.out.wait_for(READY);
-    let boris = Client::start(port, "Boris", Folder::of_user("Boris", USER_B), &[]);
+    let boris = Client::start(port, "Boris", Folder::of_user("Boris", USER_B), &["--udp"]);
     boris.process.out.wait_for(READY);
     anna.process.out.wait_for("[+] Boris joined the room.");
     [anna, boris]

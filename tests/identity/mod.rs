@@ -1,8 +1,5 @@
 //! Keys on disk, and which server is taken for which: what the programs make, take and refuse, and how they say so.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod command_line;
 mod entry;
 mod key_files;

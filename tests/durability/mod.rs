@@ -2,16 +2,12 @@
 //! counted, message by message, what everybody was told and what stands on everybody's screen. Processes as people run
 //! them, but where the protocol's own deadlines are too long to wait for.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod apart;
 mod clients_killed;
 mod clock;
 mod cuts;
 mod damaged;
 mod disk;
-mod house;
 mod inside;
 mod lasting;
 mod leaving;
@@ -25,17 +21,10 @@ use rand::rngs::StdRng;
 
 /// The seed of a run, to have the same chances again.
 const SEED: &str = "CFB_CHAT_TEST_SEED";
-/// How many rounds there are, if not as many as are usual.
-const ROUNDS: &str = "CFB_CHAT_ROUNDS";
 
 /// Chance, as it was in the run with this seed.
 fn chance() -> StdRng {
     let seed = std::env::var(SEED).map_or_else(|_| rand::random(), |seed| seed.parse::<u64>().expect("a number"));
     println!("{SEED}={seed} has the same chances again");
     StdRng::seed_from_u64(seed)
-}
-
-/// As many rounds as are asked for, or these.
-fn rounds(usual: usize) -> usize {
-    std::env::var(ROUNDS).map_or(usual, |rounds| rounds.parse().expect("a number"))
 }
