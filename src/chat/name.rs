@@ -2,7 +2,6 @@
 //!
 //! Text from a peer reaches a screen or a log as one of these types only.
 
-use core::net::IpAddr;
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::sync::Arc;
@@ -10,6 +9,8 @@ use std::sync::Arc;
 use precis_core::profile::Profile;
 use precis_profiles::UsernameCasePreserved;
 use unicode_security::confusable_detection::skeleton;
+
+use crate::wire::address::is_address;
 
 /// The longest name, in characters; a room's `#` not counted.
 pub const MAX_NAME: usize = 32;
@@ -100,7 +101,7 @@ fn normal(text: &str) -> Result<Cow<'_, str>, NameError> {
     if normal.chars().next().is_some_and(|first| !first.is_alphanumeric() && first != '_') {
         return Err(NameError::Beginning);
     }
-    if normal.parse::<IpAddr>().is_ok() {
+    if is_address(&normal) {
         return Err(NameError::Address);
     }
     match normal.chars().count() {
@@ -298,6 +299,10 @@ mod tests {
             ("[+]", NameError::Beginning),
             ("-x", NameError::Beginning),
             ("192.0.2.1", NameError::Address),
+            ("127.0.0.01", NameError::Address),
+            ("2130706433", NameError::Address),
+            ("0x7f.1", NameError::Address),
+            ("fe80::1%eth0", NameError::Address),
             ("2001:db8::1", NameError::Address),
         ];
         for (name, why) in refused {

@@ -13,6 +13,7 @@ use std::str::FromStr;
 
 use super::identity::{Fingerprint, FingerprintError};
 use super::token::{Token, TokenError};
+use crate::wire::address::is_odd_ipv4;
 
 /// Prefix of an invitation.
 pub const SCHEME: &str = "cfb-chat://";
@@ -144,10 +145,10 @@ impl fmt::Display for Invitation {
     }
 }
 
-/// True if this can be the name of a host, or an IPv4 address.
+/// True if this can be the name of a host, or an IPv4 address in its one form.
 fn is_name(host: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    (1..=MAX_HOST).contains(&host.len()) && !host.starts_with('-') && host.chars().all(is_part)
+    (1..=MAX_HOST).contains(&host.len()) && !host.starts_with('-') && host.chars().all(is_part) && !is_odd_ipv4(host)
 }
 
 #[cfg(test)]
@@ -215,6 +216,10 @@ mod tests {
             (&line("[::1:9443"), InvitationError::Host),
             (&line("[host]:9443"), InvitationError::Host),
             (&line("[fe80::1%eth0]:9443"), InvitationError::Host),
+            (&line("127.0.0.01:9443"), InvitationError::Host),
+            (&line("2130706433:9443"), InvitationError::Host),
+            (&line("0x7f.1:9443"), InvitationError::Host),
+            (&line("127.0.0.1.:9443"), InvitationError::Host),
             (&line(&format!("{}:9443", "x".repeat(254))), InvitationError::Host),
             (&line(&format!("{}:9443", "x".repeat(500))), InvitationError::TooLong),
         ];

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cfbchat.credential import is_name, is_room
 
 NAMES = ["sahnawaz", "Ira", "x", "_", "_ira", "7of9", "jean-luc.2", "a#b", "Zo\u00eb", "\u0418\u0440\u0438\u043d\u0430",
-         "\u674e\u96f7", "\u0969", "192.0.2", "1.2.3.4.5", "192.0.2.256", "ab:cd", "n" * 32]  # fmt: skip
+         "\u674e\u96f7", "\u0969", "1.2.3.4.5", "192.0.2.256", "4294967296", "ab:cd", "n" * 32]  # fmt: skip
 
 REFUSED = {
     "": "empty",
@@ -30,6 +30,16 @@ REFUSED = {
     "1::": "an IPv6 address",
     "::ffff:192.0.2.1": "an IPv6 address",
     "2001:DB8::192.0.2.1": "an IPv6 address",
+    "fe80::1%eth0": "an IPv6 address with a zone",
+    "2001:00db8::00001": "an IPv6 address with more zeros than it needs",
+    "192.0.2": "an IPv4 address of three numbers",
+    "0x7f.1": "an IPv4 address of two numbers",
+    "2130706433": "an IPv4 address of one number",
+    "0": "an IPv4 address of one number",
+    "017700000001": "an IPv4 address of one octal number",
+    "0x7f000001": "an IPv4 address of one hexadecimal number",
+    "127.0.0.01": "an IPv4 address with a zero that it does not need",
+    "127.0.0.1.": "an IPv4 address with a dot behind it",
 }
 
 

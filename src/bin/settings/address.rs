@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use cfb_chat::wire::address::is_odd_ipv4;
+
 /// The longest name of a host (RFC 1035).
 const MAX_HOST: usize = 253;
 /// The longest part of one.
@@ -55,7 +57,7 @@ fn host(text: &str) -> Result<String, String> {
     };
     // A last part of digits alone is that of an IPv4 address, which this is not.
     let is_number = text.rsplit('.').next().is_some_and(|last| last.chars().all(|char| char.is_ascii_digit()));
-    if text.len() <= MAX_HOST && text.split('.').all(is_label) && !is_number {
+    if text.len() <= MAX_HOST && text.split('.').all(is_label) && !is_number && !is_odd_ipv4(text) {
         Ok(text.into())
     } else {
         Err(format!("{text} is no host's name or address"))
@@ -98,6 +100,10 @@ mod tests {
             "[host]:1",
             "2001:db8::1:x",
             "256.0.0.1",
+            "127.0.0.01",
+            "2130706433",
+            "0x7f.1",
+            "0x7f000001",
             "0.0.0.0",
             "::",
             "[::]:1",

@@ -105,11 +105,11 @@ mod properties {
     use proptest::prelude::*;
 
     fn room() -> impl Strategy<Value = RoomName> {
-        "[a-z0-9]{1,32}".prop_map(|name| RoomName::parse(&format!("#{name}")).unwrap())
+        name().prop_map(|name| RoomName::parse(&format!("#{name}")).unwrap())
     }
 
     fn name() -> impl Strategy<Value = Name> {
-        "[a-z0-9]{1,32}".prop_map(|name| Name::parse(&name).unwrap())
+        "[a-z][a-z0-9]{0,31}".prop_map(|name| Name::parse(&name).unwrap())
     }
 
     fn member() -> impl Strategy<Value = SessionNumber> {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import time
 import unicodedata
 from dataclasses import dataclass
@@ -197,12 +198,37 @@ def _begins_well(name: str) -> bool:
 
 
 def _is_address(name: str) -> bool:
-    """Whether it is an IP address as RFC 4291 and dotted quads have it, without a zone."""
+    """Whether it is a form of an IP address (PROTOCOL.md 6.7-2)."""
+    return is_ipv4(name) or _is_ipv6(name)
+
+
+def is_ipv4(text: str) -> bool:
+    """One to four numbers with dots between them; the last fills the bytes that are left."""
+    numbers = [_number(part) for part in text.removesuffix(".").split(".")]
+    if not 1 <= len(numbers) <= 4 or None in numbers:
+        return False
+    *bytes_, last = numbers
+    return all(byte <= 255 for byte in bytes_) and last < 256 ** (5 - len(numbers))
+
+
+def _number(text: str) -> int | None:
+    if re.fullmatch("0[xX][0-9a-fA-F]+", text):
+        return int(text, 16)
+    if re.fullmatch("0[0-7]+", text):
+        return int(text, 8)
+    return int(text) if re.fullmatch("[0-9]+", text) else None
+
+
+def _is_ipv6(text: str) -> bool:
+    """As RFC 4291 has it, with any number of leading zeros, with or without a zone."""
+    groups = text.split("%")[0].split(":")
+    plain = ["0:0" if group.count(".") == 3 and is_ipv4(group)
+             else re.sub("^0+(?=.)", "", group) for group in groups]  # fmt: skip
     try:
-        ipaddress.ip_address(name)
+        ipaddress.IPv6Address(":".join(plain))
     except ValueError:
         return False
-    return "%" not in name
+    return True
 
 
 def _is_stable(name: str) -> bool:

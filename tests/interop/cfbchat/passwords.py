@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
+from .credential import is_ipv4
 from .crypto import fingerprint_from_text, fingerprint_text
 
 SHORTEST, LONGEST = 8, 256
@@ -92,6 +93,8 @@ class Invitation:
         if found is None:
             raise ValueError("this is no invitation")
         host, port, fingerprint, token = found.groups()
+        if is_ipv4(host) and not re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){3}", host):
+            raise ValueError("an IPv4 address is four decimal numbers (PROTOCOL.md 6.9-3)")
         return Invitation(host.strip("[]"), int(port), fingerprint_from_text(fingerprint), token)
 
     def to_line(self) -> str:
