@@ -192,3 +192,24 @@ fn a_box_for_somebody_else_is_not_opened() {
     assert_eq!(stage.talk(), ["[whisper from Ira] for you"]);
     stage.ends();
 }
+
+/// PROTOCOL.md 7.3-17.
+#[test]
+fn a_time_that_goes_back_is_shown_as_the_last_one() {
+    let (mut stage, mut ira) = with_ira();
+    let now = now_in_millis();
+    for (at, text) in
+        [(now, "in time"), (now - 3_600_000, "by a clock that was set back"), (0, "by one without a time")]
+    {
+        let envelope = stage.envelope_from(&mut ira, text);
+        let said = stage.said(&ira, envelope);
+        stage.event_at(at, said);
+        stage.client.sees("Ira", text);
+    }
+    let boxed = stage.whisper_from(&mut ira, "whispered an hour ago");
+    stage.event_at(now - 3_600_000, Event::Whispered { who: ira.session(), boxed });
+    stage.client.process.out.wait_for("whispered an hour ago");
+    let shown = stage.client.process.out.so_far();
+    assert!(!format!("{shown:?}").contains("(came"), "{shown:?}");
+    stage.ends();
+}

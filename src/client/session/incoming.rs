@@ -34,7 +34,9 @@ impl ClientSession {
             return Err(ProtocolError::Unasked("an event"));
         }
         self.seen.schedule(self.cursor, now.tick);
+        // A time that goes back is the last one: here, and in all that is shown.
         self.latest = self.latest.max(at);
+        let at = self.latest;
         if self.is_passed_over(&event) {
             return Ok(());
         }
