@@ -13,6 +13,7 @@ mod links;
 mod moderation;
 mod names;
 mod prose;
+mod protocol;
 mod room;
 mod settings;
 mod support;
