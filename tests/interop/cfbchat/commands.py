@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING
 
 from .credential import is_room
@@ -53,10 +54,13 @@ class Commands:
 
     def answer(self, member: Member | None, line: str) -> str:
         """What became of a command; raises `Refused`."""
-        word, _, rest = line.strip().partition(" ")
+        line = line.strip()
+        if any(unicodedata.category(character) == "Cc" for character in line):
+            raise Refused("a line has no control characters in it", "malformed")
+        word, _, rest = line.partition(" ")
         word, rest = word.upper(), rest.strip()
         if word not in HELP:
-            return f"There is no command {word}. HELP tells which there are."
+            raise Refused(f"There is no command {word}. HELP tells which there are.", "malformed")
         return getattr(self, "_" + word.lower())(member, rest)
 
     # --- Who may

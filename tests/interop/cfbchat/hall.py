@@ -117,8 +117,9 @@ class Hall(Relay):
         if not guest.spoken_at_all and (kind != shapes.JOIN or not self._well_formed(message)):
             raise Cut("the first message is no Join")
         guest.spoken_at_all = True
-        if not guest.member.joined and guest.asked_to_join and kind not in (shapes.JOIN, shapes.PING):
-            raise Cut("it was asked for a password, and does something else")
+        asked = not guest.member.joined and guest.asked_to_join
+        if asked and kind != shapes.PING and (kind != shapes.JOIN or not self._well_formed(message)):
+            raise Cut("it was asked for a password, and does something else")  # 6.6-10
         if shapes.SAY <= kind <= shapes.LETTER:
             self._numbered(guest, message)
             return
@@ -126,10 +127,10 @@ class Hall(Relay):
             guest.error("unsupported")
             return
         paced = (shapes.LOOKUP, shapes.COMMAND, shapes.PASSWORD)
-        if kind in paced and not guest.member.messages.take():
+        if not self._well_formed(message):
+            guest.error("malformed")  # 6.15: before the pace
+        elif kind in paced and not guest.member.messages.take():
             guest.error("wait")
-        elif not self._well_formed(message):
-            guest.error("malformed")
         elif kind == shapes.COMMAND:
             self._command(guest, message[1])
         elif kind == shapes.PASSWORD:
@@ -156,8 +157,6 @@ class Hall(Relay):
     def _command(self, guest: Guest, line: str) -> None:
         if len(line.encode()) > LONGEST_COMMAND:
             guest.error("large")
-        elif "\n" in line:
-            guest.error("malformed", text="a command is one line")
         else:
             self.report({"command": line, "from": guest.member.person.name})
             try:
@@ -187,9 +186,12 @@ class Hall(Relay):
         if is_first and (cursor != 0 or self._is_known(member.session)):
             self._resume(guest, name, cursor)
             return
+        if not is_first and member.joined and cursor != 0:
+            guest.error("refused", text="a session is resumed at once or never")  # 8.4-9
+            return
         refusal = self._refuses_join(member, name, secret)
         if refusal is not None:
-            self._send_refusal(guest, *refusal)
+            self._send_refusal(guest, *refusal, may_ask_again=is_first and not secret)
             return
         enters = not member.joined
         if enters:
@@ -223,12 +225,12 @@ class Hall(Relay):
         member.notice = notice if first else member.notice
         return notice
 
-    def _send_refusal(self, guest: Guest, code: str, why: str) -> None:
-        """A Join that gets nowhere: who was asked for a password once may try once more."""
+    def _send_refusal(self, guest: Guest, code: str, why: str, may_ask_again: bool) -> None:
+        """A Join that gets nowhere; one that came first and without a password may be tried once more."""
         guest.error(code, text=why)
         self.report({"join_refused": guest.person.name, "code": code})
         guest.told_password += code in ("password", "invitation")
-        if not guest.member.joined and (code not in ("password", "invitation") or guest.told_password > 1):
+        if not guest.member.joined and not (may_ask_again and code in ("password", "invitation")):
             guest.end()
 
     def _is_known(self, session: bytes) -> bool:

@@ -97,10 +97,10 @@ class Registry:
         names = len(self.names_of(person.fingerprint))
         if names >= NAMES_OF_ONE:
             return "refused", f"this key has {names} names already"
-        if names or self.access is Access.OPEN:
-            return None
         if self.access is Access.CLOSED:
-            return "refused", "this server is closed"
+            return "refused", "this server is closed"  # to names (6.9-2)
+        if names or self.access is Access.OPEN:
+            return None  # by invitation is for keys (6.9-1)
         if not secret:
             return "invitation", "this server is by invitation"
         return None if self._invited(secret) else ("invitation", "this invitation is none, or over")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from .cbor import Bytes, Checked
-from .credential import is_room
+from .credential import is_name, is_room
 
 Fields = list[tuple[str, object]]
 
 NUMBER = Checked(int, lambda value: value > 0)  # a session's
+NAME = Checked(str, is_name)
 ROOM = Checked(str, is_room)
 FLAG = Checked(int, lambda value: value in (0, 1))
 
@@ -17,7 +18,7 @@ CLIENT_MESSAGES: dict[int, tuple[str, Fields]] = {
     18: ("Whisper", [("n", int), ("to number", NUMBER), ("box", bytes)]),
     19: ("Share", [("n", int), ("boxes", [(NUMBER, bytes)])]),
     20: ("Letter", [("n", int), ("to fingerprint", Bytes(32)), ("letter", bytes)]),
-    21: ("Lookup", [("name", str)]),
+    21: ("Lookup", [("name", NAME)]),
     22: ("Seen", [("cursor", int)]),
     23: ("Leave", [("room", ROOM)]),
     24: ("Ping", []),
