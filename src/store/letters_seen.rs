@@ -70,6 +70,7 @@ mod tests {
 
     const AUTHOR: Fingerprint = Fingerprint([1; 32]);
 
+    /// PROTOCOL.md 7.2-2.
     #[test]
     fn a_letter_is_admitted_once_and_forgotten_when_it_is_too_old_to_come_again() {
         let folder = tempfile::tempdir().unwrap();

@@ -7,6 +7,7 @@ use cfb_chat::wire::frame::frame;
 use crate::support::peer::{ANNA, Answer, BORIS, Peer, join, still_serves};
 use crate::support::process::Server;
 
+/// PROTOCOL.md 5-3.
 #[test]
 fn a_first_record_with_any_byte_changed_ends_in_silence() {
     let server = Server::without_limits();
@@ -27,6 +28,7 @@ fn a_first_record_with_any_byte_changed_ends_in_silence() {
 /// What somebody does, in words and in deed.
 type Deed = (&'static str, fn(&mut Peer));
 
+/// PROTOCOL.md 5-3, 5-4.
 #[test]
 fn a_later_record_that_does_not_open_ends_the_session_unanswered_as_a_loss() {
     let server = Server::without_limits();
@@ -68,6 +70,7 @@ fn a_later_record_that_does_not_open_ends_the_session_unanswered_as_a_loss() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.2-4.
 #[test]
 fn a_record_that_holds_no_messages_ends_the_connection() {
     let server = Server::without_limits();

@@ -14,6 +14,7 @@ fn say(n: u64, change: u64, text: &str) -> ToServer {
     ToServer::Numbered { n, body }
 }
 
+/// PROTOCOL.md 6.3-2, 6.3-5.
 #[test]
 fn a_number_is_answered_once_and_the_same_ever_after() {
     let server = Server::without_limits();
@@ -38,6 +39,7 @@ fn a_number_is_answered_once_and_the_same_ever_after() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.2-4.
 #[test]
 fn a_number_that_is_none_ends_the_connection() {
     let server = Server::without_limits();
@@ -58,6 +60,7 @@ fn a_number_that_is_none_ends_the_connection() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.3-3, 6.3-4, 7.3-9.
 #[test]
 fn a_stale_roster_is_told_again_and_uses_no_number_up() {
     let server = Server::without_limits();
@@ -79,6 +82,7 @@ fn a_stale_roster_is_told_again_and_uses_no_number_up() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.3-4.
 #[test]
 fn too_fast_is_told_wait_and_uses_no_number_up() {
     let server = Server::start();
@@ -96,6 +100,7 @@ fn too_fast_is_told_wait_and_uses_no_number_up() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.2-5.
 #[test]
 fn wrong_fields_are_told_malformed_and_what_came_before_has_counted() {
     let server = Server::without_limits();
@@ -141,6 +146,7 @@ fn wrong_fields_are_told_malformed_and_what_came_before_has_counted() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.2-2.
 #[test]
 fn what_the_server_does_not_do_is_told_unsupported() {
     let server = Server::without_limits();
@@ -163,6 +169,7 @@ fn what_the_server_does_not_do_is_told_unsupported() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.2-1.
 #[test]
 fn extra_fields_are_a_later_versions_and_ignored() {
     let server = Server::without_limits();
@@ -181,6 +188,7 @@ fn extra_fields_are_a_later_versions_and_ignored() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.4-2.
 #[test]
 fn a_first_message_other_than_join_ends_the_connection() {
     let server = Server::without_limits();
@@ -203,6 +211,7 @@ fn a_first_message_other_than_join_ends_the_connection() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.4-1, 6.12-2.
 #[test]
 fn joins_and_leaves_that_cannot_be_are_refused_in_order() {
     let server = Server::without_limits();
@@ -232,6 +241,7 @@ fn body(message: ToServer) -> Numbered {
     }
 }
 
+/// PROTOCOL.md 6.12-2.
 #[test]
 fn sixteen_joins_and_leaves_a_minute_are_the_most_for_an_identity() {
     let server = Server::start();
@@ -267,6 +277,7 @@ fn sixteen_joins_and_leaves_a_minute_are_the_most_for_an_identity() {
     Peer::join(server.port, &BORIS, "Boris").leaves_for_good();
 }
 
+/// PROTOCOL.md 6.3-5, 6.4-1.
 #[test]
 fn several_messages_in_one_record_are_answered_in_order() {
     let server = Server::without_limits();

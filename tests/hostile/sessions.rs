@@ -11,6 +11,7 @@ use crate::support::peer::{ANNA, Answer, BORIS, Heard, Peer, credential, still_s
 use crate::support::process::Server;
 use crate::support::wire::Wire;
 
+/// PROTOCOL.md 8.3-1.
 #[test]
 fn whoever_vanishes_has_left_the_room_as_lost() {
     let server = Server::without_limits();
@@ -30,6 +31,7 @@ fn whoever_vanishes_has_left_the_room_as_lost() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.13-3.
 #[test]
 fn a_connection_on_which_nothing_comes_for_too_long_is_lost() {
     const SILENCE: Duration = Duration::from_secs(3);
@@ -59,6 +61,7 @@ fn a_connection_on_which_nothing_comes_for_too_long_is_lost() {
     server.wait();
 }
 
+/// PROTOCOL.md 6.7-8.
 #[test]
 fn the_same_name_and_key_on_a_new_connection_replaces_the_old_one() {
     let server = Server::without_limits();
@@ -82,6 +85,7 @@ fn the_same_name_and_key_on_a_new_connection_replaces_the_old_one() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.7-7, 6.4-3.
 #[test]
 fn the_same_name_with_another_key_is_refused_and_the_connection_ends() {
     let server = Server::without_limits();
@@ -96,6 +100,7 @@ fn the_same_name_with_another_key_is_refused_and_the_connection_ends() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.7-5.
 #[test]
 fn a_name_stays_its_first_owners_when_they_are_away() {
     let server = Server::without_limits();
@@ -108,6 +113,7 @@ fn a_name_stays_its_first_owners_when_they_are_away() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 8.4-7.
 #[test]
 fn a_credential_is_one_session_and_is_never_taken_again() {
     let server = Server::without_limits();
@@ -162,6 +168,7 @@ fn whoever_leaves_a_room_and_comes_again_at_once_misses_nothing_of_it() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.6-1.
 #[test]
 fn who_is_refused_has_taken_no_name_and_replaced_nobody() {
     let server = Server::start();

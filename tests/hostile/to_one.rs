@@ -78,6 +78,7 @@ fn texts(letters: &[(u64, String)]) -> Vec<&str> {
     letters.iter().map(|(_, text)| &**text).collect()
 }
 
+/// PROTOCOL.md 6.5-1.
 #[test]
 fn a_whisper_reaches_one_that_shares_a_room_and_nobody_else_hears_of_it() {
     let server = Server::without_limits();
@@ -117,6 +118,7 @@ fn a_whisper_reaches_one_that_shares_a_room_and_nobody_else_hears_of_it() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.5-2.
 #[test]
 fn a_share_reaches_those_who_are_here_and_passes_over_the_rest() {
     let server = Server::without_limits();
@@ -142,6 +144,7 @@ fn a_share_reaches_those_who_are_here_and_passes_over_the_rest() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 8.1-1.
 #[test]
 fn each_event_has_the_next_cursor_whomever_it_is_for() {
     let server = Server::without_limits();
@@ -222,6 +225,7 @@ fn what_is_too_large_is_told_before_who_it_is_for_and_nobody_gets_any_of_it() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.3-2.
 #[test]
 fn what_has_been_answered_is_answered_the_same_again_and_goes_to_nobody_twice() {
     let server = Server::without_limits();
@@ -255,6 +259,7 @@ fn what_has_been_answered_is_answered_the_same_again_and_goes_to_nobody_twice() 
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.5-6, 6.5-7.
 #[test]
 fn letters_wait_behind_the_first_welcome_until_they_have_been_seen() {
     let server = Server::without_limits();
@@ -293,6 +298,7 @@ fn letters_wait_behind_the_first_welcome_until_they_have_been_seen() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.5-4, 6.5-7.
 #[test]
 fn a_letter_to_somebody_who_is_here_comes_at_once_and_waits_nevertheless() {
     let server = Server::without_limits();
@@ -345,6 +351,7 @@ fn ten_letters_wait_from_one_and_a_hundred_in_all() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.5-8.
 #[test]
 fn whose_a_name_is_can_be_asked_whether_they_are_here_or_not() {
     let server = Server::without_limits();
@@ -408,6 +415,7 @@ fn each_kind_costs_as_much_as_a_message_to_a_room() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 6.5-3.
 #[test]
 fn a_letter_in_somebody_elses_name_is_refused() {
     let server = Server::without_limits();

@@ -36,6 +36,7 @@ fn again(n: u64) -> ToClient {
     ToClient::Error { code: ErrorCode::Again, text: "no".into(), n }
 }
 
+/// PROTOCOL.md 6.3-8, 7.3-11.
 #[test]
 fn what_comes_again_is_what_it_was_signed_anew_and_not_too_fast() {
     let (mut stage, mut ira) = talking_to_ira();
@@ -56,6 +57,7 @@ fn what_comes_again_is_what_it_was_signed_anew_and_not_too_fast() {
     stage.ends();
 }
 
+/// PROTOCOL.md 7.3-6.
 #[test]
 fn who_comes_before_it_is_taken_is_told_of_and_then_given_the_same_sealed_text() {
     let (mut stage, mut ira) = talking_to_ira();
@@ -83,6 +85,7 @@ fn who_comes_before_it_is_taken_is_told_of_and_then_given_the_same_sealed_text()
     stage.ends();
 }
 
+/// PROTOCOL.md 7.3-2, 7.3-7.
 #[test]
 fn who_leaves_before_it_is_taken_does_not_get_it_and_it_keeps_its_counter() {
     let (mut stage, mut ira) = talking_to_ira();
@@ -111,6 +114,7 @@ fn who_leaves_before_it_is_taken_does_not_get_it_and_it_keeps_its_counter() {
     stage.ends();
 }
 
+/// PROTOCOL.md 7.3-7.
 #[test]
 fn what_is_refused_for_good_is_told_and_the_next_has_a_new_key() {
     let (mut stage, mut ira) = talking_to_ira();
@@ -131,6 +135,7 @@ fn what_is_refused_for_good_is_told_and_the_next_has_a_new_key() {
     stage.ends();
 }
 
+/// PROTOCOL.md 7.1-4.
 #[test]
 fn keys_and_whispers_that_are_told_again_come_again_and_are_delivered_once() {
     let mut ira = Member::ira();

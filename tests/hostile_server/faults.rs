@@ -31,6 +31,7 @@ fn room(name: &str) -> RoomName {
     RoomName::parse(name).expect("a room's name")
 }
 
+/// PROTOCOL.md 6.2-7.
 #[test]
 fn events_about_somebody_who_was_never_introduced() {
     let session = SessionId([5; 32]);
@@ -47,6 +48,7 @@ fn events_about_somebody_who_was_never_introduced() {
     }
 }
 
+/// PROTOCOL.md 6.2-7.
 #[test]
 fn events_in_a_room_that_one_is_not_in() {
     is_a_fault(EVENT, |stage, ira, _| {
@@ -61,6 +63,7 @@ fn events_in_a_room_that_one_is_not_in() {
     });
 }
 
+/// PROTOCOL.md 6.6-3.
 #[test]
 fn comings_and_goings_that_do_not_add_up() {
     is_a_fault(MEMBER, |stage, ira, _| stage.joined(ira.session()));
@@ -78,6 +81,7 @@ fn comings_and_goings_that_do_not_add_up() {
     }
 }
 
+/// PROTOCOL.md 6.2-7.
 #[test]
 fn cursors_that_do_not_grow() {
     for back in [0, 1] {
@@ -93,6 +97,7 @@ fn cursors_that_do_not_grow() {
     });
 }
 
+/// PROTOCOL.md 6.2-7.
 #[test]
 fn answers_to_what_was_not_asked() {
     let not_due = |n: u64| format!("an answer to message {n}, which is not due");
@@ -139,6 +144,7 @@ fn answers_out_of_their_order() {
     });
 }
 
+/// PROTOCOL.md 6.2-7.
 #[test]
 fn messages_with_wrong_fields() {
     let write = Writer::new;
@@ -219,6 +225,7 @@ fn more_people_than_there_can_be() {
     stage.ends();
 }
 
+/// PROTOCOL.md 6.12-4.
 #[test]
 fn a_goodbye_is_no_fault_and_says_why() {
     let mut stage = Stage::with(&[]);
@@ -233,6 +240,7 @@ fn a_goodbye_is_no_fault_and_says_why() {
     assert!(ended.err.contains("error: the connection was lost"), "{}", ended.err);
 }
 
+/// PROTOCOL.md 6.2-3.
 #[test]
 fn what_a_later_server_may_say_is_no_fault() {
     let mut ira = Member::ira();
@@ -278,6 +286,7 @@ fn what_a_later_server_may_say_is_no_fault() {
     stage.ends();
 }
 
+/// PROTOCOL.md 6.2-8.
 #[test]
 fn what_a_server_says_acts_on_no_screen() {
     let evil = "\u{1b}[2J\u{9b}31m\u{202e}\u{2066}evil\r\n\u{7}";

@@ -41,6 +41,7 @@ fn found(spki: &[u8]) -> ToClient {
     ToClient::Found { name: Name::parse("Ira").unwrap(), spki: spki.to_vec() }
 }
 
+/// PROTOCOL.md 7.4-4.
 #[test]
 fn a_letter_goes_to_the_key_that_is_known_and_to_no_other() {
     let mut stage = knows_ira();
@@ -75,6 +76,7 @@ fn a_letter_goes_to_the_key_that_is_known_and_to_no_other() {
     stage.ends();
 }
 
+/// PROTOCOL.md 7.2-2.
 #[test]
 fn a_letter_that_comes_again_is_shown_once_even_after_a_crash() {
     let whole = Folder::empty();
@@ -106,6 +108,7 @@ fn a_letter_that_comes_again_is_shown_once_even_after_a_crash() {
     stage.ends();
 }
 
+/// PROTOCOL.md 7.2-1.
 #[test]
 fn letters_from_too_long_ago_and_from_the_future_are_refused() {
     let mut stage = knows_ira();

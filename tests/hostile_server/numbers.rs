@@ -31,6 +31,7 @@ fn own_person(number: Number, stage: &Stage) -> ToClient {
     ToClient::Person(Person { member: number, spki, credential: stage.credential.clone(), signature })
 }
 
+/// PROTOCOL.md 6.1-3.
 #[test]
 fn a_number_is_given_to_one_only() {
     let mut stage = Stage::with(&[]);
@@ -49,6 +50,7 @@ fn a_number_is_given_to_one_only() {
     }
 }
 
+/// PROTOCOL.md 6.1-3.
 #[test]
 fn who_is_here_has_one_number() {
     let other = Number(5);
@@ -69,6 +71,7 @@ fn who_is_here_has_one_number() {
     stage.ends_for(&renumbered(other), &[]);
 }
 
+/// PROTOCOL.md 6.1-4.
 #[test]
 fn who_comes_back_may_have_another_number_and_the_old_one_is_nobodys() {
     let (mut ira, other) = (Member::ira(), Number(5));
@@ -126,6 +129,7 @@ fn goes_on(server: &HostileServer, stage: &mut Stage) {
     stage.tell(&[ToClient::Welcome(resumed)]);
 }
 
+/// PROTOCOL.md 6.1-8.
 #[test]
 fn a_session_that_goes_on_knows_who_has_which_number() {
     let (server, ira) = (HostileServer::start(), Member::ira());
@@ -136,6 +140,7 @@ fn a_session_that_goes_on_knows_who_has_which_number() {
     stage.ends_for(&reused(ira.number()), &[]);
 }
 
+/// PROTOCOL.md 6.1-7.
 #[test]
 fn a_number_that_was_told_for_nothing_may_be_somebody_elses_after_a_loss() {
     let (server, ira, mut mallory) = (HostileServer::start(), Member::ira(), Member::mallory());
@@ -156,6 +161,7 @@ fn a_number_that_was_told_for_nothing_may_be_somebody_elses_after_a_loss() {
     stage.ends_for(&reused(mallory.number()), &["[whisper from Mallory] it is mine"]);
 }
 
+/// PROTOCOL.md 6.1-8.
 #[test]
 fn a_new_session_begins_with_no_numbers() {
     let (server, ira, mut mallory) = (HostileServer::start(), Member::ira(), Member::mallory());

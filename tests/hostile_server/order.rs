@@ -17,6 +17,7 @@ fn with_ira() -> (Stage, Member) {
     (stage, ira)
 }
 
+/// PROTOCOL.md 7.1-3, 7.3-13, 7.3-14.
 #[test]
 fn what_is_left_out_is_told_of_by_the_next() {
     let (mut stage, mut ira) = with_ira();

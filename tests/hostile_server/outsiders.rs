@@ -16,6 +16,7 @@ fn all_from(stage: &Stage, session: SessionId, maker: &mut Member) -> [Happened;
     ]
 }
 
+/// PROTOCOL.md 6.6-9.
 #[test]
 fn nothing_is_shown_of_somebody_who_is_not_in_the_room() {
     let (mut ira, mut mallory) = (Member::ira(), Member::mallory());
@@ -64,6 +65,7 @@ fn a_key_from_before_somebody_left_opens_nothing_when_they_are_back_and_counts_g
     stage.ends();
 }
 
+/// PROTOCOL.md 6.6-8.
 #[test]
 fn nothing_is_shown_in_ones_own_name_that_one_has_not_said() {
     let (mut ira, mut mallory) = (Member::ira(), Member::mallory());

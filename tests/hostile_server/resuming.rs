@@ -64,6 +64,7 @@ fn refused() -> [ToClient; 1] {
     [ToClient::Error { code: ErrorCode::Refused, text: "no such session".into(), n: 0 }]
 }
 
+/// PROTOCOL.md 8.4-4, 8.4-8.
 #[test]
 fn the_session_goes_on_and_what_was_missed_is_caught_up() {
     let (server, mut stage, mut ira) = with_ira();
@@ -95,6 +96,7 @@ fn the_session_goes_on_and_what_was_missed_is_caught_up() {
     stage.ends();
 }
 
+/// PROTOCOL.md 8.5-5.
 #[test]
 fn a_welcome_that_does_not_say_just_this_ends_it() {
     let bends: [fn(&mut Welcome, Number); 7] = [
@@ -150,6 +152,7 @@ fn what_has_come_does_not_come_again() {
     stage.ends_for(&format!("event {cursor} came after event {cursor}"), &["Ira: before"]);
 }
 
+/// PROTOCOL.md 8.5-1.
 #[test]
 fn what_has_no_answer_is_sent_again_as_it_was_and_goes_before_what_is_new() {
     let (server, mut stage, mut ira) = with_ira();
@@ -220,6 +223,7 @@ fn an_answer_that_came_before_the_loss_does_not_come_again() {
     stage.ends_for("an answer to message 2, which is not due", &["Ira: before"]);
 }
 
+/// PROTOCOL.md 8.5-2.
 #[test]
 fn a_name_that_was_asked_for_is_asked_for_again() {
     let server = HostileServer::start();
@@ -238,6 +242,7 @@ fn a_name_that_was_asked_for_is_asked_for_again() {
     stage.ends();
 }
 
+/// PROTOCOL.md 8.6-1, 8.6-2.
 #[test]
 fn who_is_refused_begins_anew_and_says_what_is_known_of_each_message() {
     let (server, mut stage, mut ira) = with_ira();
@@ -298,6 +303,7 @@ fn who_is_refused_begins_anew_and_says_what_is_known_of_each_message() {
     stage.ends();
 }
 
+/// PROTOCOL.md 8.6-4.
 #[test]
 fn what_was_read_in_the_first_session_is_passed_over_in_the_next() {
     let (server, mut stage, mut ira) = with_ira();
@@ -332,6 +338,7 @@ fn who_was_too_slow_is_told_how_much_it_may_be() {
     stage.ends();
 }
 
+/// PROTOCOL.md 8.6-3.
 #[test]
 fn whoever_is_cut_off_before_a_welcome_comes_as_somebody_new() {
     let server = HostileServer::start();
@@ -365,6 +372,7 @@ fn whoever_is_cut_off_before_a_welcome_comes_as_somebody_new() {
     assert_eq!(ended.status, Some(8), "{}", ended.err);
 }
 
+/// PROTOCOL.md 8.7-1.
 #[test]
 fn nothing_is_sent_to_another_server_that_is_there_instead() {
     let (mut server, mut stage, _) = with_ira();
@@ -403,6 +411,7 @@ fn whoever_wants_to_leave_while_away_leaves() {
     assert!(ended.err.contains("it is not known whether your last"), "{}", ended.err);
 }
 
+/// PROTOCOL.md 8.5-3.
 #[test]
 fn whoever_leaves_while_away_with_something_to_deliver_delivers_it_first() {
     let (server, mut stage, mut ira) = with_ira();
@@ -421,6 +430,7 @@ fn whoever_leaves_while_away_with_something_to_deliver_delivers_it_first() {
     assert_eq!(stage.client.process.wait().status, Some(0));
 }
 
+/// PROTOCOL.md 8.2-1.
 #[test]
 fn the_server_is_told_in_a_while_what_has_come() {
     let (_server, mut stage, mut ira) = with_ira();

@@ -199,6 +199,7 @@ fn who_is_put_out_of_one_room_goes_on_in_the_other_and_of_the_last_is_out() {
     assert!(ended.err.contains("put you out (kicked)"), "{}", ended.err);
 }
 
+/// PROTOCOL.md 8.5-4.
 #[test]
 fn a_room_of_which_one_has_not_heard_is_left_and_joined_anew() {
     for was_let_in in [true, false] {
@@ -250,6 +251,7 @@ fn a_room_of_which_one_has_not_heard_is_left_and_joined_anew() {
     }
 }
 
+/// PROTOCOL.md 8.5-3.
 #[test]
 fn a_leave_that_has_no_answer_may_have_been_done() {
     for was_done in [true, false] {

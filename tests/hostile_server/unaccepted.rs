@@ -12,6 +12,7 @@ use crossbeam::channel::bounded;
 use super::recording::{RecordingScreen, config};
 use crate::support::hostile_server::{HostileServer, Served, home};
 
+/// PROTOCOL.md 6.13-2.
 #[test]
 fn a_message_that_has_no_answer_is_told_once_and_its_answer_ends_that() {
     let (server, folder) = (HostileServer::start(), home(""));

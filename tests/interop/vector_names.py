@@ -1,4 +1,4 @@
-"""The frozen names and rooms of PROTOCOL.md §9: those that are some, and those that are none."""
+"""The frozen names and rooms of PROTOCOL.md 6.7-1: those that are some, and those that are none."""
 
 from __future__ import annotations
 

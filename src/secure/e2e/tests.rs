@@ -309,6 +309,7 @@ mod sender_keys {
         assert_eq!(room.open(&mut reading, &last), Err(EndToEndError::NoKey), "they have left");
     }
 
+    /// PROTOCOL.md 7.3-14.
     #[test]
     fn nobody_is_made_to_go_more_than_a_thousand_steps() {
         let (room, mut reading) = (Room::new(0), InboundSenderKey::from_the_first());

@@ -183,7 +183,7 @@ def _read(credential: bytes) -> list:
 
 
 def is_name(name: str) -> bool:
-    """A name of §9: 1 to 32 characters that PRECIS UsernameCasePreserved leaves as they are.
+    """A name of PROTOCOL.md 6.7-1: 1 to 32 characters that PRECIS UsernameCasePreserved leaves as they are.
 
     The contextual and bidirectional rules of PRECIS are not looked at.
     """
@@ -245,5 +245,5 @@ def _in_name(character: str) -> bool:
 
 
 def is_room(room: str) -> bool:
-    """A room of §9: `#` and a name."""
+    """A room of PROTOCOL.md 6.7-1: `#` and a name."""
     return room.startswith("#") and is_name(room[1:])
