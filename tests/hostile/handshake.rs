@@ -14,6 +14,7 @@ use crate::support::wire::{Refusal, Wire};
 const MALFORMED: Option<Refusal> = Some(Refusal::Bare(RefusalCode::Malformed));
 const SILENT: Option<Refusal> = Some(Refusal::Silent);
 
+/// PROTOCOL.md 3-1, 3-2.
 #[test]
 fn whoever_has_strayed_here_is_told_off_in_the_clear_within_their_first_packet() {
     let server = Server::without_limits();
@@ -38,6 +39,7 @@ fn whoever_has_strayed_here_is_told_off_in_the_clear_within_their_first_packet()
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 4-1, 4-7.
 #[test]
 fn a_first_message_offers_versions_each_once_and_one_of_ours() {
     let server = Server::without_limits();
@@ -112,6 +114,7 @@ fn a_first_message_with_any_byte_changed_gets_nowhere() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 4-8.
 #[test]
 fn a_proof_with_any_byte_changed_ends_the_connection() {
     let server = Server::without_limits();
@@ -156,6 +159,7 @@ fn a_proof_cut_anywhere_ends_in_silence() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 3-2, 4-11.
 #[test]
 fn a_length_that_is_none_in_place_of_the_proof_is_told_off_sealed() {
     let server = Server::without_limits();
@@ -200,6 +204,7 @@ fn messages_that_come_twice_or_out_of_order_end_the_connection() {
     still_serves(server.port);
 }
 
+/// PROTOCOL.md 2.1-6.
 #[test]
 fn credentials_that_do_not_hold_are_refused_in_one_sealed_word() {
     const DAY: u64 = 24 * 60 * 60;

@@ -39,6 +39,7 @@ fn a_client_whose_port_changes_goes_on_without_coming_in_again() {
     assert!(!log.contains("left the server"), "{log}");
 }
 
+/// PROTOCOL.md 10.6-2.
 #[test]
 fn a_client_whose_network_is_gone_tries_another_port_and_goes_on_when_it_is_back() {
     let server = server();

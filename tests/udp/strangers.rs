@@ -115,6 +115,7 @@ fn first_segment(id: [u8; 4]) -> Vec<u8> {
     segment
 }
 
+/// PROTOCOL.md 10.5-1.
 #[test]
 fn an_unknown_conversation_is_reset_in_less_bytes() {
     let server = server();

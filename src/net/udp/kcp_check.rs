@@ -154,6 +154,7 @@ mod tests {
         assert_eq!(made(&both), content);
     }
 
+    /// PROTOCOL.md 10.1-3.
     #[test]
     fn one_that_is_not_is_refused_with_all_beside_it() {
         let bend = |at: usize, to: u8| {

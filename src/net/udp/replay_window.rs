@@ -52,6 +52,7 @@ mod tests {
 
     use super::*;
 
+    /// PROTOCOL.md 10.3-4.
     #[test]
     fn each_counts_once_and_zero_and_old_ones_never() {
         let mut numbers = ReplayWindow::default();

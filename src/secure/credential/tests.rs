@@ -110,6 +110,7 @@ fn credentials_that_the_other_implementation_refuses_are_refused_with_the_same_w
     assert!(all.len() >= 26);
 }
 
+/// PROTOCOL.md 2.1-6.
 #[test]
 fn each_field_of_a_users_credential_is_checked() {
     use CredentialError::{Clock, Credential, Name};
@@ -163,6 +164,7 @@ fn a_servers_credential_has_neither_name_nor_x25519_key() {
     assert_eq!(good().check(&SERVER, Role::User).err(), Some(CredentialError::Credential), "shown as a user's");
 }
 
+/// PROTOCOL.md 2.1-6.
 #[test]
 fn both_ends_of_the_time_are_inclusive() {
     let at = |expires| Draft { expires, ..Draft::of_ira() }.check(&IRA, Role::User).err();
@@ -306,6 +308,7 @@ fn verifies_laxly(key: &VerifyingKey, message: &[u8], signature: &[u8]) -> bool 
     Signature::from_slice(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
 }
 
+/// PROTOCOL.md 2-9.
 #[test]
 fn keys_of_small_order_are_refused_whatever_the_signature() {
     let mut held_laxly = 0;
@@ -324,6 +327,7 @@ fn keys_of_small_order_are_refused_whatever_the_signature() {
     assert!(held_laxly > 0, "a lax verifier takes some of them");
 }
 
+/// PROTOCOL.md 2-9.
 #[test]
 fn an_r_of_small_order_is_refused_under_a_good_key() {
     let good = key(GOOD_KEY);
@@ -343,6 +347,7 @@ fn frozen_signatures_that_are_malleable_or_for_any_text_are_refused() {
     }
 }
 
+/// PROTOCOL.md 2-9.
 #[test]
 fn a_signature_has_one_encoding() {
     let own = user_credential();
@@ -358,6 +363,7 @@ fn a_signature_has_one_encoding() {
     }
 }
 
+/// PROTOCOL.md 2-9.
 #[test]
 fn a_key_with_a_second_spelling_is_refused_in_it() {
     // y = p + k for each k below 19 that is a point's, and not of small order: the same point is spelt y = k.

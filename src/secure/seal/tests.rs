@@ -112,6 +112,7 @@ fn frozen_texts_are_sealed_to_the_same_bytes_and_open() {
     }
 }
 
+/// PROTOCOL.md 5-1.
 #[test]
 fn a_chain_goes_on_with_the_frozen_next_one() {
     let frozen = &FROZEN["sealing"];

@@ -169,6 +169,7 @@ fn kinds(pair: &Pair, end: usize) -> Vec<u8> {
     kinds
 }
 
+/// PROTOCOL.md 10.3-1.
 #[test]
 fn acks_become_data_when_the_secret_is_there_and_never_acks_again() {
     let mut pair = Pair::authenticated();
@@ -185,6 +186,7 @@ fn acks_become_data_when_the_secret_is_there_and_never_acks_again() {
     assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
 }
 
+/// PROTOCOL.md 10.3-2.
 #[test]
 fn the_server_sends_acks_until_data_has_come() {
     let mut pair = Pair::new();
@@ -254,6 +256,7 @@ fn nothing_is_due_while_nothing_happens() {
     }
 }
 
+/// PROTOCOL.md 10.3-4.
 #[test]
 fn a_bent_datagram_does_not_count_whichever_bit_it_is() {
     let mut pair = Pair::authenticated();
@@ -278,6 +281,7 @@ fn a_bent_datagram_does_not_count_whichever_bit_it_is() {
     assert!(pair.give(SERVER, at(1), &good));
 }
 
+/// PROTOCOL.md 10.3-4, 10.3-5.
 #[test]
 fn what_was_taken_once_is_not_taken_again_and_moves_nothing() {
     let mut pair = Pair::authenticated();
@@ -290,6 +294,7 @@ fn what_was_taken_once_is_not_taken_again_and_moves_nothing() {
     assert_eq!(pair.ends[SERVER].address(), at(1));
 }
 
+/// PROTOCOL.md 10.3-2.
 #[test]
 fn acks_count_no_more_once_there_was_data() {
     let mut pair = Pair::authenticated();
@@ -321,6 +326,7 @@ fn nothing_is_put_into_a_stream_by_acks_once_there_is_a_secret() {
     assert_eq!(pair.read[SERVER], b"hello, and more");
 }
 
+/// PROTOCOL.md 10.2-4.
 #[test]
 fn an_ack_comes_from_its_address_with_its_cookie() {
     let mut pair = Pair::new();
@@ -334,6 +340,7 @@ fn an_ack_comes_from_its_address_with_its_cookie() {
     assert!(pair.give(SERVER, at(1), &good));
 }
 
+/// PROTOCOL.md 10.3-5.
 #[test]
 fn a_client_whose_address_changes_is_followed_and_late_datagrams_do_not_call_back() {
     let mut pair = Pair::authenticated();
@@ -351,6 +358,7 @@ fn a_client_whose_address_changes_is_followed_and_late_datagrams_do_not_call_bac
     pair.transfers(SERVER, &text(3_000));
 }
 
+/// PROTOCOL.md 10.5-2.
 #[test]
 fn a_reset_counts_when_it_echoes_and_nobody_with_the_secret_has_answered() {
     let reset = |of: &[u8]| crate::net::udp::datagram::reset(ID, of).unwrap();
@@ -372,6 +380,7 @@ fn a_reset_counts_when_it_echoes_and_nobody_with_the_secret_has_answered() {
     assert!(pair.ends[CLIENT].is_over(pair.now));
 }
 
+/// PROTOCOL.md 10.5-2.
 #[test]
 fn resets_do_nothing_to_who_is_answered() {
     let mut pair = Pair::authenticated();
@@ -385,6 +394,7 @@ fn resets_do_nothing_to_who_is_answered() {
     }
 }
 
+/// PROTOCOL.md 10.1-4, 10.6-1.
 #[test]
 fn both_ends_are_told_of_the_end_and_forget_two_seconds_later() {
     for lost in [0, 20] {
@@ -411,6 +421,7 @@ fn both_ends_are_told_of_the_end_and_forget_two_seconds_later() {
     }
 }
 
+/// PROTOCOL.md 10.6-1.
 #[test]
 fn who_has_ended_waits_for_nobody_for_ever() {
     let mut pair = Pair::authenticated();
@@ -428,6 +439,7 @@ fn who_has_ended_waits_for_nobody_for_ever() {
     assert!(young.ends[SERVER].is_over(now + SECOND * 2), "without a secret there is no way to say so");
 }
 
+/// PROTOCOL.md 10.6-1.
 #[test]
 fn silence_for_ninety_seconds_is_the_end_and_what_is_not_valid_is_silence() {
     let mut pair = Pair::authenticated();
@@ -488,6 +500,7 @@ proptest! {
     }
 }
 
+/// PROTOCOL.md 10.4-2.
 #[test]
 fn where_nobody_has_shown_that_they_read_is_not_sent_many_times_what_came_from_there() {
     let mut pair = Pair::authenticated();
@@ -581,6 +594,7 @@ fn who_answers_from_a_new_address_gets_all_of_it_there() {
     assert_eq!(pair.ends[SERVER].address(), at(2));
 }
 
+/// PROTOCOL.md 10.4-4.
 #[test]
 fn no_other_answer_and_none_from_elsewhere_lets_anything_go() {
     let (mut pair, sent) = moved();
@@ -610,6 +624,7 @@ fn where_it_was_shown_already_nothing_is_asked() {
     assert!(sent.iter().all(|bytes| bytes[0] == 4));
 }
 
+/// PROTOCOL.md 10.4-1.
 #[test]
 fn who_does_not_answer_is_asked_again_but_not_for_ever() {
     let (mut pair, sent) = moved();

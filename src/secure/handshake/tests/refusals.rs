@@ -88,6 +88,7 @@ fn share(n: usize) -> Vec<u8> {
     message(n).split_off(head)
 }
 
+/// PROTOCOL.md 4-3.
 #[test]
 fn an_answer_that_is_not_to_our_offer_is_malformed() {
     let share = share(2);
@@ -114,6 +115,7 @@ fn an_answer_that_is_not_to_our_offer_is_malformed() {
     }
 }
 
+/// PROTOCOL.md 4-12.
 #[test]
 fn a_refusal_in_the_clear_is_told_from_a_sealed_one() {
     for code in CODES {
@@ -229,6 +231,7 @@ fn proving_message(kind: u64, presented: CredentialBundle<'_>, proof: &[u8]) -> 
         .finish()
 }
 
+/// PROTOCOL.md 4-4.
 #[test]
 fn a_server_whose_proof_does_not_hold_is_refused() {
     let presented = SERVER_CREDENTIAL.presented();
@@ -239,6 +242,7 @@ fn a_server_whose_proof_does_not_hold_is_refused() {
     }
 }
 
+/// PROTOCOL.md 4-5.
 #[test]
 fn a_user_whose_proof_does_not_hold_is_refused() {
     let presented = USER_CREDENTIAL.presented();
@@ -265,6 +269,7 @@ fn a_user_is_no_server_and_a_server_no_user() {
     assert_eq!(refused.code, RefusalCode::Credential);
 }
 
+/// PROTOCOL.md 2.1-6.
 #[test]
 fn a_user_is_refused_with_the_frozen_word_for_a_frozen_bad_credential() {
     // The whole rule for names is not this room's; what the frozen names break is in this much of it.
