@@ -6,6 +6,10 @@ use std::fmt::Write;
 use std::fs;
 use std::sync::LazyLock;
 
+use cfb_chat::chat::name::{MAX_NAME, MAX_TEXT};
+use cfb_chat::chat::state::Limits;
+use cfb_chat::net::udp::datagram::MAX_DATAGRAM;
+use cfb_chat::secure::e2e::sender_key::MAX_STEPS;
 use cfb_chat::wire::codec::Writer;
 use serde_json::Value;
 
@@ -131,6 +135,33 @@ fn versions_that_bind_are_those_in_use() {
     }
     let (major, minor, patch) = unicode_security::UNICODE_VERSION;
     assert!(text.contains(&format!("| skeletons of UTS 39 | Unicode {major}.{minor}.{patch} |")), "UTS 39");
+}
+
+#[test]
+fn limits_are_those_of_the_code() {
+    let text = protocol();
+    let limits = Limits::standard();
+    let shown = |number: usize| match number {
+        0..1_000 => number.to_string(),
+        _ => format!("{},{:03}", number / 1_000, number % 1_000),
+    };
+    let (sessions, members) = (limits.sessions.unwrap(), limits.members.unwrap());
+    let rows = [
+        format!("| sessions | {};", shown(sessions)),
+        format!("| a room; a session | {} members", shown(members)),
+        format!("{} rooms |", limits.rooms),
+        format!("| text | {} bytes |", shown(MAX_TEXT)),
+        format!("{} for a fingerprint |", limits.names.unwrap()),
+        format!("| joins and leaves of a fingerprint | {} a minute |", limits.joins.unwrap().burst),
+        format!("| messages 17 to 21, 25 and 26 | {} at once, then 5 a second |", limits.messages.unwrap().burst),
+        format!("{} MiB; {} minutes |", limits.backlog >> 20, limits.resume.as_secs() / 60),
+        format!("A name is 1 to {MAX_NAME} characters."),
+        format!("more than {} above the counter", shown(usize::try_from(MAX_STEPS).unwrap())),
+        format!("A datagram has at most\n{} bytes", shown(MAX_DATAGRAM)),
+    ];
+    for row in rows {
+        assert!(text.contains(&row), "{row}");
+    }
 }
 
 fn text(value: &Value) -> &str {

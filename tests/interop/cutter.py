@@ -59,9 +59,9 @@ class Cutter:
 
     def _pass(self, way: int, pair: tuple[socket.socket, socket.socket]) -> None:
         source, target = pair if way == TO_SERVER else pair[::-1]
-        source.settimeout(SECONDS)
         passed = 0
         try:
+            source.settimeout(SECONDS)
             while frame := _frame(source):
                 plan = self.plan
                 if plan is not None and plan[:2] == (way, passed):
