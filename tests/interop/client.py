@@ -296,7 +296,7 @@ def run(options: argparse.Namespace) -> int:
             own = credential.make(identity, "user", options.name)
             talk = Conversation(
                 own, options.name, talk.room, server, options.keys, show,
-                verified_only=options.verified_only, secret=secret, legacy=talk.hand_over(),
+                verified_only=options.verified_only, secret=secret, previous_session=talk.hand_over(),
             )  # fmt: skip
             records = connect_again(options, own, server, pauses, show)
     except PeerRefused as refusal:

@@ -6,15 +6,15 @@ import socket
 import threading
 from collections.abc import Callable
 
+from cfbchat.chat_state import ChatState
 from cfbchat.guests import Guest, Member
-from cfbchat.hall import Hall
 from people import server_credential
 from server import Server
 
 Alter = Callable[[Member, list], list[list]]
 
 
-class MischievousHall(Hall):
+class MischievousChat(ChatState):
     """Asks, before it sends an event, what to send instead; can be hard of hearing."""
 
     def __init__(self) -> None:
@@ -60,8 +60,8 @@ class MischievousServer:
     """Listens until it is ended; quiet, for what it shows are its clients' lines."""
 
     def __init__(self) -> None:
-        self.hall = MischievousHall()
-        self.server = Server(server_credential(), lambda line: None, self.hall)
+        self.chat = MischievousChat()
+        self.server = Server(server_credential(), lambda line: None, self.chat)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
         accepting = (self.listener,)
@@ -70,7 +70,7 @@ class MischievousServer:
 
     def cut(self, name: str) -> None:
         """The connection of whoever has this name."""
-        guest = self.hall.present[name].guest
+        guest = self.chat.present[name].guest
         assert guest
         guest.hang_up()
 

@@ -23,13 +23,13 @@ def in_words(line: dict) -> None:
             return
     for key, put in TOLD.items():
         if key in line:
-            for part in put(line).split("\n"):  # notices and Answers have lines (§6, Rooms)
+            for part in put(line).split("\n"):  # notices and Answers have lines (PROTOCOL.md 6.10-5)
                 print(visible(part), file=sys.stderr, flush=True)
             return
 
 
 def visible(text: str) -> str:
-    """Nothing in a text from outside may reach the terminal as more than text (§6, Reading)."""
+    """Nothing in a text from outside may reach the terminal as more than text (PROTOCOL.md 6.2-8)."""
     return "".join(f"<U+{ord(c):04X}>" if unicodedata.category(c) in HIDDEN else c for c in text)
 
 

@@ -27,7 +27,7 @@ from cfbchat.connection import (
 from cfbchat.credential import Identity, OwnCredential
 from cfbchat.crypto import fingerprint_text
 from cfbchat.guests import Guest
-from cfbchat.hall import RESUME_SECONDS, Cut, Hall
+from cfbchat.chat_state import RESUME_SECONDS, ChatState, Cut
 from cfbchat.handshake import HandshakeFailed, ServerHandshake
 from cfbchat.passwords import Invitation, is_token
 from cfbchat.registry import Access, Registry
@@ -51,11 +51,11 @@ class Server:
     """Accepts connections and runs a thread for each."""
 
     def __init__(
-        self, own: OwnCredential, report: Callable[[dict], None], hall: Hall | None = None
+        self, own: OwnCredential, report: Callable[[dict], None], chat: ChatState | None = None
     ) -> None:
         self.own = own
         self.report = report
-        self.hall = hall or Hall(report)
+        self.chat = chat or ChatState(report)
         self.unauthenticated = threading.Semaphore(UNAUTHENTICATED)
         self.serving: set[threading.Thread] = set()
         self.serving_lock = threading.Lock()
@@ -63,7 +63,7 @@ class Server:
 
     def tick_forever(self) -> None:
         while not self.over.wait(TICK_SECONDS):
-            self.hall.tick()
+            self.chat.tick()
 
     def accept_forever(self, listener: socket.socket) -> None:
         while True:
@@ -111,7 +111,7 @@ class Server:
         except (Cut, Ended) as error:
             if not guest.gone:
                 self.report({"ended": records.peer.name, "why": str(error)})
-        self.hall.lost(guest)
+        self.chat.lost(guest)
         writer.join(END_SECONDS)
         records.link.finish()
 
@@ -123,7 +123,7 @@ class Server:
             if not guest.records.take():
                 raise Cut("too many records")
             for message in messages:
-                self.hall.handle(guest, message)
+                self.chat.handle(guest, message)
             if guest.told_password and not extended:
                 deadline += PASSWORD_SECONDS
                 extended = True
@@ -140,7 +140,7 @@ class Server:
     def end(self) -> None:
         """Tells everybody, and waits until they have gone."""
         self.over.set()
-        self.hall.terminate()
+        self.chat.terminate()
         with self.serving_lock:
             serving = list(self.serving)
         deadline = after(END_SECONDS)
@@ -157,8 +157,8 @@ def main() -> None:
     parser.add_argument("--access", type=Access, choices=list(Access), default=Access.OPEN)
     options = parser.parse_args()
     identity = Identity.load_or_make(options.keys / "identity.pem", options.bits)
-    hall = Hall(show, options.resume_window, registry=Registry(options.access))
-    server = Server(credential.make(identity, "server"), show, hall)
+    chat = ChatState(show, options.resume_window, registry=Registry(options.access))
+    server = Server(credential.make(identity, "server"), show, chat)
     listener = socket.create_server(("127.0.0.1", options.port))
     port = listener.getsockname()[1]
     show({"listening": port, "fingerprint": fingerprint_text(identity.fingerprint)})
@@ -170,7 +170,7 @@ def main() -> None:
             server.end()
             sys.stdout.flush()
             os._exit(0)  # threads that still wait for a stranger do not matter
-        answer = hall.command(line.strip())
+        answer = chat.command(line.strip())
         if line.split()[:1] == ["INVITE"] and is_token(answer):
             answer = Invitation("127.0.0.1", port, identity.fingerprint, answer).to_line()
         show({"answer": answer})

@@ -1,4 +1,4 @@
-"""A server's hall with clients around it, without sockets: for tests that say what comes when."""
+"""A server's chat with clients around it, without sockets: for tests that say what comes when."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cfbchat import cbor, credential, shapes
+from cfbchat.chat_state import ChatState
 from cfbchat.conversation import Conversation
 from cfbchat.credential import OwnCredential
 from cfbchat.guests import Guest
-from cfbchat.hall import Hall
-from cfbchat.legacy import Legacy
+from cfbchat.previous_session import PreviousSession
 from people import identity
 
 SERVER = bytes(range(32))
@@ -49,13 +49,13 @@ class Seat:
 
 
 class Table:
-    """Passes messages between a hall and its clients until none is left."""
+    """Passes messages between a chat and its clients until none is left."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.reports: list[dict] = []
         self.now = 0.0
-        self.hall = Hall(self.reports.append, clock=lambda: self.now)
+        self.chat = ChatState(self.reports.append, clock=lambda: self.now)
         self.seats: list[Seat] = []
 
     def sit(
@@ -63,7 +63,7 @@ class Table:
         name: str,
         room: str = ROOM,
         verified_only: bool = False,
-        legacy: Legacy | None = None,
+        previous_session: PreviousSession | None = None,
     ) -> Seat:
         """Somebody joins; the keys, and the files beside them, are those of last time."""
         own = credential.make(identity(name), "user", name)
@@ -71,7 +71,7 @@ class Table:
         shown: list[dict] = []
         talk = Conversation(
             own, name, room, SERVER, self.folder / name, shown.append, verified_only=verified_only,
-            legacy=legacy, clock=lambda: self.now,
+            previous_session=previous_session, clock=lambda: self.now,
         )  # fmt: skip
         seat = Seat(own, talk, guest, shown)
         self.seats.append(seat)
@@ -84,7 +84,7 @@ class Table:
         messages = seat.hold()
         seat.held = []
         for message in messages:
-            self.hall.handle(seat.guest, message)
+            self.chat.handle(seat.guest, message)
 
     def fetch(self, seat: Seat, but: int | None = None) -> None:
         """Gives a client what waits for it; events of the kind `but` are dropped."""
@@ -115,12 +115,12 @@ class Table:
     def vanish(self, seat: Seat) -> None:
         """The same, and nobody has noticed yet."""
         self.seats.remove(seat)
-        self.hall.lost(seat.guest)
-        self.hall.expire(seat.guest.member)
+        self.chat.lost(seat.guest)
+        self.chat.expire(seat.guest.member)
 
     def cut(self, seat: Seat) -> None:
         """A connection is lost, with all that is under way on it; its client has noticed."""
-        self.hall.lost(seat.guest)
+        self.chat.lost(seat.guest)
         seat.guest.outbox.clear()
         seat.held.clear()
         seat.talk.lost()
@@ -132,13 +132,13 @@ class Table:
 
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
-        self.hall.tick()
+        self.chat.tick()
         for seat in self.seats:
             seat.talk.pump()
 
     def stale(self) -> None:
         """From now on a Say is taken only with a room's present change."""
-        for room in self.hall.rooms.values():
+        for room in self.chat.rooms.values():
             room.replaced.clear()
 
 

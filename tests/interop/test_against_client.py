@@ -569,26 +569,26 @@ class WronglyResumed(unittest.TestCase):
             with self.subTest(changed=changed, value=value):
                 name = f"Ben{number}"
                 ben = self.start(name)
-                own = self.server.hall.present[name].session
-                self.server.hall.alter_welcome = lambda message: [
+                own = self.server.chat.present[name].session
+                self.server.chat.alter_welcome = lambda message: [
                     *message[:changed], value, *message[changed + 1 :]
                 ]  # fmt: skip
                 self.server.cut(name)
                 self.assertEqual(ben.await_exit(), self.broke_the_protocol, ben.story())
-                self.assertEqual(self.server.hall.present[name].session, own)
+                self.assertEqual(self.server.chat.present[name].session, own)
 
     def test_it_is_resumed_as_asked(self) -> None:
         """The same without mischief."""
         ben = self.start("Ben")
-        own = self.server.hall.present["Ben"].session
+        own = self.server.chat.present["Ben"].session
         for _ in range(3):
-            guest = self.server.hall.present["Ben"].guest
+            guest = self.server.chat.present["Ben"].guest
             self.server.cut("Ben")
             deadline = time.monotonic() + WAIT_SECONDS
-            while self.server.hall.present["Ben"].guest in (None, guest):
+            while self.server.chat.present["Ben"].guest in (None, guest):
                 self.assertLess(time.monotonic(), deadline, ben.story())
                 time.sleep(0.02)
-        self.assertEqual(self.server.hall.present["Ben"].session, own)
+        self.assertEqual(self.server.chat.present["Ben"].session, own)
 
 
 @unittest.skipUnless(OTHER, "CFB_CHAT_BIN is not set")
@@ -642,10 +642,10 @@ class AgainstTheOtherClient(unittest.TestCase):
             altered = member.person.name == "Ben" and event[0] == kind
             return instead(event) if altered else [event]
 
-        self.server.hall.alter = alter
+        self.server.chat.alter = alter
 
     def be_honest(self) -> None:
-        self.server.hall.alter = lambda member, event: [event]
+        self.server.chat.alter = lambda member, event: [event]
 
     def test_repeated_messages_are_shown_once(self) -> None:
         for kind, write, come in (
@@ -688,13 +688,13 @@ class AgainstTheOtherClient(unittest.TestCase):
         self.ira.write("one")
         for child in (self.ben, tom):
             self.await_shown(child, "Ira: one")
-        self.server.hall.deaf_to = "Ira"
+        self.server.chat.deaf_to = "Ira"
         self.ira.write("two")
         self.ira.write("/whisper Ben psst")
         self.await_unheard(2)
         tom.write("EXIT")
         self.await_shown(self.ira, "[+] Tom left the room.")
-        self.server.hall.hear_again()
+        self.server.chat.hear_again()
         self.ira.write("three")
         self.await_shown(self.ben, "Ira: three")
         self.assertEqual(
@@ -705,7 +705,7 @@ class AgainstTheOtherClient(unittest.TestCase):
 
     def await_unheard(self, count: int) -> None:
         deadline = time.monotonic() + WAIT_SECONDS
-        while len(self.server.hall.unheard) < count:
+        while len(self.server.chat.unheard) < count:
             self.assertLess(time.monotonic(), deadline, self.ira.story())
             time.sleep(0.02)
 
@@ -725,7 +725,7 @@ class AgainstTheOtherClient(unittest.TestCase):
         eva = self.start("Eva")
         for child in (self.ira, self.ben):
             self.await_shown(child, "[+] Eva joined the room.")
-        number = self.server.hall.present["Eva"].number
+        number = self.server.chat.present["Eva"].number
         eva.write("Hi")
         self.await_shown(self.ben, "Eva: Hi")
         self.alter(shapes.SAID, lambda event: [[*event[:2], number, *event[3:]]])
@@ -751,7 +751,7 @@ class AgainstTheOtherClient(unittest.TestCase):
         self.assertNotIn("Ira: Hi", self.shown(self.ben))
 
     def test_a_letter_comes_twice(self) -> None:
-        self.server.hall.mailbox.seen = lambda member, cursor: None  # type: ignore[method-assign]
+        self.server.chat.mailbox.seen = lambda member, cursor: None  # type: ignore[method-assign]
         self.ben.write("EXIT")
         self.assertEqual(self.ben.await_exit(), 0)
         self.ira.write("/whisper Ben come back")
@@ -772,12 +772,12 @@ class AgainstTheOtherClient(unittest.TestCase):
         self.ben.write("EXIT")
         self.assertEqual(self.ben.await_exit(), 0)
         self.await_shown(self.ira, "[+] Ben left the room.")
-        known = self.server.hall.registry.find("Ben")
+        known = self.server.chat.registry.find("Ben")
         assert known
         known.spkis = OrderedDict({b"": user("Eva").identity.spki})
         with self.warned(self.ira, "Ben"):
             self.ira.write("/whisper Ben for your eyes only")
-        self.assertEqual(self.server.hall.mailbox.letters, [])
+        self.assertEqual(self.server.chat.mailbox.letters, [])
 
 
 if __name__ == "__main__":

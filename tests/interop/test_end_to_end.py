@@ -32,7 +32,7 @@ class AtATable(unittest.TestCase):
 
     def key_of(self, speaker: Seat, at: Seat) -> SenderKey:
         """The key of `speaker` as `at` has it."""
-        key = at.talk.company.rooms[ROOM].voices[speaker.own.session].key
+        key = at.talk.peers.rooms[ROOM].voices[speaker.own.session].key
         assert key
         return key
 
@@ -365,7 +365,7 @@ class OneToOne(AtATable):
         self.table.run()
         self.assertEqual(ben.letters(), [("Ira", "Hi")])
         self.assertEqual(ben.lines("new"), ["Ira"])
-        self.assertEqual(self.table.hall.mailbox.letters, [])
+        self.assertEqual(self.table.chat.mailbox.letters, [])
 
     def test_a_letter_comes_again_until_it_is_seen_and_is_shown_once(self) -> None:
         ira, ben = self.table.sit("Ira"), self.table.sit("Ben")
@@ -378,7 +378,7 @@ class OneToOne(AtATable):
         ben = self.table.sit("Ben")
         self.assertEqual(len(events(ben, shapes.LETTER_CAME)), 1)
         self.assertEqual(ben.letters(), [])
-        self.assertEqual(self.table.hall.mailbox.letters, [])
+        self.assertEqual(self.table.chat.mailbox.letters, [])
 
     def test_a_letter_that_is_refused_is_seen_too(self) -> None:
         ira, ben = self.table.sit("Ira"), self.table.sit("Ben")
@@ -386,7 +386,7 @@ class OneToOne(AtATable):
         ira.talk.write_letter("Ben", "from 1970")
         self.table.run()
         self.assertEqual(len(ben.lines("letter_refused")), 1)
-        self.assertEqual(self.table.hall.mailbox.letters, [])
+        self.assertEqual(self.table.chat.mailbox.letters, [])
 
     def test_letters_that_cannot_be_sent(self) -> None:
         ira = self.table.sit("Ira")

@@ -49,7 +49,7 @@ class CuttingTable(Table):
         try:
             for message in messages:
                 self._passes(seat)
-                self.hall.handle(seat.guest, message)
+                self.chat.handle(seat.guest, message)
                 self._passes(seat)
         except Cut:
             self._lose(seat)
@@ -100,7 +100,7 @@ class AtATable(unittest.TestCase):
         """What the server answers a Join on another connection of this session."""
         seat.guest = Guest(seat.guest.person)
         at = seat.talk.cursor if cursor is None else cursor
-        self.table.hall.handle(seat.guest, [shapes.JOIN, room, "", at])
+        self.table.chat.handle(seat.guest, [shapes.JOIN, room, "", at])
         came = []
         while seat.guest.outbox.has_some():
             came += [cbor.decode(message) for message in seat.guest.outbox.take() or []]
@@ -137,7 +137,7 @@ class EveryMoment(AtATable):
             table.cuts = None
             self.assert_nothing_wrong(*seats.values())
             self.assertTrue(all(seat.talk.is_idle() for seat in seats.values()))
-            self.assertEqual(table.hall.mailbox.letters, [])
+            self.assertEqual(table.chat.mailbox.letters, [])
             heard = {
                 who: (seat.heard(), seat.whispers(), seat.letters()) for who, seat in seats.items()
             }
@@ -278,10 +278,10 @@ class WhileAway(AtATable):
         ira.talk.write_letter("Ben", "Hi")
         self.table.run(but=ben)
         self.table.cut(ben)
-        self.assertEqual(len(self.table.hall.mailbox.letters), 1)
+        self.assertEqual(len(self.table.chat.mailbox.letters), 1)
         self.table.back(ben)
         self.table.run()
-        self.assertEqual((ben.letters(), self.table.hall.mailbox.letters), ([("Ira", "Hi")], []))
+        self.assertEqual((ben.letters(), self.table.chat.mailbox.letters), ([("Ira", "Hi")], []))
         self.assertEqual(len(events(ben, shapes.LETTER_CAME)), 1)
 
     def test_a_letter_that_was_handed_out_and_not_had_comes_under_its_first_cursor(self) -> None:
@@ -290,7 +290,7 @@ class WhileAway(AtATable):
         self.table.send(ira)
         self.table.fetch(ira)
         self.table.send(ira)
-        (letter,) = self.table.hall.mailbox.letters
+        (letter,) = self.table.chat.mailbox.letters
         (cursor,) = letter.cursors.values()
         self.table.cut(ben)
         came = self.resume(ben)
@@ -327,20 +327,20 @@ class Answers(AtATable):
 
     def test_refusals_are_answered_as_the_first_time(self) -> None:
         ira, ben = self.two()
-        hall = self.table.hall
+        chat = self.table.chat
         for message in (
             [shapes.SAY, 1, "#elsewhere", 1, b"x"], [shapes.SAY, 2, ROOM, 2, b"x"],
             [shapes.SAY, 3, ROOM, "malformed", b"x"], [shapes.SAY, 4, ROOM, 9, b"stale"],
         ):  # fmt: skip
-            hall.handle(ira.guest, message)
+            chat.handle(ira.guest, message)
         first = [cbor.decode(m) for m in ira.guest.outbox.take() or []]
         self.resume(ira)
         for n in (1, 2, 3):
-            hall.handle(ira.guest, [shapes.SAY, n, ROOM, 2, b"y"])
+            chat.handle(ira.guest, [shapes.SAY, n, ROOM, 2, b"y"])
         second = [cbor.decode(m) for m in ira.guest.outbox.take() or []]
         self.assertEqual(second, first[:3])
-        hall.handle(ira.guest, [shapes.SAY, 6, ROOM, 2, b"y"])
-        hall.handle(ira.guest, [shapes.SAY, 4, ROOM, 2, b"y"])
+        chat.handle(ira.guest, [shapes.SAY, 6, ROOM, 2, b"y"])
+        chat.handle(ira.guest, [shapes.SAY, 4, ROOM, 2, b"y"])
         third = [cbor.decode(m) for m in ira.guest.outbox.take() or []]
         self.assertEqual([m[0] for m in third], [shapes.ERROR, shapes.ACCEPTED])
         self.assertEqual((third[0][1], third[0][3], third[1][1]), ("again", 4, 4))
@@ -371,7 +371,7 @@ class Answers(AtATable):
         ira, _ = self.two()
         ira.guest.member.messages.left = 0.0
         self.resume(ira)
-        self.table.hall.handle(ira.guest, [shapes.SAY, 1, ROOM, 2, b"x"])
+        self.table.chat.handle(ira.guest, [shapes.SAY, 1, ROOM, 2, b"x"])
         (answer,) = [cbor.decode(m) for m in ira.guest.outbox.take() or []]
         self.assertEqual(answer[1::2], ["wait", 1])
 
@@ -407,20 +407,20 @@ class Refused(AtATable):
         self.say(ira, "one")
         self.table.pass_time(0.6)
         self.table.run()
-        hall, own = self.table.hall, ben.guest
-        before = (hall.journal.cursor, hall.moves[ben.own.identity.fingerprint].left)
+        chat, own = self.table.chat, ben.guest
+        before = (chat.journal.cursor, chat.moves[ben.own.identity.fingerprint].left)
         self.assertGreater(own.member.seen, 0)
         stranger = self.table.sit("Tom")
         self.table.go(stranger)
-        for cursor in (0, 1, own.member.seen - 1, hall.journal.cursor + 1, 2**64 - 1):
+        for cursor in (0, 1, own.member.seen - 1, chat.journal.cursor + 1, 2**64 - 1):
             self.assert_refused(ben, cursor=cursor)
         self.assert_refused(ben, room="#elsewhere")
         self.assert_refused(stranger)
         self.assert_refused(stranger, cursor=0)
-        self.assertIs(hall.present["Ben"].guest, own)
+        self.assertIs(chat.present["Ben"].guest, own)
         self.assertFalse(own.gone)
-        self.assertEqual(hall.journal.cursor, before[0] + 2)  # Tom, who came and went
-        self.assertLessEqual(before[1] - hall.moves[ben.own.identity.fingerprint].left, 0)
+        self.assertEqual(chat.journal.cursor, before[0] + 2)  # Tom, who came and went
+        self.assertLessEqual(before[1] - chat.moves[ben.own.identity.fingerprint].left, 0)
         self.assertNotIn("left", "".join(key for line in ira.shown[-6:] for key in line
                                          if line.get("left") == "Ben"))  # fmt: skip
 
@@ -429,7 +429,7 @@ class Refused(AtATable):
         with mock.patch.object(CuttingTable, "run"):
             ira = self.table.sit("Ira")
         self.assert_refused(ira, cursor=7)
-        self.assertEqual((self.table.hall.registry.names, self.table.hall.ended), ({}, {}))
+        self.assertEqual((self.table.chat.registry.names, self.table.chat.ended), ({}, {}))
         self.assertEqual(self.resume(ira, cursor=0)[0][0], shapes.WELCOME)
 
     def test_an_old_connection_is_closed_without_a_word(self) -> None:
@@ -442,8 +442,8 @@ class Refused(AtATable):
         came = self.resume(ben)
         self.assertEqual([m[3][0] for m in came[1:]], [shapes.SHARED, shapes.SAID])
         self.assertEqual((old.outbox.take(), hung_up), (None, [True]))
-        self.table.hall.handle(old, [shapes.SAY, 1, ROOM, 2, b"too late"])
-        self.table.hall.lost(old)
+        self.table.chat.handle(old, [shapes.SAY, 1, ROOM, 2, b"too late"])
+        self.table.chat.lost(old)
         self.assertEqual(ben.guest.member.last_n, 0)
         self.assertIsNone(ben.guest.member.away_since)
 
@@ -452,13 +452,13 @@ class Refused(AtATable):
         self.table.cut(ben)
         with mock.patch.object(journal, "MOST_BYTES", 3000):
             self.say(ira, *"abcdefgh")
-            self.assertLessEqual(self.table.hall.journal.size, 3000)
+            self.assertLessEqual(self.table.chat.journal.size, 3000)
         self.assert_refused(ben)
-        self.assertIn("Ben", self.table.hall.present)
+        self.assertIn("Ben", self.table.chat.present)
 
     def test_who_is_away_makes_way_when_the_server_is_full(self) -> None:
         ira, ben = self.two()
-        with mock.patch("cfbchat.hall.SESSIONS", 2):
+        with mock.patch("cfbchat.chat_state.SESSIONS", 2):
             self.assertEqual(self.table.sit("Eva").talk.refused, "refused")
             self.table.cut(ben)
             self.assertIsNone(self.table.sit("Eva").talk.refused)
@@ -468,17 +468,17 @@ class Refused(AtATable):
     def test_what_all_have_seen_is_forgotten(self) -> None:
         ira, ben = self.two()
         self.say(ira, "one", "two")
-        self.assertNotEqual(self.table.hall.journal.entries, {})
+        self.assertNotEqual(self.table.chat.journal.entries, {})
         self.table.pass_time(0.6)
         self.table.run()
-        self.assertEqual(self.table.hall.journal.entries, {})
-        self.assertEqual(self.table.hall.journal.size, 0)
+        self.assertEqual(self.table.chat.journal.entries, {})
+        self.assertEqual(self.table.chat.journal.size, 0)
 
     def test_seen_of_what_was_not_handed_out_yet_forgets_nothing(self) -> None:
         ira, ben = self.two()
         ira.talk.say("one")
         self.table.send(ira)
-        self.table.hall.handle(ben.guest, [shapes.SEEN, 2**64 - 1])
+        self.table.chat.handle(ben.guest, [shapes.SEEN, 2**64 - 1])
         self.table.cut(ben)
         self.table.back(ben)
         self.table.run()
@@ -503,11 +503,11 @@ class Anew(AtATable):
     def begin_anew(self, seat: Seat) -> Seat:
         self.assertTrue(seat.talk.begins_anew(), seat.shown)
         self.table.seats.remove(seat)
-        return self.table.sit(seat.talk.name, legacy=seat.talk.hand_over())
+        return self.table.sit(seat.talk.name, previous_session=seat.talk.hand_over())
 
     def expired(self, seat: Seat) -> None:
         self.table.cut(seat)
-        self.table.hall.expire(seat.guest.member)
+        self.table.chat.expire(seat.guest.member)
 
     def test_what_was_not_answered_is_shown_and_what_was_not_sent_is_sent(self) -> None:
         ira, ben = self.two()

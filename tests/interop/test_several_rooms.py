@@ -35,7 +35,7 @@ class InRooms(AtATable):
         return told.get("answer") or told["error"]
 
     def members(self, room: str) -> list[str]:
-        return [member.person.name for member in self.table.hall.rooms[room].members]
+        return [member.person.name for member in self.table.chat.rooms[room].members]
 
 
 class Rooms(InRooms):
@@ -123,7 +123,7 @@ class Rooms(InRooms):
         ira.talk.part(ROOM)
         self.table.run()
         self.assertIsNone(ira.talk.bye)
-        self.assertEqual(list(ira.talk.company.rooms), [LAB])
+        self.assertEqual(list(ira.talk.peers.rooms), [LAB])
 
     def test_what_cannot_be_said_or_joined(self) -> None:
         ira, ben = self.two()
@@ -147,15 +147,15 @@ class Rooms(InRooms):
         self.enter(ira, ben)
         self.say_in(ben, LAB, "one")
         self.table.cut(ira)
-        self.table.hall.expire(ira.guest.member)
+        self.table.chat.expire(ira.guest.member)
         ira.talk.say("later", LAB)
         self.say_in(ben, LAB, "missed")
         self.table.back(ira)
         self.table.run()
         self.assertTrue(ira.talk.begins_anew())
         self.table.seats.remove(ira)
-        again = self.table.sit("Ira", room=ira.talk.room, legacy=ira.talk.hand_over())
-        self.assertEqual(sorted(again.talk.company.rooms), [LAB, ROOM])
+        again = self.table.sit("Ira", room=ira.talk.room, previous_session=ira.talk.hand_over())
+        self.assertEqual(sorted(again.talk.peers.rooms), [LAB, ROOM])
         self.assertEqual(self.said(ben, LAB), [("Ira", "later")])
         self.say_in(ben, LAB, "two")
         self.assertEqual(self.said(again, LAB), [("Ben", "two")])
@@ -215,7 +215,7 @@ class EveryMomentInRooms(InRooms):
                 _, ira, ben = self.move(cut_at, then)
                 with self.subTest((cut_at, then)):
                     self.assertIsNone(ira.talk.bye)
-                    self.assertEqual(list(ira.talk.company.rooms), [LAB])
+                    self.assertEqual(list(ira.talk.peers.rooms), [LAB])
                     self.assertEqual(self.members(ROOM), ["Ben"])
                     self.assertEqual(self.said(ben, LAB), [("Ira", "one")])
                     self.assert_nothing_wrong(ira, ben)
@@ -226,7 +226,7 @@ class EveryMomentInRooms(InRooms):
             self.assertEqual(self.said(ben, ROOM), [("Ira", "one"), ("Ira", "back")])
             self.assertEqual(self.said(ira, LAB), [("Ben", "hello"), ("Ben", "well")])
             self.assertEqual(self.said(ira, ROOM), [("Ben", "good")])
-            self.assertEqual(sorted(ira.talk.company.rooms), [LAB, ROOM])
+            self.assertEqual(sorted(ira.talk.peers.rooms), [LAB, ROOM])
             self.assertEqual([self.members(room) for room in (LAB, ROOM)], [["Ben", "Ira"]] * 2)
             self.assertTrue(ira.talk.is_idle())
             self.assert_nothing_wrong(ira, ben)
@@ -266,7 +266,7 @@ class Kept(InRooms):
                 self.table.back(ben)
                 self.assertEqual(cbor.decode(ben.talk.outgoing[0])[1], LAB)
                 self.table.run()
-                self.assertEqual(list(ben.talk.company.rooms), [ROOM])
+                self.assertEqual(list(ben.talk.peers.rooms), [ROOM])
                 self.assertFalse(ben.talk.begins_anew())
                 self.say_in(ben, ROOM, "still here")
                 self.assertEqual(ira.heard(), [("Ben", "still here")])
@@ -279,7 +279,7 @@ class Kept(InRooms):
         lines = [line for line in ben.shown if "notice" in line or "left" in line]
         self.assertIn("enough", lines[0]["notice"])
         self.assertEqual(lines[1], {"left": "Ben", "reason": "kicked", "room": LAB})
-        self.assertEqual(list(ben.talk.company.rooms), [ROOM])
+        self.assertEqual(list(ben.talk.peers.rooms), [ROOM])
         self.say_in(ira, LAB, "two")
         self.say_in(ira, ROOM, "three")
         self.assertEqual(ben.heard(), [("Ira", "one"), ("Ira", "three")])
@@ -290,14 +290,14 @@ class Kept(InRooms):
         ben.hold()
         self.command(ira, f"KICK {LAB} Ben")
         self.table.run()
-        self.assertEqual(list(ben.talk.company.rooms), [ROOM])
+        self.assertEqual(list(ben.talk.peers.rooms), [ROOM])
         self.assert_nothing_wrong(ben)
 
     def test_who_keeps_a_room(self) -> None:
         ira, ben = self.two_in_the_lab()
         tom = self.table.sit("Tom", room=LAB)
-        keeper = self.table.hall.rooms[LAB]
-        self.assertEqual((keeper.keeper, self.table.hall.rooms[ROOM].keeper), ("ira", None))
+        keeper = self.table.chat.rooms[LAB]
+        self.assertEqual((keeper.keeper, self.table.chat.rooms[ROOM].keeper), ("ira", None))
         self.assertEqual(self.command(ben, f"LOCK {LAB}"), "refused")
         self.assertEqual(self.command(ira, f"TOPIC {ROOM} mine"), "refused")
         ira.talk.part(LAB)
@@ -325,14 +325,14 @@ class Kept(InRooms):
         """It uses n up, and a key; who may speak again does."""
         ira, ben = self.two()
         self.say(ira, "one")
-        self.table.hall.command("MUTE Ira 1h")
+        self.table.chat.command("MUTE Ira 1h")
         ira.talk.say("two")
         ira.talk.whisper("Ben", "psst")
         ira.talk.write_letter("Ben", "a letter")
         self.table.run()
         told = [(line["error"], line["of"], line["n"]) for line in ira.shown if "error" in line]
         self.assertEqual(told, [("muted", "say", 3), ("muted", "whisper", 4), ("muted", "letter", 5)])
-        self.table.hall.command("UNMUTE Ira")
+        self.table.chat.command("UNMUTE Ira")
         self.say(ira, "three")
         self.assertEqual([text for _, text in ben.heard()], ["one", "three"])
         missing = [(line["missing"], line["of"]) for line in ben.shown if "missing" in line]
@@ -341,7 +341,7 @@ class Kept(InRooms):
     def test_a_muted_name_shares_its_key(self) -> None:
         """Nobody is told by a message that was refused for good."""
         ira, ben = self.two()
-        self.table.hall.command("MUTE Ira")
+        self.table.chat.command("MUTE Ira")
         self.say(ira, "one")
         self.assertEqual(ira.lines("shared_with"), [["Ben"]])
         self.assertEqual(ira.lines("error"), ["muted"])
@@ -371,7 +371,7 @@ class Asked(FromTheServer):
         for answer in self.ask_all():
             self.talk.handle(answer)
         self.assertEqual([line["of"] for line in self.shown if "answer" in line], ["ROOMS", "password"])
-        self.assertEqual(sorted(self.talk.company.rooms), [LAB, ROOM])
+        self.assertEqual(sorted(self.talk.peers.rooms), [LAB, ROOM])
         self.assert_leaves([shapes.ANSWER, "once more"])
 
     def test_each_refused(self) -> None:

@@ -1,4 +1,4 @@
-"""Boxes: from one session to one session, for whispers and sender keys (PROTOCOL.md §7)."""
+"""Boxes: from one session to one session, for whispers and sender keys (PROTOCOL.md §7.1)."""
 
 from __future__ import annotations
 

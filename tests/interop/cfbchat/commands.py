@@ -10,7 +10,7 @@ from .crypto import fingerprint_text
 from .guests import Member, Room
 
 if TYPE_CHECKING:
-    from .hall import Hall
+    from .chat_state import ChatState
 
 LONGEST = 4096
 FOREVER = float("inf")
@@ -48,9 +48,9 @@ HELP = {
 class Commands:
     """Carries out commands; `None` as a member is whoever holds the server's own standard input."""
 
-    def __init__(self, hall: Hall) -> None:
-        self.hall = hall
-        self.registry = hall.registry
+    def __init__(self, chat: ChatState) -> None:
+        self.chat = chat
+        self.registry = chat.registry
 
     def answer(self, member: Member | None, line: str) -> str:
         """What became of a command; raises `Refused`."""
@@ -73,7 +73,7 @@ class Commands:
             raise Refused("only an operator may")
 
     def _room(self, name: str) -> Room:
-        room = self.hall.rooms.get(name)
+        room = self.chat.rooms.get(name)
         if room is None:
             raise Refused(f"there is no room {name}", "absent")
         return room
@@ -95,7 +95,7 @@ class Commands:
 
     def _rooms(self, member: Member | None, rest: str) -> str:
         lines = []
-        for name, room in sorted(self.hall.rooms.items()):
+        for name, room in sorted(self.chat.rooms.items()):
             keeper = f", kept by {self._called(room.keeper)}" if room.keeper else ""
             topic = f": {room.topic}" if room.topic else ""
             lines.append(f"{name} ({len(room.members)}{keeper}{', locked' * room.locked}){topic}")
@@ -160,17 +160,17 @@ class Commands:
         name, _, reason = after.partition(" ")
         for other in room.members:
             if other.name == name.lower():
-                self.hall.tell(other, f"You were kicked from {first}. {reason}".strip())
-                self.hall.put_out(other, first)
+                self.chat.tell(other, f"You were kicked from {first}. {reason}".strip())
+                self.chat.put_out(other, first)
                 return f"{name} is out of {first}."
         return f"{name} is not in {first}."
 
     def _kick_out(self, name: str, reason: str) -> str:
-        other = self.hall.here(name)
+        other = self.chat.here(name)
         if other is None:
             return f"{name} is not here."
-        self.hall.tell(other, f"You were kicked. {reason}".strip())
-        self.hall.put_out(other)
+        self.chat.tell(other, f"You were kicked. {reason}".strip())
+        self.chat.put_out(other)
         return f"{name} is out."
 
     def _keeper(self, member: Member | None, rest: str) -> str:
@@ -189,15 +189,15 @@ class Commands:
         room = self._kept_by(member, rest)
         room.registered = False
         if not room.members:
-            del self.hall.rooms[rest]
+            del self.chat.rooms[rest]
         return f"{rest} goes with the last who does."
 
     # --- Operators
 
     def _say(self, member: Member | None, rest: str) -> str:
         self._operators_only(member)
-        for other in list(self.hall.present.values()):
-            self.hall.tell(other, rest)
+        for other in list(self.chat.present.values()):
+            self.chat.tell(other, rest)
         return "Said."
 
     def _mute(self, member: Member | None, rest: str) -> str:

@@ -8,15 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import cbor, shapes, texts
-from .company import Company
 from .credential import CredentialRefused, OwnCredential, is_room
 from .crypto import RefusedKey, load_spki, sha256
-from .errands import Errands
 from .events import Events
 from .hearing import Hearing
-from .legacy import Draft, Legacy, addressed_anew, anew, words
 from .numbered import Delay, Item, Letter, Numbers, Say, Share, Whisper
+from .peers import PeerTable
+from .previous_session import Draft, PreviousSession, addressed_anew, anew, words
 from .reader import Reader
+from .requests import Requests
 from .rooms import Room
 from .safety_number import safety_number
 from .speaker import Speaker
@@ -43,7 +43,7 @@ class Conversation(Events):
         *,
         verified_only: bool = False,
         secret: str = "",
-        legacy: Legacy | None = None,
+        previous_session: PreviousSession | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], int] = milliseconds,
     ) -> None:
@@ -57,9 +57,9 @@ class Conversation(Events):
         self.clock = clock
         self.now = now
         known = KnownUsers(keys / "known_users", server, name, own.identity.fingerprint)
-        self.company = Company(own, name, known, show)
+        self.peers = PeerTable(own, name, known, show)
         self.reader = Reader(own, server, LettersSeen(keys / "letters_seen"))
-        self.hearing = Hearing(self.company, self.reader, show)
+        self.hearing = Hearing(self.peers, self.reader, show)
         self.speaker = Speaker(own, name, server)
         self.outgoing: list[bytes] = []
         self.cursor = 0  # of the last event, the Welcome's if there was none; 0 before it
@@ -68,13 +68,13 @@ class Conversation(Events):
         self.seen_by: float | None = None
         self.sees_no_more = False
         self.numbers = Numbers(lambda: self.clock())
-        legacy = legacy or Legacy()
-        self.counters = legacy.counters
-        self.hearing.heard = legacy.heard
-        self.numbers.queue.extend(legacy.unsent)
-        self.drafts = deque(legacy.drafts)
+        previous_session = previous_session or PreviousSession()
+        self.counters = previous_session.counters
+        self.hearing.heard = previous_session.heard
+        self.numbers.queue.extend(previous_session.unsent)
+        self.drafts = deque(previous_session.drafts)
         self.draft_delay = Delay()
-        self.errands = Errands(self._send, legacy.rooms)
+        self.requests = Requests(self._send, previous_session.rooms)
         self.floors: dict[str, dict[bytes, int]] = {}  # of rooms this session has left
         self.pongs_due = 0
         self.longest = texts.LONGEST
@@ -85,23 +85,23 @@ class Conversation(Events):
     # --- What the user does
 
     def join(self) -> None:
-        """A connection begins: the session's first, or one that goes on with it (§8, Resuming)."""
+        """A connection begins: the session's first, or one that goes on with it (PROTOCOL.md 8.4-1)."""
         self.lost()
         self.outgoing.clear()
-        for doubtful in self.errands.lost():
+        for doubtful in self.requests.lost():
             self.show({"in_doubt": doubtful.about, "of": "command", "to": None})
         self.pongs_due = 0
-        if self.cursor and self.room not in self.company.rooms:
-            self.room = next(iter(self.company.rooms), self.room)
-        self.errands.join(self.room, "", self.cursor, opens=True)
-        if self.errands.catching_up:
+        if self.cursor and self.room not in self.peers.rooms:
+            self.room = next(iter(self.peers.rooms), self.room)
+        self.requests.join(self.room, "", self.cursor, opens=True)
+        if self.requests.catching_up:
             self.ping()
 
     def lost(self) -> None:
         """The connection has ended: what is said from now on waits for the next."""
         self.online = False
         self.seen_by = None
-        self.company.directory.lost()
+        self.peers.session_numbers.lost()
 
     def resumes(self) -> bool:
         """Whether there is a session to go on with, and nothing says that it cannot be."""
@@ -121,37 +121,37 @@ class Conversation(Events):
     def has_left(self) -> bool:
         """Left as wanted; the answer to a Leave may have been lost with the connection."""
         gone = self.refused == "refused" and self.cursor != 0
-        parted = self.errands.left_before >= set(self.company.rooms)
-        return self.bye == "left" or bool(gone and parted and self.company.rooms)
+        parted = self.requests.left_before >= set(self.peers.rooms)
+        return self.bye == "left" or bool(gone and parted and self.peers.rooms)
 
-    def hand_over(self) -> Legacy:
+    def hand_over(self) -> PreviousSession:
         """For a new session; what was sent and not answered is shown, to be sent by hand."""
         for item in self.numbers.in_doubt():
             if (line := words(item)) is not None:
                 self.show(line)
         unsent = [new for item in self.numbers.unsent() if (new := anew(item)) is not None]
         counters = self.counters
-        for name, room in self.company.rooms.items():
+        for name, room in self.peers.rooms.items():
             counters = {**counters, name: room.counters()}
-        for doubtful in self.errands.lost():
+        for doubtful in self.requests.lost():
             self.show({"in_doubt": doubtful.about, "of": "command", "to": None})
-        rooms = {*self.company.rooms, *self.errands.to_join, *self.errands.unsure} - self.errands.to_part
-        return Legacy(
+        rooms = {*self.peers.rooms, *self.requests.to_join, *self.requests.unsure} - self.requests.to_part
+        return PreviousSession(
             deque(unsent), self.drafts, counters, self.hearing.heard, sorted(rooms - {self.room})
         )
 
     def enter(self, room: str) -> None:
         """Joins one more room."""
-        if not is_room(room) or room in self.company.rooms or self.errands.expects(room):
+        if not is_room(room) or room in self.peers.rooms or self.requests.expects(room):
             self.show({"error": f"{room} cannot be joined"})
             return
-        self.errands.to_join.append(room)
+        self.requests.to_join.append(room)
         self.pump()
 
     def part(self, room: str) -> None:
         """Leaves one room once what was said in it is answered; the last is the end."""
-        if room in self.company.rooms or self.errands.expects(room):
-            self.errands.to_part.add(room)
+        if room in self.peers.rooms or self.requests.expects(room):
+            self.requests.to_part.add(room)
             self.pump()
         else:
             self.show({"error": f"this client is not in {room}"})
@@ -166,20 +166,20 @@ class Conversation(Events):
 
     def _ask(self, kind: int, about: str, field: str) -> None:
         if self.online:
-            self.errands.ask(kind, about, field)
+            self.requests.ask(kind, about, field)
         else:
             self.show({"error": "not connected", "of": about})
 
     def say(self, text: str, room: str | None = None) -> None:
         room = room or self.room
-        if room not in self.company.rooms and self.online and not self.errands.expects(room):
+        if room not in self.peers.rooms and self.online and not self.requests.expects(room):
             self.show({"error": f"this client is not in {room}"})
         elif (made := self._text(text)) is not None:
             self._queue(Say(room, made))
 
     def whisper(self, name: str, text: str) -> None:
         """To somebody who is here; to anybody else it goes as a letter."""
-        to = self.company.present(name)
+        to = self.peers.present(name)
         if to is None:
             self.write_letter(name, text)
         elif not self.speaker.reaches(to):
@@ -195,15 +195,15 @@ class Conversation(Events):
 
     def verify(self, name: str, compared: bool = False) -> None:
         """Shows the number to compare; writes the mark if it has been."""
-        fingerprint = self.company.known.fingerprint_of(name)
+        fingerprint = self.peers.known.fingerprint_of(name)
         if fingerprint is None:
             self.show({"error": f"nobody called {name} is known"})
             return
         if compared:
-            self.company.known.verify(name)
+            self.peers.known.verify(name)
         number = safety_number(self.own.identity.fingerprint, fingerprint)
         self.show(
-            {"verify": name, "number": number, "verified": self.company.known.is_verified(name)}
+            {"verify": name, "number": number, "verified": self.peers.known.is_verified(name)}
         )
 
     def leave(self) -> None:
@@ -217,7 +217,7 @@ class Conversation(Events):
 
     def is_idle(self) -> bool:
         """Whether all that was said, whispered, written and asked has been answered."""
-        return not self.numbers.queue and not self.drafts and self.errands.is_idle()
+        return not self.numbers.queue and not self.drafts and self.requests.is_idle()
 
     def patience(self) -> float:
         """The seconds after which there may be something to send, without anything coming."""
@@ -245,13 +245,13 @@ class Conversation(Events):
         if self.seen_by is not None and self.clock() >= self.seen_by:
             self._send_seen()
         while (item := self.numbers.next_to_send()) is not None:
-            if isinstance(item, (Say, Share)) and item.room not in self.company.rooms:
-                if self.errands.expects(item.room):
+            if isinstance(item, (Say, Share)) and item.room not in self.peers.rooms:
+                if self.requests.expects(item.room):
                     break
                 self._give_up(item)
                 continue
             if isinstance(item, Say):
-                shares = self._shares_before(self.company.rooms[item.room])
+                shares = self._shares_before(self.peers.rooms[item.room])
                 if shares is None:
                     break
                 if shares:
@@ -264,7 +264,7 @@ class Conversation(Events):
             self.outgoing.append(message)
         self._look_up()
         leaving = self.leaving and self.is_idle()
-        self.errands.move(self.company.rooms, self._speaks_in, leaving)
+        self.requests.move(self.peers.rooms, self._speaks_in, leaving)
 
     def _speaks_in(self, room: str) -> bool:
         """Whether something is still to be said in a room, or to be answered."""
@@ -277,40 +277,40 @@ class Conversation(Events):
             self.show({"error": f"this client is not in {item.room}", "text": item.text.text, "of": "say"})
 
     def _shares_before(self, room: Room) -> list[Share] | None:
-        readers = self.company.readers_in(room)
+        readers = self.peers.readers_in(room)
         if self.verified_only:
-            readers = [person for person in readers if self.company.known.is_verified(person.name)]
+            readers = [person for person in readers if self.peers.known.is_verified(person.name)]
         return self.speaker.shares_before(room, readers, self.numbers.says_in_flight(room.name))
 
     def _fields(self, item: Item) -> list[cbor.Value]:
         """The message an item stands for, without its n."""
         if isinstance(item, Say):
-            room = self.company.rooms[item.room]
+            room = self.peers.rooms[item.room]
             self._tell_who_reads_too(item, room)
             unanswered = self.numbers.says_in_flight(room.name)
             envelope = self.speaker.envelope(item, room, unanswered)
             return [shapes.SAY, room.name, room.change, envelope]
         if isinstance(item, Share):
-            numbers = self.company.directory.numbers
+            numbers = self.peers.session_numbers.numbers
             return [shapes.SHARE, [[numbers[session], box] for session, box in item.boxes]]
         if isinstance(item, Whisper):
             item.box = item.box or self.speaker.whisper(item.to, item.text)
-            return [shapes.WHISPER, self.company.directory.numbers[item.to.session], item.box]
+            return [shapes.WHISPER, self.peers.session_numbers.numbers[item.to.session], item.box]
         return [shapes.LETTER, item.to, item.letter]
 
     def _tell_who_reads_too(self, say: Say, room: Room) -> None:
         """Who has come in since a Say that is sent again was sent first (§7)."""
         present = frozenset(room.members)
         if say.readers and (since := present - say.readers):
-            names = sorted(self.company.called(session) for session in since)
+            names = sorted(self.peers.called(session) for session in since)
             self.show({"read_too_by": names, "text": say.text.text})
         say.readers = present
 
     def _look_up(self) -> None:
         """Asks for the key the first letter needs."""
         waits = self.clock() < self.draft_delay.until
-        if self.drafts and not waits and not self.errands.is_due(shapes.LOOKUP):
-            self.errands.ask(shapes.LOOKUP, self.drafts[0].name, self.drafts[0].name)
+        if self.drafts and not waits and not self.requests.is_due(shapes.LOOKUP):
+            self.requests.ask(shapes.LOOKUP, self.drafts[0].name, self.drafts[0].name)
 
     def _send_seen(self) -> None:
         self.seen_by = None
@@ -342,7 +342,7 @@ class Conversation(Events):
         self.pump()
 
     def _on_person(self, number: int, spki: bytes, made: bytes, signature: bytes) -> None:
-        self.company.person_came(number, spki, made, signature)
+        self.peers.person_came(number, spki, made, signature)
 
     def _on_welcome(
         self,
@@ -356,7 +356,7 @@ class Conversation(Events):
         longest: int,
         own: int,
     ) -> None:
-        asked = self.errands.answered("Welcome", shapes.JOIN)
+        asked = self.requests.answered("Welcome", shapes.JOIN)
         if asked.opens and self.cursor:
             self._go_on(room, numbers, change, resumed, cursor, own)
             self.show({"resumed": room, "cursor": cursor})
@@ -364,16 +364,16 @@ class Conversation(Events):
         if room != asked.about or resumed != 0:
             raise Violation("Welcome is for another room, or resumes what was not to be resumed")
         self._grow(cursor)
-        self.company.is_oneself(own)
-        self.company.directory.settle()
-        sessions = [self.company.directory.session(number) for number in numbers]
+        self.peers.is_oneself(own)
+        self.peers.session_numbers.settle()
+        sessions = [self.peers.session_numbers.session(number) for number in numbers]
         if self.own.session not in sessions or len(set(sessions)) != len(sessions):
             raise Violation("Welcome does not list every member once, the joiner included")
         if change < len(sessions):
             raise Violation("Welcome has a change no such roster can have")
         counters = self.counters.get(room, {})
         floors = self.floors.pop(room, {})
-        self.company.rooms[room] = Room.entered(room, sessions, change, at, counters, floors)
+        self.peers.rooms[room] = Room.entered(room, sessions, change, at, counters, floors)
         self.counters.pop(room, None)
         self.room = room
         at = self.last_at = max(self.last_at, at)
@@ -381,11 +381,11 @@ class Conversation(Events):
         self.longest = self.reader.longest = longest
         self.online = True
         if asked.opens:
-            readers = self.company.readers_in(self.company.rooms[room])
+            readers = self.peers.readers_in(self.peers.rooms[room])
             self.drafts += addressed_anew(
                 self.numbers.queue, {person.name: person for person in readers}
             )
-        members = [self.company.called(session) for session in sessions]
+        members = [self.peers.called(session) for session in sessions]
         self.show(
             {"welcome": {"room": room, "members": members, "change": change, "cursor": cursor,
                          "at": at, "notice": notice, "longest": longest}}
@@ -395,7 +395,7 @@ class Conversation(Events):
         self, room: str, numbers: list[int], change: int, resumed: int, cursor: int, own: int
     ) -> None:
         """The Welcome of a session that is resumed; its `at` is no event's, and is not looked at."""
-        known = self.company.directory.numbers.get(self.own.session)
+        known = self.peers.session_numbers.numbers.get(self.own.session)
         if (room, resumed, numbers, change, cursor, own) != (self.room, 1, [], 0, self.cursor, known):
             raise Violation("Welcome does not resume this session where it was asked to")
         self.online = True
@@ -408,7 +408,7 @@ class Conversation(Events):
             self.speaker.answered(item.room, accepted=True)
             self.show({"accepted": n})
         elif isinstance(item, Share):
-            names = [self.company.called(session) for session, _ in item.boxes]
+            names = [self.peers.called(session) for session, _ in item.boxes]
             self.show({"shared_with": names, "n": n})
         elif isinstance(item, Whisper):
             self.show({"whispered_to": item.to.name, "text": item.text.text, "n": n})
@@ -421,7 +421,7 @@ class Conversation(Events):
             return
         if code in ("again", "wait"):
             first = self.numbers.queue[0] if self.numbers.queue else None
-            room = self.company.rooms.get(first.room) if isinstance(first, Say) else None
+            room = self.peers.rooms.get(first.room) if isinstance(first, Say) else None
             self.numbers.not_now(code, n, room.change if room else 0)
             self.show({"told": code, "n": n})
             return
@@ -433,7 +433,7 @@ class Conversation(Events):
 
     def _answered_with(self, code: str, text: str) -> None:
         """An Error to the first of what is due."""
-        request = self.errands.refused(code, self.company.rooms)
+        request = self.requests.refused(code, self.peers.rooms)
         if request is None:
             return
         if request.kind == shapes.LOOKUP and code == "wait":
@@ -443,7 +443,7 @@ class Conversation(Events):
         if request.opens:
             if code in ("password", "invitation") and self.secret and not self.cursor:
                 secret, self.secret = self.secret, ""
-                self.errands.join(request.about, secret, 0, opens=True)
+                self.requests.join(request.about, secret, 0, opens=True)
                 self.show({"asked_for": code, "text": text})
                 return
             self.refused = code
@@ -455,18 +455,18 @@ class Conversation(Events):
         self.show(line)
 
     def _on_answer(self, text: str) -> None:
-        asked = self.errands.answered("Answer", shapes.COMMAND, shapes.PASSWORD)
+        asked = self.requests.answered("Answer", shapes.COMMAND, shapes.PASSWORD)
         self.show({"answer": text, "of": asked.about})
 
     def _on_found(self, name: str, spki: bytes) -> None:
-        self.errands.answered("Found", shapes.LOOKUP)
+        self.requests.answered("Found", shapes.LOOKUP)
         draft = self.drafts.popleft()
         self.draft_delay = Delay()
         if name != draft.name:
             raise Violation("Found is for another name")
         try:
             load_spki(spki)
-            self.company.meet(name, sha256(spki))
+            self.peers.meet(name, sha256(spki))
         except (RefusedKey, CredentialRefused) as error:
             self.show({"error": str(error), "of": f"letter to {name}"})
             return
@@ -477,7 +477,7 @@ class Conversation(Events):
         if self.pongs_due == 0:
             raise Violation("Pong was not due")
         self.pongs_due -= 1
-        self.errands.catching_up = False  # it comes behind all that was missed
+        self.requests.catching_up = False  # it comes behind all that was missed
 
     def _on_bye(self, reason: str) -> None:
         self.bye = reason

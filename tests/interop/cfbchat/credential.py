@@ -142,7 +142,7 @@ def make(
 def check(
     role: str, spki: bytes, credential: bytes, signature: bytes, now: float | None = None
 ) -> Person:
-    """The checks of §2, in its order; `CredentialRefused` tells the first that fails."""
+    """The checks in the order of PROTOCOL.md 2.1-6; `CredentialRefused` tells the first that fails."""
     fields = _read(credential)
     if fields[1] != role:
         raise CredentialRefused("credential", "role")

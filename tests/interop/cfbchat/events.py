@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import cbor, shapes
-from .company import Company
 from .credential import OwnCredential
-from .errands import Errands
 from .hearing import Hearing
+from .peers import PeerTable
+from .requests import Requests
 from .rooms import Room
 from .speaker import Speaker
 from .violation import Violation
@@ -21,10 +21,10 @@ class Events:
 
     own: OwnCredential
     room: str
-    company: Company
+    peers: PeerTable
     hearing: Hearing
     speaker: Speaker
-    errands: Errands
+    requests: Requests
     floors: dict[str, dict[bytes, int]]
     cursor: int
     last_at: int
@@ -51,7 +51,7 @@ class Events:
             return
         # From here on people are who they are, and not what the server calls them.
         given = [
-            self.company.directory.session(value) if field_name == "number" else value
+            self.peers.session_numbers.session(value) if field_name == "number" else value
             for (field_name, _), value in zip(fields, given)
         ]
         if event[0] == shapes.SAID:
@@ -72,44 +72,44 @@ class Events:
             else:
                 self.sees_no_more = True
         elif event[0] == shapes.ABSENCE:
-            self.show({"absent" if given[1] else "back": self.company.called(given[0])})
+            self.show({"absent" if given[1] else "back": self.peers.called(given[0])})
 
     def _passes_over(self, kind: int, given: list) -> bool:
         """What comes of a room whose Welcome was lost, and from whom only that would have told of (§8)."""
-        if not self.errands.unsure:
+        if not self.requests.unsure:
             return False
-        if kind in (shapes.SAID, shapes.JOINED, shapes.LEFT) and given[0] in self.errands.unsure:
-            own = self.company.directory.numbers.get(self.own.session)
+        if kind in (shapes.SAID, shapes.JOINED, shapes.LEFT) and given[0] in self.requests.unsure:
+            own = self.peers.session_numbers.numbers.get(self.own.session)
             own_leave = kind == shapes.LEFT and given[1] == own and given[3] == "left"
             if own_leave:
-                self.errands.left(given[0])
+                self.requests.left(given[0])
             return True
         if kind in (shapes.WHISPERED, shapes.SHARED, shapes.ABSENCE):
-            return given[0] not in self.company.directory.sessions
+            return given[0] not in self.peers.session_numbers.sessions
         return False
 
     def _room_of(self, name: str) -> Room:
-        if name not in self.company.rooms:
+        if name not in self.peers.rooms:
             raise Violation(f"a change of {name}, which this client is not in")
-        return self.company.rooms[name]
+        return self.peers.rooms[name]
 
     def _joined(self, at: int, room: str, session: bytes, change: int) -> None:
         self._room_of(room).joined(session, change, at)
-        self.show({"joined": self.company.called(session), "room": room})
+        self.show({"joined": self.peers.called(session), "room": room})
 
     def _left(self, at: int, room: str, session: bytes, change: int, reason: str) -> None:
         self._room_of(room).left(session, change, at)
         self.speaker.member_left(room, session)
         if session == self.own.session:
             if reason == "left":
-                self.errands.left(room)
-            self.floors[room] = self.company.rooms.pop(room).counters()
+                self.requests.left(room)
+            self.floors[room] = self.peers.rooms.pop(room).counters()
             if room == self.room:
-                self.room = next(iter(self.company.rooms), room)
-        self.show({"left": self.company.called(session), "reason": reason, "room": room})
+                self.room = next(iter(self.peers.rooms), room)
+        self.show({"left": self.peers.called(session), "reason": reason, "room": room})
 
     def _grow(self, cursor: int) -> None:
         if cursor <= self.cursor:
             raise Violation(f"cursor {cursor} after {self.cursor}")
         self.cursor = cursor
-        self.company.directory.settle()
+        self.peers.session_numbers.settle()

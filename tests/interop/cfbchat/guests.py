@@ -138,7 +138,7 @@ class Member:
         self.left_at[name] = (self.joined_at.pop(name), cursor)
 
     def was_in(self, name: str, cursor: int) -> bool:
-        """Whether it is in this room, or was at this cursor (§8, Resuming)."""
+        """Whether it is in this room, or was at this cursor (PROTOCOL.md 8.4-1)."""
         since, until = self.left_at.get(name, (0, 0))
         return name in self.rooms or since <= cursor < until
 

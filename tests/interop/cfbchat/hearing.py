@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .company import Company
 from .credential import CredentialRefused, Person
 from .opening import CannotOpen, PassedOver
+from .peers import PeerTable
 from .reader import Opened, Reader
 from .sender_keys import SenderKey
 
@@ -17,14 +17,14 @@ LOUD = ("fields", "change", "signature", "count")  # what none but a wrongdoer's
 class Hearing:
     """Shows what the reader opens."""
 
-    def __init__(self, company: Company, reader: Reader, show: Callable[[dict], None]) -> None:
-        self.company = company
+    def __init__(self, peers: PeerTable, reader: Reader, show: Callable[[dict], None]) -> None:
+        self.peers = peers
         self.reader = reader
         self.show = show
         self.heard = 0
 
     def said(self, at: int, name: str, session: bytes, change: int, envelope: bytes) -> None:
-        room = self.company.rooms.get(name)
+        room = self.peers.rooms.get(name)
         if room is None or session not in room.members:
             self._refuse(session, "not in the room")
         elif (person := self._sender(session)) is not None:
@@ -50,7 +50,7 @@ class Hearing:
         """Whether it is done with: a letter that could not be noted is to come again (§7)."""
         try:
             letter = self.reader.letter(data, now)
-            self.company.meet(letter.name, letter.fingerprint)
+            self.peers.meet(letter.name, letter.fingerprint)
             text = self.reader.open_letter(letter)
         except PassedOver as reason:
             self.show({"passed_over": None, "of": "letter", "why": str(reason)})
@@ -67,11 +67,11 @@ class Hearing:
         return True
 
     def _refuse(self, session: bytes, why: str) -> None:
-        self.show({"message_refused": self.company.called(session), "why": why})
+        self.show({"message_refused": self.peers.called(session), "why": why})
 
     def _sender(self, session: bytes) -> Person | None:
         """Nothing is shown of a sender who is refused but that something came."""
-        person = self.company.people.get(session)
+        person = self.peers.people.get(session)
         if person is None:
             self._refuse(session, "sender refused")
         return person
@@ -80,7 +80,7 @@ class Hearing:
         """A key is taken only for a room of ours that its sender is in."""
         self._show_missing("shared", person, opened.missing)
         key = SenderKey.from_text(opened.padded)
-        room = self.company.rooms.get(key.room)
+        room = self.peers.rooms.get(key.room)
         if room is None or person.session not in room.members:
             raise CannotOpen("fields", f"a key for {key.room}, which we do not share")
         self._show_missing("said", person, room.voices[person.session].take(key))

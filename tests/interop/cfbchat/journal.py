@@ -1,4 +1,4 @@
-"""What a server keeps of its events until all they are for have Seen them (PROTOCOL.md §8, Journal).
+"""What a server keeps of its events until all they are for have Seen them (PROTOCOL.md 8.1-1).
 
 In memory alone: a server that stops has forgotten all sessions.
 """

@@ -23,7 +23,7 @@ CONTEXT_SHAPE = (LABEL, Bytes(32), bytes, str, Bytes(32), Bytes(ID_BYTES), int, 
 
 
 def names_author(data: bytes, spki: bytes, name: str) -> bool:
-    """Whether a letter says that it is theirs: all that whoever relays it can see, and has to (§6, To one)."""
+    """Whether a letter says that it is theirs: all that whoever relays it can see, and has to (PROTOCOL.md 6.5-3)."""
     try:
         value = cbor.decode(data)
     except cbor.EncodingError:

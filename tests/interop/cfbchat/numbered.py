@@ -1,4 +1,4 @@
-"""A session's numbered messages, 17 to 20, until each is answered (PROTOCOL.md §6, Numbers; §8)."""
+"""A session's numbered messages, 17 to 20, until each is answered (PROTOCOL.md 6.3-7, 8.5-1)."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class PassedOver(Exception):
 def fields_of(data: bytes, shape: list[object], what: str) -> list:
     """The fields whose encoding `data` is.
 
-    Exactly these: only messages and events may have more at the end (§6, Reading).
+    Exactly these: only messages and events may have more at the end (PROTOCOL.md 6.2-1).
     """
     try:
         value = cbor.decode(data)

@@ -1,4 +1,4 @@
-"""The half of a server's hall that passes on what is numbered: messages 17 to 20 (PROTOCOL.md §6)."""
+"""The half of a server's chat that passes on what is numbered: messages 17 to 20 (PROTOCOL.md §6)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Cut(Exception):
 
 
 class Relay:
-    """Answers Say, Whisper, Share and Letter; its methods are called under the hall's lock."""
+    """Answers Say, Whisper, Share and Letter; its methods are called under the chat's lock."""
 
     report: Callable[[dict], None]
     rooms: dict[str, Room]
@@ -40,7 +40,7 @@ class Relay:
         return cbor.has_fields(message, shapes.shape(fields), exactly=False)
 
     def _numbered(self, guest: Guest, message: list) -> None:
-        """Messages 17 to 20: n is looked at first (§6, Numbers)."""
+        """Messages 17 to 20: n is looked at first (PROTOCOL.md 6.3-1)."""
         n = message[1] if len(message) > 1 else None
         if not isinstance(n, int) or n == 0:
             raise Cut("no n")

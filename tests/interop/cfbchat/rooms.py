@@ -1,4 +1,4 @@
-"""A room as one of its members knows it: who is there, and whose keys it has (PROTOCOL.md §7)."""
+"""A room as one of its members knows it: who is there, and whose keys it has (PROTOCOL.md 6.6-3, 7.3-10 to 7.3-14)."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Room:
         return Room(name, list(members), change, change, at, voices=voices)
 
     def _next_change(self, change: int, at: int) -> None:
-        """Each joined or left event is the last change + 1 (§6, Joining)."""
+        """Each joined or left event is the last change + 1 (PROTOCOL.md 6.6-3)."""
         if change != self.change + 1:
             raise Violation(f"change {change} after {self.change}: a member was hidden")
         self.replaced[self.change] = (list(self.members), at)
@@ -106,7 +106,7 @@ class Room:
         self.members.remove(session)
 
     def counters(self) -> dict[bytes, int]:
-        """What is expected of each session that has been heard or has joined (§8, A new session)."""
+        """What is expected of each session that has been heard or has joined (PROTOCOL.md 8.6-4)."""
         expected = ((session, voice.expected) for session, voice in self.voices.items())
         known = [(session, counter) for session, counter in expected if counter is not None]
         return dict(known[-KEPT_COUNTERS:])

@@ -1,4 +1,4 @@
-"""Sender keys, and the envelopes they seal for a room (PROTOCOL.md §7)."""
+"""Sender keys, and the envelopes they seal for a room (PROTOCOL.md §7.3)."""
 
 from __future__ import annotations
 

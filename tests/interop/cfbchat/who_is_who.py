@@ -1,4 +1,4 @@
-"""Whom this client has met, and which letters it has read (PROTOCOL.md §7, "Who is who")."""
+"""Whom this client has met, and which letters it has read (PROTOCOL.md 7.4-1 to 7.4-3)."""
 
 from __future__ import annotations
 

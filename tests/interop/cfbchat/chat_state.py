@@ -27,7 +27,7 @@ EXPIRED_SECONDS = 24 * 60 * 60  # how long after its end a credential is still t
 LOBBY = "#lobby"  # has no keeper
 
 
-class Hall(Relay):
+class ChatState(Relay):
     """All rooms; every method that is not private takes the one lock."""
 
     def __init__(
@@ -64,7 +64,7 @@ class Hall(Relay):
                 raise Cut("it asks, and does not read the answers")
 
     def lost(self, guest: Guest) -> None:
-        """The connection ended; without Leave or Bye, its session waits for another (§8, Loss)."""
+        """The connection ended; without Leave or Bye, its session waits for another (PROTOCOL.md 8.3-1)."""
         with self.lock:
             if guest.gone:
                 return
@@ -267,7 +267,7 @@ class Hall(Relay):
         return sorted(away, key=lambda member: member.away_since or 0.0)
 
     def _enter(self, guest: Guest, secret: str) -> None:
-        """A session begins; one of the same name is replaced (§6, Names)."""
+        """A session begins; one of the same name is replaced (PROTOCOL.md 6.7-8)."""
         member = guest.member
         old = self.here(guest.person.name)
         if old is not None:
@@ -397,7 +397,7 @@ class Hall(Relay):
         return entry.cursor, entry.at
 
     def _end_slow(self) -> None:
-        """What these were to read next has been forgotten (§8, Lagging)."""
+        """What these were to read next has been forgotten (PROTOCOL.md 8.8-2)."""
         while self.slow:
             member = self.slow.pop()
             if member.ended:

@@ -1,11 +1,11 @@
-"""Which session each of the server's numbers stands for (PROTOCOL.md §6, Numbers of sessions)."""
+"""Which session each of the server's numbers stands for (PROTOCOL.md 6.1-3 to 6.1-8)."""
 
 from __future__ import annotations
 
 from .violation import Violation
 
 
-class Directory:
+class SessionNumbers:
     """A number is one session's, and a session has one number."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What a new session takes over from one that could not be resumed (PROTOCOL.md §8, A new session)."""
+"""What a new session takes over from one that could not be resumed (PROTOCOL.md 8.6-2, 8.6-4)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Draft:
 
 
 @dataclass
-class Legacy:
+class PreviousSession:
     """What was not sent yet, and what is expected of each sender's counter, by room and session."""
 
     unsent: deque[Item] = field(default_factory=deque)

@@ -1,4 +1,4 @@
-"""Who is there, and what a client knows of them (PROTOCOL.md §6 "Joining", §7 "Who is who")."""
+"""Who is there, and what a client knows of them (PROTOCOL.md 6.6-4, 6.6-5, 7.4-3)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from . import credential
 from .credential import CredentialRefused, OwnCredential, Person
 from .crypto import fingerprint_text, sha256
-from .directory import Directory
 from .rooms import Room
+from .session_numbers import SessionNumbers
 from .who_is_who import KnownUsers, Standing
 
 
-class Company:
+class PeerTable:
     """The Persons of one connection, and the rooms this session is in."""
 
     def __init__(
@@ -24,11 +24,11 @@ class Company:
         self.show = show
         self.people: dict[bytes, Person | None] = {}  # None: refused, and shown as that
         self.rooms: dict[str, Room] = {}
-        self.directory = Directory()
+        self.session_numbers = SessionNumbers()
 
     def person_came(self, number: int, spki: bytes, made: bytes, signature: bytes) -> None:
         session = sha256(made)
-        self.directory.give(number, session, session == self.own.session or self.is_here(session))
+        self.session_numbers.give(number, session, session == self.own.session or self.is_here(session))
         if session == self.own.session:
             return
         try:
@@ -59,7 +59,7 @@ class Company:
 
     def is_oneself(self, number: int) -> None:
         """The number that one has oneself, as a Welcome tells it."""
-        self.directory.give(number, self.own.session, is_here=True)
+        self.session_numbers.give(number, self.own.session, is_here=True)
 
     def called(self, session: bytes) -> str:
         if session == self.own.session:

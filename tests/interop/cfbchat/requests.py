@@ -1,6 +1,7 @@
-"""What is asked and answered in order: Join, Lookup, Leave, Command and Password (PROTOCOL.md §6, "Codes").
+"""What is asked and answered in order: Join, Lookup, Leave, Command and Password (PROTOCOL.md 6.4-1).
 
-A Leave waits until no Join is under way: the room that is left could be the last the server knows of.
+A Leave waits until no Join is under way (PROTOCOL.md 6.12-3): the room that is left could be the
+last the server knows of.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Request:
     opens: bool = False  # a Join with which a connection begins
 
 
-class Errands:
+class Requests:
     """What is under way, and the rooms that this session is still to join and to leave."""
 
     def __init__(self, send: Callable[[cbor.Value], None], to_join: Collection[str] = ()) -> None:
