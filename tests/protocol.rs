@@ -352,6 +352,31 @@ fn talk(out: &mut String) {
     message(out, "Bye, server to Ira", &Writer::new().array(2).uint(39).text("left").finish(), &[]);
 }
 
+/// A cookie, and a DATA without segments, of the keys of this handshake.
+fn datagrams(out: &mut String) {
+    let frozen = &FROZEN["datagrams"];
+    let (cookie, data) = (&frozen["cookies"][0], &frozen["tags"][0]);
+    let (address, conversation) = (hex(&cookie["address"]), hex(&cookie["conversation"]));
+    let port = cookie["port"].as_u64().expect("a port");
+    let input =
+        Writer::new().array(4).text("cfb-chat/1 cookie").bytes(&address).uint(port).bytes(&conversation).finish();
+    message(out, "a cookie: what HMAC-SHA-256 is over", &input, &[]);
+    let _ = writeln!(out);
+    secret(out, "the server's secret", &cookie["secret"]);
+    secret(out, "cookie", &cookie["cookie"]);
+    assert_eq!(data["key"], frozen["keys"]["client"]);
+    let bytes = hex(&data["datagram"]);
+    let (kind, rest) = bytes.split_at(1);
+    let (conversation, number) = rest.split_at(4);
+    let _ = writeln!(out, "\nDATA without segments, client to server: its stream has ended");
+    line(out, 1, &digits(kind), "type");
+    line(out, 1, &digits(conversation), "conversation");
+    line(out, 1, &digits(number), "number");
+    line(out, 1, text(&data["tag"]), "tag");
+    let _ = writeln!(out);
+    secret(out, "key of client datagrams", &data["key"]);
+}
+
 /// A sealed text without its padding.
 fn unpadded(case: &Value) -> Vec<u8> {
     let padded = hex(&case["text"]);
@@ -371,6 +396,7 @@ fn the_conversation_in_bytes_is_that_of_the_frozen_values() {
     let mut out = String::from("```");
     handshake(&mut out);
     talk(&mut out);
+    datagrams(&mut out);
     out.push_str("```\n");
     let text = protocol();
     let (before, rest) = text.split_once(BEGIN).expect("the block's begin");

@@ -311,6 +311,14 @@ mod tests {
         assert_eq!(Name::normalize("Zoe\u{308}").unwrap().as_str(), "Zoë");
     }
 
+    /// PROTOCOL.md 13-1: a Georgian letter, and its capital, which Unicode 6.3.0 does not have.
+    #[test]
+    fn names_have_the_characters_of_unicode_6_3() {
+        assert!(Name::parse("\u{10d0}").is_ok());
+        assert_eq!(Name::parse("\u{1c90}"), Err(NameError::Characters));
+    }
+
+    /// PROTOCOL.md 6.7-3.
     #[test]
     fn names_that_look_alike_are_found() {
         let name = |text| Name::parse(text).unwrap();

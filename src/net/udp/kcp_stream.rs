@@ -164,3 +164,48 @@ impl KcpStream {
         u32::try_from(now.saturating_duration_since(self.born).as_millis()).unwrap_or(u32::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: Id = *b"talk";
+
+    fn segment(kind: u8, window: u16, [stamp, number, due]: [u32; 3], text: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(text.len()).unwrap();
+        let numbers = [stamp, number, due, length].map(u32::to_le_bytes).concat();
+        [&ID[..], &[kind, 0], &window.to_le_bytes(), &numbers, text].concat()
+    }
+
+    /// PROTOCOL.md 10.1-1, 10.1-2: every end stamps by its own clock, and an acknowledgement has the stamp of its push.
+    #[test]
+    fn a_segment_is_laid_out_as_the_protocol_has_it() {
+        let born = Instant::now();
+        let at = |millis| born + Duration::from_millis(millis);
+        let (mut sender, mut reader) = (KcpStream::new(ID, born), KcpStream::new(ID, at(5_000)));
+        sender.write(b"Hi");
+        sender.flush(at(300));
+        let (push, content) = sender.packet().unwrap();
+        assert_eq!(push, segment(81, 256, [300, 0, 0], b"Hi"));
+        assert!(content.begins && content.asks);
+        let content = reader.look(&push, kcp_check::HANDSHAKE, at(5_100)).unwrap();
+        reader.take(&push, content, at(5_100));
+        reader.flush(at(5_100));
+        let (ack, content) = reader.packet().unwrap();
+        assert_eq!(
+            (&ack[..6], &ack[8..]),
+            (&segment(82, 0, [300, 0, 1], b"")[..6], &segment(82, 0, [300, 0, 1], b"")[8..])
+        );
+        assert_eq!(content, Content::default());
+        // Unanswered, a push comes again after 200 ms, and then after half as much longer, with a new stamp.
+        let mut sent = Vec::new();
+        for millis in (310..1_400).step_by(10) {
+            sender.flush(at(millis));
+            sent.extend(std::iter::from_fn(|| sender.packet()).map(|(packet, _)| packet));
+        }
+        let stamps: Vec<u32> =
+            sent.iter().map(|packet| u32::from_le_bytes(packet[8..12].try_into().unwrap())).collect();
+        assert_eq!(stamps.len(), 3, "{stamps:?}");
+        assert!(stamps[0] >= 500 && stamps[1] >= stamps[0] + 300 && stamps[2] >= stamps[1] + 450, "{stamps:?}");
+    }
+}
