@@ -82,6 +82,7 @@ fn leaves(peer: &mut Peer, name: &str, speaker: &Client) {
     speaker.process.out.wait_for(&format!("[+] {name} left the room."));
 }
 
+/// PROTOCOL.md 7.3-5, 7.3-6.
 #[test]
 fn a_newcomer_opens_nothing_that_was_said_before_they_came() {
     let server = Server::without_limits();
@@ -107,6 +108,7 @@ fn a_newcomer_opens_nothing_that_was_said_before_they_came() {
     opens_none(&mut newcomer, &before);
 }
 
+/// PROTOCOL.md 7.3-7.
 #[test]
 fn a_leaver_opens_nothing_that_is_said_after_they_left() {
     let server = Server::without_limits();
@@ -151,6 +153,7 @@ fn who_leaves_and_comes_back_opens_nothing_that_was_said_meanwhile() {
     opens_none(&mut second, &meanwhile);
 }
 
+/// PROTOCOL.md 7.3-4.
 #[test]
 fn who_left_before_anything_was_said_changes_no_key() {
     let server = Server::without_limits();

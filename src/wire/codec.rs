@@ -201,6 +201,7 @@ fn head_length(value: u64) -> usize {
 mod tests {
     use super::*;
 
+    /// PROTOCOL.md 2-4.
     #[test]
     fn a_length_greater_than_what_is_left_is_refused() {
         // 2^63 values, 2^32 - 1 bytes, 5 characters: none of them there.
@@ -211,6 +212,7 @@ mod tests {
         }
     }
 
+    /// PROTOCOL.md 2-1, 2-2.
     #[test]
     fn long_heads_other_types_and_open_ends_are_refused() {
         let refused: [&[u8]; 12] = [
@@ -233,6 +235,7 @@ mod tests {
         assert_eq!(Reader::new(&[0x61, 0xff]).value(), Err(DecodeError), "text that is not UTF-8");
     }
 
+    /// PROTOCOL.md 2-3.
     #[test]
     fn arrays_stand_at_most_eight_deep() {
         let nested = |depth: usize| [vec![0x81; depth - 1], vec![0x80]].concat();

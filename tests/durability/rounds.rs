@@ -73,6 +73,7 @@ impl Evening {
     }
 }
 
+/// PROTOCOL.md 8.1-1, 8.1-2.
 #[test]
 fn all_that_was_accepted_is_read_once_and_in_one_order_however_often_the_server_is_killed() {
     if runs_apart("rounds::all_that_was_accepted_is_read_once_and_in_one_order_however_often_the_server_is_killed") {

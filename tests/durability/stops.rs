@@ -15,6 +15,7 @@ const WAYS: [WayToStop; 3] = [
     ("Ctrl+C", |house| house.server().process.signal(Signal::INT)),
 ];
 
+/// PROTOCOL.md 8.1-5, 8.1-6.
 #[test]
 fn a_server_that_is_stopped_leaves_no_journal_and_letters_stay() {
     for (way, stop) in WAYS {

@@ -12,6 +12,7 @@ use crate::support::peer::{ANNA, BORIS, Peer, credential, still_serves};
 use crate::support::process::{Client, Server};
 use crate::support::wire::{Came, Refusal, Wire};
 
+/// PROTOCOL.md 4-9.
 #[test]
 fn whoever_says_too_little_delays_nobody_and_is_gone_after_ten_seconds() {
     let server = Server::start();

@@ -46,6 +46,7 @@ fn numbered(number: usize) -> String {
     format!("{number:04000}")
 }
 
+/// PROTOCOL.md 8.8-1.
 #[test]
 fn a_reader_that_stops_holds_nobody_up_and_reads_all_of_it_when_it_reads_again() {
     let server = Server::without_limits();
@@ -62,6 +63,7 @@ fn a_reader_that_stops_holds_nobody_up_and_reads_all_of_it_when_it_reads_again()
     assert_eq!(late.hears_raw().1, "yes");
 }
 
+/// PROTOCOL.md 8.8-2.
 #[test]
 fn a_reader_that_stops_for_longer_than_the_journal_reaches_hears_bye_slow() {
     let arguments = ["-p", "0", "--limits", "off", "--journal-size", "5"];

@@ -14,6 +14,7 @@ use crate::support::hostile_server::{HostileServer, MALLORY, Member, Stage, home
 const FAR: u64 = 1_000_000;
 const TOO_FAR: &str = "[!] A message from Mallory could not be opened: too much is missing before it.";
 
+/// PROTOCOL.md 7.1-3.
 #[test]
 fn a_key_may_be_any_number_of_messages_ahead_and_the_gap_is_shown() {
     // Of those who were there before, the first key is the beginning.
@@ -140,6 +141,7 @@ fn the_last_numbers_that_there_are_stop_only_whoever_uses_them() {
     stage.ends();
 }
 
+/// PROTOCOL.md 7.3-17, 7.3-18.
 #[test]
 fn times_that_are_none_are_shown_as_such_and_clocks_that_differ_are_told() {
     let mut ira = Member::ira();

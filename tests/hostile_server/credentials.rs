@@ -47,6 +47,7 @@ fn is_refused(stage: &mut Stage, forger: &Forger, person: Person) {
     stage.event(Event::Shared { who: forger.session, boxed: vec![1; 200] });
 }
 
+/// PROTOCOL.md 6.6-6.
 #[test]
 fn nobody_is_let_in_by_a_credential_that_does_not_hold() {
     let mut ira = Member::ira();
@@ -135,6 +136,7 @@ fn weak_x25519() -> Vec<[u8; 32]> {
     all.into_iter().flat_map(with_the_bit_that_is_ignored).collect()
 }
 
+/// PROTOCOL.md 7.1-8.
 #[test]
 fn nothing_is_sealed_to_a_key_that_agrees_on_nothing_and_the_others_can_read() {
     let mut ira = Member::ira();

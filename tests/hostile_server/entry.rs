@@ -47,6 +47,7 @@ fn is_in_and_leaves(mut stage: Stage) {
     stage.ends();
 }
 
+/// PROTOCOL.md 6.8-3.
 #[test]
 fn a_server_of_first_contact_is_told_no_password() {
     let hostile = HostileServer::start();
@@ -212,6 +213,7 @@ fn an_invitation_that_is_not_taken_is_told_and_no_password_goes_instead() {
     assert!(err.contains("the invitation is not taken (no)\nhint: it may be over, or used up"), "{err}");
 }
 
+/// PROTOCOL.md 6.8-1, 6.8-5.
 #[test]
 fn a_new_password_is_sent_as_it_travels_and_its_answer_is_shown() {
     let hostile = HostileServer::start();

@@ -17,6 +17,7 @@ fn full_after(first: &str) -> String {
     text
 }
 
+/// PROTOCOL.md 7.4-1, 7.4-2.
 #[test]
 fn who_cannot_be_kept_is_not_shown_and_those_who_are_known_go_on() {
     let (mut ira, mut mallory) = (Member::ira(), Member::mallory());
@@ -38,6 +39,7 @@ fn who_cannot_be_kept_is_not_shown_and_those_who_are_known_go_on() {
     stage.ends();
 }
 
+/// PROTOCOL.md 7.2-4.
 #[test]
 fn a_letter_that_cannot_be_noted_is_not_shown_and_waits() {
     let ira = Member::ira();

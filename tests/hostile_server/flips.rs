@@ -37,6 +37,7 @@ fn each_is_told_of(stage: &mut Stage, bent: Vec<Happened>, whose: &str) {
     assert_eq!(told.len(), count, "and of nothing else");
 }
 
+/// PROTOCOL.md 7-1.
 #[test]
 fn an_envelope_of_which_any_bit_was_flipped_is_not_shown() {
     let mut ira = Member::ira();
@@ -55,6 +56,7 @@ fn an_envelope_of_which_any_bit_was_flipped_is_not_shown() {
     stage.ends();
 }
 
+/// PROTOCOL.md 7-1, 7-3.
 #[test]
 fn a_whisper_of_which_any_bit_was_flipped_is_not_shown() {
     let mut ira = Member::ira();
@@ -111,6 +113,7 @@ fn a_letter_of_which_any_byte_was_changed_is_not_shown() {
     stage.ends();
 }
 
+/// PROTOCOL.md 6.6-6.
 #[test]
 fn a_person_of_whom_any_byte_was_changed_is_nobody() {
     let mut ira = Member::ira();

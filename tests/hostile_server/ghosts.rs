@@ -116,6 +116,7 @@ fn somebody_whose_leaving_is_hidden_shows_in_what_others_say_and_in_the_next_cha
     stage.ends_for(&fault, &["Ira: Mallory, are you leaving?"]);
 }
 
+/// PROTOCOL.md 7.3-8.
 #[test]
 fn nobody_is_given_a_key_before_the_user_has_been_told_of_them() {
     static NAMES: [&str; 8] = ["g0", "g1", "g2", "g3", "g4", "g5", "g6", "g7"];
@@ -151,6 +152,7 @@ fn nobody_is_given_a_key_before_the_user_has_been_told_of_them() {
     stage.says(&mut ira, "that was that");
 }
 
+/// PROTOCOL.md 7.3-8.
 #[test]
 fn who_is_not_verified_gets_no_key_if_that_was_asked_for() {
     let (mut ira, mut ghost) = (Member::ira(), Member::mallory());

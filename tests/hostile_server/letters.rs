@@ -130,6 +130,7 @@ fn letters_from_too_long_ago_and_from_the_future_are_refused() {
     stage.ends();
 }
 
+/// PROTOCOL.md 7.2-1, 7.2-3.
 #[test]
 fn letters_for_somebody_else_are_not_shown() {
     let mut stage = knows_ira();

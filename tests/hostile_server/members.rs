@@ -39,6 +39,7 @@ fn whoever_has_the_chain_of_another_cannot_speak_with_it() {
     stage.ends();
 }
 
+/// PROTOCOL.md 7.3-16.
 #[test]
 fn a_wrong_chain_opens_nothing_and_harms_nobody_else() {
     let (mut ira, mut mallory) = (Member::ira(), Member::mallory());
@@ -63,6 +64,7 @@ fn a_wrong_chain_opens_nothing_and_harms_nobody_else() {
     stage.ends();
 }
 
+/// PROTOCOL.md 7-2, 7.1-6.
 #[test]
 fn what_is_sealed_well_and_is_no_text_is_not_shown() {
     let mut ira = Member::ira();
@@ -135,6 +137,7 @@ fn what_is_sealed_well_and_is_no_text_is_not_shown() {
     stage.ends();
 }
 
+/// PROTOCOL.md 7.3-3.
 #[test]
 fn a_text_longer_than_the_server_takes_is_not_shown() {
     let mut ira = Member::ira();

@@ -28,6 +28,7 @@ fn is_shunned(stage: &mut Stage, shunned: &mut Member) {
     assert!(!stage.client.process.out.so_far().contains(&format!("{} joined", shunned.name)));
 }
 
+/// PROTOCOL.md 6.7-4.
 #[test]
 fn who_looks_like_somebody_here_is_refused() {
     for name in LOOK_ALIKES {
@@ -52,6 +53,7 @@ fn who_looks_like_somebody_here_is_refused() {
     }
 }
 
+/// PROTOCOL.md 6.7-4.
 #[test]
 fn who_looks_like_somebody_known_or_like_oneself_is_refused() {
     for (name, other) in [("lra", "Ira"), ("Іra", "Ira"), ("anna", ""), ("Аnna", "")] {
@@ -70,6 +72,7 @@ fn who_looks_like_somebody_known_or_like_oneself_is_refused() {
     }
 }
 
+/// PROTOCOL.md 7.4-3.
 #[test]
 fn somebody_with_the_name_of_a_known_one_and_another_key_is_refused_until_the_line_is_removed() {
     for mark in ["", " verified"] {

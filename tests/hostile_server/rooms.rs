@@ -337,6 +337,7 @@ fn a_new_session_reads_on_in_each_room() {
     stage.client.process.signal(rustix::process::Signal::KILL);
 }
 
+/// PROTOCOL.md 6.11-1, 6.11-4.
 #[test]
 fn what_the_server_is_to_do_is_sent_as_it_is_and_its_answer_is_shown() {
     let (server, mut stage, _ira) = with_ira();

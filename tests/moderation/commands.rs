@@ -110,6 +110,7 @@ fn there_is_none_that_is_not_tested() {
     boris.ends_by(ByeReason::Terminated);
 }
 
+/// PROTOCOL.md 6.11-3.
 #[test]
 fn what_is_an_operators_is_refused_to_everybody_else_and_what_is_a_keepers_too() {
     let mut stage = Stage::set(Actor::Console);
@@ -172,6 +173,7 @@ fn what_is_an_operators_is_refused_to_everybody_else_and_what_is_a_keepers_too()
     assert_eq!(stage.console.terminates(), 0);
 }
 
+/// PROTOCOL.md 6.11-2.
 #[test]
 fn what_is_no_command_changes_nothing_and_says_what_would_be_one() {
     let mut stage = Stage::set(Actor::Operator);

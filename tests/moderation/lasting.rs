@@ -158,6 +158,7 @@ fn a_room_whose_members_come_back_in_time_is_as_it_was() {
     assert_eq!(told.notice.lines().last(), Some("#tent is about: under canvas"));
 }
 
+/// PROTOCOL.md 6.10-4.
 #[test]
 fn a_room_whose_members_do_not_come_back_is_gone() {
     let mut house = House::open(&["--resume-window", "1"]);

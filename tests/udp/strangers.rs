@@ -53,6 +53,7 @@ fn answers(port: u16) {
     }
 }
 
+/// PROTOCOL.md 10.2-1.
 #[test]
 fn floods_of_strangers_fill_nothing_get_less_than_they_send_and_keep_nobody_out() {
     let server = server();
@@ -82,6 +83,7 @@ fn floods_of_strangers_fill_nothing_get_less_than_they_send_and_keep_nobody_out(
 }
 
 /// Who reads what is sent to their address has conversations, but few, and each only until the deadline.
+/// PROTOCOL.md 10.6-4.
 #[test]
 fn who_begins_conversations_and_says_nothing_keeps_nobody_else_out() {
     let server = Server::start_in(Folder::of_server(SERVER), &["-p", "0", "--udp"]);

@@ -126,6 +126,7 @@ fn letter(n: u64, by: (&str, u8), to: u8, length: usize) -> ToServer {
     ToServer::Numbered { n, body: Numbered::Letter { to: [to; 32], letter } }
 }
 
+/// PROTOCOL.md 6.1-2, 6.6-2, 6.6-4.
 #[test]
 fn a_newcomer_is_welcomed_and_the_others_are_told() {
     let mut test = Test::new(Limits::standard());
@@ -142,6 +143,7 @@ fn a_newcomer_is_welcomed_and_the_others_are_told() {
     assert!(test.effects.iter().any(|e| matches!(e, Effect::Note(AuditEvent::Joined(name)) if name.as_str() == "Ira")));
 }
 
+/// PROTOCOL.md 6.6-7.
 #[test]
 fn a_say_is_posted_accepted_and_noted_once_and_its_repetition_only_answered() {
     let mut test = Test::new(Limits::standard());
@@ -153,6 +155,7 @@ fn a_say_is_posted_accepted_and_noted_once_and_its_repetition_only_answered() {
     }
 }
 
+/// PROTOCOL.md 6.3-4.
 #[test]
 fn what_is_not_taken_uses_its_number_up_unless_it_is_to_come_again() {
     let mut test = Test::new(Limits::off());
@@ -212,6 +215,7 @@ fn a_session_that_was_here_is_not_taken_again() {
     assert_eq!(test.arrive(3, "Ira", 1, 1), JoinOutcome::Closed(USED.into(), Severity::Plain), "ended");
 }
 
+/// PROTOCOL.md 6.12-1.
 #[test]
 fn leaving_the_last_room_is_the_end_and_the_leaver_hears_it() {
     let mut test = Test::new(Limits::standard());
@@ -259,6 +263,7 @@ fn a_first_message_other_than_join_is_the_end() {
     assert!(matches!((verdict, &test.effects[..]), (JoinOutcome::Closed(..), [Effect::End(ConnectionId(1))])));
 }
 
+/// PROTOCOL.md 6.3-6, 6.5-1.
 #[test]
 fn what_goes_to_one_goes_to_one_that_shares_a_room() {
     let mut test = Test::new(Limits::off());

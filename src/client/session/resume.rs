@@ -293,6 +293,19 @@ mod tests {
         assert_eq!(alone.sends(), [leave]);
     }
 
+    /// PROTOCOL.md 8.4-5.
+    #[test]
+    fn a_resumed_welcome_brings_no_limit_and_no_time_of_its_own() {
+        let mut alone = Alone::new();
+        alone.session.lost(&mut Vec::new());
+        alone.session.resume();
+        let ToClient::Welcome(mut welcome) = Alone::welcome(true, 1) else { panic!("a Welcome") };
+        (welcome.longest_text, welcome.at, welcome.notice) = (1, u64::MAX, "anew".into());
+        assert_eq!(alone.hears(ToClient::Welcome(welcome)), Ok(Progress::Resumed));
+        alone.says("more than a byte");
+        assert_eq!((alone.numbers(), alone.session.latest), (vec![1], NOW));
+    }
+
     #[test]
     fn what_has_come_is_told_in_a_while_and_once_and_what_is_much_at_once() {
         let mut alone = Alone::new();
@@ -314,6 +327,7 @@ mod tests {
         assert_eq!(come(4 + 8_192), Some(ToServer::Seen(4 + 8_192)));
     }
 
+    /// PROTOCOL.md 2.1-4.
     #[test]
     fn a_credential_is_changed_in_its_last_day_and_what_is_said_meanwhile_goes_on() {
         let mut alone = Alone::new();
@@ -334,6 +348,7 @@ mod tests {
         assert_eq!((alone.numbers(), alone.session.passed_by()), (vec![1], 6));
     }
 
+    /// PROTOCOL.md 6.3-9, 8.6-2.
     #[test]
     fn a_new_session_says_what_was_not_sent_and_tells_of_the_rest() {
         let mut alone = Alone::new();

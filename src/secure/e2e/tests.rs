@@ -53,6 +53,7 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.chars().all(char::is_alphanumeric)
 }
 
+/// PROTOCOL.md 7.4-5.
 #[test]
 fn rosters_and_safety_numbers_are_the_same() {
     for case in cases(&FROZEN["roster"]) {
@@ -66,6 +67,7 @@ fn rosters_and_safety_numbers_are_the_same() {
     }
 }
 
+/// PROTOCOL.md 7.1-7, 7.3-3.
 #[test]
 fn texts_are_padded_the_same_and_nothing_else_is_read() {
     for case in cases(&FROZEN["text"]["cases"]) {
@@ -127,6 +129,7 @@ fn boxes_that_another_implementation_refuses_are_refused() {
     }
 }
 
+/// PROTOCOL.md 7.1-8.
 #[test]
 fn nothing_is_sealed_to_a_key_of_small_order() {
     let (rng, own) = (&mut Script::new(&[]), user_credential());
@@ -219,6 +222,7 @@ fn letters_are_the_same_and_open() {
     }
 }
 
+/// PROTOCOL.md 7.2-1, 7.2-5.
 #[test]
 fn letters_that_another_implementation_refuses_are_refused() {
     for case in cases(&FROZEN["letter"]["refused"]) {
@@ -278,6 +282,7 @@ mod sender_keys {
         assert_eq!(room.open(&mut reading, &said[4]), Ok(0));
     }
 
+    /// PROTOCOL.md 7.3-6.
     #[test]
     fn whoever_gets_the_key_later_opens_nothing_that_was_settled_before() {
         let (mut room, mut late) = (Room::new(0), InboundSenderKey::default());
@@ -288,6 +293,7 @@ mod sender_keys {
         assert_eq!(room.open(&mut late, &after), Ok(0));
     }
 
+    /// PROTOCOL.md 7.3-13.
     #[test]
     fn a_key_that_comes_again_goes_forward_only_and_a_new_one_replaces_it() {
         let (mut room, mut reading) = (Room::new(0), InboundSenderKey::from_the_first());
@@ -323,6 +329,7 @@ mod sender_keys {
         assert_eq!(room.open(&mut reading, &at(1_000)), Ok(1_000), "nothing of all that has changed anything");
     }
 
+    /// PROTOCOL.md 7.3-11.
     #[test]
     fn a_text_that_was_sealed_stays_as_it_is_until_the_key_changes() {
         let mut key = OutboundSenderKey::new(&mut Script::new(&[]), 7);

@@ -201,6 +201,7 @@ fn a_public_key_of_2048_3072_or_4096_bits_is_taken_and_of_no_other_size() {
     );
 }
 
+/// PROTOCOL.md 2-5.
 #[test]
 fn public_keys_that_are_not_the_one_encoding_of_a_good_key_are_refused() {
     let n = modulus(2048);
@@ -376,6 +377,7 @@ fn the_frozen_secret_is_encrypted_to_the_same_bytes_and_opens() {
     assert_eq!(*IRA.decrypt(&mut repeatable(), label, &ciphertext), secret);
 }
 
+/// PROTOCOL.md 2-8.
 #[test]
 fn what_does_not_open_to_32_bytes_gives_random_ones() {
     let encrypt = |text: &[u8]| {

@@ -68,6 +68,7 @@ fn the_cipher_is_nists_aes_256_in_cfb_128_mode() {
     }
 }
 
+/// PROTOCOL.md 5-2.
 #[test]
 fn the_tag_is_hmac_sha_256_and_no_truncated_or_changed_one_opens() {
     let (mut right, mut wrong, mut truncated) = (0, 0, 0);

@@ -51,6 +51,7 @@ impl Test {
     }
 }
 
+/// PROTOCOL.md 6.7-6.
 #[test]
 fn nobody_gets_a_name_by_one_that_looks_like_it_and_like_their_own() {
     let mut test = Test::new(open());

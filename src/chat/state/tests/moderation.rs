@@ -104,6 +104,7 @@ pub(super) enum With {
     Token([u8; 32]),
 }
 
+/// PROTOCOL.md 6.7-5.
 #[test]
 fn a_name_is_its_owners_until_it_was_not_used_for_long() {
     let mut test = Test::new(Limits { joins: None, ..Limits::standard() });
@@ -132,6 +133,7 @@ fn neither_a_password_nor_an_operators_name_runs_out() {
     assert_eq!(test.arrive(8, "Boris", 8, 8), JoinOutcome::OnceMore);
 }
 
+/// PROTOCOL.md 6.7-6.
 #[test]
 fn nobody_hoards_names() {
     let mut test = Test::new(Limits { joins: None, ..Limits::standard() });
@@ -143,6 +145,7 @@ fn nobody_hoards_names() {
     assert_eq!(test.arrive(10, "name1", 1, 10), JoinOutcome::Admitted, "those that it has it keeps");
 }
 
+/// PROTOCOL.md 6.7-7, 6.8-4.
 #[test]
 fn a_password_lets_another_key_in_and_then_it_needs_none() {
     let mut test = Test::new(Limits { joins: None, ..Limits::standard() });
@@ -184,6 +187,7 @@ fn five_wrong_passwords_are_looked_at_and_then_one_in_half_a_minute() {
     assert_eq!(test.arrive(50, "Ira", 1, 50), JoinOutcome::Admitted, "its owner needs none");
 }
 
+/// PROTOCOL.md 6.9-1, 6.9-4.
 #[test]
 fn by_invitation_a_new_name_needs_a_token_that_is_used_up() {
     let mut test = Test::new(Limits { joins: None, ..Limits::standard() });
@@ -210,6 +214,7 @@ fn by_invitation_a_new_name_needs_a_token_that_is_used_up() {
     assert!(matches!(revoked, JoinOutcome::Closed(_, Severity::Wrong)));
 }
 
+/// PROTOCOL.md 6.9-2.
 #[test]
 fn a_closed_server_takes_names_that_are_registered() {
     let mut test = Test::new(Limits { joins: None, ..Limits::standard() });
@@ -271,6 +276,7 @@ fn an_operator_is_a_key_and_not_a_name() {
     assert_eq!(test.orders(7, "WHO"), Err(ErrorCode::Refused));
 }
 
+/// PROTOCOL.md 6.4-4.
 #[test]
 fn who_is_banned_is_put_out_told_why_and_stays_out_until_then() {
     let mut test = Test::with_operator();
@@ -343,6 +349,7 @@ fn who_is_muted_hears_and_says_nothing_until_then() {
     assert_eq!(test.orders(1, "UNMUTE Boris"), Err(ErrorCode::Absent));
 }
 
+/// PROTOCOL.md 6.10-1, 6.10-2.
 #[test]
 fn a_rooms_keeper_settles_it_and_nobody_else_does() {
     let mut test = Test::with_operator();
@@ -383,6 +390,7 @@ fn a_rooms_keeper_settles_it_and_nobody_else_does() {
     assert_eq!(test.orders(1, "LOCK #lobby"), Err(ErrorCode::Refused), "where everybody starts");
 }
 
+/// PROTOCOL.md 6.10-3.
 #[test]
 fn who_is_there_longest_keeps_a_room_while_its_keeper_is_not() {
     let mut test = Test::with_operator();
@@ -436,6 +444,7 @@ fn who_has_opened_a_room_keeps_it_through_a_crash_without_a_word_to_what_lasts()
     assert_eq!(test.chat.rooms[&RoomName::parse("#lab").unwrap()].opened_by, None, "not after a crash either");
 }
 
+/// PROTOCOL.md 6.10-5.
 #[test]
 fn one_line_says_what_the_server_keeps_and_who_its_operators_are() {
     let mut test = Test::with_operator();
@@ -479,6 +488,7 @@ fn a_name_that_is_forgotten_is_free_with_all_it_had() {
     assert_eq!(test.receive(3, say(1, change, 1)), [ToClient::Accepted(1)], "the mute was another's");
 }
 
+/// PROTOCOL.md 8.1-6.
 #[test]
 fn all_that_was_settled_is_there_after_a_restart() {
     let (mut test, mut disk) =

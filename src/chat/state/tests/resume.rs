@@ -87,6 +87,7 @@ fn what_is_settled_anew_counts_for_who_is_here_and_who_is_waited_for() {
     );
 }
 
+/// PROTOCOL.md 8.4-3.
 #[test]
 fn an_old_connection_gives_way_to_the_same_session_without_a_word() {
     let mut test = two(Limits::off());
@@ -98,6 +99,7 @@ fn an_old_connection_gives_way_to_the_same_session_without_a_word() {
     assert_eq!(test.receive(3, ToServer::Ping), [ToClient::Pong]);
 }
 
+/// PROTOCOL.md 8.3-1, 8.3-2.
 #[test]
 fn others_are_told_of_who_is_away_for_long_and_of_their_end() {
     let mut test = two(Limits::off());
@@ -116,6 +118,7 @@ fn others_are_told_of_who_is_away_for_long_and_of_their_end() {
     assert_eq!(test.chat.due_at(), None);
 }
 
+/// PROTOCOL.md 8.4-2, 8.4-7.
 #[test]
 fn what_cannot_be_gone_on_from_is_refused_and_nobody_hears_of_it() {
     let mut test = two(Limits::off());
@@ -134,6 +137,7 @@ fn what_cannot_be_gone_on_from_is_refused_and_nobody_hears_of_it() {
     assert_eq!(test.resume(4, 5), JoinOutcome::Admitted);
 }
 
+/// PROTOCOL.md 8.6-1.
 #[test]
 fn the_same_person_with_another_session_replaces_who_is_lost() {
     let mut test = two(Limits::off());
@@ -153,6 +157,7 @@ fn who_is_lost_makes_way_where_all_places_are_taken() {
     assert_eq!(test.chat.counts().sessions, 2);
 }
 
+/// PROTOCOL.md 8.1-4.
 #[test]
 fn what_everybody_has_seen_is_forgotten_and_one_s_own_words_hold_nothing_up() {
     let mut test = two(Limits::off());
@@ -168,6 +173,7 @@ fn what_everybody_has_seen_is_forgotten_and_one_s_own_words_hold_nothing_up() {
     assert_eq!(test.resume(3, 2), JoinOutcome::Admitted, "nothing after it was for them");
 }
 
+/// PROTOCOL.md 8.8-2.
 #[test]
 fn who_lags_behind_all_that_is_held_is_told_slow() {
     let mut test = two(Limits { backlog: 10_000, ..Limits::off() });
@@ -217,6 +223,7 @@ fn what_is_missed_comes_in_pieces_and_nothing_twice() {
     assert!(matches!(test.effects.last(), Some(Effect::Enter(ConnectionId(3), _, _, 202))), "from then on as it comes");
 }
 
+/// PROTOCOL.md 8.1-5.
 #[test]
 fn after_a_crash_everybody_goes_on_where_they_were() {
     let limits = Limits::off();
@@ -241,6 +248,7 @@ fn after_a_crash_everybody_goes_on_where_they_were() {
     assert_eq!((welcome.change, welcome.cursor, members), (3, 6, vec![1, 2, NUMBERS + 1]));
 }
 
+/// PROTOCOL.md 8.2-4, 8.4-6.
 #[test]
 fn a_letter_on_its_way_is_neither_lost_nor_doubled_by_a_crash() {
     let limits = Limits::off();
@@ -293,6 +301,7 @@ fn a_letter_is_not_taken_twice_when_a_crash_comes_between_it_and_its_number() {
     assert_eq!(test.cursors(3).len(), 1, "once is enough: this is another");
 }
 
+/// PROTOCOL.md 8.1-3, 6.3-2.
 #[test]
 fn what_the_disk_could_not_keep_is_answered_so_ever_after() {
     let mut test = two(Limits::off());
@@ -382,6 +391,7 @@ fn after_a_crash_what_was_said_in_a_room_one_has_left_is_still_there() {
     );
 }
 
+/// PROTOCOL.md 6.1-1.
 #[test]
 fn a_sessions_number_is_never_used_again_not_after_a_crash_either() {
     let mut test = two(Limits::off());

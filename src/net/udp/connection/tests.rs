@@ -579,6 +579,7 @@ fn question_of(bytes: &[u8]) -> [u8; QUESTION] {
     bytes[13..21].try_into().unwrap()
 }
 
+/// PROTOCOL.md 10.4-3.
 #[test]
 fn who_answers_from_a_new_address_gets_all_of_it_there() {
     let (mut pair, sent) = moved();

@@ -28,6 +28,7 @@ fn refusal_of_hello(hello: &[u8]) -> Option<RefusalCode> {
     Some(refused.code)
 }
 
+/// PROTOCOL.md 4-2.
 #[test]
 fn the_one_version_is_found_among_others_of_any_shape() {
     let (share, offers) = (share(1), |count| Writer::new().array(2).uint(1).array(count));
@@ -45,6 +46,7 @@ fn the_one_version_is_found_among_others_of_any_shape() {
     assert_eq!(refusal_of_hello(&first), None);
 }
 
+/// PROTOCOL.md 2-10, 4-7.
 #[test]
 fn a_first_message_without_our_version_or_of_another_shape_is_refused_in_the_clear() {
     use RefusalCode::{Malformed, Version};
