@@ -33,7 +33,8 @@ class Smallest:
         self.known = KnownUsers(folder / "known_users", self.server, own_name, own.identity.fingerprint)
         self.sessions: dict[int, bytes] = {}  # by number
         self.people: dict[bytes, Person] = {}  # by session; those that are refused are not here
-        self.cursor = self.last_at = self.n = 0
+        self.cursor = self.last_at = self.n = self.seen = 0
+        self.unread: int | None = None  # the cursor of a letter, which waits for a client that reads it
         self.received: dict[bytes, int] = {}  # counts of boxes (7.1-1)
         self.sent: dict[bytes, int] = {}
         self.key: SenderKey | None = None
@@ -124,6 +125,10 @@ class Smallest:
         """Until so many are in the room: what is said before is not for newcomers (7.3-12)."""
         self._until(lambda: self.room is not None and len(self.room.members) == count)
 
+    def listen_for_a_letter(self) -> None:
+        """Until there is one, which is not read here."""
+        self._until(lambda: self.unread is not None)
+
     def listen_until(self, text: str) -> None:
         """Until somebody has said this."""
         self._until(lambda: any(said == text for _, said in self.heard))
@@ -139,15 +144,16 @@ class Smallest:
         """Takes in a record, if one comes."""
         if time.monotonic() - self.spoke_at > SILENCE:
             self._send([shapes.PING])
-        before = self.cursor
         try:
             messages = self.records.read(after(seconds))
         except TimedOut:
             return
         for message in messages:
             self._take(message)
-        if self.cursor > before and "left" not in self.told:
-            self._send([shapes.SEEN, self.cursor])
+        seen = self.cursor if self.unread is None else self.unread - 1
+        if seen > self.seen and "left" not in self.told:
+            self.seen = seen
+            self._send([shapes.SEEN, seen])
 
     def _take(self, message: list) -> None:
         kind = message[0]
@@ -201,6 +207,8 @@ class Smallest:
             self.key = None if session in self.have else self.key
         elif kind in (shapes.SHARED, shapes.WHISPERED):
             self._boxed(self._session(event[1]), event[2], boxes.KEY if kind == shapes.SHARED else boxes.WHISPER)
+        elif kind == shapes.LETTER_CAME and self.unread is None:
+            self.unread = cursor
         elif kind == shapes.SAID:
             self._said(self._session(event[2]), event[3], event[4])
 

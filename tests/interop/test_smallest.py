@@ -35,13 +35,18 @@ class AmongOurs(Running):
         client.write(f"/whisper {name} psst")
         client.await_json(whispered_to=name)
 
+    def writes(self, client: Child, name: str) -> None:
+        client.await_json(left=name)
+        client.write(f"/whisper {name} read this")
+        client.await_json(wrote_to=name)
+
     def smallest(self, port: int, name: str) -> Smallest:
         own = user(name)
         sock = socket.create_connection(("127.0.0.1", port), SECONDS)
         self.addCleanup(sock.close)
         records = shake_hands_as_client(Link(sock), ClientHandshake(own), after(SECONDS))
         folder = self.folder / f"smallest {name}"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         return Smallest(records, own, folder)
 
     def test_it_talks_with_all(self) -> None:
@@ -75,6 +80,23 @@ class AmongOurs(Running):
             self.assertEqual(smallest.told, ["left"])
 
 
+    def test_it_leaves_letters_for_a_client_that_reads_them(self) -> None:
+        """PROTOCOL.md 6.5-7: what is not Seen comes again at the next join."""
+        port = self.serve()
+        ira = self.smallest(port, "Ira")
+        ben = self.whole(port, "Ben")
+        ira.await_members(2)
+        ira.leave()
+        self.writes(ben, "Ira")
+        for _ in range(2):
+            again = self.smallest(port, "Ira")
+            again.listen_for_a_letter()
+            ben.write("not a letter")
+            again.listen_until("not a letter")
+            self.assertLess(again.seen, again.cursor)
+            again.leave()
+
+
 @unittest.skipUnless(OTHER, "CFB_CHAT_BIN is not set")
 class AmongTheirs(AmongOurs):
     """The other implementation's server and clients."""
@@ -97,6 +119,11 @@ class AmongTheirs(AmongOurs):
     def whispers(self, client: Child, name: str) -> None:
         client.write(f"/w {name} psst")
         client.await_line(lambda line: f"[whisper to {name}] psst" in line, "the whisper")
+
+    def writes(self, client: Child, name: str) -> None:
+        client.await_line(lambda line: f"{name} left" in line, "the leaving")
+        client.write(f"/w {name} read this")
+        client.await_line(lambda line: f"[letter to {name}, without forward secrecy] read this" in line, "the letter")
 
 
 if __name__ == "__main__":
