@@ -114,6 +114,7 @@ fn has_paused(changes: &NetworkMonitor, stopped: &PipeReader, pause: Duration) -
 mod tests {
     use super::*;
 
+    /// PROTOCOL.md 6.13-4.
     #[test]
     fn pauses_double_up_to_half_a_minute_give_or_take_a_third() {
         let exactly = |before| pause(before, 0.0).as_secs_f64();

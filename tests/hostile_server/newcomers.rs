@@ -44,6 +44,7 @@ fn says_before(stage: &mut Stage, ira: &mut Member, at: u64) {
     stage.event_at(at, said);
 }
 
+/// PROTOCOL.md 7.3-12.
 #[test]
 fn a_newcomer_passes_over_what_was_said_before_for_a_minute() {
     let mut ira = Member::ira();
@@ -90,6 +91,7 @@ fn a_newcomer_passes_over_nothing_of_those_who_came_later() {
     stage.ends();
 }
 
+/// PROTOCOL.md 7.3-12.
 #[test]
 fn a_newcomer_passes_over_nothing_of_somebody_whose_first_key_has_come_even_if_they_left_since() {
     let mut ira = Member::ira();
@@ -107,6 +109,7 @@ fn a_newcomer_passes_over_nothing_of_somebody_whose_first_key_has_come_even_if_t
     stage.ends();
 }
 
+/// PROTOCOL.md 7.3-10.
 #[test]
 fn what_was_said_for_a_change_of_a_minute_ago_is_shown_and_for_an_older_one_refused() {
     let (mut stage, mut old) = Old::replaced();
@@ -121,6 +124,7 @@ fn what_was_said_for_a_change_of_a_minute_ago_is_shown_and_for_an_older_one_refu
     stage.ends();
 }
 
+/// PROTOCOL.md 7.3-9, 7.3-10.
 #[test]
 fn what_was_said_thirty_two_changes_ago_is_shown_and_not_one_more() {
     let (mut stage, mut old) = Old::replaced();

@@ -45,6 +45,7 @@ fn nothing_is_shown_of_somebody_who_is_not_in_the_room() {
     stage.ends();
 }
 
+/// PROTOCOL.md 7.1-2, 7.3-13.
 #[test]
 fn a_key_from_before_somebody_left_opens_nothing_when_they_are_back_and_counts_go_on() {
     let mut ira = Member::ira();

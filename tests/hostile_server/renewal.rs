@@ -19,6 +19,7 @@ fn is_leave(message: &ToServer) -> bool {
     matches!(message, ToServer::Leave(_))
 }
 
+/// PROTOCOL.md 2.1-4, 2.1-5.
 #[test]
 fn a_credential_that_is_about_to_end_is_changed_without_noise_and_nothing_is_lost() {
     let (server, folder) = (HostileServer::start(), home(""));
