@@ -15,7 +15,7 @@ const ROOMS: [(&str, &[&str]); 7] = [
 ];
 
 /// A third-party crate, and the only rooms that may name it. `bin` is the two programs.
-const HOMES: [(&str, &[&str]); 29] = [
+const HOMES: [(&str, &[&str]); 30] = [
     ("aes", &["secure"]),
     ("argon2", &["secure"]),
     ("base64ct", &["secure", "chat"]),
@@ -31,6 +31,7 @@ const HOMES: [(&str, &[&str]); 29] = [
     ("log", &["server", "bin"]),
     ("minicbor", &["wire"]),
     ("ml_kem", &["secure"]),
+    ("nix", &["net"]),
     ("pkcs8", &["secure"]),
     ("precis_core", &["chat"]),
     ("precis_profiles", &["chat"]),

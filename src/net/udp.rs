@@ -23,6 +23,7 @@ mod kcp_stream;
 mod path;
 mod replay_window;
 pub mod server;
+mod server_socket;
 
 use std::io;
 use std::net::Shutdown;

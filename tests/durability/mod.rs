@@ -2,7 +2,6 @@
 //! counted, message by message, what everybody was told and what stands on everybody's screen. Processes as people run
 //! them, but where the protocol's own deadlines are too long to wait for.
 
-mod apart;
 mod clients_killed;
 mod clock;
 mod cuts;
@@ -18,6 +17,7 @@ mod way;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use crate::support::apart;
 
 /// The seed of a run, to have the same chances again.
 const SEED: &str = "CFB_CHAT_TEST_SEED";

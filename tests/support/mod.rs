@@ -1,6 +1,7 @@
 //! What the tests of the programs share: the programs as processes, a peer that says whatever a test wants, a wire that
 //! is listened to. Ports are the system's choice, folders are temporary, and every wait has a deadline.
 
+pub mod apart;
 pub mod folder;
 pub mod hostile_server;
 pub mod house;

@@ -1,5 +1,6 @@
 //! Talk over UDP, by real programs, through a network that does what it likes; and by strangers who would end it.
 
+mod addresses;
 mod lossy;
 mod moves;
 mod relay;

@@ -1,7 +1,7 @@
 //! A conversation and the local socket that its bytes come from and go to.
 
 use std::io::{self, Read};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use rustix::net::{SendFlags, send};
 use super::connection::UdpConnection;
 use super::datagram::{Datagram, Id};
 use super::kcp_stream::SEGMENT;
+use super::path::Route;
 use super::{KeySlot, UdpLink};
 use crate::net::tcp::SocketLink;
 
@@ -56,7 +57,7 @@ impl Bridge {
     }
 
     /// Takes a datagram of this conversation. What comes of it is carried when it is due: now.
-    pub(super) fn take(&mut self, datagram: &Datagram<'_>, from: SocketAddr, now: Instant, rng: &mut impl CryptoRng) {
+    pub(super) fn take(&mut self, datagram: &Datagram<'_>, from: Route, now: Instant, rng: &mut impl CryptoRng) {
         self.look_for_keys();
         self.due = now;
         self.conversation.take(datagram, from, now, rng);

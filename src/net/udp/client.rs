@@ -62,7 +62,7 @@ pub fn connect(server: SocketAddr, timeout: Duration) -> io::Result<UdpLink> {
     let cookie = ask_for_cookie(&socket, id, Instant::now() + timeout)?;
     socket.set_nonblocking(true)?;
     let now = Instant::now();
-    let (carrier, link) = Bridge::new(UdpConnection::new(Side::Client, id, cookie, server, now), now)?;
+    let (carrier, link) = Bridge::new(UdpConnection::new(Side::Client, id, cookie, server.into(), now), now)?;
     let round = ClientLoop { socket, server, carrier, moved: now, unfinished: Some(Unfinished::begin()) };
     thread::Builder::new().name("udp".into()).spawn(move || round.run())?;
     Ok(link)
@@ -147,7 +147,7 @@ impl ClientLoop {
             match self.socket.recv(&mut buffer) {
                 Ok(length) => {
                     if let Some((_, datagram)) = parse(&buffer[..length]).filter(|(id, _)| self.carrier.is_of(*id)) {
-                        self.carrier.take(&datagram, self.server, now, &mut rand::rng());
+                        self.carrier.take(&datagram, self.server.into(), now, &mut rand::rng());
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,

@@ -1,7 +1,6 @@
 //! One conversation: which datagrams count, what is sent, and when it is over. No socket, no clock.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rand::CryptoRng;
@@ -9,7 +8,7 @@ use rand::CryptoRng;
 use super::datagram::{AROUND, Cookie, Datagram, Id, QUESTION, ack, untagged, untagged_path};
 use super::kcp_check::{self, Content};
 use super::kcp_stream::KcpStream;
-use super::path::Path;
+use super::path::{Path, Route};
 use super::replay_window::ReplayWindow;
 use super::{FIRST_AGAIN, TIMES_AGAIN};
 use crate::secure::datagram::{DatagramKeys, TAG};
@@ -76,12 +75,12 @@ pub(super) struct UdpConnection {
 }
 
 impl UdpConnection {
-    pub(super) fn new(side: Side, id: Id, cookie: Cookie, address: SocketAddr, now: Instant) -> Self {
+    pub(super) fn new(side: Side, id: Id, cookie: Cookie, route: Route, now: Instant) -> Self {
         Self {
             side,
             id,
             cookie,
-            path: Path::new(address),
+            path: Path::new(route),
             asked: None,
             keys: None,
             stream: KcpStream::new(id, now),
@@ -123,21 +122,21 @@ impl UdpConnection {
         self.id
     }
 
-    /// Where the other end is.
-    pub(super) fn address(&self) -> SocketAddr {
-        self.path.address()
+    /// Where the other end is, and by which own address it is reached.
+    pub(super) fn route(&self) -> Route {
+        self.path.route()
     }
 
     /// Takes a datagram of this conversation. Gives whether it counts.
     pub(super) fn take(
         &mut self,
         datagram: &Datagram<'_>,
-        from: SocketAddr,
+        from: Route,
         now: Instant,
         rng: &mut impl CryptoRng,
     ) -> bool {
         let valid = match *datagram {
-            Datagram::Ack(cookie, segments) => from == self.address() && self.take_ack(cookie, segments, now),
+            Datagram::Ack(cookie, segments) => from == self.route() && self.take_ack(cookie, segments, now),
             Datagram::Data { number, segments, tag, tagged } => {
                 let newest = self.take_data(number, segments, tag, tagged, now);
                 newest.map(|newest| self.followed(from, newest, tagged, rng)).is_some()
@@ -208,7 +207,7 @@ impl UdpConnection {
     }
 
     /// One that counts has come from there.
-    fn followed(&mut self, from: SocketAddr, newest: bool, tagged: &[u8], rng: &mut impl CryptoRng) {
+    fn followed(&mut self, from: Route, newest: bool, tagged: &[u8], rng: &mut impl CryptoRng) {
         if self.side == Side::Server {
             self.path.came(from, newest, tagged.len() + TAG, rng);
         }

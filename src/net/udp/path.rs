@@ -3,7 +3,7 @@
 //! A holder of the keys can still forge a datagram's source address. So before the peer has shown that it receives what
 //! is sent there, little more goes than came from there.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use rand::CryptoRng;
@@ -15,16 +15,38 @@ const AGAIN: Duration = Duration::from_millis(250);
 /// So many times what came from an address goes there before it is answered from.
 const TIMES: usize = 3;
 
-/// The other end's address.
+/// The addresses of a datagram: the other end's, and the own one, where the socket has several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Route {
+    pub(super) peer: SocketAddr,
+    /// Unknown for a socket with one address.
+    pub(super) local: Option<LocalAddress>,
+}
+
+/// An address of this machine that was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LocalAddress {
+    pub(super) address: IpAddr,
+    /// Of a link-local address; else 0.
+    pub(super) interface: u32,
+}
+
+impl From<SocketAddr> for Route {
+    fn from(peer: SocketAddr) -> Self {
+        Self { peer, local: None }
+    }
+}
+
+/// The way to the other end.
 pub(super) struct Path {
-    address: SocketAddr,
-    /// The last one where the other end has shown that it reads.
-    shown: SocketAddr,
-    /// Of an address that is not that one.
+    route: Route,
+    /// The last one on which the other end has shown that it reads.
+    shown: Route,
+    /// Of a route that is not that one.
     trial: Option<PathValidation>,
 }
 
-/// Since an address has become the one.
+/// Since a route has become the one.
 struct PathValidation {
     question: [u8; QUESTION],
     /// Bytes of datagrams that counted.
@@ -34,33 +56,33 @@ struct PathValidation {
 }
 
 impl Path {
-    /// Makes a path to an address that is validated already.
-    pub(super) fn new(address: SocketAddr) -> Self {
-        Self { address, shown: address, trial: None }
+    /// Makes a path by a route that is validated already.
+    pub(super) fn new(route: Route) -> Self {
+        Self { route, shown: route, trial: None }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
+    pub(super) fn route(&self) -> Route {
+        self.route
     }
 
     /// A datagram that counts, the newest or not, has come from there.
-    pub(super) fn came(&mut self, from: SocketAddr, newest: bool, length: usize, rng: &mut impl CryptoRng) {
-        if newest && from != self.address {
-            self.address = from;
+    pub(super) fn came(&mut self, from: Route, newest: bool, length: usize, rng: &mut impl CryptoRng) {
+        if newest && from != self.route {
+            self.route = from;
             self.trial = (from != self.shown).then(|| {
                 let mut question = [0; QUESTION];
                 rng.fill_bytes(&mut question);
                 PathValidation { question, came: 0, sent: 0, asked: None }
             });
         }
-        if let Some(trial) = self.trial.as_mut().filter(|_| from == self.address) {
+        if let Some(trial) = self.trial.as_mut().filter(|_| from == self.route) {
             trial.came = trial.came.saturating_add(length);
         }
     }
 
     /// Handles an answer; only the right one, from the challenged address, validates it.
-    pub(super) fn answered(&mut self, from: SocketAddr, answer: [u8; QUESTION]) {
-        if from == self.address && self.trial.as_ref().is_some_and(|trial| trial.question == answer) {
+    pub(super) fn answered(&mut self, from: Route, answer: [u8; QUESTION]) {
+        if from == self.route && self.trial.as_ref().is_some_and(|trial| trial.question == answer) {
             (self.shown, self.trial) = (from, None);
         }
     }

@@ -15,6 +15,8 @@ use super::acceptor::{AcceptDecision, Acceptor};
 use super::bridge::Bridge;
 use super::connection::{Side, UdpConnection};
 use super::datagram::{Cookie, Datagram, Id, MAX_DATAGRAM, parse};
+use super::path::Route;
+use super::server_socket::ServerSocket;
 use crate::net::{Link, timespec};
 
 /// Conversations.
@@ -43,9 +45,9 @@ impl UdpListener {
     /// # Errors
     /// The system's error when it has no more threads or descriptors.
     pub fn start(socket: UdpSocket, admit: impl FnMut(Arc<dyn Link>, SocketAddr) + Send + 'static) -> io::Result<Self> {
-        socket.set_nonblocking(true)?;
         // Less than that is no reason not to start.
         let _ = set_socket_recv_buffer_size(&socket, RECEIVED);
+        let socket = ServerSocket::new(socket)?;
         let (stop, stopped) = UnixStream::pair()?;
         let round = ServerLoop {
             socket,
@@ -69,7 +71,7 @@ impl UdpListener {
 
 /// State of the thread.
 struct ServerLoop<A> {
-    socket: UdpSocket,
+    socket: ServerSocket,
     stopped: UnixStream,
     admit: A,
     reception: Acceptor,
@@ -133,7 +135,7 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> ServerLoop<A> {
     fn take_in(&mut self, now: Instant) {
         let mut buffer = [0; MAX_DATAGRAM + 1];
         for _ in 0..AT_ONCE {
-            match self.socket.recv_from(&mut buffer) {
+            match self.socket.receive(&mut buffer) {
                 Ok((length, from)) => self.take(&buffer[..length], from, now),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 // About one sent datagram, to an address without a listener.
@@ -142,14 +144,14 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> ServerLoop<A> {
         }
     }
 
-    fn take(&mut self, whole: &[u8], from: SocketAddr, now: Instant) {
+    fn take(&mut self, whole: &[u8], from: Route, now: Instant) {
         let Some((id, datagram)) = parse(whole) else { return };
         if let Some(carrier) = self.carriers.get_mut(&id).filter(|_| datagram != Datagram::Syn) {
             return carrier.take(&datagram, from, now, &mut rand::rng());
         }
-        match self.reception.meet(from, (id, &datagram), whole, now, &mut rand::rng()) {
-            AcceptDecision::Answered(answer) => send(&self.socket, &answer, from),
-            AcceptDecision::Begins(cookie) if self.stopping.is_none() && self.has_room(from) => {
+        match self.reception.meet(from.peer, (id, &datagram), whole, now, &mut rand::rng()) {
+            AcceptDecision::Answered(answer) => self.socket.send(&answer, from),
+            AcceptDecision::Begins(cookie) if self.stopping.is_none() && self.has_room(from.peer) => {
                 // Without descriptors it is as if the datagram had been lost.
                 let _ = self.begin(id, cookie, from, now);
                 if let Some(carrier) = self.carriers.get_mut(&id) {
@@ -168,7 +170,7 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> ServerLoop<A> {
         let (mut new, mut from_there) = (0, 0);
         let (mut turned_away, mut turned_away_there) = (None, None);
         for (id, carrier) in self.carriers.iter().filter(|(_, carrier)| !carrier.conversation.is_authenticated()) {
-            let is_there = network(carrier.conversation.address().ip()) == source;
+            let is_there = network(carrier.conversation.route().peer.ip()) == source;
             new += 1;
             from_there += usize::from(is_there);
             if carrier.is_turned_away() {
@@ -186,11 +188,11 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> ServerLoop<A> {
         gives_way.is_some_and(|id| self.carriers.remove(&id).is_some())
     }
 
-    fn begin(&mut self, id: Id, cookie: Cookie, from: SocketAddr, now: Instant) -> io::Result<()> {
+    fn begin(&mut self, id: Id, cookie: Cookie, from: Route, now: Instant) -> io::Result<()> {
         let conversation = UdpConnection::new(Side::Server, id, cookie, from, now);
         let (carrier, link) = Bridge::new(conversation, now)?;
         self.carriers.insert(id, carrier);
-        (self.admit)(Arc::new(link), from);
+        (self.admit)(Arc::new(link), from.peer);
         Ok(())
     }
 
@@ -200,9 +202,9 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> ServerLoop<A> {
         let carry = |carrier: &mut Bridge| {
             let mut datagrams: Vec<Vec<u8>> = Vec::new();
             carrier.carry(now, &mut |bytes| datagrams.push(bytes.to_vec()));
-            let to = carrier.conversation.address();
+            let to = carrier.conversation.route();
             for bytes in &datagrams {
-                send(socket, bytes, to);
+                socket.send(bytes, to);
             }
         };
         for id in ready {
@@ -219,11 +221,6 @@ impl<A: FnMut(Arc<dyn Link>, SocketAddr)> ServerLoop<A> {
             !conversation.is_over(now) && !is_said
         });
     }
-}
-
-/// Sends a datagram. Whether it goes is not ours to know, as little as whether it arrives.
-fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) {
-    let _ = socket.send_to(bytes, to);
 }
 
 /// An address as it is counted: an IPv6 user has a whole /64.

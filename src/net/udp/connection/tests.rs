@@ -1,5 +1,7 @@
 //! Two ends, a network that does what a test wants, and a clock that only a test moves.
 
+use std::net::SocketAddr;
+
 use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -14,8 +16,8 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Delay of a datagram.
 const WAY: Duration = Duration::from_millis(20);
 
-fn at(port: u16) -> SocketAddr {
-    ([192, 0, 2, 1], port).into()
+fn at(port: u16) -> Route {
+    SocketAddr::from(([192, 0, 2, 1], port)).into()
 }
 
 /// The two ends, by these numbers.
@@ -34,7 +36,7 @@ struct Pair {
     ends: [UdpConnection; 2],
     now: Instant,
     /// Arrival, receiver, source address, bytes.
-    under_way: Vec<(Instant, usize, SocketAddr, Vec<u8>)>,
+    under_way: Vec<(Instant, usize, Route, Vec<u8>)>,
     /// All that was ever sent, by sender.
     sent: Vec<(usize, Vec<u8>)>,
     /// Bytes read by each end.
@@ -86,7 +88,7 @@ impl Pair {
     }
 
     /// Gives `to` a datagram now. Whether it counted.
-    fn give(&mut self, to: usize, from: SocketAddr, bytes: &[u8]) -> bool {
+    fn give(&mut self, to: usize, from: Route, bytes: &[u8]) -> bool {
         let (_, datagram) = parse(bytes).expect("one of ours");
         self.ends[to].take(&datagram, from, self.now, &mut self.rng)
     }
@@ -277,7 +279,7 @@ fn a_bent_datagram_does_not_count_whichever_bit_it_is() {
             assert!(!pair.ends[SERVER].take(&datagram, at(666), pair.now, &mut pair.rng), "cut at {cut}");
         }
     }
-    assert_eq!(pair.ends[SERVER].address(), at(1));
+    assert_eq!(pair.ends[SERVER].route(), at(1));
     assert!(pair.give(SERVER, at(1), &good));
 }
 
@@ -291,7 +293,7 @@ fn what_was_taken_once_is_not_taken_again_and_moves_nothing() {
         assert!(!pair.give(SERVER, at(666), &bytes));
         assert!(!pair.give(CLIENT, at(666), &bytes), "sent back to who sent it");
     }
-    assert_eq!(pair.ends[SERVER].address(), at(1));
+    assert_eq!(pair.ends[SERVER].route(), at(1));
 }
 
 /// PROTOCOL.md 10.3-2.
@@ -351,10 +353,10 @@ fn a_client_whose_address_changes_is_followed_and_late_datagrams_do_not_call_bac
     pair.client_port = 2;
     pair.ends[CLIENT].write(b", from the new one");
     pair.run(SECOND);
-    assert_eq!(pair.ends[SERVER].address(), at(2));
+    assert_eq!(pair.ends[SERVER].route(), at(2));
     assert_eq!(pair.read[SERVER], b"from the old port, from the new one");
     assert!(pair.give(SERVER, at(1), &kept), "it had not come");
-    assert_eq!(pair.ends[SERVER].address(), at(2), "but it is older");
+    assert_eq!(pair.ends[SERVER].route(), at(2), "but it is older");
     pair.transfers(SERVER, &text(3_000));
 }
 
@@ -504,7 +506,7 @@ proptest! {
 #[test]
 fn where_nobody_has_shown_that_they_read_is_not_sent_many_times_what_came_from_there() {
     let mut pair = Pair::authenticated();
-    let victim = ([203, 0, 113, 9], 53).into();
+    let victim = SocketAddr::from(([203, 0, 113, 9], 53)).into();
     let (mut number, mut una, mut came, mut sent) = (pair.ends[CLIENT].number, 1_u32, 0, 0);
     for _ in 0..500 {
         // A member who never sees what goes to the victim acknowledges it all the same.
@@ -516,7 +518,7 @@ fn where_nobody_has_shown_that_they_read_is_not_sent_many_times_what_came_from_t
         assert!(pair.give(SERVER, victim, &bytes));
         came += bytes.len();
         let server = &mut pair.ends[SERVER];
-        assert_eq!(server.address(), victim);
+        assert_eq!(server.route(), victim);
         while server.has_room() {
             server.write(&[0; 16 * 1_024]);
         }
@@ -532,7 +534,7 @@ fn where_nobody_has_shown_that_they_read_is_not_sent_many_times_what_came_from_t
     assert!(sent > came, "and not nothing");
     // Held-back data is sent to a validated address.
     pair.run(SECOND);
-    assert_eq!(pair.ends[SERVER].address(), victim);
+    assert_eq!(pair.ends[SERVER].route(), victim);
 }
 
 /// A pair with a client just seen at port 2, and much for the server to send there; and what it has sent there.
@@ -544,7 +546,7 @@ fn moved() -> (Pair, Vec<Vec<u8>>) {
     let datagram = pair.last_of(CLIENT);
     pair.under_way.clear();
     assert!(pair.give(SERVER, at(2), &datagram));
-    assert_eq!(pair.ends[SERVER].address(), at(2));
+    assert_eq!(pair.ends[SERVER].route(), at(2));
     while pair.ends[SERVER].has_room() {
         pair.ends[SERVER].write(&[7; 16_384]);
     }
@@ -592,7 +594,7 @@ fn who_answers_from_a_new_address_gets_all_of_it_there() {
     assert!(bytes_of(&sends(&mut pair, SERVER)) > 3 * answered[0].len() && pair.ends[SERVER].path.is_shown());
     assert_eq!(pair.ends[SERVER].stream.next_packet(), None, "all of it has gone");
     assert!(!pair.give(SERVER, at(3), &answered[0]), "each counts once");
-    assert_eq!(pair.ends[SERVER].address(), at(2));
+    assert_eq!(pair.ends[SERVER].route(), at(2));
 }
 
 /// PROTOCOL.md 10.4-4.
@@ -606,7 +608,7 @@ fn no_other_answer_and_none_from_elsewhere_lets_anything_go() {
     // The right one, but that they read there is not that they read here.
     let elsewhere = answer_of(&mut pair, question);
     assert!(pair.give(SERVER, at(3), &elsewhere));
-    assert_eq!(pair.ends[SERVER].address(), at(3));
+    assert_eq!(pair.ends[SERVER].route(), at(3));
     let sent = sends(&mut pair, SERVER);
     assert!(bytes_of(&sent) <= 3 * PATH);
     assert_ne!(question_of(&sent[0]), question, "another address, another question");
@@ -659,7 +661,7 @@ fn a_client_that_moves_while_much_comes_waits_for_one_question_and_answer() {
             pair.client_port = port;
             pair.ends[CLIENT].write(b"here I am");
             let start = pair.now;
-            while pair.ends[SERVER].address() != at(port) || !pair.ends[SERVER].path.is_shown() {
+            while pair.ends[SERVER].route() != at(port) || !pair.ends[SERVER].path.is_shown() {
                 pair.run(MS * 5);
                 assert!(pair.now - start <= most + MS * 10, "to port {port}, {lost} % lost: {:?}", pair.now - start);
             }
