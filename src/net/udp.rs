@@ -19,6 +19,7 @@ pub mod client;
 mod connection;
 pub mod datagram;
 mod kcp_check;
+mod kcp_resend;
 mod kcp_stream;
 mod path;
 mod replay_window;
@@ -35,10 +36,10 @@ use super::Link;
 use super::memory::MemoryLink;
 use crate::secure::datagram::DatagramKeys;
 
-/// SYN and the end of a stream are sent again after this, and then after twice as long each time …
+/// SYN and the end of a stream are sent again after this, and then after twice as long each time.
 const FIRST_AGAIN: Duration = Duration::from_millis(250);
-/// … so many times.
-const TIMES_AGAIN: u32 = 5;
+/// SYN is sent again after no more than this: an outage that ends is noticed soon.
+const LONGEST_AGAIN: Duration = Duration::from_secs(1);
 
 /// A link over UDP.
 pub struct UdpLink {

@@ -3,6 +3,7 @@
 mod addresses;
 mod lossy;
 mod moves;
+mod outages;
 mod relay;
 mod restart;
 mod strangers;

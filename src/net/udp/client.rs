@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use super::bridge::Bridge;
 use super::connection::{Side, UdpConnection};
 use super::datagram::{Cookie, Datagram, Id, MAX_DATAGRAM, parse, syn};
-use super::{FIRST_AGAIN, TIMES_AGAIN, UdpLink};
+use super::{FIRST_AGAIN, LONGEST_AGAIN, UdpLink};
 use crate::net::{left, timespec};
 
 /// Time without an answer after which the client tries another port: the path may have changed.
@@ -80,9 +80,11 @@ fn open(server: SocketAddr) -> io::Result<UdpSocket> {
 
 fn ask_for_cookie(socket: &UdpSocket, id: Id, deadline: Instant) -> io::Result<Cookie> {
     let mut buffer = [0; MAX_DATAGRAM + 1];
-    for times in 0..=TIMES_AGAIN {
+    let mut wait = FIRST_AGAIN;
+    while left(deadline).is_ok() {
         socket.send(&syn(id))?;
-        let again = deadline.min(Instant::now() + FIRST_AGAIN * 2_u32.pow(times));
+        let again = deadline.min(Instant::now() + wait);
+        wait = (wait * 2).min(LONGEST_AGAIN);
         while let Ok(timeout) = left(again) {
             socket.set_read_timeout(Some(timeout))?;
             match socket.recv(&mut buffer) {
@@ -96,7 +98,6 @@ fn ask_for_cookie(socket: &UdpSocket, id: Id, deadline: Instant) -> io::Result<C
                 Err(error) => return Err(error),
             }
         }
-        left(deadline)?;
     }
     Err(ErrorKind::TimedOut.into())
 }

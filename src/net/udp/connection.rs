@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use rand::CryptoRng;
 
+use super::FIRST_AGAIN;
 use super::datagram::{AROUND, Cookie, Datagram, Id, QUESTION, ack, untagged, untagged_path};
 use super::kcp_check::{self, Content};
 use super::kcp_stream::KcpStream;
 use super::path::{Path, Route};
 use super::replay_window::ReplayWindow;
-use super::{FIRST_AGAIN, TIMES_AGAIN};
 use crate::secure::datagram::{DatagramKeys, TAG};
 
 /// Time without a valid datagram after which it is forgotten.
@@ -19,6 +19,8 @@ const SILENCE: Duration = Duration::from_secs(90);
 const AFTERGLOW: Duration = Duration::from_secs(2);
 /// An ended side waits no longer than this for acknowledgements.
 const FAREWELL: Duration = Duration::from_secs(30);
+/// The end of a stream is told again so many times.
+const TIMES_AGAIN: u32 = 5;
 /// A RESET counts when what was sent has had no answer for so long.
 const RESET_AFTER: Duration = Duration::from_secs(2);
 /// Datagrams that a RESET may answer.
@@ -160,6 +162,7 @@ impl UdpConnection {
         if valid {
             self.last_valid = now;
             self.waiting_since = None;
+            self.stream.heard(now);
         }
         valid
     }
@@ -269,7 +272,7 @@ impl UdpConnection {
     /// Sends as many packets as may go where the other end is.
     fn send_packets(&mut self, now: Instant, send: &mut dyn FnMut(&[u8])) {
         while self.stream.next_packet().is_some_and(|length| self.path.allows(AROUND + length))
-            && let Some((packet, content)) = self.stream.packet()
+            && let Some((packet, content)) = self.stream.packet(now)
         {
             self.broken |= content.highest >= kcp_check::MAX_WINDOW_OFFSET - 1;
             self.send(&packet, content, now, send);

@@ -36,14 +36,19 @@ pub(super) struct Content {
 }
 
 /// One segment's head.
-struct Head {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
     id: Id,
     kind: u8,
     fragment: u8,
-    window: u16,
+    /// The window of its sender.
+    pub(super) window: u16,
+    /// Its sender's time; of an acknowledgement, the time of what it acknowledges.
     stamp: u32,
-    number: u32,
-    acknowledged: u32,
+    /// Its own number, or that of the segment that it acknowledges.
+    pub(super) number: u32,
+    /// All numbers below this have come.
+    pub(super) acknowledged: u32,
     length: usize,
 }
 
@@ -64,6 +69,41 @@ impl Head {
             length,
         };
         Some((head, rest.get(length..)?))
+    }
+
+    /// A question about the other end's window.
+    pub(super) fn question(id: Id) -> Self {
+        Self { id, kind: ASK, fragment: 0, window: 0, stamp: 0, number: 0, acknowledged: 0, length: 0 }
+    }
+
+    /// True if it carries bytes.
+    pub(super) fn is_push(&self) -> bool {
+        self.kind == PUSH
+    }
+
+    /// True if it acknowledges a segment.
+    pub(super) fn is_ack(&self) -> bool {
+        self.kind == ACK
+    }
+
+    /// The same one, as it is sent at another time.
+    pub(super) fn resent(self, window: u16, stamp: u32, acknowledged: u32) -> Self {
+        Self { window, stamp, acknowledged, ..self }
+    }
+
+    /// The segment with these bytes behind it.
+    pub(super) fn segment(&self, bytes: &[u8]) -> Vec<u8> {
+        let parts: [&[u8]; 8] = [
+            &self.id,
+            &[self.kind, self.fragment],
+            &self.window.to_le_bytes(),
+            &self.stamp.to_le_bytes(),
+            &self.number.to_le_bytes(),
+            &self.acknowledged.to_le_bytes(),
+            &u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes(),
+            bytes,
+        ];
+        parts.concat()
     }
 
     fn is_as_it_should_be(&self, id: Id, limit: u32, now: u32) -> bool {
@@ -107,13 +147,20 @@ pub(super) fn check(mut segments: &[u8], id: Id, limit: u32, now: u32) -> Option
 }
 
 /// Returns the contents of own segments.
-pub(super) fn made(mut segments: &[u8]) -> Content {
+pub(super) fn made(packet: &[u8]) -> Content {
     let mut content = Content::default();
-    while let Some((head, rest)) = Head::next(segments) {
-        content.add(&head);
-        segments = rest;
-    }
+    segments(packet).for_each(|(head, _)| content.add(&head));
     content
+}
+
+/// The segments of a packet that has been checked or that KCP has made: their heads and their bytes.
+pub(super) fn segments(mut packet: &[u8]) -> impl Iterator<Item = (Head, &[u8])> {
+    std::iter::from_fn(move || {
+        let (head, rest) = Head::next(packet)?;
+        let segment = &packet[..packet.len() - rest.len()];
+        packet = rest;
+        Some((head, segment.get(HEAD..)?))
+    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use kcp::Kcp;
 
 use super::datagram::{AROUND, Id, MAX_DATAGRAM};
 use super::kcp_check::{self, Content, WINDOW};
+use super::kcp_resend::ResendQueue;
 
 /// The most segments' bytes in a datagram.
 pub(super) const PACKET: usize = MAX_DATAGRAM - AROUND;
@@ -22,7 +23,7 @@ const FAST_RESEND: i32 = 2;
 const WAITING: usize = WINDOW as usize + 64;
 /// So many that have come are acknowledged at the latest.
 const UNACKNOWLEDGED: usize = 128;
-/// A closed window is probed this often.
+/// KCP checks its timers this often while the other end's window is closed.
 const SHUT: Duration = Duration::from_millis(100);
 
 /// So many packets wait at most. More come only while they are held back, and are as if the network had lost them.
@@ -58,7 +59,11 @@ pub(super) struct KcpStream {
     kcp: Kcp<Outlet>,
     packets: Outlet,
     id: Id,
+    resends: ResendQueue,
+    /// KCP's time 0, if it had never stood still.
     born: Instant,
+    /// Time at which KCP's stands still, because no answer comes.
+    still_at: Option<Instant>,
     /// True if KCP may send before its next interval.
     pressing: bool,
     unacknowledged: usize,
@@ -72,7 +77,16 @@ impl KcpStream {
         kcp.set_wndsize(WINDOW, WINDOW);
         // It refuses only what is less than a head.
         let _ = kcp.set_mtu(PACKET);
-        let mut stream = Self { kcp, packets, id, born: now, pressing: true, unacknowledged: 0 };
+        let mut stream = Self {
+            kcp,
+            packets,
+            id,
+            resends: ResendQueue::default(),
+            born: now,
+            still_at: None,
+            pressing: true,
+            unacknowledged: 0,
+        };
         // It opens its window at the first look.
         stream.press(now);
         stream
@@ -112,6 +126,9 @@ impl KcpStream {
 
     /// Takes in segments that have been looked at.
     pub(super) fn take(&mut self, segments: &[u8], content: Content, now: Instant) {
+        if self.resends.take(segments, now) {
+            self.go_on(now);
+        }
         if self.unacknowledged + content.pushed > UNACKNOWLEDGED {
             self.press(now);
         }
@@ -122,13 +139,45 @@ impl KcpStream {
         self.pressing = true;
     }
 
+    /// A valid datagram has come, of any kind.
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.resends.heard(now);
+    }
+
+    /// KCP's time goes on from where it stood still.
+    fn go_on(&mut self, now: Instant) {
+        if let Some(still_at) = self.still_at.take() {
+            self.born += now.saturating_duration_since(still_at);
+        }
+    }
+
     /// Makes packets of what is to be sent now.
     pub(super) fn flush(&mut self, now: Instant) {
+        if self.is_delivered() {
+            // A packet that had waited to be sent may have left a segment that was acknowledged meanwhile.
+            self.resends.clear();
+            self.go_on(now);
+        }
+        self.resends.watch_window(self.is_shut(), now);
+        if self.resends.is_stalled(now) {
+            self.still_at.get_or_insert(now);
+        }
         if self.pressing {
             self.press(now);
         } else {
             let _ = self.kcp.update(self.clock(now));
         }
+        // What KCP sends at this moment is noted when it is sent, and not due here.
+        if self.next_packet().is_none()
+            && let Some(packet) = self.resends.packet(self.id, self.clock(now), now)
+        {
+            self.packets.lock().push_back(packet);
+        }
+    }
+
+    /// True if the other end has no room for the data that is there.
+    fn is_shut(&self) -> bool {
+        self.kcp.rmt_wnd() == 0 && !self.is_delivered()
     }
 
     fn press(&mut self, now: Instant) {
@@ -144,23 +193,31 @@ impl KcpStream {
     }
 
     /// The next packet, and what is in it.
-    pub(super) fn packet(&self) -> Option<(Vec<u8>, Content)> {
+    pub(super) fn packet(&mut self, now: Instant) -> Option<(Vec<u8>, Content)> {
         let packet = self.packets.lock().pop_front()?;
+        self.resends.sent(&packet, now);
         let content = kcp_check::made(&packet);
         Some((packet, content))
     }
 
     /// Time of the next action without input. `None`: not before input.
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
-        (!self.is_delivered()).then(|| {
-            let shut = self.kcp.rmt_wnd() == 0;
-            let next = Duration::from_millis(self.kcp.check(self.clock(now)).max(1).into());
-            now + if shut { next.max(SHUT) } else { next }
-        })
+        if self.is_delivered() {
+            return None;
+        }
+        let resend = self.resends.due(now).map(|due| due.max(now));
+        if self.still_at.is_some() {
+            return resend;
+        }
+        let next = Duration::from_millis(self.kcp.check(self.clock(now)).max(1).into());
+        let next = now + if self.is_shut() { next.max(SHUT) } else { next };
+        Some(resend.map_or(next, |resend| resend.min(next)))
     }
 
-    /// Milliseconds since the stream began. A conversation ends before they do not fit.
+    /// KCP's time: milliseconds since the stream began in which answers came. A conversation ends before they do not
+    /// fit.
     fn clock(&self, now: Instant) -> u32 {
+        let now = self.still_at.unwrap_or(now);
         u32::try_from(now.saturating_duration_since(self.born).as_millis()).unwrap_or(u32::MAX)
     }
 }

@@ -1,5 +1,7 @@
 //! Two ends, a network that does what a test wants, and a clock that only a test moves.
 
+mod outages;
+
 use std::net::SocketAddr;
 
 use proptest::prelude::*;
@@ -44,6 +46,7 @@ struct Pair {
     reads: [bool; 2],
     bad: Bad,
     client_port: u16,
+    way: Duration,
     rng: StdRng,
 }
 
@@ -60,6 +63,7 @@ impl Pair {
             reads: [true, true],
             bad: Bad::default(),
             client_port: 1,
+            way: WAY,
             rng: StdRng::seed_from_u64(7),
         }
     }
@@ -107,7 +111,7 @@ impl Pair {
             for _ in 0..times {
                 let late = if chance(&mut self.rng, self.bad.late) { self.rng.random_range(0..200) } else { 0 };
                 let from = at(if end == CLIENT { self.client_port } else { 9_443 });
-                self.under_way.push((self.now + WAY + MS * late, 1 - end, from, bytes.clone()));
+                self.under_way.push((self.now + self.way + MS * late, 1 - end, from, bytes.clone()));
             }
         }
         let mut segment = [0; MAX_DATAGRAM];
