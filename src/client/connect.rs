@@ -55,9 +55,7 @@ pub(super) fn connect(
                 )))?;
                 thread::sleep(pause);
             }
-            Err(ConnectError::Busy(error) | ConnectError::Passing(error) | ConnectError::Final(error)) => {
-                return Err(error);
-            }
+            Err(failed) => return Err(failed.into_error()),
             Ok(connected) => return Ok((connected, is_pinned)),
         }
     }
@@ -80,8 +78,18 @@ pub(super) enum ConnectError {
     Busy(ClientError),
     /// It may change later: the claim is not authenticated.
     Passing(ClientError),
+    /// The own credential is not for today, as the server's clock and the own one say.
+    Stale(ClientError),
     /// It will not be otherwise.
     Final(ClientError),
+}
+
+impl ConnectError {
+    fn into_error(self) -> ClientError {
+        match self {
+            Self::Busy(error) | Self::Passing(error) | Self::Stale(error) | Self::Final(error) => error,
+        }
+    }
 }
 
 impl<E: Into<ClientError>> From<E> for ConnectError {
@@ -135,7 +143,7 @@ fn try_once(
     match channel {
         Ok(channel) => Ok(Connected { channel, link }),
         Err(ChannelConnectError::Unwanted(unwanted)) => Err(unwanted.into()),
-        Err(ChannelConnectError::Handshake(failed)) => Err(failure(config, failed)),
+        Err(ChannelConnectError::Handshake(failed)) => Err(failure(config, own, failed)),
         Err(ChannelConnectError::Cut { before_keys: true }) => {
             Err(ConnectError::Busy(refused(config, "it hung up", None)))
         }
@@ -224,12 +232,17 @@ fn check_same_server(config: &ClientConfig, found: Fingerprint, before: Fingerpr
     }
 }
 
-fn failure(config: &ClientConfig, failed: ClientHandshakeError) -> ConnectError {
+fn failure(config: &ClientConfig, own: &OwnCredential, failed: ClientHandshakeError) -> ConnectError {
     // Data that is not sealed with the agreed keys may be forged on the way.
     let (code, bare, trouble): (_, _, fn(ClientError) -> ConnectError) = match failed {
         ClientHandshakeError::RefusedBare(code) => {
             (code, " (said in the clear: perhaps not by the server)", ConnectError::Passing)
         }
+        // Either clock may be set right at any time; the server's credential has held by ours.
+        ClientHandshakeError::Refused(RefusalCode::Clock) if own.is_current(now()) => {
+            (RefusalCode::Clock, "", ConnectError::Passing)
+        }
+        ClientHandshakeError::Refused(RefusalCode::Clock) => (RefusalCode::Clock, "", ConnectError::Stale),
         ClientHandshakeError::Refused(code) => (code, "", ConnectError::Final),
         ClientHandshakeError::Server(CredentialError::Clock) => {
             let hint = Some("is this machine's clock right? The server's credential is not for today");

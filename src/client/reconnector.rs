@@ -36,6 +36,8 @@ pub(super) enum ReconnectEvent {
     Odd(ClientError),
     /// The server is there, after so many pauses.
     There(Box<Connected>, u32),
+    /// The credential is of another time: the next attempt needs a new one. After so many pauses.
+    Stale(u32),
     /// No attempt will help.
     Hopeless(ClientError),
 }
@@ -75,6 +77,7 @@ impl Plan {
             let last = match connect_again(&self.config, &self.identity, &self.credential, self.server) {
                 Ok(connected) => ReconnectEvent::There(Box::new(connected), self.pauses),
                 Err(ConnectError::Final(error)) => ReconnectEvent::Hopeless(error),
+                Err(ConnectError::Stale(_)) => ReconnectEvent::Stale(self.pauses),
                 Err(ConnectError::Busy(error) | ConnectError::Passing(error)) if self.pauses >= self.most => {
                     ReconnectEvent::Hopeless(error)
                 }

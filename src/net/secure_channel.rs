@@ -114,6 +114,9 @@ pub enum AcceptError {
     /// They went away.
     #[error("went away during the handshake")]
     Gone,
+    /// They went away when they had the server's credential: it may be that a clock is wrong, or that their pin is.
+    #[error("went away when it had the server's credential")]
+    Declined,
 }
 
 const LENGTH: Option<&str> = Some("a frame of an impossible length");
@@ -176,6 +179,7 @@ pub fn accept(
     let proof = match frames.next(deadline) {
         Ok(body) => body,
         Err(ReadError::BadLength(_)) => return Err(refuse(proving.refuse(RefusalCode::Malformed), LENGTH)),
+        Err(ReadError::Closed | ReadError::Failed(_)) => return Err(AcceptError::Declined),
         Err(ended) => return Err(ended.into()),
     };
     let checked = proving.check_user_again(proof, now, name_holds, verified).map_err(|refused| {

@@ -118,6 +118,12 @@ impl OwnCredential {
         self.expires
     }
 
+    /// True if a receiver whose clock says `now` takes it (§2).
+    #[must_use]
+    pub fn is_current(&self, now: UnixSeconds) -> bool {
+        is_acceptable(self.expires.0, now)
+    }
+
     /// Signs what this credential's key is for.
     pub(super) fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.signing.sign(message).to_bytes()
@@ -287,8 +293,7 @@ impl VerifiedCredential {
             return Err(CredentialError::Credential);
         }
         let identity = PublicIdentity::from_spki(presented.spki).map_err(|_| CredentialError::Credential)?;
-        let acceptable = now.0.saturating_sub(DAY)..=now.0.saturating_add(LIFETIME + DAY);
-        if !acceptable.contains(&fields.expires) {
+        if !is_acceptable(fields.expires, now) {
             return Err(CredentialError::Clock);
         }
         if role == Role::User && !name_holds(fields.name) {
@@ -386,6 +391,11 @@ impl<'a> Fields<'a> {
         reader.end()?;
         Ok(fields)
     }
+}
+
+/// True if it has not ended, and does not end later than any that was made by now; clocks may differ by a day.
+fn is_acceptable(expires: u64, now: UnixSeconds) -> bool {
+    (now.0.saturating_sub(DAY)..=now.0.saturating_add(LIFETIME + DAY)).contains(&expires)
 }
 
 /// Small-order keys, small-order R, and R or S in a second spelling are refused (§2); a key in one was by `check`.

@@ -17,7 +17,7 @@ use crate::chat::state::{AuthenticatedUser, JoinAttempt, JoinOutcome, Severity};
 use crate::chat::user::User;
 use crate::net::Link;
 use crate::net::secure_channel::{AcceptError, Channel, Incoming, ReadError, ServerStep, accept, now};
-use crate::secure::handshake::VerifiedPeer;
+use crate::secure::handshake::{RefusalCode, VerifiedPeer};
 use crate::secure::token::Token;
 
 /// So many messages come in one record at most: they are read within seconds, however slowly.
@@ -83,7 +83,7 @@ impl Connection {
     /// Handshake and Join. Gives what was said after the Join in the same record.
     fn authenticate(&self, shared: &Shared) -> Result<(Incoming, Vec<ToServer>), JoinError> {
         let deadline = Instant::now() + self.timing.join;
-        let own = shared.credential();
+        let own = shared.credential.at(now());
         let name_holds = |name: &str| Name::parse(name).is_ok();
         let verified = &shared.verified;
         let channel = accept(
@@ -244,6 +244,7 @@ impl JoinError {
 impl From<AcceptError> for JoinError {
     fn from(error: AcceptError) -> Self {
         let failure = match error {
+            AcceptError::Refused { code: RefusalCode::Clock, .. } | AcceptError::Declined => Failure::Declined,
             AcceptError::Refused { .. } => Failure::Refused,
             AcceptError::Silent => Failure::Silent,
             AcceptError::Gone => Failure::WentAway,

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
+use crate::secure::credential::UnixSeconds;
+
 /// Bounds on connections that have not joined yet.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
@@ -40,8 +42,11 @@ impl ConnectionLimits {
 const MAX_PENALTY: Duration = Duration::from_secs(600);
 /// Below this they are only remembered: OpenSSH's PerSourcePenalties has the same numbers.
 const ENFORCED_FROM: Duration = Duration::from_secs(15);
-/// Penalty of a silent connection: a group with a failing network is not to be kept out.
+/// Penalty of a silent connection, and of one that a wrong clock may have ended: a group with a failing network, or
+/// whose machines have just booted in 1970, is not to be kept out.
 const LOOKED_IN: Duration = Duration::from_millis(250);
+/// A clock that differs from the time that has passed by more than this was set.
+const CLOCK_SET: Duration = Duration::from_secs(60);
 /// So many addresses are remembered.
 const REMEMBERED: usize = 65_536;
 
@@ -58,6 +63,8 @@ pub enum Failure {
     Slight,
     /// It held its place until the deadline.
     Silent,
+    /// One of the two did not like the other's credential, which may be because a clock is wrong.
+    Declined,
     /// It wanted to resume an ended session, as all clients do after the server has stopped.
     Stale,
 }
@@ -65,6 +72,7 @@ pub enum Failure {
 impl Failure {
     fn penalty(self) -> Duration {
         Duration::from_secs(match self {
+            Self::Declined => return LOOKED_IN,
             Self::Stale => 0,
             Self::WentAway | Self::Slight => 1,
             // Five of them are enforced.
@@ -120,6 +128,8 @@ pub struct ConnectionLimiter<T> {
     next: u64,
     penalties: HashMap<SourceAddress, Instant>,
     inside: HashMap<SourceAddress, usize>,
+    /// The wall clock's time when it was looked at last.
+    clock: Option<(UnixSeconds, Instant)>,
 }
 
 #[derive(Debug)]
@@ -145,12 +155,22 @@ impl<T> ConnectionLimiter<T> {
     /// A limiter with all places free.
     #[must_use]
     pub fn new(limits: ConnectionLimits) -> Self {
-        Self { limits, places: Vec::new(), next: 0, penalties: HashMap::new(), inside: HashMap::new() }
+        Self { limits, places: Vec::new(), next: 0, penalties: HashMap::new(), inside: HashMap::new(), clock: None }
     }
 
     /// Applies new bounds; connections keep their slots.
     pub fn keep(&mut self, limits: ConnectionLimits) {
         self.limits = limits;
+    }
+
+    /// Forgives all failures when the wall clock was set: the server's own clock may have caused them.
+    pub fn watch_clock(&mut self, wall: UnixSeconds, now: Instant) {
+        if let Some((wall_before, before)) = self.clock.replace((wall, now)) {
+            let expected = wall_before.0.saturating_add(now.saturating_duration_since(before).as_secs());
+            if wall.0.abs_diff(expected) > CLOCK_SET.as_secs() {
+                self.penalties.clear();
+            }
+        }
     }
 
     /// A new connection asks for a place.
@@ -308,6 +328,34 @@ mod tests {
         let Admission::Admitted(first, None) = limiter.admit(source(1), 0, later, rng) else { panic!() };
         let Admission::Admitted(_, Some(_)) = limiter.admit(source(1), 0, later, rng) else { panic!() };
         assert!(!limiter.failed(first, source(1), Failure::Silent, later));
+    }
+
+    #[test]
+    fn a_wrong_clock_is_no_offence() {
+        let (mut limiter, now) = (limiter(64, 16), Instant::now());
+        for _ in 0..30 {
+            let Admission::Admitted(ticket, None) = admit(&mut limiter, 1, 0) else { panic!() };
+            limiter.spoke(ticket);
+            limiter.failed(ticket, source(1), Failure::Declined, now);
+        }
+        assert!(matches!(admit(&mut limiter, 1, 0), Admission::Admitted(..)), "30 machines that booted in 1970");
+    }
+
+    #[test]
+    fn failures_are_forgiven_when_the_servers_clock_is_set() {
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        for set_to in [1_790_000_000, 30 * 24 * 3_600, 0] {
+            let (mut limiter, now) = (limiter(64, 16), Instant::now());
+            limiter.watch_clock(UnixSeconds(12_345_678), now);
+            limiter.penalize(source(1), MAX_PENALTY, now);
+            limiter.watch_clock(UnixSeconds(12_345_679), now + second);
+            assert!(limiter.penalty(source(1), now + second).is_some(), "it goes on as it should");
+            limiter.watch_clock(UnixSeconds(set_to), now + second);
+            assert_eq!(limiter.penalty(source(1), now + second), None, "set to {set_to}");
+            limiter.penalize(source(1), MAX_PENALTY, now + second);
+            limiter.watch_clock(UnixSeconds(set_to + 60), now + second + minute);
+            assert!(limiter.penalty(source(1), now + second + minute).is_some(), "and goes on again");
+        }
     }
 
     #[test]

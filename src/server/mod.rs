@@ -13,6 +13,7 @@ mod connection;
 mod connection_limits;
 mod connection_writer;
 pub mod console;
+mod credential_source;
 mod fanout;
 mod handshake_pool;
 pub mod log_writer;
@@ -36,20 +37,21 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use self::connection::Connection;
 use self::connection_limits::{Admission, ConnectionLimiter, Evicted};
+use self::credential_source::CredentialSource;
 use self::handshake_pool::HandshakePool;
 use self::service::{ChatService, RecoveredState, ServerInfo};
 use self::settings::ServerSettings;
 pub use self::settings::{ConfigLoader, JournalPlace, ServerConfig, ServerTimeouts, StorageConfig};
 use crate::chat::ConnectionId;
 use crate::chat::journal_record::JournalRecord;
+use crate::net::Link;
 use crate::net::secure_channel::now;
 use crate::net::tcp::TcpLink;
 use crate::net::udp::server::UdpListener;
-use crate::net::{Link, timespec};
-use crate::secure::credential::{LIFETIME, OwnCredential, SignatureCache, UnixSeconds};
+use crate::secure::credential::SignatureCache;
 use crate::secure::handshake::RefusalCode;
 use crate::secure::handshake::server::refused_bare;
-use crate::secure::identity::{Fingerprint, Identity};
+use crate::secure::identity::Fingerprint;
 use crate::secure::password;
 use crate::store::database::DatabaseError;
 use crate::store::journal::Journal;
@@ -58,8 +60,6 @@ use crate::store::registry::Registry;
 
 /// Stack of a connection's thread, in bytes; untouched pages cost no memory.
 const STACK: usize = 256 * 1_024;
-/// The server makes itself a new credential this often.
-const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Connections that are accepted before other work.
 const AT_ONCE: usize = 64;
 /// When the system has no more descriptors or threads, the next connection is looked at after this.
@@ -156,7 +156,7 @@ struct Shared {
     service: Arc<ChatService>,
     limiter: Mutex<ConnectionLimiter<Arc<dyn Link>>>,
     handshake_pool: HandshakePool,
-    credential: Mutex<Arc<OwnCredential>>,
+    credential: CredentialSource,
     /// Users' credentials with valid signatures.
     verified: SignatureCache,
     /// The last connection's number.
@@ -169,10 +169,6 @@ impl Shared {
     fn limiter(&self) -> MutexGuard<'_, ConnectionLimiter<Arc<dyn Link>>> {
         // The state is never left half changed by a panic.
         self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn credential(&self) -> Arc<OwnCredential> {
-        self.credential.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// True if this is the password of which that is kept.
@@ -193,6 +189,7 @@ impl Shared {
         let admission = {
             let mut limiter = self.limiter();
             limiter.keep(config.gate_limits());
+            limiter.watch_clock(now(), Instant::now());
             limiter.admit(from.ip().into(), link.clone(), Instant::now(), &mut rand::rng())
         };
         match admission {
@@ -267,12 +264,11 @@ impl Server {
             started: Instant::now(),
         };
         let service = ChatService::start(ServerSettings::new(config, reread), about, found, stop)?;
-        let credential = OwnCredential::for_server(&mut rng, &identity, now());
         let shared = Arc::new(Shared {
             service: service.clone(),
             limiter: Mutex::new(ConnectionLimiter::new(config.gate_limits())),
             handshake_pool: HandshakePool::new(),
-            credential: Mutex::new(Arc::new(credential)),
+            credential: CredentialSource::new(identity, now()),
             verified: SignatureCache::default(),
             last: AtomicU64::new(0),
             passwords: Mutex::new(()),
@@ -284,7 +280,7 @@ impl Server {
             }
         };
         let udp = datagrams.map(|socket| UdpListener::start(socket, admit)).transpose()?;
-        let accept = Accept { listener, stopped, shared, identity };
+        let accept = Accept { listener, stopped, shared };
         let accepting = thread::Builder::new().name("accept".into()).spawn(move || accept.run())?;
         Ok(Self { address, fingerprint, service, accepting, udp })
     }
@@ -325,31 +321,18 @@ struct Accept {
     /// Closed when the server is to stop.
     stopped: UnixStream,
     shared: Arc<Shared>,
-    identity: Identity,
 }
 
 impl Accept {
     fn run(self) {
         loop {
             let mut waiting = [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&self.stopped, PollFlags::IN)];
-            // Interrupted or not: all sources are polled again.
-            let _ = poll(&mut waiting, Some(&timespec(RENEWAL)));
+            // Interrupted or not: all sources are polled again. The stopper ends the wait.
+            let _ = poll(&mut waiting, None);
             if !waiting[1].revents().is_empty() {
                 return;
             }
-            self.renew();
             self.accept_all();
-        }
-    }
-
-    /// Makes a new credential when the old one is a day old, by the clock that others look at: it goes on while the
-    /// machine sleeps, and may be set.
-    fn renew(&self) {
-        let (made_for, now) = (self.shared.credential().expires().0, now().0);
-        let fresh = now + LIFETIME - RENEWAL.as_secs()..=now + LIFETIME + RENEWAL.as_secs() / 2;
-        if !fresh.contains(&made_for) {
-            let renewed = OwnCredential::for_server(&mut rand::rng(), &self.identity, UnixSeconds(now));
-            *self.shared.credential.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(renewed);
         }
     }
 

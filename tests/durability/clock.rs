@@ -1,32 +1,17 @@
 //! Clocks that are set a day back and a day forward, on either side, while people talk and while they are away.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use super::apart::{Telling, runs_apart};
 use super::people::{Account, Person, come_together_by, nobody_is_told_of_anything_but, settle, until};
+use crate::support::clock::{faketime, with_clock};
 use crate::support::folder::{Folder, SERVER};
 use crate::support::house::House;
 use crate::support::process::{Process, client_command};
 
 /// What a clock is set to, beside the true time; the last is the true time again.
 const SETTINGS: [&str; 6] = ["+1d", "-1d", "+0d", "-1d", "+1d", "+0d"];
-
-/// Debian's libfaketime, if it is there.
-fn faketime() -> Option<PathBuf> {
-    let folders =
-        fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path().join("faketime/libfaketimeMT.so.1"));
-    folders.chain(["/usr/lib/faketime/libfaketimeMT.so.1".into()]).find(|path| path.exists())
-}
-
-/// Starts something whose clock is what a file says. Only the clock on the wall is: no wait depends on it.
-fn with_clock(mut command: Command, library: &Path, file: &Path) -> Command {
-    command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", file);
-    command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    command
-}
 
 /// They talk while a clock is set; the server is killed at each setting, and comes again.
 fn goes_on(what: &str, test: &str, server_clock: bool, client_clock: bool) {

@@ -2,6 +2,7 @@
 //! is listened to. Ports are the system's choice, folders are temporary, and every wait has a deadline.
 
 pub mod apart;
+pub mod clock;
 pub mod folder;
 pub mod hostile_server;
 pub mod house;

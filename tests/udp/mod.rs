@@ -1,6 +1,7 @@
 //! Talk over UDP, by real programs, through a network that does what it likes; and by strangers who would end it.
 
 mod addresses;
+mod clock;
 mod lossy;
 mod moves;
 mod outages;

@@ -129,6 +129,10 @@ impl EventLoop<'_> {
         match news {
             ReconnectEvent::Odd(error) => Ok(self.screen.show(&UiEvent::Remark(notices::odd(&error.to_string())))?),
             ReconnectEvent::Hopeless(error) => Err(error),
+            ReconnectEvent::Stale(pauses) => {
+                self.pauses = pauses;
+                self.begins_anew(ReconnectReason::Forgotten)
+            }
             ReconnectEvent::There(connected, pauses) => {
                 self.pauses = pauses;
                 let live = ActiveConnection::begin(*connected, self.config.timing.silence)?;
