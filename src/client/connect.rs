@@ -1,19 +1,17 @@
 //! The way to a channel: connection, handshake, and a check of the server's identity.
 
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::RngExt;
 
+use super::race::{Answered, RaceError, first_answer};
 use super::ui::Screen;
 use super::ui_event::UiEvent;
-use super::{ClientConfig, ClientError, ServerPinError, Transport};
+use super::{ClientConfig, ClientError, ServerPinError};
 use crate::net::Link;
-use crate::net::secure_channel::{Channel, ChannelConnectError, ClientStep, connect as handshake, now};
-use crate::net::tcp::TcpLink;
-use crate::net::udp;
+use crate::net::secure_channel::{Channel, ChannelConnectError, ClientStep, now};
 use crate::secure::credential::{CredentialError, OwnCredential};
 use crate::secure::handshake::{ClientHandshakeError, RefusalCode, VerifiedPeer};
 use crate::secure::identity::{Fingerprint, Identity};
@@ -129,11 +127,15 @@ fn try_once(
     is_wanted: impl FnOnce(Fingerprint) -> Result<(), ServerPinError>,
     mut step: impl FnMut(usize),
 ) -> Result<Connected, ConnectError> {
-    let link = reach(config).map_err(ConnectError::Passing)?;
-    let deadline = Instant::now() + config.timing.join;
-    step(2);
+    // Both steps are shown when an address has taken the connection.
+    let answered = first_answer(config, || step(3)).map_err(|failed| match failed {
+        RaceError::Unreached(error) => ConnectError::Passing(unreachable_at(config, &error)),
+        RaceError::Failed(failed) => not_connected(config, own, failed),
+    })?;
+    let Answered { handshake, deadline } = answered;
+    let link = handshake.link().clone();
     let judge = |server: &VerifiedPeer| is_wanted(server.credential().fingerprint());
-    let channel = handshake(&link, deadline, &mut rand::rng(), identity, own, now(), judge, |come_to| {
+    let channel = handshake.finish(deadline, &mut rand::rng(), identity, own, now(), judge, |come_to| {
         step(match come_to {
             ClientStep::GettingKey => 3,
             ClientStep::SendingKey => 4,
@@ -142,40 +144,25 @@ fn try_once(
     });
     match channel {
         Ok(channel) => Ok(Connected { channel, link }),
-        Err(ChannelConnectError::Unwanted(unwanted)) => Err(unwanted.into()),
-        Err(ChannelConnectError::Handshake(failed)) => Err(failure(config, own, failed)),
-        Err(ChannelConnectError::Cut { before_keys: true }) => {
-            Err(ConnectError::Busy(refused(config, "it hung up", None)))
-        }
-        Err(ChannelConnectError::Cut { before_keys: false }) => {
-            Err(ConnectError::Passing(refused(config, "it hung up", None)))
-        }
-        Err(ChannelConnectError::Silent) => {
+        Err(failed) => Err(not_connected(config, own, failed)),
+    }
+}
+
+fn not_connected(
+    config: &ClientConfig,
+    own: &OwnCredential,
+    failed: ChannelConnectError<ServerPinError>,
+) -> ConnectError {
+    match failed {
+        ChannelConnectError::Unwanted(unwanted) => unwanted.into(),
+        ChannelConnectError::Handshake(failed) => failure(config, own, failed),
+        ChannelConnectError::Cut { before_keys: true } => ConnectError::Busy(refused(config, "it hung up", None)),
+        ChannelConnectError::Cut { before_keys: false } => ConnectError::Passing(refused(config, "it hung up", None)),
+        ChannelConnectError::Silent => {
             let why = "something listens there, but did not answer in time as a cfb-chat server does".into();
-            Err(ConnectError::Passing(ClientError::Unreachable { address: address(&config.host, config.port), why }))
+            ConnectError::Passing(ClientError::Unreachable { address: address(&config.host, config.port), why })
         }
     }
-}
-
-fn reach(config: &ClientConfig) -> Result<Arc<dyn Link>, ClientError> {
-    let addresses = (&*config.host, config.port).to_socket_addrs().map_err(|error| unreachable_at(config, &error))?;
-    let mut last = None;
-    for address in addresses {
-        match reach_at(address, config) {
-            Ok(link) => return Ok(link),
-            Err(error) => last = Some(error),
-        }
-    }
-    let error = last.unwrap_or_else(|| std::io::Error::other("that name has no address"));
-    Err(unreachable_at(config, &error))
-}
-
-/// A link to one address, by TCP or by UDP; the rest is equal.
-fn reach_at(address: SocketAddr, config: &ClientConfig) -> std::io::Result<Arc<dyn Link>> {
-    if config.transport == Transport::Udp {
-        return Ok(Arc::new(udp::client::connect(address, config.timing.join)?));
-    }
-    Ok(Arc::new(TcpLink::new(TcpStream::connect_timeout(&address, config.timing.join)?)?))
 }
 
 /// Checks the server's identity. A new one is pinned before data is sent to it.

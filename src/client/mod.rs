@@ -19,6 +19,7 @@ mod notices;
 mod outbox;
 mod password_input;
 mod peers;
+mod race;
 mod reconnector;
 mod room_sender_key;
 mod roster;

@@ -115,7 +115,7 @@ pub enum AcceptError {
     #[error("went away during the handshake")]
     Gone,
     /// They went away when they had the server's credential: it may be that a clock is wrong, or that their pin is.
-    #[error("went away when it had the server's credential")]
+    #[error("went away during the handshake")]
     Declined,
 }
 
@@ -248,39 +248,93 @@ pub fn connect<E>(
     judge: impl FnOnce(&VerifiedPeer) -> Result<(), E>,
     mut step: impl FnMut(ClientStep),
 ) -> Result<Channel, ChannelConnectError<E>> {
-    let mut deframer = Deframer::new(MAX_HANDSHAKE_FRAME);
-    let mut frames = Frames { link: &**link, deframer: &mut deframer };
-    let cut = |before_keys| {
-        move |ended: ReadError| match ended {
-            ReadError::BadLength(_) => ChannelConnectError::Handshake(ClientHandshakeError::Malformed),
-            ReadError::Silent => ChannelConnectError::Silent,
-            _ => ChannelConnectError::Cut { before_keys },
-        }
-    };
-    let gone = |error: io::Error| match error.kind() {
-        io::ErrorKind::TimedOut => ChannelConnectError::Silent,
-        _ => ChannelConnectError::Cut { before_keys: false },
-    };
-    let (start, hello) = client::Start::new(rng);
-    // A server that is busy may say so and close before it reads: what it said is still there to be read.
-    let sent = write_all(&**link, &hello, deadline);
-    step(ClientStep::GettingKey);
-    let answer = frames.next(deadline).map_err(cut(true))?;
-    let keyed = start.agree(answer)?;
-    sent.map_err(gone)?;
-    let checked = keyed.check_server(frames.next(deadline).map_err(cut(false))?, now)?;
-    judge(checked.server()).map_err(ChannelConnectError::Unwanted)?;
-    step(ClientStep::SendingKey);
-    let (proved, proof) = checked.prove(own);
-    let sent = write_all(&**link, &proof, deadline);
-    let secret = frames.next(deadline).map_err(cut(false))?;
-    let Established { sealer, opener, datagrams, peer } = proved.establish(rng, secret, identity)?;
-    link.authenticate(datagrams);
-    sent.map_err(gone)?;
-    step(ClientStep::Completed);
-    deframer.set_limit(MAX_FRAME);
-    let incoming = Incoming { link: link.clone(), deframer, opener };
-    Ok(Channel { incoming, sealer, peer })
+    AnsweredHandshake::begin(link, deadline, rng, &mut step)?.finish(deadline, rng, identity, own, now, judge, step)
+}
+
+/// A client's handshake that the server has answered with its ephemeral keys.
+pub struct AnsweredHandshake {
+    link: Arc<dyn Link>,
+    deframer: Deframer,
+    keyed: client::Keyed,
+    /// Result of writing the first message: why the server reads no more is the better answer, if there is one.
+    sent: io::Result<()>,
+}
+
+impl AnsweredHandshake {
+    /// Sends the first message, which tells nothing about the user, and waits for its answer.
+    ///
+    /// # Errors
+    /// [`ChannelConnectError`].
+    pub fn begin<E>(
+        link: &Arc<dyn Link>,
+        deadline: Instant,
+        rng: &mut impl CryptoRng,
+        step: &mut impl FnMut(ClientStep),
+    ) -> Result<Self, ChannelConnectError<E>> {
+        let mut deframer = Deframer::new(MAX_HANDSHAKE_FRAME);
+        let (start, hello) = client::Start::new(rng);
+        // A server that is busy may say so and close before it reads: what it said is still there to be read.
+        let sent = write_all(&**link, &hello, deadline);
+        step(ClientStep::GettingKey);
+        let mut frames = Frames { link: &**link, deframer: &mut deframer };
+        let keyed = start.agree(frames.next(deadline).map_err(|ended| cut(&ended, true))?)?;
+        Ok(Self { link: link.clone(), deframer, keyed, sent })
+    }
+
+    /// The link that it is on.
+    #[must_use]
+    pub fn link(&self) -> &Arc<dyn Link> {
+        &self.link
+    }
+
+    /// The rest of the handshake, as [`connect`] has it.
+    ///
+    /// # Errors
+    /// [`ChannelConnectError`].
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is something the handshake must be given, and none belongs to another"
+    )]
+    pub fn finish<E>(
+        self,
+        deadline: Instant,
+        rng: &mut impl CryptoRng,
+        identity: &Identity,
+        own: &OwnCredential,
+        now: UnixSeconds,
+        judge: impl FnOnce(&VerifiedPeer) -> Result<(), E>,
+        mut step: impl FnMut(ClientStep),
+    ) -> Result<Channel, ChannelConnectError<E>> {
+        let Self { link, mut deframer, keyed, sent } = self;
+        let mut frames = Frames { link: &*link, deframer: &mut deframer };
+        let gone = |error: io::Error| match error.kind() {
+            io::ErrorKind::TimedOut => ChannelConnectError::Silent,
+            _ => ChannelConnectError::Cut { before_keys: false },
+        };
+        sent.map_err(gone)?;
+        let checked = keyed.check_server(frames.next(deadline).map_err(|ended| cut(&ended, false))?, now)?;
+        judge(checked.server()).map_err(ChannelConnectError::Unwanted)?;
+        step(ClientStep::SendingKey);
+        let (proved, proof) = checked.prove(own);
+        let sent = write_all(&*link, &proof, deadline);
+        let secret = frames.next(deadline).map_err(|ended| cut(&ended, false))?;
+        let Established { sealer, opener, datagrams, peer } = proved.establish(rng, secret, identity)?;
+        link.authenticate(datagrams);
+        sent.map_err(gone)?;
+        step(ClientStep::Completed);
+        deframer.set_limit(MAX_FRAME);
+        let incoming = Incoming { link, deframer, opener };
+        Ok(Channel { incoming, sealer, peer })
+    }
+}
+
+/// Why no frame came.
+fn cut<E>(ended: &ReadError, before_keys: bool) -> ChannelConnectError<E> {
+    match ended {
+        ReadError::BadLength(_) => ChannelConnectError::Handshake(ClientHandshakeError::Malformed),
+        ReadError::Silent => ChannelConnectError::Silent,
+        _ => ChannelConnectError::Cut { before_keys },
+    }
 }
 
 /// A link's bytes as frames.

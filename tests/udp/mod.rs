@@ -2,6 +2,7 @@
 
 mod addresses;
 mod clock;
+mod hosts;
 mod lossy;
 mod moves;
 mod outages;
