@@ -118,3 +118,30 @@ fn members_return_when_all_clocks_have_been_set() {
         }
     }
 }
+
+/// A member's machine is set wrong while the member talks, and then right.
+#[test]
+fn a_member_whose_clock_jumps_stays_in_the_room() {
+    let Some(library) = faketime() else {
+        println!("NOT TESTED: a member's clock: there is no libfaketime here (Debian's package faketime)");
+        return;
+    };
+    let (server, _clock) = server_at(RIGHT, &library);
+    let folder = Folder::of_user("Anna", USER_A);
+    let clock = folder.write("clock", RIGHT, 0o600);
+    let command = client_command(server.port, "Anna", &folder, &["--udp"]);
+    let process = Process::start(&mut with_clock(command, &library, &clock));
+    let anna = Client { process, folder };
+    anna.process.out.wait_for(READY);
+    let boris = comes(server.port, "Boris", USER_B, &["--udp"]);
+    anna.process.out.wait_for("[+] Boris joined the room.");
+    let mut people = [anna, boris];
+    for setting in ["+9d", RIGHT, "-9d", BOOT, RIGHT] {
+        fs::write(&clock, setting).expect("a file");
+        they_talk(&mut people, &format!("at {setting}"));
+        they_talk(&mut people, &format!("at {setting} again"));
+    }
+    let log = server.log();
+    assert_eq!(log.matches("New connection").count(), 2, "{log}");
+    assert!(!log.contains("left the server"), "{log}");
+}

@@ -4,6 +4,7 @@ mod commands;
 mod connection;
 mod login;
 mod reconnect;
+mod server_clock;
 
 use std::io;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use signal_hook::iterator::Signals;
 use self::connection::{ActiveConnection, Arrived, ReaderError};
 use self::login::Login;
 use self::reconnect::{Outage, ReconnectReason};
+use self::server_clock::ServerClock;
 use super::connect::connect;
 use super::notices;
 use super::password_input::password_in;
@@ -85,6 +87,7 @@ pub fn run(config: &ClientConfig, screen: &mut dyn Screen) -> Result<(), ClientE
         mistaken: false,
         told_waiting: false,
         unaccepted: Unaccepted::default(),
+        server_clock: ServerClock::default(),
         screen,
     };
     talk.asks_to_join(join);
@@ -136,6 +139,7 @@ struct EventLoop<'a> {
     /// True if the user knows what is waited for.
     told_waiting: bool,
     unaccepted: Unaccepted,
+    server_clock: ServerClock,
     screen: &'a mut dyn Screen,
 }
 
@@ -291,6 +295,7 @@ impl EventLoop<'_> {
                 self.last_answer = Instant::now();
                 self.unaccepted = Unaccepted::default();
             }
+            self.server_clock.note(&message, Instant::now());
             shown.clear();
             let progress = self.session.receive(message, moment(), &mut self.files, &mut shown);
             self.counts(&shown);

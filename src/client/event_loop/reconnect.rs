@@ -202,7 +202,10 @@ impl EventLoop<'_> {
     /// Renews the credential in time, when the client is idle.
     pub(super) fn renew_in_time(&mut self) {
         let is_idle = self.phase == Phase::Talking && self.outage.is_none() && self.renewing.is_none();
-        let is_time = || self.session.ends_within(self.config.timing.renew, moment());
+        let is_time = || {
+            let now = moment();
+            self.session.is_due_for_renewal(self.config.timing.renew, now) && self.server_clock.agrees(now)
+        };
         if self.config.reconnect && is_idle && self.is_in() && self.session.is_settled() && is_time() {
             self.leave_all();
             self.renewing = Some(Instant::now() + self.config.timing.leave);

@@ -10,7 +10,7 @@ use crate::chat::message::{ToClient, ToServer, Welcome};
 use crate::chat::name::{Name, RoomName};
 use crate::client::notices;
 use crate::client::ui_event::UiEvent;
-use crate::secure::credential::OwnCredential;
+use crate::secure::credential::{OwnCredential, UnixSeconds};
 use crate::secure::identity::Fingerprint;
 
 impl ClientSession {
@@ -94,10 +94,11 @@ impl ClientSession {
         self.cursor.saturating_sub(self.left_off)
     }
 
-    /// True if one's credential ends within this time, by the wall clock.
+    /// True if one's credential ends within this time, or was made at another time altogether, by the wall clock.
     #[must_use]
-    pub fn ends_within(&self, left: Duration, now: Now) -> bool {
-        self.own.credential.expires().0 < (now.at / 1_000).saturating_add(left.as_secs())
+    pub fn is_due_for_renewal(&self, left: Duration, now: Now) -> bool {
+        let (credential, seconds) = (&self.own.credential, now.at / 1_000);
+        credential.expires().0 < seconds.saturating_add(left.as_secs()) || !credential.is_current(UnixSeconds(seconds))
     }
 
     /// The message that asks to be let in.
@@ -157,7 +158,6 @@ mod tests {
     use crate::chat::SessionNumber;
     use crate::chat::message::{Event, Numbered};
     use crate::chat::name::RoomName;
-    use crate::secure::credential::UnixSeconds;
     use crate::secure::e2e::body::BodyKind;
     use crate::secure::identity::Identity;
     use crate::store::known_users::KnownUsers;
@@ -332,7 +332,7 @@ mod tests {
     fn a_credential_is_changed_in_its_last_day_and_what_is_said_meanwhile_goes_on() {
         let mut alone = Alone::new();
         let day = Duration::from_secs(DAY);
-        let ends = |alone: &Alone, seconds| alone.session.ends_within(day, alone.at(seconds));
+        let ends = |alone: &Alone, seconds| alone.session.is_due_for_renewal(day, alone.at(seconds));
         assert!(!ends(&alone, 0) && !ends(&alone, 6 * DAY) && ends(&alone, 6 * DAY + 1));
         let before = alone.session.id;
         alone.session.leave();
