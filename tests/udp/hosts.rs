@@ -22,6 +22,8 @@ const PATIENCE_OF_ONE: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug)]
 enum Useless {
     Silent,
+    /// Over UDP it gives cookies, and is silent then.
+    GivesCookies,
     HangsUp,
     SpeaksHttp,
     IsBusy,
@@ -63,8 +65,18 @@ fn is_useless_at(mut address: SocketAddr, port: u16, how: Useless) {
     if matches!(how, Useless::Closed) {
         return;
     }
-    // A SYN gets no answer, whatever the kind: datagrams are not read.
     let datagrams = UdpSocket::bind(address).expect("a port of its own");
+    if matches!(how, Useless::GivesCookies) {
+        let cookies = datagrams.try_clone().expect("a socket");
+        thread::spawn(move || {
+            let mut buffer = [0; 2_048];
+            while let Ok((length, from)) = cookies.recv_from(&mut buffer) {
+                if length >= 5 && buffer[0] == 0 {
+                    let _ = cookies.send_to(&[&[1], &buffer[1..5], &[7; 16]].concat(), from);
+                }
+            }
+        });
+    }
     let listener = TcpListener::bind(address).expect("a port of its own");
     thread::spawn(move || {
         let _datagrams = datagrams;
@@ -75,7 +87,7 @@ fn is_useless_at(mut address: SocketAddr, port: u16, how: Useless) {
         for stream in listener.incoming().flatten() {
             let mut stream = stream;
             match how {
-                Useless::Silent | Useless::Full | Useless::Closed => kept.push(stream),
+                Useless::Silent | Useless::GivesCookies | Useless::Full | Useless::Closed => kept.push(stream),
                 Useless::HangsUp => drop(stream),
                 Useless::SpeaksHttp => {
                     let _ = stream.read(&mut [0; 4_096]);
@@ -105,10 +117,17 @@ fn the_next_address_of_a_name_is_tried_when_the_first_does_not_answer() {
         return;
     }
     let all = in_order();
-    for how in [Useless::Silent, Useless::HangsUp, Useless::SpeaksHttp, Useless::IsBusy, Useless::Closed, Useless::Full]
-    {
-        // A SYN has an answer or none: other differences are those of streams.
-        let is_of_both = matches!(how, Useless::Silent | Useless::Closed);
+    for how in [
+        Useless::Silent,
+        Useless::GivesCookies,
+        Useless::HangsUp,
+        Useless::SpeaksHttp,
+        Useless::IsBusy,
+        Useless::Closed,
+        Useless::Full,
+    ] {
+        // A SYN has an answer or none; other differences are those of streams.
+        let is_of_both = matches!(how, Useless::Silent | Useless::Closed | Useless::GivesCookies);
         for transport in [&["--udp"][..], &[]].into_iter().filter(|by| by.is_empty() || is_of_both) {
             let host = all[2].ip().to_string();
             let folder = Folder::of_server(SERVER);

@@ -1,6 +1,7 @@
 //! Two ends, a network that does what a test wants, and a clock that only a test moves.
 
 mod outages;
+mod routes;
 
 use std::net::SocketAddr;
 
