@@ -25,6 +25,7 @@ pub(super) struct Route {
 
 /// An address of this machine that was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux tells it"))]
 pub(super) struct LocalAddress {
     pub(super) address: IpAddr,
     /// Of a link-local address; else 0.
