@@ -109,7 +109,7 @@ fn what_is_said_whispered_and_written_is_nowhere_in_the_server() {
     speaker.process.out.wait_for(&format!("[letter to Clara, without forward secrecy] {WRITTEN}"));
 
     let mut finch = Peer::join(server.port, &ANNA, "finch");
-    let key_of_clara = PublicIdentity::from_pem(&keys_of_clara.read("client_Clara_public_key.pem")).expect("her key");
+    let key_of_clara = PublicIdentity::from_pem(keys_of_clara.read("client_Clara_public_key.pem")).expect("her key");
     let open_letter = finch.voice.write_openly(&key_of_clara, UNSEALED.as_bytes());
     finch.send_next(open_letter);
     assert_eq!(finch.is_answered(), Answer::Accepted(1));

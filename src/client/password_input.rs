@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use crate::chat::password::{PasswordError, normalized};
 use crate::secure::password::{LENGTH, PasswordLengthError};
 use crate::store::DiskError;
+use crate::store::access::SecretAccess;
 use crate::store::passphrase::secret_line;
 
 /// A text that can be no password.
@@ -30,7 +31,7 @@ pub fn as_password(text: &str) -> Result<Zeroizing<String>, PasswordInputError> 
 }
 
 /// The password that is a file's first line.
-pub(super) fn password_in(file: &Path) -> Result<Zeroizing<String>, DiskError> {
-    as_password(&secret_line(file)?)
+pub(super) fn password_in(file: &Path, access: SecretAccess) -> Result<Zeroizing<String>, DiskError> {
+    as_password(&secret_line(file, access)?)
         .map_err(|why| DiskError::Read { path: file.to_owned(), source: std::io::Error::other(why) })
 }

@@ -7,12 +7,14 @@ use base64ct::{Base64Unpadded, Encoding};
 use pkcs8::der::Decode;
 use pkcs8::der::asn1::AnyRef;
 use pkcs8::spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};
-use pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding, PrivateKeyInfoRef};
+use pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
 use rand::CryptoRng;
 use rsa::traits::PublicKeyParts;
 use rsa::{BoxedUint, Oaep, Pss, RsaPrivateKey, RsaPublicKey};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
+
+use super::key_file::{self, KeyFileError, PrivateNumbers};
 
 /// Sizes of RSA modulus that are taken, in bits.
 pub const KEY_BITS: [usize; 3] = [2048, 3072, 4096];
@@ -26,12 +28,9 @@ const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 /// Why a key cannot be an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RsaKeyError {
-    /// No PEM, or no key in it.
-    #[error("it is damaged, or no PEM key at all")]
+    /// No key.
+    #[error("it is damaged, or no key at all")]
     Damaged,
-    /// A PEM of another kind than PKCS#8 (private) or SPKI (public).
-    #[error("it is not in the PKCS#8 form (\"BEGIN PRIVATE KEY\" or \"BEGIN ENCRYPTED PRIVATE KEY\")")]
-    OtherForm,
     /// A key of another algorithm.
     #[error("it is not an RSA key")]
     NotRsa,
@@ -44,12 +43,6 @@ pub enum RsaKeyError {
     /// The numbers do not belong together.
     #[error("its numbers do not make a key")]
     Inconsistent,
-    /// The PEM is encrypted, and no passphrase was given.
-    #[error("it is protected by a passphrase")]
-    Locked,
-    /// The PEM is encrypted, and not with this passphrase.
-    #[error("the passphrase does not open it")]
-    WrongPassphrase,
 }
 
 /// SHA-256 of an identity's SPKI: what people compare.
@@ -114,29 +107,24 @@ impl PublicIdentity {
         }
         let numbers = info.subject_public_key.as_bytes().ok_or(RsaKeyError::Damaged)?;
         let numbers = rsa::pkcs1::RsaPublicKeyRef::from_der(numbers).map_err(|_| RsaKeyError::Damaged)?;
-        let modulus = numbers.modulus.as_bytes();
-        let bits = modulus.len() * 8 - modulus.first().map_or(0, |first| first.leading_zeros() as usize);
-        check_size(bits)?;
-        if numbers.public_exponent.as_bytes() != EXPONENT {
-            return Err(RsaKeyError::Exponent);
-        }
-        let number = |bytes, bits| BoxedUint::from_be_slice(bytes, bits).map_err(|_| RsaKeyError::Damaged);
-        let key = RsaPublicKey::new(
-            number(modulus, u32::try_from(bits).map_err(|_| RsaKeyError::Damaged)?)?,
-            65_537u64.into(),
-        )
-        .map_err(|_| RsaKeyError::Inconsistent)?;
-        let public = Self::from_key(key)?;
+        let public = Self::from_numbers(numbers.modulus.as_bytes(), numbers.public_exponent.as_bytes())?;
         if public.spki == spki { Ok(public) } else { Err(RsaKeyError::Damaged) }
     }
 
-    /// Parses a PEM ("BEGIN PUBLIC KEY").
+    /// Numbers are big endian, without leading zeros.
+    fn from_numbers(modulus: &[u8], exponent: &[u8]) -> Result<Self, RsaKeyError> {
+        check_numbers(modulus, exponent)?;
+        let modulus = number(modulus, modulus.len())?;
+        let key = RsaPublicKey::new(modulus, 65_537u64.into()).map_err(|_| RsaKeyError::Inconsistent)?;
+        Self::from_key(key)
+    }
+
+    /// Reads a public key file: PEM of SPKI or PKCS#1, as tools write it and OpenSSL reads it.
     ///
     /// # Errors
-    /// [`RsaKeyError`] as [`PublicIdentity::from_spki`].
-    pub fn from_pem(pem: &str) -> Result<Self, RsaKeyError> {
-        let (label, document) = pkcs8::Document::from_pem(pem).map_err(|_| RsaKeyError::Damaged)?;
-        if label == "PUBLIC KEY" { Self::from_spki(document.as_bytes()) } else { Err(RsaKeyError::OtherForm) }
+    /// [`KeyFileError`] says what the file is, or what is wrong with it.
+    pub fn from_pem(content: impl AsRef<[u8]>) -> Result<Self, KeyFileError> {
+        key_file::public_key(content.as_ref(), |numbers| Self::from_numbers(numbers.modulus, numbers.exponent))
     }
 
     /// The PEM text ("BEGIN PUBLIC KEY").
@@ -193,23 +181,13 @@ impl Identity {
         Self::from_key(RsaPrivateKey::new(rng, bits).map_err(|_| RsaKeyError::Inconsistent)?)
     }
 
-    /// Parses a PKCS#8 PEM; an encrypted one with the passphrase.
+    /// Reads a private key file: PEM of PKCS#8 or PKCS#1, as tools write it and OpenSSL reads it; an encrypted one with
+    /// the passphrase.
     ///
     /// # Errors
-    /// [`RsaKeyError`] says what is wrong with it.
-    pub fn from_pem(pem: &str, passphrase: Option<&str>) -> Result<Self, RsaKeyError> {
-        let (label, document) = pkcs8::SecretDocument::from_pem(pem).map_err(|_| RsaKeyError::Damaged)?;
-        match (label, passphrase) {
-            ("PRIVATE KEY", _) => Self::from_pkcs8(document.as_bytes()),
-            ("ENCRYPTED PRIVATE KEY", None) => Err(RsaKeyError::Locked),
-            ("ENCRYPTED PRIVATE KEY", Some(passphrase)) => {
-                let locked = pkcs8::EncryptedPrivateKeyInfoRef::try_from(document.as_bytes())
-                    .map_err(|_| RsaKeyError::Damaged)?;
-                let opened = locked.decrypt(passphrase).map_err(|_| RsaKeyError::WrongPassphrase)?;
-                Self::from_pkcs8(opened.as_bytes())
-            }
-            _ => Err(RsaKeyError::OtherForm),
-        }
+    /// [`KeyFileError`] says what the file is, or what is wrong with it.
+    pub fn from_pem(content: impl AsRef<[u8]>, passphrase: Option<&str>) -> Result<Self, KeyFileError> {
+        key_file::private_key(content.as_ref(), passphrase, Self::from_numbers)
     }
 
     /// The PKCS#8 PEM text, encrypted if there is a passphrase (PBES2, scrypt and AES-256-CBC; OpenSSL reads it).
@@ -255,19 +233,21 @@ impl Identity {
         self.private.decrypt_blinded(rng, padding, ciphertext).map(Zeroizing::new).ok()
     }
 
-    fn from_pkcs8(der: &[u8]) -> Result<Self, RsaKeyError> {
-        let info = PrivateKeyInfoRef::try_from(der).map_err(|_| RsaKeyError::Damaged)?;
-        if info.algorithm.oid != RSA_ENCRYPTION {
-            return Err(RsaKeyError::NotRsa);
-        }
-        let numbers =
-            rsa::pkcs1::RsaPrivateKeyRef::from_der(info.private_key.as_bytes()).map_err(|_| RsaKeyError::Damaged)?;
-        let modulus = numbers.modulus.as_bytes();
-        check_size(modulus.len() * 8 - modulus.first().map_or(0, |first| first.leading_zeros() as usize))?;
-        if numbers.public_exponent.as_bytes() != EXPONENT {
-            return Err(RsaKeyError::Exponent);
-        }
-        Self::from_key(RsaPrivateKey::from_pkcs8_der(der).map_err(|_| RsaKeyError::Inconsistent)?)
+    #[cfg(test)]
+    fn from_pkcs8(der: &[u8]) -> Result<Self, KeyFileError> {
+        key_file::private_der(der, Self::from_numbers)
+    }
+
+    fn from_numbers(numbers: &PrivateNumbers<'_>) -> Result<Self, RsaKeyError> {
+        check_numbers(numbers.modulus, numbers.exponent)?;
+        let length = numbers.modulus.len();
+        // Longer than the modulus is no number of this key.
+        let within =
+            |bytes: &[u8]| if bytes.len() <= length { number(bytes, length) } else { Err(RsaKeyError::Inconsistent) };
+        let primes = vec![within(numbers.primes[0])?, within(numbers.primes[1])?];
+        let (modulus, private_exponent) = (within(numbers.modulus)?, within(numbers.private_exponent)?);
+        let key = RsaPrivateKey::from_components(modulus, 65_537u64.into(), private_exponent, primes);
+        Self::from_key(key.map_err(|_| RsaKeyError::Inconsistent)?)
     }
 
     fn from_key(private: RsaPrivateKey) -> Result<Self, RsaKeyError> {
@@ -276,6 +256,23 @@ impl Identity {
         check_size(public.key.n().bits() as usize)?;
         Ok(Self { private, public })
     }
+}
+
+/// Checks size and exponent before any arithmetic; both are without leading zeros.
+fn check_numbers(modulus: &[u8], exponent: &[u8]) -> Result<(), RsaKeyError> {
+    check_modulus(modulus)?;
+    if exponent == EXPONENT { Ok(()) } else { Err(RsaKeyError::Exponent) }
+}
+
+/// Checks the size of a modulus without leading zeros.
+pub(super) fn check_modulus(modulus: &[u8]) -> Result<(), RsaKeyError> {
+    check_size(modulus.len() * 8 - modulus.first().map_or(0, |first| first.leading_zeros() as usize))
+}
+
+/// A number of `length` bytes at most, big endian.
+fn number(bytes: &[u8], length: usize) -> Result<BoxedUint, RsaKeyError> {
+    let bits = u32::try_from(length * 8).map_err(|_| RsaKeyError::Damaged)?;
+    BoxedUint::from_be_slice(bytes, bits).map_err(|_| RsaKeyError::Damaged)
 }
 
 fn check_size(bits: usize) -> Result<(), RsaKeyError> {

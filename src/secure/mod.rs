@@ -20,6 +20,7 @@ pub mod e2e;
 pub mod handshake;
 pub mod identity;
 pub mod invitation;
+pub mod key_file;
 mod keys;
 pub mod password;
 pub mod record;

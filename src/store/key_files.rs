@@ -6,9 +6,16 @@ use std::path::{Path, PathBuf};
 
 use rand::CryptoRng;
 
+use rustix::fs::Access;
+use zeroize::Zeroizing;
+
 use super::passphrase::PassphraseSource;
-use super::{Created, DiskError, create_new, look_at_folder, make_private_folder, quoted, read_error, refuse_exposed};
-use crate::secure::identity::{Identity, PublicIdentity, RsaKeyError};
+use super::{
+    Created, DiskError, create_new, key_hints, look_at_folder, look_at_folder_for, make_private_folder, quoted,
+    read_error, refuse_unsafe_secret,
+};
+use crate::secure::identity::{Identity, PublicIdentity};
+use crate::secure::key_file::KeyFileError;
 
 /// The longest key file that is read, in bytes: a 4096-bit key in PEM has some 3,300.
 const MAX_FILE: u64 = 65_536;
@@ -38,13 +45,21 @@ pub enum KeyError {
     /// The disk.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// The file is there, but cannot be used.
+    /// The private file is there, but cannot be used.
     #[error("cannot use {path}: {why}")]
     Bad {
         /// Which file.
         path: PathBuf,
         /// Why not.
-        why: RsaKeyError,
+        why: KeyFileError,
+    },
+    /// The public file is there, but cannot be used.
+    #[error("cannot use {path} as the public half: {why}")]
+    BadPublic {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        why: KeyFileError,
     },
     /// The public file is not that of the private one.
     #[error("{public} is not the public half of {private}")]
@@ -70,22 +85,19 @@ impl KeyError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Disk(error) => return error.hint(),
-            Self::Bad { why: RsaKeyError::Locked, .. } => {
-                "give its passphrase on a terminal, or by --passphrase-file".into()
+            Self::Bad { path, why } => key_hints::for_private(path, why),
+            Self::BadPublic { path, .. } => {
+                format!("remove {}: it is written anew from the private key", quoted(path))
             }
-            Self::Bad { why: RsaKeyError::WrongPassphrase, .. } => return None,
-            Self::Bad { path, why: RsaKeyError::OtherForm } => {
-                format!("openssl pkey -in {0} -out {0}.new rewrites an older form as PKCS#8", quoted(path))
-            }
-            Self::Bad { path, .. } => format!(
-                "put the right key back, or move {} away: a new one is then made, and you are somebody new to others",
-                quoted(path)
-            ),
             Self::Mismatch { public, .. } => {
                 format!("remove {}: it is written anew from the private key", quoted(public))
             }
             Self::PrivateMissing { public, .. } => {
-                format!("put the private key back, or remove {}: a new pair is then made", quoted(public))
+                format!(
+                    "put the private key back from a backup. Only if there is none, remove {}: a new pair is then made, \
+                     with which you are unknown to all others",
+                    quoted(public)
+                )
             }
         })
     }
@@ -116,25 +128,25 @@ pub fn load_or_make(
 ) -> Result<Loaded, KeyError> {
     make_private_folder(folder)?;
     let (private, public) = owner.files(folder);
-    let (pem, made) = match read(&private)? {
-        Some(pem) => (pem, false),
+    let bad = |why| KeyError::Bad { path: private.clone(), why };
+    let (content, made, mut word) = match read(&private)? {
+        Some(content) => (content, false, None),
         None if public.exists() => return Err(KeyError::PrivateMissing { public, private }),
         None => {
-            let bad = |why| KeyError::Bad { path: private.clone(), why };
-            let passphrase = passphrase.get(&private, false)?;
-            let identity = Identity::generate(rng, bits).map_err(bad)?;
-            let pem = identity.to_pem(passphrase.as_ref().map(|word| word.as_str()));
+            let word = passphrase.get(&private, false)?;
+            let identity = Identity::generate(rng, bits).map_err(|why| bad(why.into()))?;
+            let pem = identity.to_pem(text_of(word.as_ref()));
             // Another process may have made one meanwhile: then that one is used.
             let made = create_new(&private, pem.as_bytes(), 0o600)? == Created::Made;
-            (read(&private)?.unwrap_or_default(), made)
+            (read(&private)?.unwrap_or_default(), made, word)
         }
     };
-    refuse_exposed(&private)?;
-    let bad = |why| KeyError::Bad { path: private.clone(), why };
-    let identity = match Identity::from_pem(&pem, None) {
-        Err(RsaKeyError::Locked) => {
-            let passphrase = passphrase.get(&private, true)?;
-            Identity::from_pem(&pem, passphrase.as_ref().map(|word| word.as_str())).map_err(bad)?
+    refuse_unsafe_secret(&private, passphrase.access)?;
+    let identity = match Identity::from_pem(&*content, text_of(word.as_ref())) {
+        Err(KeyFileError::Locked) => {
+            // Asked for here alone: a pipe gives its passphrase once.
+            word = passphrase.get(&private, true)?;
+            Identity::from_pem(&*content, text_of(word.as_ref())).map_err(bad)?
         }
         other => other.map_err(bad)?,
     };
@@ -147,41 +159,47 @@ pub fn load_or_make(
 /// # Errors
 /// [`KeyError`] as it would say then.
 pub fn look(folder: &Path, owner: KeyHolder<'_>, passphrase: &PassphraseSource) -> Result<(), KeyError> {
-    look_at_folder(folder)?;
     let (private, public) = owner.files(folder);
     let word = match passphrase.file {
         Some(_) => passphrase.get(&private, false)?,
         None => None,
     };
-    let Some(pem) = read(&private)? else {
+    let Some(content) = read(&private)? else {
+        look_at_folder(folder)?;
         return if public.exists() { Err(KeyError::PrivateMissing { public, private }) } else { Ok(()) };
     };
-    refuse_exposed(&private)?;
-    let identity = match Identity::from_pem(&pem, word.as_ref().map(|word| word.as_str())) {
+    // With a key in it, the folder need not be writable.
+    look_at_folder_for(folder, Access::EXEC_OK)?;
+    refuse_unsafe_secret(&private, passphrase.access)?;
+    let identity = match Identity::from_pem(&*content, text_of(word.as_ref())) {
         // It is asked for when the server starts.
-        Err(RsaKeyError::Locked) => return Ok(()),
+        Err(KeyFileError::Locked) => return Ok(()),
         Err(why) => return Err(KeyError::Bad { path: private, why }),
         Ok(identity) => identity,
     };
     match read(&public)? {
-        Some(pem) => match_pem(&identity, &pem, &private, &public),
+        Some(content) => match_content(&identity, &content, &private, &public),
         None => Ok(()),
     }
 }
 
-/// The public file says the same as the private one; it is written if it is not there.
+/// The public file says the same as the private one. It is written if it is not there and can be: the private key alone
+/// is enough.
 fn match_public(identity: &Identity, private: &Path, public: &Path) -> Result<(), KeyError> {
-    let pem = if let Some(pem) = read(public)? {
-        pem
-    } else {
-        create_new(public, identity.public().to_pem().as_bytes(), 0o644)?;
-        read(public)?.unwrap_or_default()
+    let content = match read(public)? {
+        Some(content) => content,
+        None => match create_new(public, identity.public().to_pem().as_bytes(), 0o644) {
+            Ok(_) => read(public)?.unwrap_or_default(),
+            Err(DiskError::Write { .. }) => return Ok(()),
+            Err(other) => return Err(other.into()),
+        },
     };
-    match_pem(identity, &pem, private, public)
+    match_content(identity, &content, private, public)
 }
 
-fn match_pem(identity: &Identity, pem: &str, private: &Path, public: &Path) -> Result<(), KeyError> {
-    let found = PublicIdentity::from_pem(pem).map_err(|why| KeyError::Bad { path: public.to_owned(), why })?;
+fn match_content(identity: &Identity, content: &[u8], private: &Path, public: &Path) -> Result<(), KeyError> {
+    let bad = |why| KeyError::BadPublic { path: public.to_owned(), why };
+    let found = PublicIdentity::from_pem(content).map_err(bad)?;
     if found == *identity.public() {
         Ok(())
     } else {
@@ -189,19 +207,20 @@ fn match_pem(identity: &Identity, pem: &str, private: &Path, public: &Path) -> R
     }
 }
 
-fn read(path: &Path) -> Result<Option<zeroize::Zeroizing<String>>, KeyError> {
+fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, KeyError> {
     let readable = |path: &Path| {
         let length = fs::metadata(path)?.len();
         if length > MAX_FILE { Err(io::Error::other("too large for a key")) } else { fs::read(path) }
     };
     match readable(path) {
-        Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(pem) => Ok(Some(pem.into())),
-            Err(_) => Err(KeyError::Bad { path: path.to_owned(), why: RsaKeyError::Damaged }),
-        },
+        Ok(bytes) => Ok(Some(bytes.into())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(read_error(path)(error).into()),
     }
+}
+
+fn text_of(secret: Option<&Zeroizing<String>>) -> Option<&str> {
+    secret.map(|text| text.as_str())
 }
 
 /// A name as part of a file's: letters and digits of any script, `-`, `_` and `.` as they are, the rest as `%XX`.

@@ -2,9 +2,11 @@
 //!
 //! Invariant: this floor knows no socket, and never overwrites a key.
 
+pub mod access;
 pub mod database;
 pub mod journal;
 pub mod key_files;
+mod key_hints;
 pub mod known_servers;
 pub mod known_users;
 pub mod letters_seen;
@@ -17,7 +19,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access};
+use rustix::fs::Access;
+
+use self::access::SecretAccess;
 
 /// Reason why a file cannot be used. Each names the path, and [`DiskError::hint`] what to do.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +65,8 @@ pub enum DiskError {
         path: PathBuf,
         /// Its permissions.
         mode: u32,
+        /// Remedy.
+        remedy: String,
     },
 }
 
@@ -69,9 +75,9 @@ impl DiskError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Open { path, .. } if path.is_file() => Some(format!("chmod 600 {}", quoted(path))),
-            Self::Open { path, .. } => Some(format!("chmod 700 {}", quoted(path))),
-            Self::Exposed { path, .. } => Some(format!("chmod 600 {}", quoted(path))),
+            Self::Open { path, .. } if path.is_file() => Some(access::chmod("600", path)),
+            Self::Open { path, .. } => Some(access::chmod("700", path)),
+            Self::Exposed { remedy, .. } => Some(remedy.clone()),
             Self::Foreign { path, .. } => Some(format!("move {} away, or make it your own with chown", quoted(path))),
             Self::Read { .. } | Self::Write { .. } => None,
         }
@@ -98,12 +104,16 @@ fn write_error(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
 fn make_private_folder(folder: &Path) -> Result<(), DiskError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(write_error(folder))?;
     let mode = fs::metadata(folder).map_err(read_error(folder))?.permissions().mode() & 0o7777;
-    if mode & 0o002 == 0 { Ok(()) } else { Err(DiskError::Open { path: folder.to_owned(), mode }) }
+    access::refuse_open_folder(folder, mode)
 }
 
 /// Checks that a folder is usable, or can be made. Makes and changes no file.
 fn look_at_folder(folder: &Path) -> Result<(), DiskError> {
-    let may = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    look_at_folder_for(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
+}
+
+/// Checks that a folder lets the program do as much as `may` says, or can be made. Makes and changes no file.
+fn look_at_folder_for(folder: &Path, may: Access) -> Result<(), DiskError> {
     let mut place = folder;
     let found = loop {
         match fs::metadata(place) {
@@ -118,10 +128,10 @@ fn look_at_folder(folder: &Path) -> Result<(), DiskError> {
         return Err(write_error(folder)(io::ErrorKind::NotADirectory.into()));
     }
     let mode = found.permissions().mode() & 0o7777;
-    if place == folder && mode & 0o002 != 0 {
-        return Err(DiskError::Open { path: folder.to_owned(), mode });
+    if place == folder {
+        access::refuse_open_folder(folder, mode)?;
     }
-    access(place, may).map_err(|error| write_error(folder)(error.into()))
+    rustix::fs::access(place, may).map_err(|error| write_error(folder)(error.into()))
 }
 
 /// Refuses a file that a user other than root and the current one owns, or that every user can write (mode bit 0o002).
@@ -146,8 +156,13 @@ fn folder_of(path: &Path) -> &Path {
 
 /// Refuses what others can read, or have put there.
 fn refuse_exposed(path: &Path) -> Result<(), DiskError> {
-    let mode = fs::metadata(path).map_err(read_error(path))?.permissions().mode() & 0o7777;
-    if mode & 0o077 == 0 { refuse_foreign(path) } else { Err(DiskError::Exposed { path: path.to_owned(), mode }) }
+    refuse_unsafe_secret(path, SecretAccess::Private)
+}
+
+/// Refuses a file of a secret that others can read, unless the rule takes it, or have put there.
+fn refuse_unsafe_secret(path: &Path, rule: SecretAccess) -> Result<(), DiskError> {
+    access::refuse_readable(path, rule)?;
+    refuse_foreign(path)
 }
 
 /// Makes a file with this content, durably and all at once, unless one of that name is there.

@@ -44,7 +44,7 @@ pub fn config(server: &HostileServer, folder: &Folder, timing: ClientTimeouts) -
         name: Name::parse(CLIENT).expect("a name"),
         keys: folder.path().to_owned(),
         bits: 2_048,
-        passphrase: PassphraseSource { file: None },
+        passphrase: PassphraseSource::default(),
         fingerprint: None,
         token: None,
         password_file: None,

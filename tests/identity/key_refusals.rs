@@ -52,12 +52,25 @@ fn a_private_key_that_others_can_read() {
     }
 }
 
+/// Words of a hint that cost an identity if the file is whole.
+const ABANDONS: [&str; 2] = ["move the file away", "unknown to all others"];
+
 #[test]
 fn a_private_key_that_is_damaged_or_none() {
-    let damaged = USER_A.replace(&USER_A[400..408], "????????");
-    let cases: [&[u8]; 6] = [b"", b"hello\n", &USER_A.as_bytes()[..1_000], damaged.as_bytes(), &[0xff; 100], b"\n\n\n"];
-    for pem in cases {
-        refused(Some((pem, 0o600)), None, &["cannot use ", "it is damaged, or no PEM key at all", "\nhint: "], &[]);
+    let changed = USER_A.replace(&USER_A[400..408], "????????");
+    let cut = &USER_A.as_bytes()[..1_000];
+    let cases: [(&[u8], &str); 7] = [
+        (b"", "it is damaged: it is empty"),
+        (b"\n\n\n", "it is damaged: it is empty"),
+        (&[0; 100], "it is damaged: it has zero bytes only"),
+        (b"hello\n", "it is damaged: there is no \"-----BEGIN PRIVATE KEY-----\" or other key in it"),
+        (cut, "it is damaged: its end is missing"),
+        (changed.as_bytes(), "it is damaged: line 7 has a character that is not base64"),
+        (&[0xff; 100], "it is damaged: there is no"),
+    ];
+    for (content, why) in cases {
+        let hint = "\nhint: put a backup of '";
+        refused(Some((content, 0o600)), None, &["cannot use ", why, hint, "Only if there is none"], &[]);
     }
     let large = vec![b'x'; 70_000];
     refused(Some((&large, 0o600)), None, &["cannot read ", "too large for a key"], &[]);
@@ -65,16 +78,44 @@ fn a_private_key_that_is_damaged_or_none() {
 
 #[test]
 fn a_key_of_another_kind_size_exponent_or_form() {
-    let cases = [
-        (include_str!("../vectors/keys/ed25519.pem"), "it is not an RSA key"),
-        (include_str!("../vectors/keys/rsa_pss_only.pem"), "it is not an RSA key"),
-        (include_str!("../vectors/keys/rsa_1024.pem"), "it has 1024 bits; 2048, 3072 and 4096 are taken"),
-        (include_str!("../vectors/keys/rsa_8192.pem"), "it has 8192 bits; 2048, 3072 and 4096 are taken"),
-        (include_str!("../vectors/keys/rsa_exponent_3.pem"), "its public exponent is not 65537"),
-        (include_str!("../vectors/keys/ira_pkcs1.pem"), "it is not in the PKCS#8 form"),
+    let none = "no command makes such a key of it";
+    let same = "this rewrites it, and it stays the same key: ";
+    let cases: [(&[u8], &str, &str); 14] = [
+        (include_bytes!("../vectors/keys/ed25519.pem"), "it is not an RSA key: its algorithm is Ed25519", none),
+        (include_bytes!("../vectors/keys/openssh_ed25519.key"), "its algorithm is ssh-ed25519", none),
+        (include_bytes!("../vectors/keys/rsa_pss_only.pem"), "it is an RSA-PSS key, which may sign only", same),
+        (include_bytes!("../vectors/keys/rsa_1024.pem"), "it has 1024 bits; 2048, 3072 and 4096 are taken", none),
+        (include_bytes!("../vectors/keys/rsa_8192.pem"), "it has 8192 bits; 2048, 3072 and 4096 are taken", none),
+        (include_bytes!("../vectors/keys/rsa_exponent_3.pem"), "its public exponent is not 65537", none),
+        (include_bytes!("../vectors/keys/three_primes.pem"), "it is an RSA key of 3 primes", none),
+        (
+            include_bytes!("../vectors/keys/openssh.key"),
+            "an RSA key in OpenSSH's own format",
+            "ssh-keygen -p -m PKCS8 -f '",
+        ),
+        (include_bytes!("../vectors/keys/putty.ppk"), "an RSA key in PuTTY's format", "puttygen '"),
+        (
+            include_bytes!("../vectors/keys/ira_pkcs1_encrypted.pem"),
+            "in an old PEM form, encrypted with AES-256-CBC (\"Proc-Type: 4,ENCRYPTED\")",
+            "openssl pkey -in '",
+        ),
+        (
+            include_bytes!("../vectors/keys/ira_pbes1.pem"),
+            "encrypted with PKCS12/SHA1/DES-EDE3-CBC",
+            "openssl pkey -in '",
+        ),
+        (include_bytes!("../vectors/keys/ira_des.pem"), "PBES2/HMAC-SHA256/DES-CBC", "openssl pkey -provider legacy "),
+        (include_bytes!("../vectors/keys/ira_pkcs1_public.pem"), "it is a public key", "the private key is not in it"),
+        (b"ssh-rsa AAAA ira@home\n", "it is a public key of SSH", "the private key is not in it"),
     ];
-    for (pem, why) in cases {
-        refused(Some((pem.as_bytes(), 0o600)), None, &[why, "\nhint: "], &[]);
+    for (content, why, hint) in cases {
+        refused(Some((content, 0o600)), None, &["cannot use ", why, "\nhint: ", hint], &[]);
+        let folder = Folder::empty();
+        folder.write("client_Ira_private_key.pem", content, 0o600);
+        let ended = run_client(&folder, &["-p", &DeafPort::take().port, "-u", "Ira"], "");
+        for part in ABANDONS {
+            assert!(!ended.err.contains(part), "{why}: {}", ended.err);
+        }
     }
 }
 
@@ -86,10 +127,16 @@ fn a_public_key_that_is_not_the_private_ones_or_stands_alone() {
     refused(
         None,
         Some(&public),
-        &[" is there, but ", "_private_key.pem is not", "\nhint: put the private key back"],
+        &[" is there, but ", "_private_key.pem is not", "\nhint: put the private key back from a backup"],
         &[],
     );
-    refused(Some(private), Some("hello\n"), &["it is damaged, or no PEM key at all"], &[]);
+    let why = [
+        " as the public half: it is damaged: there is no",
+        "\nhint: remove '",
+        "': it is written anew from the private",
+    ];
+    refused(Some(private), Some("hello\n"), &why, &[]);
+    refused(Some(private), Some(USER_B), &["it is a private key, which does not belong in a file for others"], &[]);
 }
 
 #[test]
@@ -98,7 +145,10 @@ fn an_encrypted_key_without_its_passphrase() {
     refused(Some(locked), None, &["it is protected by a passphrase", "--passphrase-file"], &[]);
     let secrets = Folder::empty();
     let cases = [
-        (secrets.write("wrong", "incorrect horse\n", 0o600), "the passphrase does not open it"),
+        (
+            secrets.write("wrong", "incorrect horse\n", 0o600),
+            "the passphrase does not open it\nhint: openssl pkey -in '",
+        ),
         (secrets.write("empty", "", 0o600), "its first line is empty"),
         (secrets.write("exposed", "correct horse\n", 0o644), "exposed can be read by others (mode 0644)"),
         (secrets.file("missing"), "cannot read "),

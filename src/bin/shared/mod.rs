@@ -3,9 +3,10 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
+use cfb_chat::store::access::SecretAccess;
 use cfb_chat::store::passphrase::PassphraseSource;
-use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, Args};
 
 const BITS: [&str; 3] = ["2048", "3072", "4096"];
 
@@ -21,6 +22,18 @@ pub struct KeyArguments {
     /// File with the passphrase of your private key in its first line
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    /// Take a private key, and files of secrets, that other users of this machine can read
+    #[arg(
+        long,
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        value_name = "true|false",
+        default_value = "false",
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    allow_readable_secrets: bool,
 }
 
 impl KeyArguments {
@@ -31,7 +44,8 @@ impl KeyArguments {
 
     /// Where the passphrase comes from.
     pub fn passphrase(&self) -> PassphraseSource {
-        PassphraseSource { file: self.passphrase_file.clone() }
+        let access = if self.allow_readable_secrets { SecretAccess::Readable } else { SecretAccess::Private };
+        PassphraseSource { file: self.passphrase_file.clone(), access }
     }
 }
 

@@ -47,6 +47,7 @@ const SILENT_WAIT: Duration = Duration::from_secs(1);
 /// [`ClientError`]: why it did not begin, or did not end by the user's wish.
 pub fn run(config: &ClientConfig, screen: &mut dyn Screen) -> Result<(), ClientError> {
     let mut rng = rand::rng();
+    let password_in = |file| password_in(file, config.passphrase.access);
     let password = config.password_file.as_deref().map(password_in).transpose().map_err(LineFileError::from)?;
     let owner = KeyHolder::Client(config.name.as_str());
     let loaded = load_or_make(&config.keys, owner, config.bits, &mut rng, &config.passphrase)?;
