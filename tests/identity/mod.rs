@@ -2,6 +2,7 @@
 
 mod command_line;
 mod entry;
+mod key_access;
 mod key_files;
 mod key_refusals;
 mod known_servers;

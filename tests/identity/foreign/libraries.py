@@ -25,7 +25,8 @@ def pycryptodome(rsa, ecc, base, public):
     yield row("export_key() (PKCS#1)", key.export_key())
     yield row("export_key(pkcs=8)", key.export_key(pkcs=8))
     yield row("export_key('DER')", key.export_key("DER"), "rewritten")
-    yield row("export_key(passphrase=…) (PKCS#1, encrypted)", key.export_key(passphrase=PASSPHRASE), "rewritten", has_passphrase=True)
+    yield row("export_key(passphrase=…), default", key.export_key(passphrase=PASSPHRASE), has_passphrase=True)
+    yield row("export_key(passphrase=…, pkcs=1)", key.export_key(passphrase=PASSPHRASE, pkcs=1), "rewritten", has_passphrase=True)
     yield row("export_key(passphrase=…, pkcs=8), default", key.export_key(passphrase=PASSPHRASE, pkcs=8), has_passphrase=True)
     schemes = {
         "PBKDF2WithHMAC-SHA1AndDES-EDE3-CBC": "taken",

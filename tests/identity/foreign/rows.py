@@ -219,7 +219,7 @@ def gnutls_rows(public):
         return Row("GnuTLS", name, content, expected, public=key, **more)
 
     yield row("certtool --generate-privkey (text before the key)", made("certtool", "--generate-privkey", "--key-type", "rsa", "--bits", "2048", "--outfile", "OUT"), key=None)
-    yield row("certtool --to-p8", run("certtool", "--to-p8", "--load-privkey", base(), "--outder", "--empty-password"), "rewritten")
+    yield row("certtool --to-p8 --outder", run("certtool", "--to-p8", "--load-privkey", base(), "--outder", "--password", PASSPHRASE), "rewritten", has_passphrase=True)
     yield row("certtool --key-info", run("certtool", "--key-info", "--infile", base()))
     ciphers = {"3des": "taken", "aes-128": "taken", "aes-192": "taken", "aes-256": "taken", "3des-pkcs12": "rewritten", "rc2-40": "rewritten", "arcfour": "rewritten"}
     for cipher, expected in ciphers.items():

@@ -24,9 +24,11 @@ def said(outcome):
     if outcome.is_taken:
         return ""
     error, _, hint = outcome.words.partition("\nhint: ")
-    reason = re.sub(r"^error: cannot use \S+: ", "", error)
-    if outcome.command:
-        return f"{escaped(reason)}: `{escaped(outcome.command)}`"
+    reason = re.sub(r"^error: cannot use \S+(?: as the public half)?: ", "", error)
+    hint = re.sub(r"'client_Ira_(?:private|public)_key\.pem(?:\.(old|new))?'", lambda name: (name[1] or "file").upper(), hint)
+    command = re.search(r"(?:ssh-keygen|openssl|puttygen|keytool|\(umask) .*?(?=; otherwise|$)", hint)
+    if command and outcome.row.expected != "refused":
+        return f"{escaped(reason)}: `{escaped(command[0])}`"
     return f"{escaped(reason)}. {escaped(hint)}"
 
 
