@@ -8,7 +8,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{StatVfsMountFlags, getxattr, statvfs};
+use rustix::fs::{StatVfsMountFlags, getxattr, statfs, statvfs};
 use rustix::process::{getegid, geteuid, getgroups};
 
 use super::{DiskError, quoted, read_error};
@@ -19,6 +19,9 @@ const LIST: &str = "system.posix_acl_access";
 const MAX_LIST: usize = 4_096;
 /// Version of the list's encoding (linux/posix_acl_xattr.h): four bytes, then eight for each entry.
 const LIST_VERSION: u32 = 2;
+
+/// File systems without modes (linux/magic.h): FAT, exFAT, NTFS and ntfs3.
+const WITHOUT_MODES: [u32; 4] = [0x4d44, 0x2011_bab0, 0x5346_544e, 0x7366_746e];
 
 const READ: u32 = 0o4;
 const ROOT: u32 = 0;
@@ -159,11 +162,32 @@ fn is_read_only(path: &Path) -> bool {
     statvfs(path).is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
+/// True if a file is on a disk that keeps no modes for each file, as USB sticks do.
+fn has_no_modes(path: &Path) -> bool {
+    // The widths of the numbers differ among machines.
+    #[allow(
+        clippy::cast_sign_loss,
+        clippy::cast_possible_truncation,
+        reason = "a number of 32 bits, however it is kept"
+    )]
+    statfs(path).is_ok_and(|disk| WITHOUT_MODES.contains(&(disk.f_type as u32)))
+}
+
 /// The command that gives a file another mode, by the user who can.
 pub(super) fn chmod(mode: &str, path: &Path) -> String {
     let user = geteuid().as_raw();
     let is_own = user == ROOT || fs::metadata(path).is_ok_and(|found| found.uid() == user);
     format!("{}chmod {mode} {}", if is_own { "" } else { "as root: " }, quoted(path))
+}
+
+/// Ways to let the program read a secret that it may not read.
+pub(super) fn let_in(path: &Path) -> String {
+    let user = geteuid().as_raw();
+    format!(
+        "user {user}, as which this runs, has to be able to read it. As root: chown {user} {}; for a service of systemd: \
+         LoadCredential; for a pod of Kubernetes: fsGroup",
+        quoted(path)
+    )
 }
 
 /// A command that makes a secret private, or what does it where no command can.
@@ -174,6 +198,11 @@ fn remedy(path: &Path, found: &Metadata) -> String {
         return "it is on a disk that takes no writes: give it another mode where it comes from (Kubernetes: defaultMode \
                 0400, and 0440 with fsGroup; Docker: mode 0400 and uid; systemd: LoadCredential), or give \
                 --allow-readable-secrets if no other user can reach it"
+            .into();
+    }
+    if has_no_modes(path) {
+        return "its disk keeps no modes: mount it with the option umask=077, or give --allow-readable-secrets if no other \
+                user can reach it"
             .into();
     }
     if found.uid() == user || user == ROOT {

@@ -1,7 +1,7 @@
 //! RSA key pairs as PEM files: made once, loaded after, never overwritten.
 
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rand::CryptoRng;
@@ -11,14 +11,14 @@ use zeroize::Zeroizing;
 
 use super::passphrase::PassphraseSource;
 use super::{
-    Created, DiskError, create_new, key_hints, look_at_folder, look_at_folder_for, make_private_folder, quoted,
+    Created, DiskError, access, create_new, key_hints, look_at_folder, look_at_folder_for, make_private_folder, quoted,
     read_error, refuse_unsafe_secret,
 };
 use crate::secure::identity::{Identity, PublicIdentity};
 use crate::secure::key_file::KeyFileError;
 
-/// The longest key file that is read, in bytes: a 4096-bit key in PEM has some 3,300.
-const MAX_FILE: u64 = 65_536;
+/// The longest key file that is read, in bytes: a 4096-bit key in PEM has some 3,300, and texts may stand around it.
+const MAX_FILE: u64 = 1_048_576;
 
 /// Holder of a key pair, and so the names of its files.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +84,9 @@ impl KeyError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Disk(DiskError::Read { path, source }) if source.kind() == io::ErrorKind::PermissionDenied => {
+                access::let_in(path)
+            }
             Self::Disk(error) => return error.hint(),
             Self::Bad { path, why } => key_hints::for_private(path, why),
             Self::BadPublic { path, .. } => {
@@ -209,11 +212,13 @@ fn match_content(identity: &Identity, content: &[u8], private: &Path, public: &P
 
 fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, KeyError> {
     let readable = |path: &Path| {
-        let length = fs::metadata(path)?.len();
-        if length > MAX_FILE { Err(io::Error::other("too large for a key")) } else { fs::read(path) }
+        let file = File::open(path)?;
+        let mut content = Zeroizing::new(Vec::with_capacity(4_096));
+        let length = file.take(MAX_FILE + 1).read_to_end(&mut content)?;
+        if length as u64 > MAX_FILE { Err(io::Error::other("too large for a key")) } else { Ok(content) }
     };
     match readable(path) {
-        Ok(bytes) => Ok(Some(bytes.into())),
+        Ok(content) => Ok(Some(content)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(read_error(path)(error).into()),
     }

@@ -6,7 +6,6 @@
 use std::path::Path;
 
 use super::quoted;
-use crate::secure::identity::RsaKeyError;
 use crate::secure::key_file::{DamageError, ForeignFileError, KeyFileError};
 
 /// Options with which OpenSSL 3 reads old ciphers.
@@ -24,9 +23,7 @@ pub(super) fn for_private(path: &Path, why: &KeyFileError) -> String {
                 backup(path)
             )
         }
-        KeyFileError::Damaged(_) | KeyFileError::Unsuitable(RsaKeyError::Damaged | RsaKeyError::Inconsistent) => {
-            backup(path)
-        }
+        KeyFileError::Damaged(_) => backup(path),
         KeyFileError::Unsuitable(_) => another_key(path),
         // An identifier in dots, which this program cannot name, is seldom one that OpenSSL reads.
         KeyFileError::Encryption { name, .. } if name.contains('.') => {
@@ -49,13 +46,20 @@ fn for_foreign(path: &Path, foreign: &ForeignFileError) -> String {
         }
         ForeignFileError::OldEncryption { is_legacy, .. } => return rewriting(path, &encrypted(*is_legacy)),
         ForeignFileError::Der => "openssl pkey -inform DER -in FILE -out NEW",
-        ForeignFileError::EncryptedDer => "openssl pkey -inform DER -in FILE -aes256 -out NEW",
-        ForeignFileError::Pkcs12 => "openssl pkcs12 -in FILE -nocerts -out NEW",
+        ForeignFileError::EncryptedDer { is_legacy: false } => "openssl pkey -inform DER -in FILE -aes256 -out NEW",
+        ForeignFileError::EncryptedDer { is_legacy: true } => {
+            "openssl pkey -provider legacy -provider default -inform DER -in FILE -aes256 -out NEW"
+        }
+        ForeignFileError::Pkcs12 { is_legacy: false } => "openssl pkcs12 -in FILE -nocerts -out NEW",
+        ForeignFileError::Pkcs12 { is_legacy: true } => "openssl pkcs12 -legacy -in FILE -nocerts -out NEW",
         ForeignFileError::JavaKeyStore => {
             "keytool -importkeystore -srckeystore FILE -destkeystore NEW.p12 -deststoretype PKCS12 && \
              openssl pkcs12 -in NEW.p12 -nocerts -out NEW"
         }
-        ForeignFileError::Pvk => "openssl rsa -inform PVK -in FILE -out NEW",
+        ForeignFileError::Pvk { is_legacy: false } => "openssl rsa -inform PVK -in FILE -out NEW",
+        ForeignFileError::Pvk { is_legacy: true } => {
+            "openssl rsa -provider legacy -provider default -inform PVK -in FILE -aes256 -out NEW"
+        }
         ForeignFileError::KeyBlob => "openssl rsa -inform MSBLOB -in FILE -out NEW",
         ForeignFileError::Jwk => {
             "(umask 077; node -p 'crypto.createPrivateKey({key:JSON.parse(fs.readFileSync(0)),format:\"jwk\"})\

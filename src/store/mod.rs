@@ -78,7 +78,11 @@ impl DiskError {
             Self::Open { path, .. } if path.is_file() => Some(access::chmod("600", path)),
             Self::Open { path, .. } => Some(access::chmod("700", path)),
             Self::Exposed { remedy, .. } => Some(remedy.clone()),
-            Self::Foreign { path, .. } => Some(format!("move {} away, or make it your own with chown", quoted(path))),
+            Self::Foreign { path, .. } => Some(format!(
+                "if it is yours, as root: chown {} {}. If it is not, move it away",
+                rustix::process::geteuid().as_raw(),
+                quoted(path)
+            )),
             Self::Read { .. } | Self::Write { .. } => None,
         }
     }

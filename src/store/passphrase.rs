@@ -58,6 +58,8 @@ pub fn secret_line(file: &Path, access: SecretAccess) -> Result<Zeroizing<String
 pub fn first_line(file: &Path) -> Result<Zeroizing<String>, DiskError> {
     let bytes = File::open(file).and_then(read_line).map_err(read_error(file))?;
     let line = str::from_utf8(&bytes).map_err(|_| read_error(file)(io::Error::other("its first line is not UTF-8")))?;
+    // A mark that editors of Windows put at the start.
+    let line = line.strip_prefix('\u{feff}').unwrap_or(line);
     let line = line.strip_suffix('\n').unwrap_or(line);
     let line = Zeroizing::new(line.strip_suffix('\r').unwrap_or(line).to_owned());
     if line.is_empty() { Err(read_error(file)(io::Error::other("its first line is empty"))) } else { Ok(line) }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{XattrFlags, setxattr};
 use rustix::process::geteuid;
 
-use crate::openssl::openssl;
+use super::openssl::openssl;
 use crate::support::folder::{Folder, SERVER, USER_A, identity};
 use crate::support::process::{CLIENT_PROGRAM, Exit, SERVER_PROGRAM, Server, run, run_client, run_server};
 use crate::support::wire::DeafPort;

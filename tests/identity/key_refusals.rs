@@ -72,7 +72,7 @@ fn a_private_key_that_is_damaged_or_none() {
         let hint = "\nhint: put a backup of '";
         refused(Some((content, 0o600)), None, &["cannot use ", why, hint, "Only if there is none"], &[]);
     }
-    let large = vec![b'x'; 70_000];
+    let large = vec![b'x'; 1_048_577];
     refused(Some((&large, 0o600)), None, &["cannot read ", "too large for a key"], &[]);
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::oids;
+use super::protection::Protection;
 use super::structure::{self, DerContent};
 use super::text::{Block, decode_base64};
 use super::{DamageError, KeyFileError};
@@ -41,16 +43,25 @@ pub enum ForeignFileError {
     Der,
     /// An encrypted private key in DER.
     #[error("an encrypted private key in binary form (DER), and not PEM")]
-    EncryptedDer,
+    EncryptedDer {
+        /// True if OpenSSL 3 reads it only with its legacy provider.
+        is_legacy: bool,
+    },
     /// PFX.
     #[error("a PKCS #12 store (.p12, .pfx)")]
-    Pkcs12,
+    Pkcs12 {
+        /// True if OpenSSL 3 reads it only with its legacy provider.
+        is_legacy: bool,
+    },
     /// JKS or JCEKS.
     #[error("a Java key store")]
     JavaKeyStore,
     /// A private key of Microsoft's tools (PVK).
     #[error("a private key in Microsoft's PVK format")]
-    Pvk,
+    Pvk {
+        /// True if OpenSSL 3 reads it only with its legacy provider.
+        is_legacy: bool,
+    },
     /// A private key of Microsoft's tools (PRIVATEKEYBLOB).
     #[error("a private key as a Microsoft key blob")]
     KeyBlob,
@@ -185,15 +196,15 @@ pub(super) fn binary(content: &[u8]) -> KeyFileError {
     let foreign = if JAVA.iter().any(|magic| content.starts_with(magic)) {
         ForeignFileError::JavaKeyStore
     } else if content.starts_with(PVK) {
-        ForeignFileError::Pvk
+        // A word behind the magic, a reserved one and the kind of key tells whether it is encrypted, by RC4 then.
+        ForeignFileError::Pvk { is_legacy: content.get(12..16).is_some_and(|word| word != [0; 4]) }
     } else if content.starts_with(BLOB) {
         ForeignFileError::KeyBlob
     } else if content.starts_with(OPEN_PFX) {
-        ForeignFileError::Pkcs12
+        ForeignFileError::Pkcs12 { is_legacy: oids::has_old_pkcs12(content) }
     } else if content.first() == Some(&0x30) {
         return match structure::parse(content) {
             Ok(content @ (DerContent::Pkcs8 { .. } | DerContent::Pkcs1(_))) => of_private(&content),
-            Ok(DerContent::Encrypted { .. }) => KeyFileError::Foreign(ForeignFileError::EncryptedDer),
             Ok(other) => other_content(&other),
             Err(damage) => damage,
         };
@@ -206,7 +217,7 @@ pub(super) fn binary(content: &[u8]) -> KeyFileError {
 /// Returns what a private key that is not in PEM is: one that can be rewritten, or one that cannot.
 fn of_private(content: &DerContent<'_>) -> KeyFileError {
     let key = match content {
-        DerContent::Pkcs8 { algorithm: super::oids::RSA, key } => key,
+        DerContent::Pkcs8 { algorithm: oids::RSA, key } => key,
         DerContent::Pkcs1(whole) => whole,
         other => return other_content(other),
     };
@@ -229,8 +240,10 @@ pub(super) fn other_content(content: &DerContent<'_>) -> KeyFileError {
         DerContent::Certificate => ForeignFileError::Public(PublicForm::Certificate),
         DerContent::Sec1 => ForeignFileError::Algorithm("EC".into()),
         DerContent::Dsa => ForeignFileError::Algorithm("DSA".into()),
-        DerContent::Pkcs12 => ForeignFileError::Pkcs12,
-        DerContent::Encrypted { .. } => ForeignFileError::EncryptedDer,
+        DerContent::Pkcs12(whole) => ForeignFileError::Pkcs12 { is_legacy: oids::has_old_pkcs12(whole) },
+        DerContent::Encrypted { scheme, parameters, .. } => {
+            ForeignFileError::EncryptedDer { is_legacy: Protection::parse(*scheme, parameters).is_legacy() }
+        }
         DerContent::Pkcs1(_) => ForeignFileError::PrivateKey,
     })
 }

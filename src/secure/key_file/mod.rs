@@ -37,7 +37,7 @@ pub enum KeyFileError {
     Damaged(DamageError),
     /// An RSA key that does not keep to the rules of PROTOCOL.md §2.
     #[error(transparent)]
-    Unsuitable(#[from] RsaKeyError),
+    Unsuitable(RsaKeyError),
     /// Encrypted in a way that is not read.
     #[error("it is encrypted with {name}, which is not read here")]
     Encryption {
@@ -52,6 +52,15 @@ pub enum KeyFileError {
     /// Encrypted in a way that is read, and not with this passphrase.
     #[error("the passphrase does not open it")]
     WrongPassphrase,
+}
+
+impl From<RsaKeyError> for KeyFileError {
+    fn from(error: RsaKeyError) -> Self {
+        match error {
+            RsaKeyError::Inconsistent | RsaKeyError::Damaged => Self::Damaged(DamageError::Numbers),
+            other => Self::Unsuitable(other),
+        }
+    }
 }
 
 /// First thing that is wrong with a damaged file.
@@ -89,6 +98,9 @@ pub enum DamageError {
         /// Number that is announced.
         announced: usize,
     },
+    /// Numbers that make no RSA key.
+    #[error("its numbers do not make a key: at least one has changed")]
+    Numbers,
     /// Bytes that are no key.
     #[error("the bytes in it are not those of a key")]
     Structure,

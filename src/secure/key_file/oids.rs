@@ -17,6 +17,9 @@ pub(super) const SCRYPT: ObjectId<'static> = ObjectId(b"\x2b\x06\x01\x04\x01\xda
 /// The arc of PKCS #7, of which PKCS #12 has one in its second place.
 const PKCS7_ARC: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07";
 
+/// The arc of PKCS #12's schemes; RC4 is 1 and 2 in it, RC2 5 and 6.
+const PKCS12_ARC: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x01";
+
 /// Algorithms of keys.
 const KEYS: [(&str, &str); 24] = [
     ("1.2.840.113549.1.1.1", "RSA"),
@@ -160,4 +163,10 @@ impl ObjectId<'_> {
 /// Returns true if OpenSSL 3 reads a scheme of this name with its legacy provider alone.
 pub(super) fn is_legacy(name: &str) -> bool {
     LEGACY.iter().any(|part| name.contains(part))
+}
+
+/// Returns true if a part of a PKCS #12 store is encrypted by RC2 or RC4, as Windows and old Java do.
+pub(super) fn has_old_pkcs12(store: &[u8]) -> bool {
+    let mut schemes = store.windows(PKCS12_ARC.len() + 1).filter_map(|window| window.strip_prefix(PKCS12_ARC));
+    schemes.any(|last| matches!(last, [1 | 2 | 5 | 6]))
 }

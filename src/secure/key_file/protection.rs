@@ -66,8 +66,13 @@ impl Protection {
         }
     }
 
+    /// True if OpenSSL 3 reads it only with its legacy provider.
+    pub(super) fn is_legacy(&self) -> bool {
+        oids::is_legacy(&self.name)
+    }
+
     fn unread(&self) -> KeyFileError {
-        KeyFileError::Encryption { name: self.name.clone(), is_legacy: oids::is_legacy(&self.name) }
+        KeyFileError::Encryption { name: self.name.clone(), is_legacy: self.is_legacy() }
     }
 }
 

@@ -27,8 +27,8 @@ pub(super) enum DerContent<'a> {
     Sec1,
     /// A DSA private key as OpenSSL writes it.
     Dsa,
-    /// PFX, RFC 7292 §4.
-    Pkcs12,
+    /// PFX, RFC 7292 §4, all of it.
+    Pkcs12(&'a [u8]),
     /// Certificate or certificate request, RFC 5280 and RFC 2986.
     Certificate,
 }
@@ -89,7 +89,7 @@ fn content(der: &[u8]) -> Option<DerContent<'_>> {
     match (first.tag, second.tag) {
         (INTEGER, SEQUENCE) => match (object_id(second.body)?, inner.next()) {
             (algorithm, Some(Value { tag: OCTET_STRING, body: key })) => Some(DerContent::Pkcs8 { algorithm, key }),
-            (kind, _) if kind.is_pkcs7() => Some(DerContent::Pkcs12),
+            (kind, _) if kind.is_pkcs7() => Some(DerContent::Pkcs12(whole_der)),
             _ => None,
         },
         (INTEGER, OCTET_STRING) => Some(DerContent::Sec1),

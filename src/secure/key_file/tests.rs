@@ -232,7 +232,7 @@ fn files_of_other_kinds_are_refused_for_what_they_are() {
         (b"{\"kty\":\"RSA\",\"n\":\"AQAB\"}".into(), Jwk),
         (b"<RSAKeyValue><Modulus>AQAB</Modulus></RSAKeyValue>".into(), Xml),
         (b"\xfe\xed\xfe\xed\0\0\0\x02".into(), ForeignFileError::JavaKeyStore),
-        (b"\x1e\xf1\xb5\xb0\0\0\0\0".into(), ForeignFileError::Pvk),
+        (b"\x1e\xf1\xb5\xb0\0\0\0\0".into(), ForeignFileError::Pvk { is_legacy: false }),
         (b"\x07\x02\0\0\0\xa4\0\0RSA2".into(), ForeignFileError::KeyBlob),
         (b"-----BEGIN \x1b[2JX-----\nMAA=\n-----END \x1b[2JX-----\n".into(), Block("[2JX".into())),
     ];

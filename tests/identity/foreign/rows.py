@@ -69,7 +69,11 @@ def openssl_rows(public):
     yield row("PKCS#8 in DER", made("openssl", "pkcs8", "-topk8", "-nocrypt", "-in", b, "-outform", "DER", "-out", "OUT"), "rewritten")
     yield row("PKCS#1 in DER", made("openssl", "rsa", "-in", b, "-traditional", "-outform", "DER", "-out", "OUT"), "rewritten")
     yield row("encrypted PKCS#8 in DER", made("openssl", "pkcs8", "-topk8", "-passout", f"pass:{PASSPHRASE}", "-in", b, "-outform", "DER", "-out", "OUT"), "rewritten", has_passphrase=True)
+    old = made("openssl", "pkcs8", "-topk8", *LEGACY, "-v1", "PBE-MD5-DES", "-passout", f"pass:{PASSPHRASE}", "-in", b, "-outform", "DER", "-out", "OUT")
+    yield row("PBES1 in DER", old, "rewritten", has_passphrase=True)
     yield row("rsa -outform PVK", made("openssl", "rsa", "-in", b, "-outform", "PVK", "-pvk-none", "-out", "OUT"), "rewritten")
+    encrypted = made("openssl", "rsa", *LEGACY, "-in", b, "-outform", "PVK", "-pvk-strong", "-passout", f"pass:{PASSPHRASE}", "-out", "OUT")
+    yield row("rsa -outform PVK -pvk-strong, encrypted", encrypted, "rewritten", has_passphrase=True)
     yield row("rsa -outform MSBLOB", made("openssl", "rsa", "-in", b, "-outform", "MSBLOB", "-out", "OUT"), "rewritten")
     certificate = made("openssl", "req", "-new", "-x509", "-key", b, "-subj", "/CN=Ira", "-out", "OUT", out="cert.pem")
     yield row("key, then certificate", b.read_bytes() + certificate)
@@ -81,6 +85,7 @@ def openssl_rows(public):
     yield row("req -newkey, encrypted", request, key=None, has_passphrase=True)
     store = ["openssl", "pkcs12", "-export", "-inkey", b, "-in", FOLDER / "cert.pem", "-name", "Ira", "-passout", f"pass:{PASSPHRASE}", "-out", "OUT"]
     yield row("pkcs12 -export", made(*store, out="store.p12"), "rewritten", has_passphrase=True)
+    yield row("pkcs12 -export -legacy, as Windows does", made(*store[:3], "-legacy", *store[3:], out="old.p12"), "rewritten", has_passphrase=True)
     yield row("pkcs12 -nodes: Bag Attributes and certificate", run("openssl", "pkcs12", "-in", "store.p12", "-nodes", "-passin", f"pass:{PASSPHRASE}"))
     yield row("pkcs12 -nocerts, encrypted", run("openssl", "pkcs12", "-in", "store.p12", "-nocerts", "-passin", f"pass:{PASSPHRASE}", "-passout", f"pass:{PASSPHRASE}"), has_passphrase=True)
 

@@ -3,6 +3,14 @@
 import re
 
 BEGIN = "<!-- The table is written by tests/identity/foreign_keys --write. -->\n"
+# Long hints that come often; docs/keys.md has them above the table.
+MARKS = {
+    "¹": "no command makes such a key of it. If your key is elsewhere, put it here; if there was none, this keeps the file "
+    "and puts a new key here: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out NEW && mv FILE OLD && "
+    "mv NEW FILE",
+    "²": "put a backup of FILE in its place: it is the only way to the same identity. Only if there is none, move the file "
+    "away: a new key is then made, with which you are unknown to all others",
+}
 END = "<!-- End of the table. -->\n"
 
 
@@ -29,7 +37,10 @@ def said(outcome):
     command = re.search(r"(?:ssh-keygen|openssl|puttygen|keytool|\(umask) .*?(?=; otherwise|$)", hint)
     if command and outcome.row.expected != "refused":
         return f"{escaped(reason)}: `{escaped(command[0])}`"
-    return f"{escaped(reason)}. {escaped(hint)}"
+    for mark, words in MARKS.items():
+        if hint.endswith(words):
+            hint = hint.removesuffix(words) + mark
+    return f"{escaped(reason)}; hint: {escaped(hint)}"
 
 
 def escaped(text):
