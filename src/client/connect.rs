@@ -15,7 +15,9 @@ use crate::net::secure_channel::{Channel, ChannelConnectError, ClientStep, now};
 use crate::secure::credential::{CredentialError, OwnCredential};
 use crate::secure::handshake::{ClientHandshakeError, RefusalCode, VerifiedPeer};
 use crate::secure::identity::{Fingerprint, Identity};
+use crate::store::DiskError;
 use crate::store::known_servers::{KnownServers, Pin, address};
+use crate::store::line_file::LineFileError;
 
 /// Number of retries at a busy server, and their delay, in milliseconds.
 const MORE_TRIES: u32 = 5;
@@ -183,8 +185,17 @@ fn judge(
             return Err(ServerPinError::Unknown { address, found });
         }
         *is_pinned &= config.fingerprint.is_some();
-        pin = known.keep(&config.host, config.port, found)?;
-        if pin == Pin::Unknown {
+        let (kept, why) = match known.keep(&config.host, config.port, found) {
+            // The fingerprint is given each time: the file is a convenience then.
+            Err(LineFileError::Disk(error @ DiskError::Write { .. })) if config.fingerprint.is_some() => {
+                (Pin::Unknown, Some(error))
+            }
+            kept => (kept?, None),
+        };
+        pin = kept;
+        if let Some(why) = why {
+            remarks.push(UiEvent::Remark(format!("[!] First contact with {address}, which is not kept: {why}")));
+        } else if pin == Pin::Unknown {
             let check = if config.fingerprint.is_some() {
                 ""
             } else {

@@ -20,8 +20,8 @@ const MAX_LIST: usize = 4_096;
 /// Version of the list's encoding (linux/posix_acl_xattr.h): four bytes, then eight for each entry.
 const LIST_VERSION: u32 = 2;
 
-/// File systems without modes (linux/magic.h): FAT, exFAT, NTFS and ntfs3.
-const WITHOUT_MODES: [u32; 4] = [0x4d44, 0x2011_bab0, 0x5346_544e, 0x7366_746e];
+/// File systems without modes (linux/magic.h): FAT, exFAT, NTFS, ntfs3, and Windows' disks in WSL (9P).
+const WITHOUT_MODES: [u32; 5] = [0x4d44, 0x2011_bab0, 0x5346_544e, 0x7366_746e, 0x0102_1997];
 
 const READ: u32 = 0o4;
 const ROOT: u32 = 0;
@@ -173,8 +173,11 @@ fn has_no_modes(path: &Path) -> bool {
     statfs(path).is_ok_and(|disk| WITHOUT_MODES.contains(&(disk.f_type as u32)))
 }
 
-/// The command that gives a file another mode, by the user who can.
+/// The command that gives a file another mode, by the user who can; or what does it where no command can.
 pub(super) fn chmod(mode: &str, path: &Path) -> String {
+    if has_no_modes(path) {
+        return "its disk keeps no modes: mount it with the option umask=077".into();
+    }
     let user = geteuid().as_raw();
     let is_own = user == ROOT || fs::metadata(path).is_ok_and(|found| found.uid() == user);
     format!("{}chmod {mode} {}", if is_own { "" } else { "as root: " }, quoted(path))
@@ -201,9 +204,7 @@ fn remedy(path: &Path, found: &Metadata) -> String {
             .into();
     }
     if has_no_modes(path) {
-        return "its disk keeps no modes: mount it with the option umask=077, or give --allow-readable-secrets if no other \
-                user can reach it"
-            .into();
+        return format!("{}, or give --allow-readable-secrets if no other user can reach it", chmod("600", path));
     }
     if found.uid() == user || user == ROOT {
         return chmod("600", path);

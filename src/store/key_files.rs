@@ -1,6 +1,6 @@
 //! RSA key pairs as PEM files: made once, loaded after, never overwritten.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -219,7 +219,14 @@ fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, KeyError> {
     };
     match readable(path) {
         Ok(content) => Ok(Some(content)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // A link to a place that is not there now, such as a disk that is not mounted, is no reason for a new key.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::read_link(path) {
+            Ok(target) => {
+                let why = format!("it is a link to {}, and that is not there: is its disk mounted?", target.display());
+                Err(read_error(path)(io::Error::other(why)).into())
+            }
+            Err(_) => Ok(None),
+        },
         Err(error) => Err(read_error(path)(error).into()),
     }
 }

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::quoted;
-use crate::secure::key_file::{DamageError, ForeignFileError, KeyFileError};
+use crate::secure::key_file::{DamageError, ForeignFileError, KeyFileError, Wrapping};
 
 /// Options with which OpenSSL 3 reads old ciphers.
 const LEGACY: &str = "-provider legacy -provider default ";
@@ -83,8 +83,12 @@ fn for_foreign(path: &Path, foreign: &ForeignFileError) -> String {
         ForeignFileError::Algorithm(_)
         | ForeignFileError::MultiPrime(_)
         | ForeignFileError::OpenPgp
-        | ForeignFileError::PrivateKey
-        | ForeignFileError::Block(_) => return another_key(path),
+        | ForeignFileError::PrivateKey => return another_key(path),
+        ForeignFileError::Block(_) => return backup(path),
+        ForeignFileError::Wrapped(Wrapping::Gpg) => "(umask 077; gpg --decrypt FILE > NEW)",
+        ForeignFileError::Wrapped(Wrapping::Age) => "(umask 077; age --decrypt FILE > NEW)",
+        ForeignFileError::Wrapped(Wrapping::AnsibleVault) => "ansible-vault decrypt --output NEW FILE",
+        ForeignFileError::Wrapped(Wrapping::Gzip) => "(umask 077; gzip -dc < FILE > NEW)",
     };
     rewriting(path, command)
 }

@@ -248,6 +248,39 @@ fn a_private_key_alone_in_a_folder_that_takes_no_files_is_enough() {
 }
 
 #[test]
+fn a_client_that_was_given_the_fingerprint_needs_no_file_but_its_key() {
+    let server = Server::start();
+    let passage = passage();
+    let keys = keys_in(&passage, "keys", 0o600);
+    for path in [keys.path().to_owned(), keys.file(FILES[0].0), keys.file(FILES[1].0)] {
+        if geteuid().is_root() {
+            chown(path, Some(SERVICE), Some(SERVICE)).expect("root can");
+        }
+    }
+    set_mode(keys.path(), 0o500);
+    let (port, fingerprint) = (server.port.to_string(), identity(SERVER).public().fingerprint().to_string());
+    let plain = ["-p", &port, "-u", "Ira", "--keys"].map(OsStr::new);
+    let plain = [&plain[..], &[keys.path().as_os_str()]].concat();
+    let ended = run_as_service(CLIENT_PROGRAM, &plain);
+    assert_eq!(ended.status, Some(3), "an unknown server cannot be kept: {}", ended.err);
+    let given = ["--fingerprint", &fingerprint].map(OsStr::new);
+    let ended = run_as_service(CLIENT_PROGRAM, &[&plain[..], &given].concat());
+    assert_eq!(ended.status, Some(0), "{}", ended.err);
+    assert!(ended.err.contains(", which is not kept: cannot write "), "{}", ended.err);
+    set_mode(keys.path(), 0o700);
+}
+
+#[test]
+fn a_link_to_a_key_that_is_not_there_makes_no_new_one() {
+    let folder = Folder::empty();
+    symlink("/nonexistent/stick/key.pem", folder.file("client_Ira_private_key.pem")).expect("a link");
+    let ended = run_client(&folder, &["-p", &DeafPort::take().port, "-u", "Ira"], "");
+    assert_eq!(ended.status, Some(3), "{}", ended.err);
+    assert!(ended.err.contains("it is a link to /nonexistent/stick/key.pem, and that is not there"), "{}", ended.err);
+    assert_eq!(folder.names().len(), 1, "{:?}", folder.names());
+}
+
+#[test]
 fn a_passphrase_from_a_pipe_is_read_once() {
     let folder = Folder::empty();
     let nobody = DeafPort::take();

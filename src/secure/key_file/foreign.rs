@@ -71,6 +71,9 @@ pub enum ForeignFileError {
     /// RSAKeyValue, as .NET writes it.
     #[error("a key in XML, as .NET writes it")]
     Xml,
+    /// A file that another tool has encrypted or packed whole.
+    #[error("a file that {} has {}", .0.tool(), .0.verb())]
+    Wrapped(Wrapping),
     /// OpenPGP.
     #[error("an OpenPGP key")]
     OpenPgp,
@@ -89,6 +92,46 @@ pub enum ForeignFileError {
     /// A block of another kind.
     #[error("a PEM block of the kind \"{0}\"")]
     Block(String),
+}
+
+/// Tool that makes a file of another one, whatever is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrapping {
+    /// `BEGIN PGP MESSAGE`, or the same in bytes.
+    Gpg,
+    /// `BEGIN AGE ENCRYPTED FILE`, or the same in bytes.
+    Age,
+    /// `$ANSIBLE_VAULT;…`.
+    AnsibleVault,
+    /// RFC 1952.
+    Gzip,
+}
+
+impl Wrapping {
+    fn tool(self) -> &'static str {
+        match self {
+            Self::Gpg => "GnuPG",
+            Self::Age => "age",
+            Self::AnsibleVault => "ansible-vault",
+            Self::Gzip => "gzip",
+        }
+    }
+
+    fn verb(self) -> &'static str {
+        if self == Self::Gzip { "compressed" } else { "encrypted" }
+    }
+
+    /// Tool by how a file begins.
+    fn of(content: &[u8]) -> Option<Self> {
+        let begins: [(&[u8], Self); 5] = [
+            (b"-----BEGIN PGP MESSAGE-----", Self::Gpg),
+            (b"-----BEGIN AGE ENCRYPTED FILE-----", Self::Age),
+            (b"age-encryption.org/", Self::Age),
+            (b"$ANSIBLE_VAULT;", Self::AnsibleVault),
+            (b"\x1f\x8b", Self::Gzip),
+        ];
+        begins.iter().find(|(begin, _)| content.starts_with(begin)).map(|(_, tool)| *tool)
+    }
 }
 
 /// Form of a public key.
@@ -114,6 +157,9 @@ impl fmt::Display for PublicForm {
 
 /// Returns what a file without a private key that is taken is.
 pub(super) fn no_private_key(text: &str, blocks: &[Block<'_>]) -> KeyFileError {
+    if let Some(tool) = Wrapping::of(text.trim_start().as_bytes()) {
+        return KeyFileError::Foreign(ForeignFileError::Wrapped(tool));
+    }
     let private = blocks.iter().find(|block| block.label.contains("PRIVATE KEY"));
     match private.or(blocks.first()) {
         Some(block) => of_block(block),
@@ -164,7 +210,7 @@ fn of_text(text: &str) -> KeyFileError {
         ForeignFileError::Jwk
     } else if trimmed.contains("<RSAKeyValue>") {
         ForeignFileError::Xml
-    } else if trimmed.contains("-----END ") || trimmed.contains("BEGIN ") && trimmed.contains("KEY-") {
+    } else if trimmed.contains("-----END ") || trimmed.contains("BEGIN ") && trimmed.contains("PRIVATE KEY") {
         return damaged(DamageError::NoBegin);
     } else {
         let base64: zeroize::Zeroizing<String> =
@@ -193,7 +239,9 @@ pub(super) fn binary(content: &[u8]) -> KeyFileError {
     const BLOB: &[u8] = &[0x07, 0x02, 0x00, 0x00];
     // A PFX whose lengths are left open, as some browsers write it.
     const OPEN_PFX: &[u8] = &[0x30, 0x80, 0x02, 0x01, 0x03];
-    let foreign = if JAVA.iter().any(|magic| content.starts_with(magic)) {
+    let foreign = if let Some(tool) = Wrapping::of(content) {
+        ForeignFileError::Wrapped(tool)
+    } else if JAVA.iter().any(|magic| content.starts_with(magic)) {
         ForeignFileError::JavaKeyStore
     } else if content.starts_with(PVK) {
         // A word behind the magic, a reserved one and the kind of key tells whether it is encrypted, by RC4 then.

@@ -15,7 +15,7 @@ mod text;
 
 use zeroize::Zeroizing;
 
-pub use self::foreign::{ForeignFileError, PublicForm};
+pub use self::foreign::{ForeignFileError, PublicForm, Wrapping};
 use self::protection::Protection;
 use self::structure::DerContent;
 use self::text::Block;
@@ -81,8 +81,8 @@ pub enum DamageError {
     /// A block without its last line.
     #[error("its end is missing (no line \"-----END …\" follows the first one)")]
     NoEnd,
-    /// A block whose last line is of another kind.
-    #[error("its first and last line do not belong together")]
+    /// A block whose last line is of another kind, or cut.
+    #[error("its last line is cut, or does not belong to the first one")]
     OtherEnd,
     /// A character that base64 has not.
     #[error("line {0} has a character that is not base64")]

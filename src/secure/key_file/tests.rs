@@ -51,7 +51,7 @@ fn a_key_is_taken_however_its_text_is_laid_out() {
     let pem = pem();
     let utf16 =
         |units: fn(u16) -> [u8; 2]| format!("\u{feff}{pem}").encode_utf16().flat_map(units).collect::<Vec<u8>>();
-    let table: [(&str, Vec<u8>); 16] = [
+    let table: [(&str, Vec<u8>); 17] = [
         ("a blank line at the end", format!("{pem}\n").into()),
         ("blank lines everywhere", format!("\n\n{}\n\n", pem.replace('\n', "\n\n")).into()),
         ("no line end at the end", pem.trim_end().into()),
@@ -67,6 +67,7 @@ fn a_key_is_taken_however_its_text_is_laid_out() {
         ("a byte order mark", format!("\u{feff}{pem}").into()),
         ("UTF-16, little endian", utf16(u16::to_le_bytes)),
         ("UTF-16, big endian", utf16(u16::to_be_bytes)),
+        ("UTF-16 without a mark", pem.encode_utf16().flat_map(u16::to_le_bytes).collect()),
         ("no padding", pem.replace('=', "").into()),
     ];
     for (what, content) in table {
@@ -238,6 +239,16 @@ fn files_of_other_kinds_are_refused_for_what_they_are() {
     ];
     for (content, foreign) in table {
         assert_eq!(refusal(&content, None), KeyFileError::Foreign(foreign), "{}", String::from_utf8_lossy(&content));
+    }
+    let wrapped: [(&[u8], Wrapping); 5] = [
+        (b"-----BEGIN PGP MESSAGE-----\n\nabcd\n-----END PGP MESSAGE-----\n", Wrapping::Gpg),
+        (b"-----BEGIN AGE ENCRYPTED FILE-----\nabcd\n-----END AGE ENCRYPTED FILE-----\n", Wrapping::Age),
+        (b"age-encryption.org/v1\n\xff", Wrapping::Age),
+        (b"$ANSIBLE_VAULT;1.1;AES256\n6162\n", Wrapping::AnsibleVault),
+        (b"\x1f\x8b\x08\x00", Wrapping::Gzip),
+    ];
+    for (content, tool) in wrapped {
+        assert_eq!(refusal(content, None), KeyFileError::Foreign(ForeignFileError::Wrapped(tool)));
     }
     assert_eq!(refusal(vector!("openssh_1024.key"), None), RsaKeyError::Size(1024).into());
     assert_eq!(refusal(vector!("three_primes.pem"), None), KeyFileError::Foreign(ForeignFileError::MultiPrime(3)));

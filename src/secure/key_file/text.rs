@@ -9,19 +9,22 @@ const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
 
-/// Decodes a file's bytes as text: UTF-8, or UTF-16 with a byte order mark, as Windows PowerShell writes it.
+/// Decodes a file's bytes as text: UTF-8, or UTF-16, as Windows PowerShell writes it.
 ///
 /// Bytes that are neither are replaced if a PEM block stands among them: a name in Latin-1 may stand before a key.
 pub(super) fn decode(content: &[u8]) -> Option<Zeroizing<String>> {
-    let wide = |units: fn([u8; 2]) -> u16| {
-        let pairs = content[2..].chunks_exact(2).map(|pair| units([pair[0], pair[1]]));
+    let wide = |content: &[u8], units: fn([u8; 2]) -> u16| {
+        let pairs = content.chunks_exact(2).map(|pair| units([pair[0], pair[1]]));
         let mut text = Zeroizing::new(String::with_capacity(content.len() * 3 / 2));
         text.extend(char::decode_utf16(pairs).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)));
         text
     };
     match content {
-        [0xff, 0xfe, ..] => return Some(wide(u16::from_le_bytes)),
-        [0xfe, 0xff, ..] => return Some(wide(u16::from_be_bytes)),
+        [0xff, 0xfe, rest @ ..] => return Some(wide(rest, u16::from_le_bytes)),
+        [0xfe, 0xff, rest @ ..] => return Some(wide(rest, u16::from_be_bytes)),
+        // The same without the mark.
+        [b'-', 0, ..] => return Some(wide(content, u16::from_le_bytes)),
+        [0, b'-', ..] => return Some(wide(content, u16::from_be_bytes)),
         _ => {}
     }
     if let Ok(text) = str::from_utf8(content) {

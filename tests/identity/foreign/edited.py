@@ -1,6 +1,7 @@
 """A good key as editors, shells, mail and disks leave it."""
 
 import base64
+import gzip
 
 from trial import Row
 
@@ -34,12 +35,14 @@ def rows(base, public):
     yield row("a byte order mark", "\ufeff" + text)
     yield row("UTF-16, as PowerShell writes it", ("\ufeff" + text).encode("utf-16-le"))
     yield row("UTF-16, big endian", ("\ufeff" + text).encode("utf-16-be"))
+    yield row("UTF-16 without a mark", text.encode("utf-16-le"))
     yield row("text before and behind", f"Bag Attributes\n    friendlyName: Ira\nKey Attributes: <No Attributes>\n{text}\nkeep this safe\n")
     yield row("a name in Latin-1 before it", b"friendlyName: Andr\xe9\n" + pem)
     yield row("a comment in the block", text.replace("\n", "\nComment: mine\n\n", 1))
     yield row("twice the same", text + text)
     yield row("in base64 once more", base64.encodebytes(pem), "rewritten")
     yield row("in base64 once more, one line", base64.b64encode(pem), "rewritten")
+    yield row("compressed by gzip", gzip.compress(pem), "rewritten")
     yield row("without first and last line", "\n".join(lines[1:-1]) + "\n", "rewritten")
 
     damaged = {
@@ -55,6 +58,8 @@ def rows(base, public):
         "a character changed to ?": pem[:400] + b"?" + pem[401:],
         "a character of base64 changed": pem[:400] + (b"A" if pem[400:401] != b"A" else b"B") + pem[401:],
         "the last line of another kind": text.replace("END PRIVATE", "END PUBLIC").encode(),
+        "a dash lost at the end": text.rstrip("\n")[:-1].encode(),
+        "a certificate revocation list": b"-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n",
         "a sentence": b"my key is on the other stick\n",
         "random bytes": bytes(range(128, 256)) * 8,
         "DER, cut": base64.b64decode(body)[:700],
