@@ -100,11 +100,12 @@ fn is_private(reader: &ProcessUser, file: &FileRights, list: &[ListEntry]) -> bo
     if file.mode & 0o007 != 0 {
         return false;
     }
-    // An owner's own choice of a group is no hand-over to a service: chmod 600 is at hand.
-    let is_handed_over = file.owner == ROOT && reader.user != ROOT;
+    // A service that runs as root is given a group of its own by Kubernetes; root's group is what any file of root has.
+    let is_handed_over =
+        |group| file.owner == ROOT && reader.groups.contains(&group) && (reader.user, group) != (ROOT, 0);
     others(list, file).into_iter().all(|right| match right {
         Right::User(user, _) => user == reader.user || user == ROOT,
-        Right::Group(group, READ) => is_handed_over && reader.groups.contains(&group),
+        Right::Group(group, READ) => is_handed_over(group),
         Right::Group(..) => false,
     })
 }

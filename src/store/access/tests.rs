@@ -64,7 +64,9 @@ fn a_secret_of_kubernetes_is_private_if_root_gave_it_to_a_group_of_the_service()
     assert!(!service_takes(ROOT, GROUP, 0o444, &[]), "all others");
     assert!(!service_takes(STRANGER, GROUP, 0o440, &[]), "given by a user who is not root");
     let root = ProcessUser { user: ROOT, groups: vec![ROOT, GROUP] };
-    assert!(!is_private(&root, &FileRights { owner: ROOT, group: GROUP, mode: 0o440 }, &[]), "root can run chmod");
+    let root_takes = |group| is_private(&root, &FileRights { owner: ROOT, group, mode: 0o440 }, &[]);
+    assert!(root_takes(GROUP), "a service that runs as root");
+    assert!(!root_takes(ROOT) && !root_takes(STRANGER), "what any file of root may have");
 }
 
 #[test]

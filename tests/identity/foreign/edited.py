@@ -36,7 +36,10 @@ def rows(base, public):
     yield row("UTF-16, as PowerShell writes it", ("\ufeff" + text).encode("utf-16-le"))
     yield row("UTF-16, big endian", ("\ufeff" + text).encode("utf-16-be"))
     yield row("UTF-16 without a mark", text.encode("utf-16-le"))
-    yield row("text before and behind", f"Bag Attributes\n    friendlyName: Ira\nKey Attributes: <No Attributes>\n{text}\nkeep this safe\n")
+    yield row(
+        "text before and behind",
+        f"Bag Attributes\n    friendlyName: Ira\nKey Attributes: <No Attributes>\n{text}\nkeep this safe\n",
+    )
     yield row("a name in Latin-1 before it", b"friendlyName: Andr\xe9\n" + pem)
     yield row("a comment in the block", text.replace("\n", "\nComment: mine\n\n", 1))
     yield row("twice the same", text + text)

@@ -26,8 +26,15 @@ def pycryptodome(rsa, ecc, base, public):
     yield row("export_key(pkcs=8)", key.export_key(pkcs=8))
     yield row("export_key('DER')", key.export_key("DER"), "rewritten")
     yield row("export_key(passphrase=…), default", key.export_key(passphrase=PASSPHRASE), has_passphrase=True)
-    yield row("export_key(passphrase=…, pkcs=1)", key.export_key(passphrase=PASSPHRASE, pkcs=1), "rewritten", has_passphrase=True)
-    yield row("export_key(passphrase=…, pkcs=8), default", key.export_key(passphrase=PASSPHRASE, pkcs=8), has_passphrase=True)
+    yield row(
+        "export_key(passphrase=…, pkcs=1)",
+        key.export_key(passphrase=PASSPHRASE, pkcs=1),
+        "rewritten",
+        has_passphrase=True,
+    )
+    yield row(
+        "export_key(passphrase=…, pkcs=8), default", key.export_key(passphrase=PASSPHRASE, pkcs=8), has_passphrase=True
+    )
     schemes = {
         "PBKDF2WithHMAC-SHA1AndDES-EDE3-CBC": "taken",
         "PBKDF2WithHMAC-SHA1AndAES128-CBC": "taken",
@@ -66,7 +73,14 @@ def cryptography(base, public):
 
     def row(name, form, protection, expected="taken", encoding=s.Encoding.PEM):
         has_passphrase = not isinstance(protection, s.NoEncryption)
-        return Row("cryptography", name, key.private_bytes(encoding, form, protection), expected, public=public, has_passphrase=has_passphrase)
+        return Row(
+            "cryptography",
+            name,
+            key.private_bytes(encoding, form, protection),
+            expected,
+            public=public,
+            has_passphrase=has_passphrase,
+        )
 
     pkcs8, none, best = s.PrivateFormat.PKCS8, s.NoEncryption(), s.BestAvailableEncryption(word)
     yield row("PKCS8", pkcs8, none)
@@ -80,6 +94,11 @@ def cryptography(base, public):
     from cryptography.hazmat.primitives.serialization import pkcs12
 
     for name in ("PBESv1SHA1And3KeyTripleDESCBC", "PBESv2SHA256AndAES256CBC"):
-        protection = s.PrivateFormat.PKCS12.encryption_builder().key_cert_algorithm(getattr(pkcs12.PBES, name)).hmac_hash(hashes.SHA256()).build(word)
+        protection = (
+            s.PrivateFormat.PKCS12.encryption_builder()
+            .key_cert_algorithm(getattr(pkcs12.PBES, name))
+            .hmac_hash(hashes.SHA256())
+            .build(word)
+        )
         content = pkcs12.serialize_key_and_certificates(b"Ira", key, None, None, protection)
         yield Row("cryptography", f"PKCS #12, {name}", content, "rewritten", public=public, has_passphrase=True)

@@ -33,7 +33,9 @@ def said(outcome):
         return ""
     error, _, hint = outcome.words.partition("\nhint: ")
     reason = re.sub(r"^error: cannot use \S+(?: as the public half)?: ", "", error)
-    hint = re.sub(r"'client_Ira_(?:private|public)_key\.pem(?:\.(old|new))?'", lambda name: (name[1] or "file").upper(), hint)
+    hint = re.sub(
+        r"'client_Ira_(?:private|public)_key\.pem(?:\.(old|new))?'", lambda name: (name[1] or "file").upper(), hint
+    )
     command = re.search(r"(?:ssh-keygen|openssl|puttygen|keytool|\(umask) .*?(?=; otherwise|$)", hint)
     if command and outcome.row.expected != "refused":
         return f"{escaped(reason)}: `{escaped(command[0])}`"

@@ -87,7 +87,7 @@ class Trial:
 
     @staticmethod
     def base_private():
-        from rows import base
+        from tools import base
 
         return base().read_bytes()
 
@@ -136,7 +136,9 @@ class Trial:
             line = [self.programs / "server", "-p", "0", "--check", "--data", keys.parent / "data", "--keys", keys]
         else:
             line = [self.programs / "client", "-p", str(dead_port()), "-u", "Ira", "--keys", keys]
-        ended = subprocess.run([*map(str, line), *more], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+        ended = subprocess.run(
+            [*map(str, line), *more], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60
+        )
         # The client goes on to the server, and there is none.
         if stem != "server":
             ended.returncode = 0 if ended.returncode == 4 else ended.returncode or 1
