@@ -69,7 +69,13 @@ fn for_foreign(path: &Path, foreign: &ForeignFileError) -> String {
         ForeignFileError::BareBase64 => {
             "(umask 077; { echo -----BEGIN PRIVATE KEY-----; cat FILE; echo; echo -----END PRIVATE KEY-----; } > NEW)"
         }
-        ForeignFileError::RsaPss => "openssl rsa -in FILE -traditional | sed s/RSA-PSS/RSA/ | openssl pkey -out NEW",
+        ForeignFileError::RsaPss { is_encrypted: false } => {
+            "openssl rsa -in FILE -traditional | sed s/RSA-PSS/RSA/ | openssl pkey -out NEW"
+        }
+        ForeignFileError::RsaPss { is_encrypted: true } => {
+            "openssl rsa -in FILE -traditional -aes256 -out NEW && sed -i s/RSA-PSS/RSA/ NEW && \
+             ssh-keygen -p -m PKCS8 -f NEW"
+        }
         ForeignFileError::Xml => {
             return "it stays the same key in another form: ExportPkcs8PrivateKeyPem() of .NET's RSA writes it".into();
         }
@@ -100,8 +106,10 @@ fn encrypted(is_legacy: bool) -> String {
 
 /// The command with the file for FILE and one beside it for NEW, which then takes its place.
 fn rewriting(path: &Path, command: &str) -> String {
+    // A path may have FILE or NEW in it: no place is looked at twice.
     let (file, new) = (quoted(path), beside(path, ".new"));
-    same_key(&format!("{} && mv {new} {file}", command.replace("FILE", &file).replace("NEW", &new)))
+    let parts: Vec<String> = command.split("FILE").map(|part| part.replace("NEW", &new)).collect();
+    same_key(&format!("{} && mv {new} {file}", parts.join(&file)))
 }
 
 fn same_key(command: &str) -> String {
@@ -130,4 +138,24 @@ fn beside(path: &Path, ending: &str) -> String {
     let mut beside = path.as_os_str().to_owned();
     beside.push(ending);
     quoted(Path::new(&beside))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_stands_in_a_command_as_the_shell_takes_it() {
+        let der = KeyFileError::Foreign(ForeignFileError::Der);
+        let hint = for_private(Path::new("/NEW FILE's/key.pem"), &der);
+        let (file, new) = (r"'/NEW FILE'\''s/key.pem'", r"'/NEW FILE'\''s/key.pem.new'");
+        let expected = format!("openssl pkey -inform DER -in {file} -out {new} && mv {new} {file}");
+        assert_eq!(hint, same_key(&expected));
+    }
+
+    #[test]
+    fn an_encryption_that_openssl_may_not_know_is_left_to_the_tool_that_made_it() {
+        let unknown = KeyFileError::Encryption { name: "PBES2/HMAC-SHA256/1.2.3".into(), is_legacy: false };
+        assert!(for_private(Path::new("key.pem"), &unknown).starts_with("let the tool that made it"));
+    }
 }

@@ -34,7 +34,10 @@ pub enum ForeignFileError {
     Algorithm(String),
     /// A key that may sign only.
     #[error("an RSA-PSS key, which may sign only: the key that is needed here decrypts too")]
-    RsaPss,
+    RsaPss {
+        /// True if a passphrase protects it.
+        is_encrypted: bool,
+    },
     /// An RSA key of more than two primes.
     #[error("an RSA key of {0} primes; those of two are taken")]
     MultiPrime(usize),
@@ -180,7 +183,7 @@ fn of_block(block: &Block<'_>) -> KeyFileError {
         "OPENSSH PRIVATE KEY" => return block.decode().map_or_else(|damage| damage, |bytes| openssh(&bytes)),
         "EC PRIVATE KEY" => ForeignFileError::Algorithm("EC".into()),
         "DSA PRIVATE KEY" => ForeignFileError::Algorithm("DSA".into()),
-        "RSA-PSS PRIVATE KEY" => ForeignFileError::RsaPss,
+        "RSA-PSS PRIVATE KEY" => ForeignFileError::RsaPss { is_encrypted: block.old_encryption().is_some() },
         "PGP PRIVATE KEY BLOCK" | "PGP PUBLIC KEY BLOCK" => ForeignFileError::OpenPgp,
         "PUBLIC KEY" | "RSA PUBLIC KEY" | "DSA PUBLIC KEY" => ForeignFileError::Public(PublicForm::Plain),
         label if label.contains("CERTIFICATE") => ForeignFileError::Public(PublicForm::Certificate),
@@ -281,7 +284,7 @@ fn of_private(content: &DerContent<'_>) -> KeyFileError {
 pub(super) fn other_content(content: &DerContent<'_>) -> KeyFileError {
     KeyFileError::Foreign(match content {
         DerContent::Pkcs8 { algorithm, .. } => match algorithm.key_name() {
-            name if name == "RSA-PSS" => ForeignFileError::RsaPss,
+            name if name == "RSA-PSS" => ForeignFileError::RsaPss { is_encrypted: false },
             name => ForeignFileError::Algorithm(name),
         },
         DerContent::Spki { .. } | DerContent::Pkcs1Public(_) => ForeignFileError::Public(PublicForm::Plain),

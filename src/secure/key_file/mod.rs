@@ -54,6 +54,18 @@ pub enum KeyFileError {
     WrongPassphrase,
 }
 
+impl KeyFileError {
+    /// The same for a file that is encrypted, which the command that rewrites it has to keep so.
+    fn of_encrypted(self) -> Self {
+        match self {
+            Self::Foreign(ForeignFileError::RsaPss { .. }) => {
+                Self::Foreign(ForeignFileError::RsaPss { is_encrypted: true })
+            }
+            other => other,
+        }
+    }
+}
+
 impl From<RsaKeyError> for KeyFileError {
     fn from(error: RsaKeyError) -> Self {
         match error {
@@ -141,7 +153,9 @@ pub(super) fn private_key<T>(
             let opened = protection.open(whole, passphrase)?;
             // A wrong passphrase decrypts to padding that holds once in 256 times, and to no key.
             match structure::parse(&opened) {
-                Ok(inner @ (DerContent::Pkcs8 { .. } | DerContent::Pkcs1(_))) => private_numbers(inner, take),
+                Ok(inner @ (DerContent::Pkcs8 { .. } | DerContent::Pkcs1(_))) => {
+                    private_numbers(inner, take).map_err(KeyFileError::of_encrypted)
+                }
                 _ => Err(KeyFileError::WrongPassphrase),
             }
         }

@@ -221,7 +221,7 @@ fn files_of_other_kinds_are_refused_for_what_they_are() {
         (vector!("putty.ppk").into(), Putty),
         (b"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nComment: x\n".into(), SshCom),
         (vector!("ed25519.pem").into(), Algorithm("Ed25519".into())),
-        (vector!("rsa_pss_only.pem").into(), RsaPss),
+        (vector!("rsa_pss_only.pem").into(), RsaPss { is_encrypted: false }),
         (b"-----BEGIN EC PRIVATE KEY-----\nMAA=\n-----END EC PRIVATE KEY-----\n".into(), Algorithm("EC".into())),
         (IRA.public().to_pem().into(), Public(PublicForm::Plain)),
         (b"ssh-rsa AAAAB3NzaC1yc2E ira@home\n".into(), Public(PublicForm::Ssh)),

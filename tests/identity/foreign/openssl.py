@@ -252,7 +252,11 @@ def openssl_other_rows(public):
     yield key("2056 bits", *rsa, "rsa_keygen_bits:2056")
     yield key("exponent 3", *rsa, "rsa_keygen_bits:2048", "-pkeyopt", "rsa_keygen_pubexp:3")
     yield key("three primes", *rsa, "rsa_keygen_bits:2048", "-pkeyopt", "rsa_keygen_primes:3")
+    pss = ("-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048")
     yield key("RSA-PSS", "-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048", expected="rewritten")
+    line = ["openssl", "pkcs8", "-topk8", "-passout", f"pass:{PASSPHRASE}", "-in", FOLDER / "pss.pem", "-out", "OUT"]
+    made("openssl", "genpkey", "-quiet", *pss, "-out", "OUT", out="pss.pem")
+    yield Row("OpenSSL, other keys", "RSA-PSS, encrypted", made(*line), "rewritten", has_passphrase=True)
     yield key("EC P-256", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
     for algorithm in ("ED25519", "ED448", "X25519"):
         yield key(algorithm, "-algorithm", algorithm)
