@@ -242,13 +242,13 @@ mod tests {
         let (mut sender, mut reader) = (KcpStream::new(ID, born), KcpStream::new(ID, at(5_000)));
         sender.write(b"Hi");
         sender.flush(at(300));
-        let (push, content) = sender.packet().unwrap();
+        let (push, content) = sender.packet(at(300)).unwrap();
         assert_eq!(push, segment(81, 256, [300, 0, 0], b"Hi"));
         assert!(content.begins && content.asks);
         let content = reader.look(&push, kcp_check::HANDSHAKE, at(5_100)).unwrap();
         reader.take(&push, content, at(5_100));
         reader.flush(at(5_100));
-        let (ack, content) = reader.packet().unwrap();
+        let (ack, content) = reader.packet(at(5_100)).unwrap();
         assert_eq!(
             (&ack[..6], &ack[8..]),
             (&segment(82, 0, [300, 0, 1], b"")[..6], &segment(82, 0, [300, 0, 1], b"")[8..])
@@ -258,7 +258,7 @@ mod tests {
         let mut sent = Vec::new();
         for millis in (310..1_400).step_by(10) {
             sender.flush(at(millis));
-            sent.extend(std::iter::from_fn(|| sender.packet()).map(|(packet, _)| packet));
+            sent.extend(std::iter::from_fn(|| sender.packet(at(millis))).map(|(packet, _)| packet));
         }
         let stamps: Vec<u32> =
             sent.iter().map(|packet| u32::from_le_bytes(packet[8..12].try_into().unwrap())).collect();
