@@ -52,11 +52,17 @@ impl RegistryWriter {
     ) -> (bool, Option<DiskHealth>) {
         let is_something = changes.clone().next().is_some();
         let Some(retry_at) = self.retry_at else {
-            if !is_something {
-                return (true, None);
-            }
-            return match self.registry.keep(changes.clone()) {
-                Ok(()) => (true, None),
+            // Without a change the files are looked at all the same: what they hold is answered already.
+            let kept = if is_something { self.registry.keep(changes.clone()) } else { self.registry.mend() };
+            return match kept {
+                Ok(was_mended) => {
+                    if was_mended {
+                        warn!(
+                            "[!] The log of names, bans, rooms and letters was taken away: what it held is written anew"
+                        );
+                    }
+                    (true, None)
+                }
                 Err(error) => (false, Some(self.fail(changes, &error))),
             };
         };
@@ -65,7 +71,7 @@ impl RegistryWriter {
             return (!is_something, None);
         }
         match self.registry.keep(self.waiting.all()) {
-            Ok(()) => {
+            Ok(_) => {
                 self.waiting = PendingChanges::new(MAX_PENDING);
                 self.retry_at = None;
                 (true, Some(DiskHealth::KeepsAgain))

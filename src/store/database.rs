@@ -121,11 +121,12 @@ pub(super) fn open(path: &Path, steps: &[&str]) -> Result<Connection, DatabaseEr
     }
     let failed = DatabaseError::of(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(&failed)?;
+    let mut connection = Connection::open_with_flags(as_file_name(path), flags).map_err(&failed)?;
     connection.busy_timeout(std::time::Duration::ZERO).map_err(&failed)?;
-    connection.pragma_update(None, "cache_size", HELD).map_err(&failed)?;
-    // Exclusive before the first read: its index is then in memory, and a second server fails at once.
+    // Exclusive before the first read: its index is then in memory, and a second server fails at once. Most other
+    // settings, the size of the cache too, read the schema.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(&failed)?;
+    connection.pragma_update(None, "cache_size", HELD).map_err(&failed)?;
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(&failed);
     let (application, found) = (pragma("application_id")?, pragma("user_version")?);
     let is_empty = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0));
@@ -178,6 +179,11 @@ pub fn look(folder: &Path) -> Result<(), DatabaseError> {
         }
     }
     Ok(())
+}
+
+/// A path that SQLite takes as one. It is built to take what begins with `file:` as a URI, without being asked for that.
+fn as_file_name(path: &Path) -> PathBuf {
+    if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) }
 }
 
 /// A database's file that what is written goes to first.

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rusqlite::{Connection, Row, params};
 
 use super::database::{DatabaseError, log_of, maybe, number, open, remove, uint, wrong};
+use super::placed_files::PlacedFiles;
 use super::{read_error, write_error};
 use crate::chat::journal_record::{JournalRecord, ResumeRange};
 use crate::chat::message::{ErrorCode, SessionId};
@@ -61,9 +61,7 @@ pub struct Journal {
 
 /// Handle that syncs a journal.
 pub struct Durable {
-    path: PathBuf,
-    /// The file under that name as long as it is not removed.
-    inode: u64,
+    files: PlacedFiles,
     log: File,
     /// A failure is told of once by the system; what was written before it is not there for all that.
     failed: AtomicBool,
@@ -80,10 +78,9 @@ impl Durable {
     }
 
     fn try_sync(&self) -> io::Result<()> {
-        if std::fs::metadata(&self.path)?.ino() != self.inode {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "another file is in its place"));
-        }
-        self.log.sync_data()
+        self.log.sync_data()?;
+        // Behind the sync: a file that was taken away before it keeps no data.
+        self.files.check_names().map_err(io::Error::other)
     }
 
     /// True after a failed sync: it is unusable from now on.
@@ -130,8 +127,7 @@ impl Journal {
         // A log exists after the first write.
         connection.execute("UPDATE forgotten SET cursor = cursor", []).map_err(&failed)?;
         let log = File::open(log_of(&path)).map_err(read_error(&path))?;
-        let inode = std::fs::metadata(&path).map_err(read_error(&path))?.ino();
-        let durable = Durable { path: path.clone(), inode, log, failed: AtomicBool::new(false) };
+        let durable = Durable { files: PlacedFiles::of(&path)?, log, failed: AtomicBool::new(false) };
         durable.sync().map_err(write_error(&path))?;
         super::sync_folder_of(&path)?;
         Ok(Self { path, connection, durable: Arc::new(durable), numbers: HashMap::new() })
@@ -148,6 +144,7 @@ impl Journal {
     /// # Errors
     /// [`DatabaseError`], as with all that follows: then the journal is unusable.
     pub fn begin(&mut self) -> Result<(), DatabaseError> {
+        self.durable.files.check()?;
         self.numbers.clear();
         self.run("BEGIN", [])
     }
@@ -245,7 +242,9 @@ impl Journal {
         for (member, last) in std::mem::take(&mut self.numbers) {
             self.run("UPDATE session SET last = ?2 WHERE member = ?1", [number(member.0), number(last)])?;
         }
-        self.run("COMMIT", [])
+        self.run("COMMIT", [])?;
+        self.durable.files.note_lengths();
+        Ok(())
     }
 
     /// Deletes it: its sessions have ended, or it is unusable.

@@ -12,6 +12,7 @@ pub mod known_users;
 pub mod letters_seen;
 pub mod line_file;
 pub mod passphrase;
+mod placed_files;
 pub mod registry;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};

@@ -6,13 +6,13 @@
 mod load;
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Transaction, params};
 
 use super::database::{DatabaseError, number, open};
-use super::{read_error, write_error};
+use super::placed_files::PlacedFiles;
+use super::write_error;
 use crate::chat::registry_record::{Account, Ban, Banned, DeviceKey, Invite, Letter, Mute, RegistryRecord, RoomRules};
 
 const FILE: &str = "chat.db";
@@ -54,9 +54,9 @@ const STEPS: [&str; 2] = [
 /// The database of what stays.
 pub struct Registry {
     path: PathBuf,
-    /// The file under that name as long as it is not removed.
-    inode: u64,
-    connection: Connection,
+    files: PlacedFiles,
+    /// None between the end of one and the beginning of the next.
+    connection: Option<Connection>,
 }
 
 impl Registry {
@@ -67,35 +67,70 @@ impl Registry {
     /// [`DatabaseError`] if it cannot be used, or a row of it cannot be read.
     pub fn open(folder: &Path) -> Result<(Self, Vec<RegistryRecord>), DatabaseError> {
         let path = folder.join(FILE);
-        let connection = open(&path, &STEPS)?;
-        let failed = DatabaseError::of(&path);
-        connection.pragma_update(None, "foreign_keys", true).map_err(&failed)?;
-        connection.pragma_update(None, "synchronous", "FULL").map_err(&failed)?;
-        connection.set_prepared_statement_cache_capacity(32);
+        let (connection, files) = open_registry(&path)?;
         let all = load::read_all(&path, &connection)?;
-        let inode = std::fs::metadata(&path).map_err(read_error(&path))?.ino();
-        Ok((Self { path, inode, connection }, all))
+        Ok((Self { path, files, connection: Some(connection) }, all))
     }
 
-    /// Writes down what has changed, in this order and all at once. It outlives the machine.
+    /// Writes down what has changed, in this order and all at once. It outlives the machine. Gives whether it had to be
+    /// mended, as [`Registry::mend`] does.
     ///
     /// # Errors
     /// [`DatabaseError`] if it could not; a removed file keeps no data.
-    pub fn keep<'a>(&mut self, changes: impl Iterator<Item = &'a RegistryRecord> + Clone) -> Result<(), DatabaseError> {
-        let path = &self.path;
-        if std::fs::metadata(path).map_err(read_error(path))?.ino() != self.inode {
-            return Err(
-                write_error(path)(io::Error::new(io::ErrorKind::NotFound, "another file is in its place")).into()
-            );
-        }
-        let (path, connection) = (&self.path, &mut self.connection);
+    pub fn keep<'a>(
+        &mut self,
+        changes: impl Iterator<Item = &'a RegistryRecord> + Clone,
+    ) -> Result<bool, DatabaseError> {
+        let was_mended = self.mend()?;
+        let Some(connection) = &mut self.connection else { return Err(self.not_open()) };
         let written = write(connection, changes.clone()).or_else(|_| {
             // There may be room for it, once what the log of it holds is where it belongs.
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
             write(connection, changes)
         });
-        written.map_err(DatabaseError::of(path))
+        written.map_err(DatabaseError::of(&self.path))?;
+        self.files.note_lengths();
+        // Written to a log that was taken away meanwhile: it is still open, and so nothing is lost yet.
+        Ok(self.mend()? || was_mended)
     }
+
+    /// Checks that the files are in their places. What a log that was taken away holds is written to the database, and
+    /// another log begins. Gives whether that was so.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] if the database was taken away too, or cannot be written.
+    pub fn mend(&mut self) -> Result<bool, DatabaseError> {
+        let Err(missing) = self.files.check() else { return Ok(false) };
+        if !self.files.has_database() {
+            return Err(missing.into());
+        }
+        let failed = DatabaseError::of(&self.path);
+        if let Some(connection) = &self.connection {
+            let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+            if busy.map_err(&failed)? {
+                return Err(missing.into());
+            }
+        }
+        // The old connection has the lock, and writes to the old log.
+        self.connection = None;
+        let (connection, files) = open_registry(&self.path)?;
+        (self.connection, self.files) = (Some(connection), files);
+        Ok(true)
+    }
+
+    fn not_open(&self) -> DatabaseError {
+        write_error(&self.path)(io::ErrorKind::NotConnected.into()).into()
+    }
+}
+
+fn open_registry(path: &Path) -> Result<(Connection, PlacedFiles), DatabaseError> {
+    let connection = open(path, &STEPS)?;
+    let failed = DatabaseError::of(path);
+    connection.pragma_update(None, "foreign_keys", true).map_err(&failed)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(&failed)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    let files = PlacedFiles::of(path)?;
+    Ok((connection, files))
 }
 
 fn write<'a>(connection: &mut Connection, changes: impl Iterator<Item = &'a RegistryRecord>) -> rusqlite::Result<()> {

@@ -7,10 +7,11 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use super::apart::{Telling, is_apart, runs_apart};
-use super::people::{Account, NAMES, Person, come_together, meet_again, settle, until};
-use crate::support::folder::{Folder, SERVER};
+use crate::support::apart::{Telling, is_apart, runs_apart};
 use crate::support::house::House;
+use super::people::{Account, NAMES, Person, come_together, meet_again, settle, until};
+use crate::support::folder::{Folder, SERVER, USER_B};
+use crate::support::process::run_client;
 
 /// What the sender is told, and what everybody is.
 const NOT_KEPT: &str = "[!] Not delivered (the server handed it out, but could not keep it): ";
@@ -212,6 +213,60 @@ fn a_journal_that_is_taken_away_or_replaced_is_told_of_and_another_is_begun() {
     until("it is accepted", || !room.says_in_vain());
     assert!(room.is_killed(), "{}", room.house.log());
     room.account_for("And one that was replaced, a kill");
+}
+
+/// What a database's log holds is in no other file until it is copied over.
+#[test]
+fn a_log_that_is_taken_away_replaced_or_cut_short_is_told_of_and_another_is_begun() {
+    if runs_apart("disk::a_log_that_is_taken_away_replaced_or_cut_short_is_told_of_and_another_is_begun") {
+        return;
+    }
+    let mut room = Room::open(House::open(&[]));
+    let data = room.house.folder.inside("data");
+    let (journal, registry) = (data.file("journal.db-wal"), data.file("chat.db-wal"));
+    fs::remove_file(&journal).unwrap();
+    fs::remove_file(&registry).unwrap();
+    assert!(room.says_in_vain(), "it is noticed at the next line: {}", room.house.log());
+    room.fails();
+    room.house.server().wait_for_log("letters was taken away: what it held is written anew");
+    room.keeps_again();
+    assert!(room.is_killed(), "{}", room.house.log());
+    room.account_for("Logs that were taken away, a kill");
+    let stranger = Folder::of_user(NAMES[0], USER_B);
+    let port = room.house.port.to_string();
+    let refused = run_client(&stranger, &["-p", &port, "-u", NAMES[0]], "");
+    assert_eq!(refused.status, Some(6), "the name is its owner's still: {}", refused.err);
+    let kept = |room: &Room| room.house.log().matches("[+] The disk keeps what happens again").count();
+    let damages: [&dyn Fn(); 2] = [
+        &|| {
+            let other = data.write("other", fs::read(&journal).unwrap(), 0o600);
+            fs::rename(other, &journal).unwrap();
+        },
+        &|| File::options().write(true).open(&journal).unwrap().set_len(0).unwrap(),
+    ];
+    for damage in damages {
+        let before = kept(&room);
+        damage();
+        assert!(room.says_in_vain(), "{}", room.house.log());
+        until("it is kept again", || {
+            room.says_in_vain();
+            kept(&room) > before
+        });
+        until("it is accepted", || !room.says_in_vain());
+        assert!(room.is_killed(), "{}", room.house.log());
+    }
+    room.account_for("Logs that were replaced and cut short, kills");
+}
+
+#[test]
+fn the_index_of_a_log_is_no_file() {
+    let mut house = House::open(&[]);
+    for _ in 0..3 {
+        let names = house.folder.inside("data").names();
+        assert_eq!(names, ["chat.db", "chat.db-wal", "journal.db", "journal.db-wal"]);
+        house.kill();
+        house.open_again();
+    }
 }
 
 #[test]
