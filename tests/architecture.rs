@@ -41,7 +41,7 @@ const HOMES: [(&str, &[&str]); 30] = [
     ("rustix", &["net", "store", "server", "client"]),
     ("rustyline", &["client"]),
     ("sha2", &["secure"]),
-    ("signal_hook", &["server", "client"]),
+    ("signal_hook", &["store", "server", "client"]),
     ("slab", &["server"]),
     ("toml", &["bin"]),
     ("unicode_security", &["chat"]),

@@ -12,9 +12,10 @@ use cfb_chat::client::{ClientConfig, ClientError, ClientTimeouts, ServerPinError
 use cfb_chat::net::udp::client::finish;
 use cfb_chat::secure::identity::Fingerprint;
 use cfb_chat::secure::invitation::Invitation;
-use clap::Parser;
+use cfb_chat::store::process;
+use clap::{CommandFactory, FromArgMatches, Parser};
 
-use self::shared::{KeyArguments, host, report};
+use self::shared::{KeyArguments, host, report, report_origin, show_usage, variable_of, without_empty_variables};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,6 +47,8 @@ Exit status:
      you left before you were in; or somebody broke the protocol
   9  left at the end of a pipe or file of which some lines were not delivered";
 
+/// Exit status when the user's own keys or files cannot be used.
+const OWN_FILES: u8 = 3;
 /// So long what was said last over UDP may take to arrive.
 const FINISH: Duration = Duration::from_secs(2);
 
@@ -104,7 +107,23 @@ fn only_input(text: &str) -> Result<InvitationSource, &'static str> {
 }
 
 fn main() -> ExitCode {
-    let arguments = ClientArguments::parse();
+    if let Err(error) = process::prepare() {
+        report(ClientError::System(error), None);
+        return ExitCode::FAILURE;
+    }
+    let command = without_empty_variables(ClientArguments::command());
+    let parsed = command.clone().try_get_matches().and_then(|matches| {
+        let variable = variable_of(&command, &matches, "keys");
+        Ok((ClientArguments::from_arg_matches(&matches)?, variable))
+    });
+    match parsed {
+        Ok((arguments, variable)) => join(arguments, variable),
+        Err(error) => show_usage(&error),
+    }
+}
+
+/// Joins as the arguments say. `variable` names the folder of the keys, if the environment does.
+fn join(arguments: ClientArguments, variable: Option<String>) -> ExitCode {
     let source = arguments.join.or(arguments.join_file.map(InvitationSource::File));
     let invited = match source.as_ref().map(invitation).transpose() {
         Ok(invited) => invited,
@@ -136,7 +155,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error, error.hint());
-            ExitCode::from(status(&error))
+            let status = status(&error);
+            if let (Some(variable), OWN_FILES) = (variable, status) {
+                report_origin("keys", &format!("environment, {variable}"));
+            }
+            ExitCode::from(status)
         }
     }
 }
@@ -144,7 +167,9 @@ fn main() -> ExitCode {
 fn status(error: &ClientError) -> u8 {
     match error {
         ClientError::System(_) => 1,
-        ClientError::Key(_) | ClientError::Files(_) | ClientError::Unwanted(ServerPinError::KnownServers(_)) => 3,
+        ClientError::Key(_) | ClientError::Files(_) | ClientError::Unwanted(ServerPinError::KnownServers(_)) => {
+            OWN_FILES
+        }
         ClientError::Unreachable { .. } => 4,
         ClientError::Unwanted(_) => 5,
         ClientError::Refused { .. } => 6,

@@ -13,7 +13,9 @@ pub mod letters_seen;
 pub mod line_file;
 pub mod passphrase;
 mod placed_files;
+pub mod process;
 pub mod registry;
+pub mod standard_streams;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};

@@ -107,16 +107,6 @@ impl Evening {
     }
 }
 
-/// A server that does not end when it writes what it may not.
-fn bounded() -> House {
-    House::open_as(Folder::of_server(SERVER), &[], |command| {
-        let mut bounded = Command::new("sh");
-        bounded.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
-        bounded.arg(command.get_program()).args(command.get_args());
-        bounded
-    })
-}
-
 fn is_refused(what: &str, ended: &Exit, why: &str) {
     assert_eq!(ended.status, Some(5), "{what}: {}", ended.err);
     let is_clear = ["chat.db", why, "hint: "].iter().all(|part| ended.err.contains(part));
@@ -158,7 +148,7 @@ fn what_a_database_that_is_away_cannot_keep_it_keeps_when_it_is_back() {
 
 #[test]
 fn what_a_disk_takes_nothing_of_is_tried_once_more_at_the_stop() {
-    let mut evening = Evening::open(bounded());
+    let mut evening = Evening::open(House::open(&[]));
     evening.bound_files(Some(0));
     assert!(!evening.writes(), "{}", evening.house.log());
     evening.is_told();
@@ -174,7 +164,7 @@ fn what_a_disk_takes_nothing_of_is_tried_once_more_at_the_stop() {
 
 #[test]
 fn what_a_disk_takes_nothing_of_to_the_end_is_told_of_as_lost() {
-    let mut evening = Evening::open(bounded());
+    let mut evening = Evening::open(House::open(&[]));
     evening.bound_files(Some(0));
     assert!(!evening.writes(), "{}", evening.house.log());
     evening.is_told();

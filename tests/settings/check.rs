@@ -20,12 +20,13 @@ fn it_makes_nothing_and_tells_where_all_is_from() {
 #[test]
 fn wrong_usage_is_exit_2() {
     let folder = Folder::empty();
-    let wrong: [&[&str]; 7] = [
+    let wrong: [&[&str]; 8] = [
         &["--access", "all"],
         &["--unused-names", "0"],
         &["--unused-names", "36501"],
         &["--public-address", "a b"],
         &["--public-address", "host:0"],
+        &["--public-address", "exämple.org"],
         &["--udp=perhaps"],
         &["--prot", "1"],
     ];

@@ -1,9 +1,11 @@
 //! The file: a key for each flag, what counts when several have something to say, and what is wrong with it.
 
 use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
 
 use super::{checked, is_from, setting};
 use crate::support::folder::Folder;
+use crate::support::process::{CLIENT_PROGRAM, Process, SERVER_PROGRAM};
 
 /// Flags that settle nothing.
 const NO_SETTINGS: [&str; 4] = ["config", "check", "help", "version"];
@@ -168,4 +170,58 @@ fn a_file_that_cannot_be_read_is_exit_2_and_said_so() {
     }
     folder.write("largest", format!("#{}", "x".repeat(64 * 1_024 - 1)), 0o600);
     assert_eq!(checked(folder.path(), &["--config", "largest"], &[]).status, Some(0));
+}
+
+#[test]
+fn an_empty_variable_is_not_set_and_an_error_names_the_variable_it_is_from() {
+    let folder = Folder::empty();
+    let empty = [("CFB_CHAT_CONFIG", ""), ("CFB_CHAT_KEYS", ""), ("CFB_CHAT_DATA", "")];
+    let ended = checked(folder.path(), &[], &empty);
+    is_from(&ended, "keys", "\"keys\"", "default");
+    is_from(&ended, "data", "\"data\"", "default");
+    folder.write("chat.toml", "keys = \"of-file\"\nport = 1\ndata = \"/dev/null/of-file\"\n", 0o600);
+    let ended = checked(folder.path(), &["--config", "chat.toml"], &[("CFB_CHAT_DATA", ""), ("CFB_CHAT_KEYS", "")]);
+    assert!(ended.out.contains("/of-file\"") && ended.out.contains("# chat.toml:1"), "{}", ended.out);
+    assert_eq!(ended.status, Some(5), "{}", ended.err);
+    assert!(ended.err.ends_with("\nnote: data comes from chat.toml:3\n"), "{}", ended.err);
+
+    let wrong: [(&str, &str, i32); 3] = [
+        ("CFB_CHAT_KEYS", "/dev/null/keys", 3),
+        ("CFB_CHAT_DATA", "/dev/null/data", 5),
+        ("CFB_CHAT_CONFIG", "/dev/null/chat.toml", 2),
+    ];
+    for (variable, value, status) in wrong {
+        let ended = checked(folder.path(), &[], &[(variable, value)]);
+        assert_eq!(ended.status, Some(status), "{}", ended.err);
+        assert!(ended.err.contains(value) && ended.err.contains(variable), "{}", ended.err);
+        let flag = format!("--{}", variable.strip_prefix("CFB_CHAT_").unwrap().to_lowercase());
+        let ended = checked(folder.path(), &[&flag, value], &[]);
+        assert_eq!(ended.status, Some(status), "{}", ended.err);
+        assert!(!ended.err.contains("CFB_CHAT"), "{}", ended.err);
+    }
+
+    let client = |keys: &str| {
+        let mut client = Command::new(CLIENT_PROGRAM);
+        client.args(["-p", "1", "-u", "Ira", "--bits", "2048"]).env("CFB_CHAT_KEYS", keys).current_dir(folder.path());
+        let output = client.stdin(Stdio::null()).output().expect("the program starts");
+        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+    };
+    let (status, err) = client("");
+    assert_eq!((status, folder.inside("keys").names().len()), (Some(4), 2), "{err}");
+    let (status, err) = client("/dev/null/keys");
+    assert_eq!(status, Some(3), "{err}");
+    assert!(err.ends_with("\nnote: keys comes from environment, CFB_CHAT_KEYS\n"), "{err}");
+}
+
+#[test]
+fn a_path_is_a_path_however_it_begins() {
+    for name in ["file:x", "file:x?mode=memory", "file:///tmp/x", ":memory:", "a?b#c%41"] {
+        let all = Folder::empty();
+        let mut server = Command::new(SERVER_PROGRAM);
+        server.args(["-p", "0", "--bits", "2048", "--data", name]).current_dir(all.path());
+        let server = Process::start(&mut server);
+        server.out.wait_for("[+] Running on port: ");
+        let data = all.inside(name);
+        assert_eq!(data.names(), ["chat.db", "chat.db-wal", "journal.db", "journal.db-wal"], "{name}");
+    }
 }

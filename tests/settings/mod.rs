@@ -3,6 +3,7 @@
 
 mod check;
 mod files;
+mod inherited;
 mod reload;
 
 use std::path::Path;

@@ -51,9 +51,13 @@ fn host(text: &str) -> Result<String, String> {
     if let Ok(address) = text.parse::<Ipv4Addr>() {
         return if address.is_unspecified() { Err(nowhere(address.into())) } else { Ok(text.into()) };
     }
+    // An invitation holds no other characters, and what asks for such a name does not agree on which one it stands for.
+    if text.chars().any(char::is_alphanumeric) && !text.is_ascii() {
+        return Err(format!("{text} is not ASCII: write such a name as the registry has it, with xn-- in front"));
+    }
     let is_label = |label: &str| {
-        let holds = |char: char| char.is_alphanumeric() || char == '-' || char == '_';
-        (1..=MAX_LABEL).contains(&label.len()) && label.chars().all(holds)
+        let holds = |char: char| char.is_ascii_alphanumeric() || char == '-' || char == '_';
+        (1..=MAX_LABEL).contains(&label.len()) && !label.starts_with('-') && label.chars().all(holds)
     };
     // A last part of digits alone is that of an IPv4 address, which this is not.
     let is_number = text.rsplit('.').next().is_some_and(|last| last.chars().all(|char| char.is_ascii_digit()));
@@ -66,13 +70,33 @@ fn host(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use cfb_chat::secure::identity::Fingerprint;
+    use cfb_chat::secure::invitation::Invitation;
+    use cfb_chat::secure::token::Token;
+
     use super::*;
+
+    fn names_port(text: &str) -> bool {
+        text.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'))
+    }
 
     #[test]
     fn an_address_is_a_host_and_perhaps_a_port() {
-        for text in ["chat.example.org", "chat.example.org:9443", "192.0.2.1:1", "[2001:db8::1]:9443", "bücher.example"]
-        {
+        let longest = format!("{0}.{0}.{0}.{1}", "x".repeat(63), "y".repeat(61));
+        for text in [
+            "chat.example.org",
+            "chat.example.org:9443",
+            "192.0.2.1:1",
+            "[2001:db8::1]:9443",
+            "xn--bcher-kva.example",
+            "a-b_c.D",
+            &longest,
+        ] {
             assert_eq!(public_address(text), Ok(text.to_owned()));
+            let with_port = if names_port(text) { text.to_owned() } else { format!("{text}:9443") };
+            let invitation = Invitation::to(&with_port, Fingerprint([1; 32]), Token::new([1; 16]));
+            let text = invitation.expect("INVITE takes it too").to_string();
+            assert!(text.parse::<Invitation>().is_ok(), "{text}");
         }
         assert_eq!(public_address("2001:db8::1"), Ok("[2001:db8::1]".to_owned()));
         assert_eq!(public_address("[2001:DB8::1]"), Ok("[2001:db8::1]".to_owned()));
@@ -108,6 +132,13 @@ mod tests {
             "::",
             "[::]:1",
             "\u{1b}[2J",
+            "-a.example",
+            "a.-b",
+            "bücher.example",
+            "exämple.org:9443",
+            "\u{ff41}.example",
+            "例え.jp",
+            "a\u{3002}b",
             &long,
         ];
         for text in wrong {

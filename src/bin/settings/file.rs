@@ -72,11 +72,12 @@ impl SettingKind {
     }
 }
 
-/// All settings of a file, in its order. `settings` has the arguments that they can be.
-pub fn read(path: &Path, settings: &Command) -> Result<Vec<FileSetting>, Problem> {
+/// All settings of a file, in its order. `named_by` is the flag or variable that names it, `settings` has the arguments
+/// that they can be.
+pub fn read(path: &Path, named_by: &str, settings: &Command) -> Result<Vec<FileSetting>, Problem> {
     let text = text_of(path).map_err(|why| Problem::File {
         what: format!("cannot read {}: {why}", path.display()),
-        hint: Some("--config wants a file of settings, in TOML; server --help has an example".into()),
+        hint: Some(format!("{named_by} wants a file of settings, in TOML; server --help has an example")),
     })?;
     let source = SettingsFile { path, text: &text };
     let table = DeTable::parse(&text).map_err(|error| {

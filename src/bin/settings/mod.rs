@@ -21,6 +21,10 @@ use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches};
 
 use self::arguments::{Arguments, ServerArguments};
 use self::file::FileSetting;
+use crate::shared::{variable_of, without_empty_variables};
+
+const COMMAND_LINE: &str = "command line";
+const DEFAULT: &str = "default";
 
 /// Why there are no settings.
 pub enum Problem {
@@ -67,13 +71,24 @@ pub struct SettingOrigin {
     pub from: String,
 }
 
+impl Found {
+    /// Where a setting is from, if the command line does not show it: a variable, or a line of the file.
+    pub fn hidden_origin(&self, key: &str) -> Option<&str> {
+        let origin = self.origins.iter().find(|origin| origin.key == key)?;
+        Some(&*origin.from).filter(|from| ![COMMAND_LINE, DEFAULT].contains(from))
+    }
+}
+
 /// Reads the settings from a line (with the program's name first), the environment, and the file that they name.
 pub fn read(line: &[OsString]) -> Result<Found, Problem> {
-    let command = Arguments::command();
+    let command = without_empty_variables(Arguments::command());
     let given = command.clone().try_get_matches_from(line)?;
     let path = given.get_one::<PathBuf>("config");
     let mut items = match path {
-        Some(path) => file::read(path, &settings())?,
+        Some(path) => {
+            let named_by = variable_of(&command, &given, "config");
+            file::read(path, named_by.as_deref().unwrap_or("--config"), &settings())?
+        }
         None => Vec::new(),
     };
     // What is said on the line or in the environment is said once: what the file has of it is valid, and passed over.
@@ -89,7 +104,7 @@ pub fn read(line: &[OsString]) -> Result<Found, Problem> {
 /// The arguments that are settings, and no others: those that a file may have.
 fn settings() -> Command {
     let bare = Command::new("server").no_binary_name(true).disable_help_flag(true).disable_version_flag(true);
-    ServerArguments::augment_args(bare)
+    without_empty_variables(ServerArguments::augment_args(bare))
 }
 
 fn is_given(matches: &ArgMatches, id: &str) -> bool {
@@ -99,12 +114,12 @@ fn is_given(matches: &ArgMatches, id: &str) -> bool {
 fn origin(arg: &Arg, given: &ArgMatches, matches: &ArgMatches, items: &[FileSetting]) -> SettingOrigin {
     let id = arg.get_id().as_str();
     let from = match given.value_source(id) {
-        Some(ValueSource::CommandLine) => "command line".to_owned(),
+        Some(ValueSource::CommandLine) => COMMAND_LINE.to_owned(),
         Some(ValueSource::EnvVariable) => {
             let variable = arg.get_env().unwrap_or_default();
             format!("environment, {}", variable.display())
         }
-        _ => items.iter().find(|item| item.id == id).map_or("default".to_owned(), |item| item.place.clone()),
+        _ => items.iter().find(|item| item.id == id).map_or(DEFAULT.to_owned(), |item| item.place.clone()),
     };
     let value = matches.get_raw(id).and_then(|mut values| values.next()).map(OsString::from);
     // Whole, so that it is the same place wherever a file with it stands.

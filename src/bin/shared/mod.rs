@@ -1,12 +1,16 @@
 //! Arguments that both programs share, and their error output.
 
 use std::fmt::Display;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use cfb_chat::store::access::SecretAccess;
 use cfb_chat::store::passphrase::PassphraseSource;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{ArgAction, Args};
+use cfb_chat::store::standard_streams::{print, print_error};
+use clap::builder::{PossibleValuesParser, Resettable, TypedValueParser};
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, Args, Command};
 
 const BITS: [&str; 3] = ["2048", "3072", "4096"];
 
@@ -64,10 +68,44 @@ pub fn host(text: &str) -> Result<String, String> {
     }
 }
 
+/// Takes environment variables that are empty for ones that are not set.
+pub fn without_empty_variables(command: Command) -> Command {
+    command.mut_args(|arg| {
+        let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        if is_empty { arg.env(Resettable::Reset) } else { arg }
+    })
+}
+
+/// The environment variable that an argument's value comes from, if one does.
+pub fn variable_of(command: &Command, matches: &ArgMatches, id: &str) -> Option<String> {
+    let arg = command.get_arguments().find(|arg| arg.get_id() == id)?;
+    let is_from_there = matches.value_source(id) == Some(ValueSource::EnvVariable);
+    arg.get_env().filter(|_| is_from_there).map(|variable| variable.display().to_string())
+}
+
 /// Tells what went wrong, and what to do about it.
 pub fn report(error: impl Display, hint: Option<String>) {
-    eprintln!("error: {error}");
+    print_error(&format!("error: {error}\n"));
     if let Some(hint) = hint {
-        eprintln!("hint: {hint}");
+        print_error(&format!("hint: {hint}\n"));
     }
+}
+
+/// Tells where a value comes from that an error is about, if it is not seen on the command line.
+pub fn report_origin(key: &str, from: &str) {
+    print_error(&format!("note: {key} comes from {from}\n"));
+}
+
+/// Shows what is wrong with the arguments, or the help that they ask for.
+pub fn show_usage(error: &clap::Error) -> ExitCode {
+    let is_error = error.use_stderr();
+    let is_colored = if is_error { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+    let text = error.render();
+    let text = if is_colored { text.ansi().to_string() } else { text.to_string() };
+    if is_error {
+        print_error(&text);
+    } else {
+        print(&text);
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }

@@ -37,6 +37,7 @@ use crate::store::key_files::{KeyHolder, load_or_make};
 use crate::store::known_users::KnownUsers;
 use crate::store::letters_seen::LettersSeen;
 use crate::store::line_file::LineFileError;
+use crate::store::process::heeded;
 
 /// Leaving that takes longer says what it waits for.
 const SILENT_WAIT: Duration = Duration::from_secs(1);
@@ -494,9 +495,9 @@ fn is_answer(message: &ToClient) -> bool {
     }
 }
 
-/// Ctrl+C and SIGTERM, from here on.
+/// Ctrl+C and SIGTERM, from here on, unless the client was started to ignore them.
 fn interrupts() -> io::Result<Receiver<()>> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = Signals::new(heeded(&[SIGINT, SIGTERM]))?;
     let (sender, receiver) = channel::bounded(2);
     thread::Builder::new().name("signals".into()).spawn(move || {
         // A third request, when the first two were not taken, is not waited for.

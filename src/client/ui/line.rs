@@ -21,6 +21,7 @@ use crate::chat::name::RoomName;
 use crate::client::outbox::CAPACITY;
 use crate::client::password_input::as_password;
 use crate::client::ui_event::{OutputStream, UiEvent};
+use crate::store::standard_streams::make_terminals_block;
 
 /// Behind the room, if there are several; and while what is typed waits for a connection. Both are as wide: the editor
 /// measures the prompt once for each line.
@@ -130,6 +131,8 @@ impl Screen for LineScreen {
     }
 
     fn start_input(&mut self) -> io::Result<Receiver<Input>> {
+        // The editor takes a terminal that does not block for one that has ended.
+        make_terminals_block();
         let config = Config::builder().build();
         let mut editor: Editor<(), MemHistory> =
             Editor::with_history(config, MemHistory::new()).map_err(io::Error::other)?;

@@ -1,12 +1,13 @@
 //! Plain lines in, plain lines out: pipes, scripts, tests.
 
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::thread;
 
 use crossbeam::channel::{self, Receiver, Sender};
 
 use super::{Input, Screen};
 use crate::client::ui_event::{OutputStream, UiEvent};
+use crate::store::standard_streams::BlockingStream;
 
 /// The longest line that is held, in bytes; what is longer could not be sent either.
 const LONGEST_LINE: u64 = 65_536;
@@ -36,8 +37,7 @@ impl Screen for PlainScreen {
         if self.kept_back.is_empty() {
             return Ok(());
         }
-        let mut output = io::stdout().lock();
-        let written = output.write_all(&self.kept_back).and_then(|()| output.flush());
+        let written = BlockingStream(io::stdout().lock()).write_all(&self.kept_back);
         // Shown in any case: they are not shown again.
         self.kept_back.clear();
         written
@@ -46,7 +46,9 @@ impl Screen for PlainScreen {
     fn start_input(&mut self) -> io::Result<Receiver<Input>> {
         // A full pipe is waited for: it takes more when it is read.
         let (sender, lines) = channel::bounded(0);
-        thread::Builder::new().name("input".into()).spawn(move || read_lines(io::stdin().lock(), &sender))?;
+        thread::Builder::new().name("input".into()).spawn(move || {
+            read_lines(BufReader::new(BlockingStream(io::stdin())), &sender);
+        })?;
         Ok(lines)
     }
 
@@ -60,14 +62,10 @@ impl Screen for PlainScreen {
 }
 
 pub(super) fn print(shown: &UiEvent) -> io::Result<()> {
-    let text = shown.text();
+    let text = shown.text() + "\n";
     match shown.stream() {
-        OutputStream::Output => {
-            let mut output = io::stdout().lock();
-            writeln!(output, "{text}")?;
-            output.flush()
-        }
-        OutputStream::Error => writeln!(io::stderr().lock(), "{text}"),
+        OutputStream::Output => BlockingStream(io::stdout().lock()).write_all(text.as_bytes()),
+        OutputStream::Error => BlockingStream(io::stderr().lock()).write_all(text.as_bytes()),
     }
 }
 
@@ -76,7 +74,12 @@ fn read_lines(mut input: impl BufRead, lines: &Sender<Input>) {
     loop {
         bytes.clear();
         match input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes) {
-            Ok(0) | Err(_) => break,
+            Ok(0) => break,
+            Err(_) => {
+                // What is said so far is delivered; the rest cannot be read, and is not passed over in silence.
+                let _ = lines.send(Input::Unreadable("the input cannot be read any more"));
+                break;
+            }
             Ok(_) => {}
         }
         let whole = bytes.last() == Some(&b'\n');

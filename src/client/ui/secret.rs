@@ -2,12 +2,14 @@
 //!
 //! Invariant: input typed before or after the secret's line is kept; and echo is back when [`Hidden`] is dropped.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::thread;
 
 use crossbeam::channel::{self, Receiver};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
+
+use crate::store::standard_streams::BlockingStream;
 
 /// The longest line that is taken, in bytes.
 const LONGEST: usize = 4_096;
@@ -100,9 +102,7 @@ pub(super) fn ask_and_wait(prompt: &str) -> io::Result<Option<Zeroizing<String>>
 }
 
 fn say(prompt: &str) -> io::Result<()> {
-    let mut out = io::stderr().lock();
-    write!(out, "{prompt}")?;
-    out.flush()
+    BlockingStream(io::stderr().lock()).write_all(prompt.as_bytes())
 }
 
 /// Reads a line of standard input, with a prompt on a terminal; the rest of the input is left unread.
@@ -118,14 +118,8 @@ pub fn line_of_input(prompt: &str) -> io::Result<Zeroizing<String>> {
 
 /// Reads a line of standard input, byte by byte; `None` at its end.
 fn read_line() -> io::Result<Option<Zeroizing<String>>> {
-    read_line_from(|byte| {
-        loop {
-            match rustix::io::read(io::stdin(), &mut *byte) {
-                Err(rustix::io::Errno::INTR) => {}
-                read => return Ok(read?),
-            }
-        }
-    })
+    let mut input = BlockingStream(io::stdin());
+    read_line_from(|byte| input.read(byte))
 }
 
 fn read_line_from(mut read: impl FnMut(&mut [u8; 1]) -> io::Result<usize>) -> io::Result<Option<Zeroizing<String>>> {
@@ -149,7 +143,6 @@ fn read_line_from(mut read: impl FnMut(&mut [u8; 1]) -> io::Result<usize>) -> io
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
 
     fn lines(mut bytes: &[u8]) -> (io::Result<Option<String>>, usize) {
         let line = read_line_from(|byte| bytes.read(byte));

@@ -42,10 +42,15 @@ fn read_back(changes: &[RegistryRecord], together: bool) -> Vec<RegistryRecord> 
     let folder = tempfile::tempdir().unwrap();
     let (mut registry, found) = Registry::open(folder.path()).unwrap();
     assert_eq!(found, []);
-    let waits = registry.connection.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0)).unwrap();
+    let waits = registry
+        .connection
+        .as_ref()
+        .unwrap()
+        .pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0))
+        .unwrap();
     assert_eq!(waits, 2, "every commit is on the disk");
     let count = if together { changes.len().max(1) } else { 1 };
-    changes.chunks(count).for_each(|changes| registry.keep(changes.iter()).unwrap());
+    changes.chunks(count).for_each(|changes| assert!(!registry.keep(changes.iter()).unwrap()));
     drop(registry);
     Registry::open(folder.path()).unwrap().1
 }
