@@ -404,6 +404,9 @@ fn the_conversation_in_bytes_is_that_of_the_frozen_values() {
     if std::env::var_os(WRITE).is_some() {
         fs::write(sources::root().join("PROTOCOL.md"), [before, BEGIN, &out, END, after].concat()).unwrap();
     } else {
-        assert!(block == out, "appendix A is not that of the frozen values: {WRITE}=1 cargo test --test integration protocol::");
+        assert!(
+            block == out,
+            "appendix A is not that of the frozen values: {WRITE}=1 cargo test --test integration protocol::"
+        );
     }
 }

@@ -64,9 +64,15 @@ impl Connection {
                 let presence = ConnectionGuard { shared: shared.clone(), conn: self.conn, source };
                 // Of a thread's stack each page that is touched is held: a pointer is all that begins it.
                 let mut inside = Box::new((self, presence, incoming, rest));
-                let listening = named_thread("listener").spawn(move || {
+                let mut listen = move || {
                     let (connection, presence, incoming, rest) = &mut *inside;
                     connection.listen(&presence.shared, incoming, std::mem::take(rest));
+                };
+                // Without room for another thread this one goes on, with the stack that it has.
+                let Some(permit) = shared.threads.take() else { return listen() };
+                let listening = named_thread("listener").spawn(move || {
+                    let _permit = permit;
+                    listen();
                 });
                 if let Err(error) = listening {
                     warn!("[!] Cannot listen to somebody who is in: {error}");

@@ -34,8 +34,11 @@ impl HandshakePool {
     /// The system's error when it has no more threads.
     pub(super) fn spawn_handshake(&self, newcomer: Connection, shared: &Arc<Shared>) -> io::Result<()> {
         let Err(refused) = self.door.try_send(newcomer) else { return Ok(()) };
+        let permit =
+            shared.threads.take().ok_or_else(|| io::Error::other("there are as many threads as there may be"))?;
         let (first, inside, shared) = (refused.into_inner(), self.inside.clone(), shared.clone());
         named_thread("usher").spawn(move || {
+            let _permit = permit;
             let mut newcomer = Some(first);
             while let Some(connection) = newcomer {
                 connection.serve(&shared);

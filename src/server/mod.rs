@@ -8,6 +8,7 @@
 //!
 //! Invariant: it holds no key to what it relays, and every session belongs to a verified peer.
 
+mod accept;
 mod commit_pipeline;
 mod connection;
 mod connection_limits;
@@ -18,9 +19,11 @@ mod fanout;
 mod handshake_pool;
 pub mod log_writer;
 mod registry_writer;
+mod repeated_warning;
 mod service;
 mod settings;
 mod status;
+mod thread_budget;
 mod worker_event;
 
 use std::io;
@@ -29,41 +32,42 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use log::{info, warn};
 use rand::RngExt;
-use rustix::event::{PollFd, PollFlags, poll};
 
+use self::accept::Accept;
 use self::connection::Connection;
 use self::connection_limits::{Admission, ConnectionLimiter, Evicted};
 use self::credential_source::CredentialSource;
 use self::handshake_pool::HandshakePool;
+use self::repeated_warning::RepeatedWarning;
 use self::service::{ChatService, RecoveredState, ServerInfo};
 use self::settings::ServerSettings;
 pub use self::settings::{ConfigLoader, JournalPlace, ServerConfig, ServerTimeouts, StorageConfig};
+use self::thread_budget::ThreadBudget;
 use crate::chat::ConnectionId;
 use crate::chat::journal_record::JournalRecord;
+use crate::chat::name::Visible;
 use crate::net::Link;
 use crate::net::secure_channel::now;
-use crate::net::tcp::TcpLink;
 use crate::net::udp::server::UdpListener;
 use crate::secure::credential::SignatureCache;
 use crate::secure::handshake::RefusalCode;
 use crate::secure::handshake::server::refused_bare;
 use crate::secure::identity::Fingerprint;
+use crate::secure::invitation::Invitation;
 use crate::secure::password;
+use crate::secure::token::Token;
 use crate::store::database::DatabaseError;
 use crate::store::journal::Journal;
 use crate::store::key_files::{self, KeyError, KeyHolder};
 use crate::store::registry::Registry;
+use crate::store::shortcomings::take_untold;
 
 /// Stack of a connection's thread, in bytes; untouched pages cost no memory.
 const STACK: usize = 256 * 1_024;
-/// Connections that are accepted before other work.
-const AT_ONCE: usize = 64;
-/// When the system has no more descriptors or threads, the next connection is looked at after this.
-const EXHAUSTED: Duration = Duration::from_millis(100);
 /// Any port that is free for TCP is mostly free for UDP too; else another is tried, so many times.
 const PORTS: u32 = 32;
 
@@ -157,6 +161,10 @@ struct Shared {
     limiter: Mutex<ConnectionLimiter<Arc<dyn Link>>>,
     handshake_pool: HandshakePool,
     credential: CredentialSource,
+    /// Bound on the threads of all connections.
+    threads: ThreadBudget,
+    /// Connections that the system has no room for.
+    refusals: Mutex<RepeatedWarning>,
     /// Users' credentials with valid signatures.
     verified: SignatureCache,
     /// The last connection's number.
@@ -169,6 +177,18 @@ impl Shared {
     fn limiter(&self) -> MutexGuard<'_, ConnectionLimiter<Arc<dyn Link>>> {
         // The state is never left half changed by a panic.
         self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, RepeatedWarning> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs that the system has no room for a connection: not each time, as clients try again and again.
+    fn warn_of_refusal(&self, why: &io::Error) {
+        let line = self.refusals().came(format!("[!] Cannot take a connection in: {why}"), Instant::now());
+        if let Some(line) = line {
+            warn!("{line}");
+        }
     }
 
     /// True if this is the password of which that is kept.
@@ -185,6 +205,10 @@ impl Shared {
 
     /// A new connection, by TCP or UDP, passes the limiter and gets a thread.
     fn admit(self: &Arc<Self>, link: Arc<dyn Link>, from: SocketAddr) -> io::Result<()> {
+        if self.threads.is_spent() {
+            refuse_busy(&*link);
+            return Err(io::Error::other(format!("there are {} already", self.threads)));
+        }
         let config = self.service.settings();
         let admission = {
             let mut limiter = self.limiter();
@@ -249,6 +273,9 @@ impl Server {
         if loaded.made {
             info!("[+] New key pair: {}", loaded.path.display());
         }
+        for told in take_untold() {
+            warn!("[!] {told}");
+        }
         let identity = loaded.identity;
         let fingerprint = identity.public().fingerprint();
         let listen = |source| StartError::Listen { host: config.host.clone(), port: config.port, source };
@@ -257,26 +284,32 @@ impl Server {
         listener.set_nonblocking(true)?;
         let found = find(&config.keeping)?;
         let (stop, stopped) = UnixStream::pair()?;
-        let about = ServerInfo {
-            fingerprint,
-            address: public_address(config, address),
-            listens: address,
-            started: Instant::now(),
-        };
+        let named = public_address(config, address);
+        if let Err(why) = Invitation::to(&named, fingerprint, Token::new(rng.random())) {
+            warn!("[!] INVITE will refuse to name this server {}: {why} (--public-address)", Visible(&named));
+        }
+        let threads = ThreadBudget::of_system();
+        let level = if threads.is_scant() { log::Level::Warn } else { log::Level::Debug };
+        log::log!(level, "[!] Room for {threads}");
+        let (room, started) = (threads.to_string(), Instant::now());
+        let about = ServerInfo { fingerprint, address: named, room, listens: address, started };
         let service = ChatService::start(ServerSettings::new(config, reread), about, found, stop)?;
         let shared = Arc::new(Shared {
             service: service.clone(),
             limiter: Mutex::new(ConnectionLimiter::new(config.gate_limits())),
             handshake_pool: HandshakePool::new(),
             credential: CredentialSource::new(identity, now()),
+            threads,
+            refusals: Mutex::default(),
             verified: SignatureCache::default(),
             last: AtomicU64::new(0),
             passwords: Mutex::new(()),
         });
+        info!("[+] Room for {}", shared.threads);
         let by_udp = shared.clone();
         let admit = move |link, from| {
             if let Err(error) = by_udp.admit(link, from) {
-                warn!("[-] Refused {from}: {error}");
+                by_udp.warn_of_refusal(&error);
             }
         };
         let udp = datagrams.map(|socket| UdpListener::start(socket, admit)).transpose()?;
@@ -312,48 +345,6 @@ impl Server {
         }
         // A thread that has panicked has ended too; the panic has been shown.
         let _ = self.accepting.join();
-    }
-}
-
-/// The thread that takes connections in.
-struct Accept {
-    listener: TcpListener,
-    /// Closed when the server is to stop.
-    stopped: UnixStream,
-    shared: Arc<Shared>,
-}
-
-impl Accept {
-    fn run(self) {
-        loop {
-            let mut waiting = [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&self.stopped, PollFlags::IN)];
-            // Interrupted or not: all sources are polled again. The stopper ends the wait.
-            let _ = poll(&mut waiting, None);
-            if !waiting[1].revents().is_empty() {
-                return;
-            }
-            self.accept_all();
-        }
-    }
-
-    fn accept_all(&self) {
-        for _ in 0..AT_ONCE {
-            match self.listener.accept() {
-                Ok((socket, from)) => {
-                    let link = socket.set_nonblocking(false).and_then(|()| TcpLink::new(socket));
-                    if let Err(error) = link.and_then(|link| self.shared.admit(Arc::new(link), from)) {
-                        warn!("[-] Refused {from}: {error}");
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => {
-                    warn!("[!] Cannot take a connection in: {error}");
-                    thread::sleep(EXHAUSTED);
-                    return;
-                }
-            }
-        }
     }
 }
 
@@ -431,12 +422,6 @@ fn refuse_busy(link: &dyn Link) {
     // Whether it arrives is not ours to know.
     let _ = link.write_now(&farewell);
     link.close(Shutdown::Both);
-}
-
-/// True if accept(2) failed for the connection that was to be taken, and not for all.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
 /// Listens on the first of the host's addresses that can be listened on; for UDP, if wanted, on the same port.

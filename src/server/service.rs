@@ -76,6 +76,8 @@ pub struct ServerInfo {
     pub fingerprint: Fingerprint,
     /// Address that invitations name.
     pub address: String,
+    /// Number of connections that the system has room for, and why.
+    pub room: String,
     /// Where it listens.
     pub listens: SocketAddr,
     /// Since when it runs.
@@ -370,7 +372,7 @@ impl ServiceState {
             }
             HostRequest::Status => {
                 let waiting = self.pipeline.as_ref().map_or(0, CommitPipeline::waiting);
-                CommandReply::Done(status::text(&self.chat.counts(), self.about.started.elapsed(), waiting))
+                CommandReply::Done(status::text(&self.chat.counts(), &self.about, waiting))
             }
             // It is for who has the service, and not its lock.
             HostRequest::Reload => CommandReply::Refused(ErrorCode::Unsupported, "not now".into()),

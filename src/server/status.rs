@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::service::ServerInfo;
 use crate::chat::command::server::shown_span;
 use crate::chat::state::ServerCounts;
 
 /// All there is to tell.
-pub(super) fn text(counts: &ServerCounts, up: Duration, waiting: usize) -> String {
+pub(super) fn text(counts: &ServerCounts, about: &ServerInfo, waiting: usize) -> String {
     let ServerCounts { sessions, away, rooms, names, messages, deliveries, unread } = counts;
     let memory = resident().map_or("unknown".into(), mib);
     format!(
@@ -14,9 +15,11 @@ pub(super) fn text(counts: &ServerCounts, up: Duration, waiting: usize) -> Strin
          people      {sessions} here, {away} of them reconnecting, in {rooms} rooms; {names} names\n\
          messages    {messages}, for {deliveries} readers\n\
          queue       {waiting} changes for the disk, {} for who has yet to read it\n\
-         memory      {memory}",
-        shown_span(Duration::from_secs(up.as_secs())),
+         memory      {memory}\n\
+         room        {}",
+        shown_span(Duration::from_secs(about.started.elapsed().as_secs())),
         mib(*unread),
+        about.room,
     )
 }
 

@@ -22,6 +22,10 @@ const LIST_VERSION: u32 = 2;
 
 /// File systems without modes (linux/magic.h): FAT, exFAT, NTFS, ntfs3, and Windows' disks in WSL (9P).
 const WITHOUT_MODES: [u32; 5] = [0x4d44, 0x2011_bab0, 0x5346_544e, 0x7366_746e, 0x0102_1997];
+/// File systems that may have none: FUSE, Windows' network (SMB, CIFS, SMB2), folders of virtual machines.
+const MAY_LACK_MODES: [u32; 6] = [0x6573_5546, 0x6573_5543, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x786f_4256];
+/// Remedy where files have the modes that their disk was mounted with.
+pub(super) const MOUNT: &str = "mount that disk so that its files are yours alone (-o umask=077,uid=YOU)";
 
 const READ: u32 = 0o4;
 const ROOT: u32 = 0;
@@ -163,25 +167,26 @@ fn is_read_only(path: &Path) -> bool {
     statvfs(path).is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
-/// True if a file is on a disk that keeps no modes for each file, as USB sticks do.
-fn has_no_modes(path: &Path) -> bool {
+/// True if a file is on a disk of one of these kinds.
+fn is_on(path: &Path, kinds: &[u32]) -> bool {
     // The widths of the numbers differ among machines.
     #[allow(
         clippy::cast_sign_loss,
         clippy::cast_possible_truncation,
         reason = "a number of 32 bits, however it is kept"
     )]
-    statfs(path).is_ok_and(|disk| WITHOUT_MODES.contains(&(disk.f_type as u32)))
+    statfs(path).is_ok_and(|disk| kinds.contains(&(disk.f_type as u32)))
 }
 
 /// The command that gives a file another mode, by the user who can; or what does it where no command can.
 pub(super) fn chmod(mode: &str, path: &Path) -> String {
-    if has_no_modes(path) {
-        return "its disk keeps no modes: mount it with the option umask=077".into();
+    if is_on(path, &WITHOUT_MODES) {
+        return format!("its disk keeps no permissions: {MOUNT}");
     }
     let user = geteuid().as_raw();
     let is_own = user == ROOT || fs::metadata(path).is_ok_and(|found| found.uid() == user);
-    format!("{}chmod {mode} {}", if is_own { "" } else { "as root: " }, quoted(path))
+    let command = format!("{}chmod {mode} {}", if is_own { "" } else { "as root: " }, quoted(path));
+    if is_on(path, &MAY_LACK_MODES) { format!("{command}; if that changes nothing, {MOUNT}") } else { command }
 }
 
 /// Ways to let the program read a secret that it may not read.
@@ -204,7 +209,7 @@ fn remedy(path: &Path, found: &Metadata) -> String {
                 --allow-readable-secrets if no other user can reach it"
             .into();
     }
-    if has_no_modes(path) {
+    if is_on(path, &WITHOUT_MODES) {
         return format!("{}, or give --allow-readable-secrets if no other user can reach it", chmod("600", path));
     }
     if found.uid() == user || user == ROOT {

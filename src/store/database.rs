@@ -1,14 +1,16 @@
 //! SQLite files of one server: private, of one schema version, and locked while it runs.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, FlockOperation, access, fcntl_lock};
+use rustix::io::Errno;
 
-use super::{DiskError, look_at_folder, make_private_folder, quoted, refuse_exposed, sync_folder_of, write_error};
+use super::new_file::sync_folder_of;
+use super::{DiskError, look_at_folder, make_private_folder, quoted, read_error, refuse_exposed, write_error};
 
 const NOT_WRITTEN: &str =
     "is there room on that disk, and may this user write there? Another folder can be given with --data";
@@ -29,6 +31,14 @@ pub enum DatabaseError {
     InUse {
         /// The file.
         path: PathBuf,
+    },
+    /// Its disk has no locks, which keep a second server away.
+    #[error("{path} cannot be locked: {source}")]
+    NoLocks {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
     },
     /// It is of a later version of this program.
     #[error("{path} was written by a newer version of this program (schema {found}, this one knows {known})")]
@@ -73,6 +83,7 @@ impl DatabaseError {
             Self::InUse { .. } => {
                 Some("another server runs there: stop it, or give this one a folder of its own with --data".into())
             }
+            Self::NoLocks { .. } => Some("its disk has no locks: give a folder on another disk with --data".into()),
             Self::Newer { .. } => Some("run the newer program, or give this one another folder with --data".into()),
             Self::Foreign { .. } => Some("give another folder with --data".into()),
             Self::Damaged { path, .. } => Some(format!(
@@ -119,6 +130,7 @@ pub(super) fn open(path: &Path, steps: &[&str]) -> Result<Connection, DatabaseEr
         }
         Err(error) => return Err(write_error(path)(error).into()),
     }
+    check_locks(path)?;
     let failed = DatabaseError::of(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(as_file_name(path), flags).map_err(&failed)?;
@@ -179,6 +191,16 @@ pub fn look(folder: &Path) -> Result<(), DatabaseError> {
         }
     }
     Ok(())
+}
+
+/// Checks that the disk has locks: without them SQLite reports a database that is in use.
+fn check_locks(path: &Path) -> Result<(), DatabaseError> {
+    let file = File::open(path).map_err(read_error(path))?;
+    match fcntl_lock(&file, FlockOperation::NonBlockingLockShared) {
+        // Another program has it, or nobody: SQLite will tell.
+        Ok(()) | Err(Errno::AGAIN | Errno::ACCESS | Errno::INTR) => Ok(()),
+        Err(error) => Err(DatabaseError::NoLocks { path: path.to_owned(), source: error.into() }),
+    }
 }
 
 /// A path that SQLite takes as one. It is built to take what begins with `file:` as a URI, without being asked for that.

@@ -129,7 +129,7 @@ impl Journal {
         let log = File::open(log_of(&path)).map_err(read_error(&path))?;
         let durable = Durable { files: PlacedFiles::of(&path)?, log, failed: AtomicBool::new(false) };
         durable.sync().map_err(write_error(&path))?;
-        super::sync_folder_of(&path)?;
+        super::new_file::sync_folder_of(&path)?;
         Ok(Self { path, connection, durable: Arc::new(durable), numbers: HashMap::new() })
     }
 

@@ -9,10 +9,12 @@ use rand::CryptoRng;
 use rustix::fs::Access;
 use zeroize::Zeroizing;
 
+use super::new_file::{Created, create_new};
+
 use super::passphrase::PassphraseSource;
 use super::{
-    Created, DiskError, access, create_new, key_hints, look_at_folder, look_at_folder_for, make_private_folder, quoted,
-    read_error, refuse_unsafe_secret,
+    DiskError, access, key_hints, look_at_folder, look_at_folder_for, make_private_folder, quoted, read_error,
+    refuse_unsafe_secret,
 };
 use crate::secure::identity::{Identity, PublicIdentity};
 use crate::secure::key_file::KeyFileError;

@@ -7,10 +7,12 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{
-    DiskError, folder_of, make_private_folder, read_error, refuse_foreign, sync_folder_of, write_draft, write_error,
-};
+use super::new_file::{sync, sync_folder_of, write_draft};
+use super::shortcomings::{Shortcoming, note};
+use super::{DiskError, folder_of, make_private_folder, read_error, refuse_foreign, write_error};
 
+/// So often a file may be another one than that which was locked.
+const MAX_REPLACED: usize = 1_000;
 /// The longest file that is kept, in bytes: tens of thousands of lines.
 const MAX_FILE_SIZE: u64 = 8 * 1_024 * 1_024;
 
@@ -118,8 +120,8 @@ impl LineFile {
                 let mut draft = self.path.clone().into_os_string();
                 draft.push(".tmp");
                 // The lock's holder is the only one with a draft.
-                let replaced = write_draft(Path::new(&draft), text.as_bytes(), 0o600)
-                    .and_then(|()| fs::rename(&draft, &self.path));
+                write_draft(Path::new(&draft), text.as_bytes(), 0o600)?;
+                let replaced = fs::rename(&draft, &self.path);
                 if replaced.is_err() {
                     let _ = fs::remove_file(&draft);
                 }
@@ -145,7 +147,7 @@ impl LineFile {
 
     /// The file, locked: the one that is there under its name now, for another may have taken its place meanwhile.
     fn lock(&self) -> Result<File, DiskError> {
-        loop {
+        for _ in 0..MAX_REPLACED {
             let file = OpenOptions::new()
                 .read(true)
                 .append(true)
@@ -153,19 +155,24 @@ impl LineFile {
                 .mode(0o600)
                 .open(&self.path)
                 .map_err(write_error(&self.path))?;
-            file.lock().map_err(write_error(&self.path))?;
+            if file.lock().is_err() {
+                // A lock keeps two clients of one user apart: a disk that has none is good enough for one.
+                note(&self.path, Shortcoming::Locks);
+                return Ok(file);
+            }
             let locked = file.metadata().map_err(read_error(&self.path))?.ino();
             if fs::metadata(&self.path).is_ok_and(|found| found.ino() == locked) {
                 return Ok(file);
             }
         }
+        Err(write_error(&self.path)(io::Error::other("it is replaced again and again")))
     }
 }
 
 /// Adds lines at the end, or none: a file that is full is left as it was.
 fn append(file: &mut File, lines: &[u8]) -> io::Result<()> {
     let end = file.seek(SeekFrom::End(0))?;
-    let written = file.write_all(lines).and_then(|()| file.sync_all());
+    let written = file.write_all(lines).and_then(|()| sync(file));
     if written.is_err() {
         let _ = file.set_len(end);
     }

@@ -11,15 +11,17 @@ pub mod known_servers;
 pub mod known_users;
 pub mod letters_seen;
 pub mod line_file;
+mod new_file;
 pub mod passphrase;
 mod placed_files;
 pub mod process;
 pub mod registry;
+pub mod shortcomings;
 pub mod standard_streams;
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
@@ -61,6 +63,17 @@ pub enum DiskError {
         /// Owner.
         owner: u32,
     },
+    /// A disk without modes would let others read a secret: it was not written.
+    #[error(
+        "{path} cannot hold a secret: its disk keeps no permissions, and all its files can be read by others \
+             (mode {mode:04o})"
+    )]
+    NoModes {
+        /// The folder.
+        path: PathBuf,
+        /// The permissions of files there.
+        mode: u32,
+    },
     /// Others than its owner can read a secret.
     #[error("{path} can be read by others (mode {mode:04o})")]
     Exposed {
@@ -78,6 +91,7 @@ impl DiskError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::NoModes { .. } => Some(format!("{}, or give another folder", access::MOUNT)),
             Self::Open { path, .. } if path.is_file() => Some(access::chmod("600", path)),
             Self::Open { path, .. } => Some(access::chmod("700", path)),
             Self::Exposed { remedy, .. } => Some(remedy.clone()),
@@ -86,9 +100,24 @@ impl DiskError {
                 rustix::process::geteuid().as_raw(),
                 quoted(path)
             )),
-            Self::Read { .. } | Self::Write { .. } => None,
+            Self::Read { path, source } | Self::Write { path, source } => {
+                let is_barred = source.kind() == io::ErrorKind::PermissionDenied;
+                let folder = is_barred.then(|| own_barred_folder(path)).flatten()?;
+                Some(format!("chmod 700 {}", quoted(folder)))
+            }
         }
     }
+}
+
+/// A folder on the way to a file that its owner, this user, has no right to use.
+fn own_barred_folder(path: &Path) -> Option<&Path> {
+    let is_barred = |folder: &&Path| {
+        let found = fs::metadata(folder);
+        found.is_ok_and(|found| {
+            found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o700 != 0o700
+        })
+    };
+    path.ancestors().find(is_barred)
 }
 
 /// A path as a shell takes it.
@@ -109,9 +138,16 @@ fn write_error(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
 /// Makes a folder that only its owner can enter, if it is missing; refuses one that every user can write
 /// (mode bit 0o002). A group that can write is not checked.
 fn make_private_folder(folder: &Path) -> Result<(), DiskError> {
+    let was_there = folder.exists();
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(write_error(folder))?;
     let mode = fs::metadata(folder).map_err(read_error(folder))?.permissions().mode() & 0o7777;
-    access::refuse_open_folder(folder, mode)
+    let refused = access::refuse_open_folder(folder, mode);
+    if refused.is_err() && !was_there {
+        // The disk has given it a mode of its own. It is empty, and of no use.
+        let _ = fs::remove_dir(folder);
+        return Err(DiskError::NoModes { path: folder.to_owned(), mode });
+    }
+    refused
 }
 
 /// Checks that a folder is usable, or can be made. Makes and changes no file.
@@ -152,11 +188,6 @@ fn refuse_foreign(path: &Path) -> Result<(), DiskError> {
     if mode & 0o002 == 0 { Ok(()) } else { Err(DiskError::Open { path: path.to_owned(), mode }) }
 }
 
-/// Makes sure that a file that was just made is found there after a crash.
-fn sync_folder_of(path: &Path) -> Result<(), DiskError> {
-    File::open(folder_of(path)).and_then(|folder| folder.sync_all()).map_err(write_error(path))
-}
-
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -170,40 +201,4 @@ fn refuse_exposed(path: &Path) -> Result<(), DiskError> {
 fn refuse_unsafe_secret(path: &Path, rule: SecretAccess) -> Result<(), DiskError> {
     access::refuse_readable(path, rule)?;
     refuse_foreign(path)
-}
-
-/// Makes a file with this content, durably and all at once, unless one of that name is there.
-fn create_new(path: &Path, content: &[u8], mode: u32) -> Result<Created, DiskError> {
-    let mut draft_name = path.file_name().unwrap_or_default().to_owned();
-    draft_name.push(format!(".{}.{:?}.tmp", std::process::id(), std::thread::current().id()));
-    let draft = folder_of(path).join(draft_name);
-    let written = write_draft(&draft, content, mode);
-    // A link to the finished draft: it appears whole, and fails if the name is taken.
-    let linked = written.and_then(|()| fs::hard_link(&draft, path));
-    let _ = fs::remove_file(&draft);
-    match linked {
-        Ok(()) => {
-            sync_folder_of(path)?;
-            Ok(Created::Made)
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Created::WasThere),
-        Err(error) => Err(write_error(path)(error)),
-    }
-}
-
-/// Outcome of [`create_new`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Created {
-    Made,
-    WasThere,
-}
-
-fn write_draft(draft: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    // A file left behind by a crash has no owner.
-    let _ = fs::remove_file(draft);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(draft)?;
-    // The same mode under every umask.
-    file.set_permissions(Permissions::from_mode(mode))?;
-    file.write_all(content)?;
-    file.sync_all()
 }

@@ -1,4 +1,4 @@
-//! What a process inherits: the mask for the modes of its files, the limit on their size, and ignored signals.
+//! Things that a process inherits: the mask for the modes of its files, the limit on their size, and ignored signals.
 
 use std::fs;
 use std::io;

@@ -7,10 +7,10 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::apart::{Telling, is_apart, runs_apart};
-use crate::support::house::House;
 use super::people::{Account, NAMES, Person, come_together, meet_again, settle, until};
+use crate::support::apart::{Telling, is_apart, runs_apart};
 use crate::support::folder::{Folder, SERVER, USER_B};
+use crate::support::house::House;
 use crate::support::process::run_client;
 
 /// What the sender is told, and what everybody is.

@@ -15,9 +15,9 @@ mod rounds;
 mod stops;
 mod way;
 
+use crate::support::apart;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use crate::support::apart;
 
 /// The seed of a run, to have the same chances again.
 const SEED: &str = "CFB_CHAT_TEST_SEED";

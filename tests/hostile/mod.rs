@@ -4,6 +4,7 @@
 mod connections;
 mod eavesdropper;
 mod endings;
+mod exhausted;
 mod handshake;
 mod names;
 mod records;

@@ -6,4 +6,5 @@ mod key_access;
 mod key_files;
 mod key_refusals;
 mod known_servers;
+mod odd_disks;
 mod openssl;

@@ -1,5 +1,6 @@
 //! The transcripts of a real session, on real pseudo-terminals: what people see, and what their terminal is left as.
 
+mod inherited;
 mod passwords;
 mod together;
 

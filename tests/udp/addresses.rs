@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use super::they_talk;
 use crate::support::PATIENCE;
 use crate::support::apart::{is_apart, runs_apart};
 use crate::support::folder::{Folder, SERVER, USER_A, USER_B};
 use crate::support::process::{Client, READY, Server};
-use super::they_talk;
 
 /// After so long without an answer a client takes another port.
 const MOVES_AFTER: Duration = Duration::from_secs(3);

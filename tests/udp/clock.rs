@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::they_talk;
 use crate::support::clock::{faketime, with_clock};
 use crate::support::folder::{Folder, SERVER, USER_A, USER_B};
 use crate::support::process::{Client, Exit, Process, READY, Server, client_command, server_command};
-use super::they_talk;
 
 /// Beside the true time: early in 1970, and the true time.
 const BOOT: &str = "-20700d";

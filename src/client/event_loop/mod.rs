@@ -24,7 +24,7 @@ use super::notices;
 use super::password_input::password_in;
 use super::reconnector::{ReconnectEvent, Reconnector};
 use super::session::{ClientSession, Files, LocalUser, Progress};
-use super::ui::{Input, Screen};
+use super::ui::{Input, Screen, tell_shortcomings};
 use super::ui_event::UiEvent;
 use super::{ClientConfig, ClientError};
 use crate::chat::Now;
@@ -59,6 +59,7 @@ pub fn run(config: &ClientConfig, screen: &mut dyn Screen) -> Result<(), ClientE
             loaded.path.display()
         )))?;
     }
+    tell_shortcomings(screen)?;
     let identity = Arc::new(loaded.identity);
     let credential = Arc::new(OwnCredential::for_user(&mut rng, &identity, config.name.as_str(), now()));
     let (connected, is_pinned) = connect(config, &identity, &credential, screen)?;
@@ -207,6 +208,7 @@ impl EventLoop<'_> {
         loop {
             self.send_due()?;
             self.look_at_clock()?;
+            tell_shortcomings(self.screen)?;
             if let Some(why) = self.loss.take() {
                 self.on_connection_lost(&why)?;
             }

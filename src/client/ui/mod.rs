@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::ui_event::UiEvent;
 use crate::chat::name::RoomName;
+use crate::store::shortcomings::take_untold;
 
 /// Input of the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,14 @@ pub trait Screen {
 
     /// Leaves the terminal as it was.
     fn close(&mut self);
+}
+
+/// Tells, once, what the disks of the user's folders cannot do.
+///
+/// # Errors
+/// As [`Screen::show`].
+pub(super) fn tell_shortcomings(screen: &mut dyn Screen) -> io::Result<()> {
+    take_untold().into_iter().try_for_each(|told| screen.show(&UiEvent::Remark(format!("[!] {told}"))))
 }
 
 /// The screen for where one is: with line editing on a terminal that can be steered, plain elsewhere.
