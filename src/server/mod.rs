@@ -305,7 +305,6 @@ impl Server {
             last: AtomicU64::new(0),
             passwords: Mutex::new(()),
         });
-        info!("[+] Room for {}", shared.threads);
         let by_udp = shared.clone();
         let admit = move |link, from| {
             if let Err(error) = by_udp.admit(link, from) {

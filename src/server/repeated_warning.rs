@@ -9,7 +9,7 @@ const EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct RepeatedWarning {
     told_at: Option<Instant>,
-    /// How often it came since it was told.
+    /// Number of times that it came since it was told.
     untold: u64,
     text: String,
 }

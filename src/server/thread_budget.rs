@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::available_parallelism;
 
 use rustix::process::{Resource, geteuid, getrlimit};
 
@@ -17,6 +18,9 @@ use super::STACK;
 const MAPS_EACH: u64 = 4;
 /// Address space of a thread, in bytes: its stack, its signal stack, and their guards.
 const SPACE_EACH: u64 = STACK as u64 + 64 * 1_024;
+/// Address space that glibc's allocator reserves for an arena, in bytes, and the most arenas of each core.
+const ARENA: u64 = 64 * 1_024 * 1_024;
+const ARENAS_EACH_CORE: u64 = 8;
 /// Descriptors that are kept for files and the listeners, at most.
 const FILES_KEPT: u64 = 32;
 /// What is left to the rest of the process, and to others: an eighth of each limit.
@@ -126,8 +130,9 @@ fn limits() -> Vec<SystemLimit> {
     }
     if let Some(most) = rlimit(Resource::As) {
         let used = status_kib("VmSize:").unwrap_or_default() * 1_024;
-        // Much of it goes to the allocator, which reserves 64 MiB for each of some threads.
-        all.push(SystemLimit::new("RLIMIT_AS", most, used, most / 2, SPACE_EACH));
+        let cores = available_parallelism().map_or(1, |cores| cores.get() as u64);
+        let free = threads_in_space(most.saturating_sub(used).saturating_sub(most / SHARE_KEPT), cores);
+        all.push(SystemLimit { name: "RLIMIT_AS", free, each: 1 });
     }
     if number_in("/proc/sys/vm/overcommit_memory") == Some(2) {
         let kib = |key| fs::read_to_string("/proc/meminfo").ok().and_then(|info| kib_in(&info, key));
@@ -138,6 +143,12 @@ fn limits() -> Vec<SystemLimit> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     all.extend(group_folders(&groups).iter().filter_map(|folder| group_limit(Path::new(folder))));
     all
+}
+
+/// Threads that so much address space is enough for. The allocator reserves an arena for each of the first ones.
+fn threads_in_space(free: u64, cores: u64) -> u64 {
+    let arenas = ARENAS_EACH_CORE * cores * ARENA;
+    if free > arenas + arenas / 8 { (free - arenas) / SPACE_EACH } else { free / (ARENA + SPACE_EACH) }
 }
 
 /// Where the process' control groups are that may bound its threads: of each kind with all above it.
@@ -216,6 +227,7 @@ mod tests {
         assert_eq!(ThreadBudget::within(&[maps]).most, 150);
         assert_eq!(ThreadBudget::within(&[SystemLimit::shared("full", 10, 20, 1)]).most, 1);
         assert_eq!(ThreadBudget::within(&[]).most, usize::MAX);
+        assert_eq!([0, ARENA + SPACE_EACH, 100 * ARENA].map(|free| threads_in_space(free, 1)), [0, 1, 92 * 1_024 / 5]);
     }
 
     #[test]

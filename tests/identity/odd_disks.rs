@@ -61,13 +61,16 @@ fn visit(failing: &str, server: &Server, folder: &Folder, name: &str) -> Exit {
 #[test]
 fn keys_are_made_once_and_servers_known_without_links_or_locks() {
     let server = Server::start();
-    for failing in [NO_LINKS, NO_LINKS_NOR_OTHER_WAYS, NO_LOCKS, NOTHING] {
+    for (name, failing) in
+        [("Ira", NO_LINKS), ("Olga", NO_LINKS_NOR_OTHER_WAYS), ("Boris", NO_LOCKS), ("Clara", NOTHING)]
+    {
         let all = Folder::empty();
         let keys = all.inside("keys");
-        let first = visit(failing, &server, &keys, "Ira");
+        let first = visit(failing, &server, &keys, name);
         assert_eq!(first.status, Some(0), "{failing}: {}", first.err);
         assert!(first.err.contains("[!] New key pair"), "{failing}: {}", first.err);
-        let names = ["client_Ira_private_key.pem", "client_Ira_public_key.pem", "known_servers"];
+        let names =
+            [&*format!("client_{name}_private_key.pem"), &*format!("client_{name}_public_key.pem"), "known_servers"];
         assert_eq!(keys.names(), names, "{failing}: nothing half done is left");
         assert_eq!(keys.read("known_servers").lines().count(), 1);
         let lacks_locks = failing.contains("flock");
@@ -75,7 +78,7 @@ fn keys_are_made_once_and_servers_known_without_links_or_locks() {
         let (key, modes) = (keys.read(names[0]), names.map(|name| keys.mode(name)));
         assert_eq!(modes, [0o600, 0o644, 0o600]);
 
-        let again = visit(failing, &server, &keys, "Ira");
+        let again = visit(failing, &server, &keys, name);
         assert_eq!((again.status, keys.read(names[0])), (Some(0), key), "{failing}: {}", again.err);
         assert!(!again.err.contains("New key pair"), "{failing}: {}", again.err);
     }
@@ -108,6 +111,25 @@ fn a_server_tells_of_a_disk_that_has_nothing_and_makes_its_key_there() {
     let server = Server::running(Process::start(&mut filtered(NO_LINKS_NOR_OTHER_WAYS, &command)), keys);
     assert_eq!(server.folder.names(), ["server_private_key.pem", "server_public_key.pem"]);
     assert_eq!(server.terminate().status, Some(0));
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_a_full_disk() {
+    let all = Folder::empty();
+    let limited = |command: &Command| {
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -f 0; exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
+        Process::start(&mut limited).wait()
+    };
+    let nobody = DeafPort::take();
+    let port = nobody.port.parse().expect("a port");
+    let ended = limited(&client_command(port, "Ira", &all.inside("keys"), &["--bits", "2048"]));
+    assert_eq!(ended.status, Some(3), "{}", ended.err);
+    assert!(ended.err.contains("File too large"), "{}", ended.err);
+    assert_eq!(all.inside("keys").names(), [""; 0], "nothing half done is left");
+    let ended = limited(&server_command(&Folder::of_server(SERVER), &["-p", "0"]));
+    assert!(matches!(ended.status, Some(3 | 5)), "{ended:?}");
+    assert!(ended.err.starts_with("error: ") && !ended.err.contains("panicked"), "{}", ended.err);
 }
 
 #[test]

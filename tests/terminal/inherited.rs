@@ -26,6 +26,7 @@ fn a_terminal_that_does_not_block_is_like_any_other() {
     // More than a terminal holds, while its screen is not read.
     for line in 0..20 {
         sahnawaz.enter(&format!("{line} {}", "x".repeat(1_000)));
+        sahnawaz.wait_for(&format!("> {line} xx"));
         sahnawaz.wait_until("the next prompt", |screen| last_line(screen) == ">");
     }
     sahnawaz.enter("the last");
