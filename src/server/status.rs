@@ -12,14 +12,13 @@ pub(super) fn text(counts: &ServerCounts, about: &ServerInfo, waiting: usize) ->
     let memory = resident().map_or("unknown".into(), mib);
     format!(
         "up          {}\n\
-         people      {sessions} here, {away} of them reconnecting, in {rooms} rooms; {names} names\n\
+         people      {sessions} here, {away} of them reconnecting, in {rooms} rooms; {names} names; room for {}\n\
          messages    {messages}, for {deliveries} readers\n\
          queue       {waiting} changes for the disk, {} for who has yet to read it\n\
-         memory      {memory}\n\
-         room        {}",
+         memory      {memory}",
         shown_span(Duration::from_secs(about.started.elapsed().as_secs())),
-        mib(*unread),
         about.room,
+        mib(*unread),
     )
 }
 

@@ -23,7 +23,7 @@ const ARENA: u64 = 64 * 1_024 * 1_024;
 const ARENAS_EACH_CORE: u64 = 8;
 /// Descriptors that are kept for files and the listeners, at most.
 const FILES_KEPT: u64 = 32;
-/// What is left to the rest of the process, and to others: an eighth of each limit.
+/// Share that is left to the rest of the process, and to others: an eighth of each limit.
 const SHARE_KEPT: u64 = 8;
 
 /// Fewer than these are told of at the start.
@@ -69,7 +69,7 @@ impl Drop for ThreadPermit {
 }
 
 impl ThreadBudget {
-    /// What the system bears now.
+    /// Reads what the system bears now.
     pub(super) fn of_system() -> Self {
         Self::within(&limits())
     }

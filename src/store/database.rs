@@ -1,15 +1,14 @@
 //! SQLite files of one server: private, of one schema version, and locked while it runs.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 use rustix::fs::{Access, FlockOperation, access, fcntl_lock};
 use rustix::io::Errno;
 
-use super::new_file::sync_folder_of;
+use super::new_file::{Created, create_empty};
 use super::{DiskError, look_at_folder, make_private_folder, quoted, read_error, refuse_exposed, write_error};
 
 const NOT_WRITTEN: &str =
@@ -116,19 +115,11 @@ impl DatabaseError {
 /// latest, all at once. From now on no other process can open it.
 pub(super) fn open(path: &Path, steps: &[&str]) -> Result<Connection, DatabaseError> {
     make_private_folder(super::folder_of(path))?;
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    match made {
-        Ok(file) => {
-            // Closed before SQLite locks it: closing any descriptor of a file ends all locks that a process has on it.
-            drop(file);
-            sync_folder_of(path)?;
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            refuse_exposed(path)?;
-            // SQLite would read it all the same, and report little more than a failure.
-            access(path, Access::WRITE_OK).map_err(|error| write_error(path)(error.into()))?;
-        }
-        Err(error) => return Err(write_error(path)(error).into()),
+    // What it opens is closed before SQLite locks it: closing any descriptor of a file ends all locks that a process has.
+    if create_empty(path)? == Created::WasThere {
+        refuse_exposed(path)?;
+        // SQLite would read it all the same, and report little more than a failure.
+        access(path, Access::WRITE_OK).map_err(|error| write_error(path)(error.into()))?;
     }
     check_locks(path)?;
     let failed = DatabaseError::of(path);

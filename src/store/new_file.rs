@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::shortcomings::{Shortcoming, note};
 use super::{DiskError, folder_of, write_error};
 
-/// Outcome of [`create_new`].
+/// Outcome of [`create_new`] and [`create_empty`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Created {
     Made,
@@ -80,15 +80,34 @@ pub(super) fn write_draft(draft: &Path, content: &[u8], mode: u32) -> Result<(),
 }
 
 fn try_write(draft: &Path, content: &[u8], mode: u32) -> Result<(), DiskError> {
-    let error = || write_error(draft);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(draft).map_err(error())?;
-    // The same mode under every umask. A disk may have no modes: what it has instead is looked at.
-    let _ = file.set_permissions(Permissions::from_mode(mode));
-    let found = file.metadata().map_err(error())?.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 && found & 0o077 != 0 {
-        return Err(DiskError::NoModes { path: folder_of(draft).to_owned(), mode: found });
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(draft).map_err(write_error(draft))?;
+    set_mode(&file, draft, mode)?;
+    file.write_all(content).and_then(|()| sync(&file)).map_err(write_error(draft))
+}
+
+/// Makes an empty file for its owner alone, unless one of that name is there. Gives whether it is new.
+pub(super) fn create_empty(path: &Path) -> Result<Created, DiskError> {
+    let file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Created::WasThere),
+        made => made.map_err(write_error(path))?,
+    };
+    if let Err(refused) = set_mode(&file, path, 0o600) {
+        let _ = fs::remove_file(path);
+        return Err(refused);
     }
-    file.write_all(content).and_then(|()| sync(&file)).map_err(error())
+    sync_folder_of(path)?;
+    Ok(Created::Made)
+}
+
+/// Gives a new file its mode under every umask. A disk may have no modes: what it has instead is looked at.
+fn set_mode(file: &File, path: &Path, mode: u32) -> Result<(), DiskError> {
+    let _ = file.set_permissions(Permissions::from_mode(mode));
+    let found = file.metadata().map_err(write_error(path))?.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 && found & 0o077 != 0 {
+        return Err(DiskError::NoModes { path: folder_of(path).to_owned(), mode: found });
+    }
+    Ok(())
 }
 
 /// Waits until a file's content is on its disk, if that can be waited for.
@@ -130,6 +149,8 @@ mod tests {
         for way in ways {
             fs::write(&draft, "first").unwrap();
             way(&draft, &path).unwrap();
+            // The draft's name may be one of the same file still.
+            let _ = fs::remove_file(&draft);
             fs::write(&draft, "second").unwrap();
             assert!(way(&draft, &path).is_err());
             assert_eq!(fs::read_to_string(&path).unwrap(), "first");

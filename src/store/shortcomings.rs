@@ -31,7 +31,7 @@ impl fmt::Display for Shortcoming {
     }
 }
 
-/// What is known of each folder, and how much of it has been told.
+/// Shortcomings of each folder's disk, and how many of them have been told.
 struct Noted {
     all: Vec<(PathBuf, Shortcoming)>,
     told: usize,

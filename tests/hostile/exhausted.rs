@@ -49,7 +49,7 @@ fn as_many_connections_as_the_system_bears_are_taken_and_no_more() {
         thread::sleep(LONG);
         still_serves(server.port);
         server.process.type_line("STATUS");
-        server.process.out.wait_for(&format!("room        {room} connections at once, as RLIMIT_NOFILE has it"));
+        server.process.out.wait_for(&format!("; room for {room} connections at once, as RLIMIT_NOFILE has it"));
     }
 }
 

@@ -203,4 +203,8 @@ fn keys_on_a_real_exfat() {
     let parts = ["its disk keeps no permissions", "(mode 0755)", "hint: mount that disk", "umask=077"];
     assert!(parts.iter().all(|part| ended.err.contains(part)), "{}", ended.err);
     assert_eq!(keys.names(), [""; 0], "nothing is left that others could read");
+    let data = all.file("stick/data");
+    let keys = Folder::of_server(SERVER);
+    let ended = Process::start(&mut server_command(&keys, &["-p", "0", "--data", data.to_str().unwrap()])).wait();
+    assert_eq!((ended.status, all.inside("stick/data").names().len()), (Some(5), 0), "{}", ended.err);
 }
