@@ -29,6 +29,8 @@ const PROMPT: &str = "> ";
 const PROMPT_AWAY: &str = "~ ";
 /// A command may have the next line go to another room: so long it is waited for, with no line to edit.
 const DONE_WITHIN: Duration = Duration::from_secs(5);
+/// Pause before a terminal that does not block is made to.
+const NOT_AGAIN_WITHIN: Duration = Duration::from_millis(20);
 /// Time for pending events at the end.
 const SHOWN_WITHIN: Duration = Duration::from_secs(1);
 /// Ends what the line editor may have begun: bracketed paste; and the prompt that waits for a line.
@@ -228,6 +230,11 @@ fn next_input(editor: &mut Editor<(), MemHistory>, desk: &Arc<PromptState>) -> O
                 return Some((text, prompt.room));
             }
             Err(ReadlineError::Signal(_)) => {}
+            // Another process that shares the terminal has set it not to block.
+            Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                thread::sleep(NOT_AGAIN_WITHIN);
+                make_terminals_block();
+            }
             Err(_) => return None,
         }
     }
