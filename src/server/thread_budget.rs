@@ -26,6 +26,8 @@ const FILES_KEPT: u64 = 32;
 /// Share that is left to the rest of the process, and to others: an eighth of each limit.
 const SHARE_KEPT: u64 = 8;
 
+/// Threads of the server besides those of connections and one a core.
+const OWN_THREADS: u64 = 12;
 /// Fewer than these are told of at the start.
 const FEW: usize = 512;
 
@@ -109,10 +111,13 @@ impl fmt::Display for ThreadBudget {
 /// The limits that the system tells of. One that cannot be read bounds nothing.
 fn limits() -> Vec<SystemLimit> {
     let mut all = Vec::new();
+    let cores = available_parallelism().map_or(1, |cores| cores.get() as u64);
+    // The server's own threads are yet to start.
+    let own = cores + OWN_THREADS;
     let rlimit = |resource| getrlimit(resource).current;
     if let Some(most) = number_in("/proc/sys/vm/max_map_count") {
         let used = fs::read_to_string("/proc/self/maps").map_or(0, |maps| maps.lines().count() as u64);
-        all.push(SystemLimit::shared("vm.max_map_count", most, used, MAPS_EACH));
+        all.push(SystemLimit::shared("vm.max_map_count", most, used + own * MAPS_EACH, MAPS_EACH));
     }
     if let Some(most) = rlimit(Resource::Nofile) {
         let used = fs::read_dir("/proc/self/fd").map_or(FILES_KEPT, |open| open.count() as u64);
@@ -121,16 +126,15 @@ fn limits() -> Vec<SystemLimit> {
     let threads = fs::read_to_string("/proc/loadavg").ok().and_then(|load| threads_in(&load)).unwrap_or_default();
     for (name, path) in [("threads-max", "/proc/sys/kernel/threads-max"), ("pid_max", "/proc/sys/kernel/pid_max")] {
         if let Some(most) = number_in(path) {
-            all.push(SystemLimit::shared(name, most, threads, 1));
+            all.push(SystemLimit::shared(name, most, threads + own, 1));
         }
     }
     // Root has as many as the system has.
     if let Some(most) = rlimit(Resource::Nproc).filter(|_| !geteuid().is_root()) {
-        all.push(SystemLimit::shared("RLIMIT_NPROC", most, threads_of_user(), 1));
+        all.push(SystemLimit::shared("RLIMIT_NPROC", most, threads_of_user() + own, 1));
     }
     if let Some(most) = rlimit(Resource::As) {
         let used = status_kib("VmSize:").unwrap_or_default() * 1_024;
-        let cores = available_parallelism().map_or(1, |cores| cores.get() as u64);
         let free = threads_in_space(most.saturating_sub(used).saturating_sub(most / SHARE_KEPT), cores);
         all.push(SystemLimit { name: "RLIMIT_AS", free, each: 1 });
     }
@@ -141,7 +145,7 @@ fn limits() -> Vec<SystemLimit> {
         }
     }
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    all.extend(group_folders(&groups).iter().filter_map(|folder| group_limit(Path::new(folder))));
+    all.extend(group_folders(&groups).iter().filter_map(|folder| group_limit(Path::new(folder), own)));
     all
 }
 
@@ -172,11 +176,12 @@ fn group_folders(groups: &str) -> Vec<String> {
     folders
 }
 
-fn group_limit(folder: &Path) -> Option<SystemLimit> {
+fn group_limit(folder: &Path, own: u64) -> Option<SystemLimit> {
     let number = |name: &str| fs::read_to_string(folder.join(name)).ok()?.trim().parse().ok();
     // Without a limit it says "max".
     let most = number("pids.max")?;
-    Some(SystemLimit::shared("the control group's pids.max", most, number("pids.current").unwrap_or_default(), 1))
+    let used = number("pids.current").unwrap_or_default() + own;
+    Some(SystemLimit::shared("the control group's pids.max", most, used, 1))
 }
 
 /// All threads of this user, as far as they can be seen.
