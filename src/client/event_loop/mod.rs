@@ -2,20 +2,19 @@
 
 mod commands;
 mod connection;
+mod interrupts;
 mod login;
 mod reconnect;
 mod server_clock;
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{self, Receiver, never, select};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use crossbeam::channel::{Receiver, never, select};
 
 use self::connection::{ActiveConnection, Arrived, ReaderError};
+use self::interrupts::interrupts;
 use self::login::Login;
 use self::reconnect::{Outage, ReconnectReason};
 use self::server_clock::ServerClock;
@@ -37,7 +36,6 @@ use crate::store::key_files::{KeyHolder, load_or_make};
 use crate::store::known_users::KnownUsers;
 use crate::store::letters_seen::LettersSeen;
 use crate::store::line_file::LineFileError;
-use crate::store::process::heeded;
 
 /// Leaving that takes longer says what it waits for.
 const SILENT_WAIT: Duration = Duration::from_secs(1);
@@ -495,21 +493,6 @@ fn is_answer(message: &ToClient) -> bool {
             ToClient::Accepted(_) | ToClient::Found { .. } | ToClient::Answer(_) | ToClient::Welcome(_)
         ),
     }
-}
-
-/// Ctrl+C and SIGTERM, from here on, unless the client was started to ignore them.
-fn interrupts() -> io::Result<Receiver<()>> {
-    let mut signals = Signals::new(heeded(&[SIGINT, SIGTERM]))?;
-    let (sender, receiver) = channel::bounded(2);
-    thread::Builder::new().name("signals".into()).spawn(move || {
-        // A third request, when the first two were not taken, is not waited for.
-        for signal in signals.forever() {
-            if sender.try_send(()).is_err() {
-                std::process::exit(128 + signal);
-            }
-        }
-    })?;
-    Ok(receiver)
 }
 
 fn moment() -> Now {

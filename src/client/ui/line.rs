@@ -151,6 +151,8 @@ impl Screen for LineScreen {
                     items.extend(more);
                 }
                 let lines = items.iter().map(|item| item.text() + "\n").collect::<String>();
+                // What the editor cannot write at once it does not show.
+                make_terminals_block();
                 // An editor that has ended accepts no events and blocks no caller.
                 if printer.print(lines).or_else(|_| items.iter().try_for_each(print)).is_err() {
                     return;
@@ -231,12 +233,21 @@ fn next_input(editor: &mut Editor<(), MemHistory>, desk: &Arc<PromptState>) -> O
             }
             Err(ReadlineError::Signal(_)) => {}
             // Another process that shares the terminal has set it not to block.
-            Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(error) if has_not_blocked(&error) => {
                 thread::sleep(NOT_AGAIN_WITHIN);
                 make_terminals_block();
             }
             Err(_) => return None,
         }
+    }
+}
+
+/// True if the editor would have had to wait, on a terminal that does not let it.
+fn has_not_blocked(error: &ReadlineError) -> bool {
+    match error {
+        ReadlineError::Io(error) => error.kind() == io::ErrorKind::WouldBlock,
+        ReadlineError::Errno(errno) => io::Error::from(*errno).kind() == io::ErrorKind::WouldBlock,
+        _ => false,
     }
 }
 
