@@ -36,7 +36,7 @@ impl RepeatedWarning {
         Some(line)
     }
 
-    /// Time until a sum is due, if there is something to sum up.
+    /// Time until a sum is due, if there is one.
     pub(super) fn until_due(&self, now: Instant) -> Option<Duration> {
         let told_at = self.told_at.filter(|_| self.untold > 0)?;
         Some((told_at + EVERY).saturating_duration_since(now))

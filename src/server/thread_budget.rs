@@ -108,7 +108,7 @@ impl fmt::Display for ThreadBudget {
     }
 }
 
-/// The limits that the system tells of. One that cannot be read bounds nothing.
+/// The limits that the system tells of. A limit that cannot be read sets no bound.
 fn limits() -> Vec<SystemLimit> {
     let mut all = Vec::new();
     let cores = available_parallelism().map_or(1, |cores| cores.get() as u64);

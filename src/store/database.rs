@@ -188,7 +188,7 @@ pub fn look(folder: &Path) -> Result<(), DatabaseError> {
 fn check_locks(path: &Path) -> Result<(), DatabaseError> {
     let file = File::open(path).map_err(read_error(path))?;
     match fcntl_lock(&file, FlockOperation::NonBlockingLockShared) {
-        // Another program has it, or nobody: SQLite will tell.
+        // Where another program has it locked, SQLite tells that.
         Ok(()) | Err(Errno::AGAIN | Errno::ACCESS | Errno::INTR) => Ok(()),
         Err(error) => Err(DatabaseError::NoLocks { path: path.to_owned(), source: error.into() }),
     }

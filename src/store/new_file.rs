@@ -55,7 +55,7 @@ fn place(draft: &Path, path: &Path) -> Result<(), DiskError> {
     placed.map_err(write_error(path))
 }
 
-/// Renames a draft unless the name is taken. Those who do this in one folder do it one after the other.
+/// Renames a draft unless the name is taken. Programs that do this in one folder take turns.
 fn rename_in_turn(draft: &Path, path: &Path) -> io::Result<()> {
     let folder = File::open(folder_of(path))?;
     if folder.lock().is_err() {
@@ -130,7 +130,7 @@ pub(super) fn sync_folder_of(path: &Path) -> Result<(), DiskError> {
     }
 }
 
-/// True if a disk cannot do what was asked of it, and nothing else is wrong.
+/// True if a disk lacks the ability that was asked for.
 fn is_unable(error: &io::Error) -> bool {
     let unable = [Errno::INVAL, Errno::NOTSUP, Errno::NOSYS, Errno::NOTTY];
     Errno::from_io_error(error).is_some_and(|errno| unable.contains(&errno))

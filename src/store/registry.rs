@@ -90,7 +90,7 @@ impl Registry {
         });
         written.map_err(DatabaseError::of(&self.path))?;
         self.files.note_lengths();
-        // Written to a log that was taken away meanwhile: it is still open, and so nothing is lost yet.
+        // A log that was taken away meanwhile is still open: what it holds can be saved.
         Ok(self.mend()? || was_mended)
     }
 
