@@ -108,7 +108,7 @@ mod tests {
         cookie
     }
 
-    /// PROTOCOL.md 10.2-3, 10.2-4.
+    /// PROTOCOL.md 10.2-3, 10.2-5.
     #[test]
     fn a_conversation_begins_with_a_cookie_of_its_address_and_its_first_bytes() {
         let now = Instant::now();

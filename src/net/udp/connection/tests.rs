@@ -333,7 +333,7 @@ fn nothing_is_put_into_a_stream_by_acks_once_there_is_a_secret() {
     assert_eq!(pair.read[SERVER], b"hello, and more");
 }
 
-/// PROTOCOL.md 10.2-4.
+/// PROTOCOL.md 10.2-5.
 #[test]
 fn an_ack_comes_from_its_address_with_its_cookie() {
     let mut pair = Pair::new();
@@ -401,7 +401,7 @@ fn resets_do_nothing_to_who_is_answered() {
     }
 }
 
-/// PROTOCOL.md 10.1-4, 10.6-1.
+/// PROTOCOL.md 10.1-7, 10.6-1.
 #[test]
 fn both_ends_are_told_of_the_end_and_forget_two_seconds_later() {
     for lost in [0, 20] {
@@ -602,7 +602,7 @@ fn who_answers_from_a_new_address_gets_all_of_it_there() {
     assert_eq!(pair.ends[SERVER].route(), at(2));
 }
 
-/// PROTOCOL.md 10.4-4.
+/// PROTOCOL.md 10.4-5.
 #[test]
 fn no_other_answer_and_none_from_elsewhere_lets_anything_go() {
     let (mut pair, sent) = moved();
