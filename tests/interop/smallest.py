@@ -9,6 +9,7 @@ from pathlib import Path
 from cfbchat import boxes, cbor, credential, sender_keys, shapes, texts
 from cfbchat.connection import RecordLink, TimedOut, after
 from cfbchat.credential import OwnCredential, Person
+from cfbchat.opening import PassedOver
 from cfbchat.rooms import Room
 from cfbchat.sender_keys import Envelope, Place, SenderKey
 from cfbchat.who_is_who import KnownUsers, Standing
@@ -242,5 +243,7 @@ class Smallest:
             padded, missing = self.room.voices[session].open(envelope)
             self.told += [f"{missing} messages are missing"] * (missing > 0)
             self.heard.append((self.people[session].name, texts.unpad(padded).text))
+        except PassedOver:
+            return
         except boxes.CannotOpen as why:
             self.told.append(str(why))

@@ -35,6 +35,9 @@ class AmongOurs(Running):
         client.write(f"/whisper {name} psst")
         client.await_json(whispered_to=name)
 
+    def sees(self, client: Child, name: str) -> None:
+        client.await_json(joined=name)
+
     def writes(self, client: Child, name: str) -> None:
         client.await_json(left=name)
         client.write(f"/whisper {name} read this")
@@ -91,6 +94,7 @@ class AmongOurs(Running):
         for _ in range(2):
             again = self.smallest(port, "Ira")
             again.listen_for_a_letter()
+            self.sees(ben, "Ira")
             ben.write("not a letter")
             again.listen_until("not a letter")
             self.assertLess(again.seen, again.cursor)
@@ -119,6 +123,9 @@ class AmongTheirs(AmongOurs):
     def whispers(self, client: Child, name: str) -> None:
         client.write(f"/w {name} psst")
         client.await_line(lambda line: f"[whisper to {name}] psst" in line, "the whisper")
+
+    def sees(self, client: Child, name: str) -> None:
+        client.await_line(lambda line: f"{name} joined" in line, "the joining")
 
     def writes(self, client: Child, name: str) -> None:
         client.await_line(lambda line: f"{name} left" in line, "the leaving")
