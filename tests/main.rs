@@ -3,6 +3,7 @@
 mod architecture;
 mod chat;
 mod durability;
+mod examples;
 mod forward_secrecy;
 mod frozen_messages;
 mod hostile;

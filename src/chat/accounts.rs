@@ -51,13 +51,13 @@ pub(super) enum NameClaimError {
     #[error("that name has {MAX_KEYS} keys already: remove one with /devices")]
     TooManyKeys,
     /// It looks in too many ways.
-    #[error("that name has been written in too many ways: write it as before")]
+    #[error("that name has too many spellings: use an earlier one")]
     TooManyLooks,
     /// It could be taken for another one, too.
     #[error("that name looks like two that are registered: choose another")]
     LooksLikeTwo,
     /// None is free.
-    #[error("this server has no more names to give")]
+    #[error("this server has no free names")]
     Full,
 }
 

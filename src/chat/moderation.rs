@@ -14,7 +14,7 @@ const MAX_RULES: usize = 256;
 
 /// There are too many of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there are {MAX_RULES} already: take some away first")]
+#[error("the limit of {MAX_RULES} is reached: remove some first")]
 pub(super) struct LimitError;
 
 /// Moderation state.

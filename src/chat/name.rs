@@ -50,6 +50,14 @@ pub struct Name(Arc<str>);
 impl Name {
     /// Takes a name as it stands; what a peer sends must be in its normal form already.
     ///
+    /// ```
+    /// use cfb_chat::chat::name::Name;
+    ///
+    /// assert_eq!(Name::parse("Ira")?.as_str(), "Ira");
+    /// assert!(Name::parse("two words").is_err());
+    /// # Ok::<(), cfb_chat::chat::name::NameError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`NameError`] says which rule it breaks.
     pub fn parse(text: &str) -> Result<Self, NameError> {
@@ -154,6 +162,14 @@ impl RoomName {
 
     /// Takes a room's name as it stands, with its `#`.
     ///
+    /// ```
+    /// use cfb_chat::chat::name::RoomName;
+    ///
+    /// assert_eq!(RoomName::parse("#lab")?.as_str(), "#lab");
+    /// assert!(RoomName::parse("lab").is_err());
+    /// # Ok::<(), cfb_chat::chat::name::NameError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`NameError`] says which rule it breaks.
     pub fn parse(text: &str) -> Result<Self, NameError> {
@@ -184,7 +200,7 @@ impl fmt::Debug for RoomName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
     /// Empty.
-    #[error("there is nothing to say in it")]
+    #[error("it is empty")]
     Empty,
     /// Longer than the bound.
     #[error("{length} bytes are more than the {limit} that a message may have")]

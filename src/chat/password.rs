@@ -15,7 +15,7 @@ pub fn normalized(text: &str) -> Result<Zeroizing<String>, PasswordError> {
 
 /// A text that can be no password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a password is letters, digits, signs and spaces: no control characters")]
+#[error("a password may not have control characters")]
 pub struct PasswordError;
 
 #[cfg(test)]

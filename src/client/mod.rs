@@ -28,7 +28,7 @@ mod session_numbers;
 pub mod ui;
 pub mod ui_event;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::chat::message::ByeReason;
@@ -72,6 +72,30 @@ pub struct ClientConfig {
     pub reconnect: bool,
     /// Deadlines.
     pub timing: ClientTimeouts,
+}
+
+impl ClientConfig {
+    /// Configuration of a client that takes every server at the first meeting, reconnects, and has the program's
+    /// defaults for all else. Keys are in the folder `keys`.
+    #[must_use]
+    pub fn new(host: &str, port: u16, name: Name, keys: &Path) -> Self {
+        Self {
+            host: host.into(),
+            port,
+            transport: Transport::Tcp,
+            name,
+            keys: keys.into(),
+            bits: 3072,
+            passphrase: PassphraseSource::default(),
+            fingerprint: None,
+            token: None,
+            password_file: None,
+            strict: false,
+            verified_only: false,
+            reconnect: true,
+            timing: ClientTimeouts::standard(Transport::Tcp),
+        }
+    }
 }
 
 /// Transport of records to the server.
@@ -165,7 +189,7 @@ pub enum ClientError {
         undelivered: usize,
     },
     /// The user left before the server had let them in.
-    #[error("left before one was in")]
+    #[error("left before joining")]
     Abandoned,
     /// The user left before all messages were delivered.
     #[error("left{}", undelivered_text(*.undelivered))]
@@ -194,7 +218,7 @@ pub enum ClientError {
 pub enum ServerPinError {
     /// It has another fingerprint than when it was first seen.
     #[error(
-        "THE SERVER AT {address} IS NOT THE ONE IT WAS. Somebody may be pretending to be it.\n\
+        "THE SERVER AT {address} HAS CHANGED KEYS. This may be an impostor.\n\
          \x20 it was  {known}\n\
          \x20 it is   {found}\n\
          Nothing about you has been sent."
@@ -243,21 +267,21 @@ impl ClientError {
         match self {
             Self::Key(error) => error.hint(),
             Self::Files(error) | Self::Unwanted(ServerPinError::KnownServers(error)) => error.hint(),
-            Self::Unreachable { .. } => Some("is it running, and are -s and -p those that it shows?".into()),
+            Self::Unreachable { .. } => Some("check that the server runs, and that -s and -p are what it shows".into()),
             Self::Unwanted(ServerPinError::Changed { file, line, .. }) => Some(format!(
-                "ask whoever runs it. If it has a new key indeed, remove line {line} of {}",
+                "ask the operator. If the server has a new key, remove line {line} of {}",
                 file.display()
             )),
-            Self::Unwanted(ServerPinError::NotAsked { .. }) => Some("ask whoever runs it which one is right".into()),
+            Self::Unwanted(ServerPinError::NotAsked { .. }) => Some("ask the operator which one is right".into()),
             Self::Unwanted(ServerPinError::Unknown { .. }) => Some(
-                "if whoever runs it shows you the same, give it by --fingerprint, or leave --strict out once".into(),
+                "if the operator confirms it, give it with --fingerprint, or leave --strict out once".into(),
             ),
             Self::Refused { hint, .. } => hint.map(str::to_owned),
             Self::Ended { reason: ByeReason::Replaced, .. } => {
-                Some("the same name has come in from somewhere else, with your key or another of its keys: /devices lists them".into())
+                Some("the same name has joined from another place, with your key or another of its keys: /devices lists them".into())
             }
             Self::Unsent { mistaken: true, .. } => {
-                Some("/say in front of a line sends it whatever it begins with".into())
+                Some("/say TEXT sends TEXT as it is".into())
             }
             Self::Unsent { .. }
             | Self::Ended { .. }
@@ -273,9 +297,9 @@ impl ClientError {
 fn bye_text(reason: ByeReason) -> &'static str {
     match reason {
         ByeReason::Terminated => "it stops (terminated)",
-        ByeReason::Kicked => "an operator has put you out (kicked)",
-        ByeReason::Replaced => "you have come in from somewhere else (replaced)",
-        ByeReason::Slow => "too much was waiting for you to read it (slow)",
+        ByeReason::Kicked => "an operator removed you (kicked)",
+        ByeReason::Replaced => "you joined from another place (replaced)",
+        ByeReason::Slow => "too many messages were waiting for you (slow)",
         ByeReason::Left => "you have left (left)",
     }
 }

@@ -23,21 +23,19 @@ const NAMED: usize = 20;
 
 /// A peer whose messages are hidden.
 pub fn stranger(why: &str) -> String {
-    format!("[!] Somebody is here of whom nothing is shown: {why}.")
+    format!("[!] A member's messages are hidden: {why}.")
 }
 
 /// A peer whose name looks like that of a present peer.
 pub fn look_alike(name: &Name) -> String {
-    format!(
-        "[!] Somebody calls themselves {name}, a name that looks like somebody else's here. Nothing of them is shown."
-    )
+    format!("[!] {name} looks like another member's name. Messages from {name} are hidden.")
 }
 
 /// A peer whose name looks like that of a known user.
 pub fn looks_known(name: &Name, other: &Name, file: &Path, line: usize) -> String {
     format!(
-        "[!] Somebody calls themselves {name}, a name that looks like {other}, whom you know. Nothing of them is shown.\n\
-         \x20   If {other} is somebody you do not need any more, remove line {line} of {}.",
+        "[!] {name} looks like {other}, a user you know. Messages from {name} are hidden.\n\
+         \x20   If you no longer need {other}, remove line {line} of {}.",
         file.display()
     )
 }
@@ -45,12 +43,12 @@ pub fn looks_known(name: &Name, other: &Name, file: &Path, line: usize) -> Strin
 /// A peer whose key has changed.
 pub fn changed_key(name: &Name, was: Fingerprint, is: Fingerprint, file: &Path, line: usize) -> String {
     format!(
-        "[!] {name} IS NOT WHO THEY WERE. Somebody may be pretending to be {name}.\n\
+        "[!] {name} HAS CHANGED KEYS. This may be an impostor.\n\
          \x20   the key was  {was}\n\
          \x20   the key is   {is}\n\
-         \x20   Nothing of theirs is shown, and nothing is sent to them. Ask {name} by another way. If it is a second device\n\
-         \x20   of theirs, and shows the same fingerprint: /accept {name} takes it beside the old one. If they have a new key\n\
-         \x20   instead of the old one, remove line {line} of {}, and join again.",
+         \x20   Messages from {name} are hidden, and {name} cannot read yours. Ask {name} over another channel. If this is a\n\
+         \x20   second device that shows the same fingerprint: /accept {name} adds its key to the old one. If {name} replaced\n\
+         \x20   the old key, remove line {line} of {}, and join again.",
         file.display()
     )
 }
@@ -84,12 +82,14 @@ pub fn first_contact(new: &[(Name, Fingerprint)], file: &Path) -> Option<String>
 
 /// A new peer who could not be pinned.
 pub fn not_kept(name: &Name, why: &str) -> String {
-    format!("[!] {name} is new, and cannot be kept: {why}. Nothing of them is shown, and nothing is sent to them.")
+    format!(
+        "[!] {name} is new, and could not be saved: {why}. Messages from {name} are hidden, and {name} cannot read yours."
+    )
 }
 
 /// A letter that could not be remembered as read.
 pub fn letter_not_kept(name: &Name, why: &LineFileError) -> String {
-    format!("[!] A letter from {name} is not shown, for it could not be noted as read: {why}. It comes again.")
+    format!("[!] A letter from {name} is not shown, as it could not be marked as read: {why}. It will come again.")
 }
 
 /// A peer in the list of members.
@@ -109,7 +109,7 @@ pub struct Listed {
 pub fn list(room: &RoomName, peers: &[Listed]) -> String {
     let longest = peers.iter().map(|one| one.name.chars().count()).max().unwrap_or_default();
     let lines = peers.iter().map(|Listed { name, mark, fingerprint, away }| {
-        let fingerprint = fingerprint.map_or("nothing of them is shown".into(), |fingerprint| fingerprint.to_string());
+        let fingerprint = fingerprint.map_or("messages hidden".into(), |fingerprint| fingerprint.to_string());
         let away = if *away { "  (reconnecting)" } else { "" };
         format!("\n    {name:longest$}  {mark:8}  {fingerprint}{away}")
     });
@@ -117,27 +117,27 @@ pub fn list(room: &RoomName, peers: &[Listed]) -> String {
 }
 
 /// Behind the list, while one is not there.
-pub const LIST_IS_OLD: &str = "\n    You are reconnecting: this is who was here when the connection was lost.";
+pub const LIST_IS_OLD: &str = "\n    You are reconnecting: these were the members when the connection was lost.";
 
 /// The connection is lost.
 pub fn lost(too_slow: bool) -> &'static str {
     if too_slow {
-        "[!] The server has let you go: too much was waiting for you to read it. Reconnecting …"
+        "[!] The server dropped the connection: too many messages were waiting for you. Reconnecting …"
     } else {
         "[!] Connection lost. Reconnecting …"
     }
 }
 
 /// The connection is lost before one was in.
-pub const CUT: &str = "[!] The connection ended before you were in. Trying again …";
+pub const CUT: &str = "[!] The connection ended during login. Trying again …";
 
 /// An unexpected answer at the server's address.
 pub fn odd(why: &str) -> String {
-    format!("[!] Not back yet: {why}. Trying on …")
+    format!("[!] Not back yet: {why}. Still trying …")
 }
 
 /// The server does not let one in now; its words follow.
-pub const NOT_LET_IN: &str = "[!] Not back yet, trying on … The server does not let you in: ";
+pub const NOT_LET_IN: &str = "[!] Not back yet, still trying … The server refuses: ";
 
 /// The session goes on.
 pub fn back(after: Duration, caught_up: usize) -> String {
@@ -152,7 +152,7 @@ pub fn back(after: Duration, caught_up: usize) -> String {
 /// The server could not go on with the session.
 pub fn back_anew(after: Duration) -> String {
     format!(
-        "[+] Back after {}, in a new session: what was said meanwhile cannot be caught up. {MISSING}",
+        "[+] Back after {}, in a new session: messages sent meanwhile cannot be caught up. {MISSING}",
         duration(after)
     )
 }
@@ -164,13 +164,13 @@ pub fn back_after_too_much(after: Duration, events: u64) -> String {
         1 => " (1 event at most)".into(),
         count => format!(" ({count} events at most)"),
     };
-    format!("[+] Back after {}, in a new session: too much had happened to catch up{most}. {MISSING}", duration(after))
+    format!("[+] Back after {}, in a new session: too many events to catch up{most}. {MISSING}", duration(after))
 }
 
-const MISSING: &str = "What is missing of those whom you had heard shows as each of them speaks again.";
+const MISSING: &str = "Missing messages are reported when their sender speaks again.";
 
 /// A new credential has taken the place of the old one.
-pub const RENEWED: &str = "[+] Your credential was about to end: you have a new one, for a week.";
+pub const RENEWED: &str = "[+] Credential renewed for a week.";
 
 fn duration(time: Duration) -> String {
     match time.as_secs() {
@@ -199,7 +199,7 @@ pub fn digits(name: &Name, number: SafetyNumber) -> String {
 /// The digits that were compared may be another key's.
 pub fn digits_of_another(name: &Name) -> String {
     format!(
-        "[!] {name} is not marked: {name} has more than one key. Compare what /verify {name} shows now, and then say yes."
+        "[!] {name} is not marked: {name} has more than one key. Compare the digits that /verify {name} shows now, then confirm."
     )
 }
 
@@ -230,20 +230,20 @@ pub fn not_verified(name: &Name) -> String {
 
 /// A message was sent to a room without a reader.
 pub fn unread(room: &RoomName) -> String {
-    format!("[!] Nobody was in {room} who could read that, and it is not kept for who comes later.")
+    format!("[!] No member of {room} could read that, and it is not kept for later ones.")
 }
 
 /// A peer's message is not shown.
 pub fn said_refused(name: &Name, why: EndToEndError) -> String {
     match why {
         EndToEndError::Signature => format!(
-            "[!] REFUSED: a message said to be {name}'s, whose signature does not hold for who is here. It was changed, or \
-             the server shows {name} other people than you."
+            "[!] REFUSED: a message in {name}'s name with an invalid signature. It was changed, or \
+             the server shows {name} another list of members."
         ),
-        EndToEndError::Replayed => format!("[!] Dropped: a message from {name} that has come before."),
+        EndToEndError::Replayed => format!("[!] Dropped: a repeated message from {name}."),
         EndToEndError::NoKey => format!(
-            "[!] A message from {name} could not be opened: they have not given you the key. Perhaps they do not trust yours \
-             (--verified-only, or it has changed): ask them by another way."
+            "[!] A message from {name} could not be opened: {name} has not shared the key. Perhaps {name} does not trust yours \
+             (--verified-only, or a changed key): ask over another channel."
         ),
         why => format!("[!] A message from {name} could not be opened: {why}."),
     }
@@ -252,7 +252,7 @@ pub fn said_refused(name: &Name, why: EndToEndError) -> String {
 /// A peer's message was sealed for a roster that is too old, or unknown.
 pub fn said_for_another_roster(name: &Name) -> String {
     format!(
-        "[!] REFUSED: a message from {name} for a room as it was long ago, or never. The server may be holding it back."
+        "[!] REFUSED: a message from {name} for an outdated or unknown list of members. The server may have held it back."
     )
 }
 
@@ -264,15 +264,15 @@ pub fn said_from_outside(name: &str) -> String {
 /// A box that a peer sent to this client is not shown.
 pub fn box_refused(what: &str, name: &Name, why: EndToEndError) -> String {
     match why {
-        EndToEndError::Signature => format!("[!] REFUSED: {what} said to be {name}'s, whose signature does not hold."),
-        EndToEndError::Replayed => format!("[!] Dropped: {what} from {name} that has come before."),
+        EndToEndError::Signature => format!("[!] REFUSED: {what} in {name}'s name with an invalid signature."),
+        EndToEndError::Replayed => format!("[!] Dropped: {what} from {name}, a repeated one."),
         why => format!("[!] {}{} from {name} could not be opened: {why}.", what[..1].to_uppercase(), &what[1..]),
     }
 }
 
 /// An opened text that cannot be shown.
 pub fn unreadable(what: &str, name: &Name) -> String {
-    format!("[!] {what} from {name} cannot be shown: it is empty, too long, or no text.")
+    format!("[!] {what} from {name} cannot be shown: it is empty, too long, or not text.")
 }
 
 /// Messages that should have come before this one.
@@ -286,12 +286,12 @@ pub fn gap(count: u64, name: &Name) -> Option<String> {
 
 /// Texts that a missing key would have opened.
 pub fn unknown_gap(name: &Name) -> String {
-    format!("[!] Messages from {name} may be missing too: an unknown number, for their first key is.")
+    format!("[!] An unknown number of messages from {name} may be missing: {name}'s first key never came.")
 }
 
 /// More letters than are taken.
 pub fn too_many_letters(name: &Name) -> String {
-    format!("[!] A letter from {name} is not shown: there were too many of theirs in this session.")
+    format!("[!] A letter from {name} is not shown: too many letters from {name} in this session.")
 }
 
 /// Boxes that should have come before this one.
@@ -311,22 +311,22 @@ pub fn letter_refused(why: LetterError) -> String {
 /// A letter of a user whose key has changed.
 pub fn letter_from_changed(name: &Name, was: Fingerprint, is: Fingerprint, file: &Path, line: usize) -> String {
     format!(
-        "[!] REFUSED: a letter said to be {name}'s, signed by another key than {name}'s.\n\
+        "[!] REFUSED: a letter in {name}'s name, signed with another key.\n\
          \x20   the key was  {was}\n\
          \x20   the key is   {is}\n\
-         \x20   Ask {name} by another way. If they have a new key indeed, remove line {line} of {}, and let them write again.",
+         \x20   Ask {name} over another channel. If {name} has a new key, remove line {line} of {}, and ask for the letter again.",
         file.display()
     )
 }
 
 /// A letter of a user whose name looks like another user's.
 pub fn letter_from_look_alike(name: &Name) -> String {
-    format!("[!] REFUSED: a letter from {name}, a name that looks like that of somebody else.")
+    format!("[!] REFUSED: a letter from {name}, a name that looks like another user's.")
 }
 
 /// A letter that has been read already.
 pub fn letter_again(name: &Name) -> String {
-    format!("[!] Dropped: a letter from {name} that has come before.")
+    format!("[!] Dropped: a repeated letter from {name}.")
 }
 
 /// The server presents another key for a user than the known one.
@@ -340,13 +340,13 @@ pub fn false_key(name: &Name, known: &[Fingerprint], text: &Text) -> String {
 
 /// A whisper whose delivery is unknown.
 pub fn not_known(to: &Name, text: &Text) -> String {
-    format!("[!] Not known to have been delivered, to {to} alone: {text}")
+    format!("[!] Delivery unknown, to {to} alone: {text}")
 }
 
 /// A message whose delivery is unknown; with its room, if there are several.
 pub fn not_known_in(room: Option<&RoomName>, text: &Text) -> String {
     let room = room.map_or_else(String::new, |room| format!(", in {room}"));
-    format!("[!] Not known to have been delivered{room}: {text}")
+    format!("[!] Delivery unknown{room}: {text}")
 }
 
 /// A message that was not delivered; with its room, if there are several.

@@ -79,13 +79,13 @@ impl PeerPresence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyChangeError {
     /// There is none.
-    #[error("nobody is here under exactly that name and with another key than they had")]
+    #[error("no member with exactly that name has a changed key")]
     Nobody,
     /// It could be another one than the user has compared.
     #[error("more than one other key has come under that name: join again, and compare the one that is here then")]
     Several,
     /// Another peer is present under that name.
-    #[error("somebody is here whose name looks like that one")]
+    #[error("a member's name looks like that one")]
     Taken,
 }
 
@@ -93,16 +93,16 @@ pub enum KeyChangeError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PeerTableError {
     /// More were told of than there can be.
-    #[error("it tells of more people than there can be")]
+    #[error("it introduces too many people")]
     Crowd,
     /// A number of one session was given to another.
-    #[error("it gives the number {0}, which is somebody's, to somebody else")]
+    #[error("it gives the number {0} to a second member")]
     Reused(u64),
     /// A present session was given another number.
-    #[error("it gives a second number, {0}, to somebody who is here")]
+    #[error("it gives a second number, {0}, to a present member")]
     Renumbered(u64),
     /// The same name and key joined again while present: a whisper could be answered by an old session.
-    #[error("it tells of one person as being here twice")]
+    #[error("it lists one member twice")]
     Twice,
 }
 

@@ -30,7 +30,7 @@ pub enum RosterError {
     #[error("the room's list of members does not add up: the server hides who is here")]
     Member,
     /// A number was named before its Person.
-    #[error("somebody was named before it was told who they are")]
+    #[error("a member was named before being introduced")]
     Stranger,
 }
 

@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(
             session_numbers.give(SessionNumber(2), ANNA, false),
             Err(PeerTableError::Reused(2)),
-            "it is somebody else's"
+            "it is another user's"
         );
         assert_eq!(session_numbers.give(SessionNumber(3), ANNA, false), Ok(()));
         assert_eq!(

@@ -88,6 +88,15 @@ impl UiEvent {
     }
 
     /// Its lines, without the last line's end.
+    ///
+    /// ```
+    /// use cfb_chat::chat::name::Name;
+    /// use cfb_chat::client::ui_event::UiEvent;
+    ///
+    /// let joined = UiEvent::Joined(Name::parse("Ira")?, None);
+    /// assert_eq!(joined.text(), "[+] Ira joined the room.");
+    /// # Ok::<(), cfb_chat::chat::name::NameError>(())
+    /// ```
     #[must_use]
     pub fn text(&self) -> String {
         match self {

@@ -48,13 +48,13 @@ pub struct Incoming {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// No bytes for too long.
-    #[error("nothing came for too long")]
+    #[error("no data came for too long")]
     Silent,
     /// The other end has closed.
     #[error("the connection ended")]
     Closed,
     /// Bytes that are no record of this channel: an attacker changed or injected them.
-    #[error("what came was changed on the way")]
+    #[error("the data was changed on the way")]
     Broken,
     /// A frame's length is none.
     #[error("not the protocol: {0}")]
@@ -109,13 +109,13 @@ pub enum AcceptError {
         detail: Option<&'static str>,
     },
     /// They were silent for too long.
-    #[error("said nothing for too long")]
+    #[error("was silent for too long")]
     Silent,
     /// They went away.
-    #[error("went away during the handshake")]
+    #[error("left during the handshake")]
     Gone,
     /// They went away when they had the server's credential: it may be that a clock is wrong, or that their pin is.
-    #[error("went away during the handshake")]
+    #[error("left during the handshake")]
     Declined,
 }
 

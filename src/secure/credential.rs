@@ -46,13 +46,13 @@ pub struct UnixSeconds(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
     /// Fields, role, fingerprint, key, signature or proof are not what they must be.
-    #[error("the credential does not hold")]
+    #[error("invalid credential")]
     Credential,
     /// It has expired, or lasts longer than allowed: one of the two clocks is wrong.
-    #[error("the credential is not for today")]
+    #[error("the credential is not valid today")]
     Clock,
     /// A user's name breaks the rules.
-    #[error("the name is not one that is taken")]
+    #[error("invalid name")]
     Name,
 }
 

@@ -299,7 +299,7 @@ impl CommitWriter {
 
     /// The journal is unusable from now on. No journal is better than one with a gap.
     fn fail(&mut self, why: &str) {
-        warn!("[!] The disk cannot keep what happens: {why}");
+        warn!("[!] The journal cannot be written: {why}");
         let before = std::mem::replace(&mut self.journal, AckState::Failed { retry_at: Instant::now() + RETRY });
         if let AckState::On(journal) = before
             && let Err(error) = journal.delete()

@@ -75,7 +75,7 @@ impl Connection {
                     listen();
                 });
                 if let Err(error) = listening {
-                    warn!("[!] Cannot listen to somebody who is in: {error}");
+                    warn!("[!] Cannot read from a client: {error}");
                 }
             }
             Err(JoinError { why, failure }) => {

@@ -53,7 +53,7 @@ const REMEMBERED: usize = 65_536;
 /// A failure that earns an address a penalty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// It went away during the handshake.
+    /// It left during the handshake.
     WentAway,
     /// It was refused: what it said does not hold.
     Refused,

@@ -78,7 +78,7 @@ fn write_lines(
         }
         let missing = lost.swap(0, Ordering::Relaxed);
         if missing > 0 {
-            let _ = writeln!(target, "[!] {missing} log lines were lost: nobody took them");
+            let _ = writeln!(target, "[!] {missing} log lines were lost: the log was not read");
         }
     }
 }

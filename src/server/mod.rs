@@ -251,6 +251,17 @@ impl Shared {
 impl Server {
     /// Loads or makes the key pair, and listens.
     ///
+    /// ```
+    /// use cfb_chat::server::{Server, ServerConfig};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let server = Server::start(&ServerConfig { bits: 2048, ..ServerConfig::in_folder(folder.path(), 0) })?;
+    /// assert_eq!(server.stopper().command("WHO").as_deref(), Some("no user is here"));
+    /// server.stopper().terminate();
+    /// server.wait();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`StartError`] says what is wrong, and what to do about it.
     pub fn start(config: &ServerConfig) -> Result<Self, StartError> {
@@ -383,7 +394,7 @@ fn find(keeping: &StorageConfig) -> Result<RecoveredState, DatabaseError> {
         }
     }
     if sessions > 0 {
-        info!("[+] The server had not been stopped: {sessions} sessions and {events} events are found again");
+        info!("[+] Recovered after a crash: {sessions} sessions and {events} events");
     }
     // Owners of names come before the sessions that use them.
     let kept = lasting.into_iter().map(JournalRecord::Lasting).chain(happened).collect();

@@ -201,15 +201,15 @@ impl ChatService {
                 state.send(CommitItem::Snapshot(all));
             }
             WorkerEvent::Disk(Ok(())) => {
-                info!("[+] The disk keeps what happens again");
+                info!("[+] Messages are kept on disk again");
                 state.change(|chat, effects| chat.notice(KEPT_AGAIN, now(), effects));
             }
             WorkerEvent::Disk(Err(why)) => {
-                warn!("[!] What is said from now on does not survive the server: {why}");
+                warn!("[!] Messages from now on are lost if the server stops: {why}");
                 state.change(|chat, effects| chat.notice(NOT_KEPT, now(), effects));
             }
             WorkerEvent::Lasting(Ok(())) => {
-                info!("[+] The disk keeps names, bans, rooms and letters again");
+                info!("[+] Names, bans, rooms and letters are kept on disk again");
                 state.change(|chat, effects| chat.notice(LASTING_KEPT_AGAIN, now(), effects));
             }
             WorkerEvent::Lasting(Err(why)) => {

@@ -49,6 +49,34 @@ pub struct ServerConfig {
     pub timing: ServerTimeouts,
 }
 
+impl ServerConfig {
+    /// Configuration of a server on 127.0.0.1 with keys and data in a folder, open to all users, with the program's
+    /// defaults for all else. Port 0 is any free port.
+    #[must_use]
+    pub fn in_folder(folder: &Path, port: u16) -> Self {
+        Self {
+            host: "127.0.0.1".into(),
+            port,
+            public_address: None,
+            udp: false,
+            keys: folder.join("keys"),
+            bits: 3072,
+            passphrase: PassphraseSource::default(),
+            keeping: StorageConfig {
+                data: folder.join("data"),
+                journal: JournalPlace::Disk,
+                journal_size: 64 * 1_024 * 1_024,
+                resume: Duration::from_secs(120),
+                unused_names: Duration::from_secs(180 * 24 * 60 * 60),
+            },
+            access: Access::Open,
+            limits: true,
+            log_level: LevelFilter::Info,
+            timing: ServerTimeouts::standard(),
+        }
+    }
+}
+
 /// Storage of a server (PROTOCOL.md §8).
 #[derive(Clone, Debug)]
 pub struct StorageConfig {

@@ -14,7 +14,7 @@ pub(super) fn text(counts: &ServerCounts, about: &ServerInfo, waiting: usize) ->
         "up          {}\n\
          people      {sessions} here, {away} of them reconnecting, in {rooms} rooms; {names} names; room for {}\n\
          messages    {messages}, for {deliveries} readers\n\
-         queue       {waiting} changes for the disk, {} for who has yet to read it\n\
+         queue       {waiting} changes for the disk, {} for readers that lag\n\
          memory      {memory}",
         shown_span(Duration::from_secs(about.started.elapsed().as_secs())),
         about.room,

@@ -8,7 +8,7 @@ pub enum WorkerEvent {
     Slow(ConnectionId),
     /// A connection that lags behind has received all events up to here, and takes more.
     Behind(ConnectionId, Cursor),
-    /// The disk keeps what happens again; or does not any more, and why.
+    /// The disk keeps messages again; or not any more, and why.
     Disk(Result<(), String>),
     /// The disk keeps what stays when the server stops again; or does not any more, and why.
     Lasting(Result<(), String>),

@@ -313,7 +313,7 @@ mod tests {
             assert_eq!(
                 users.judge(&name("lra"), third),
                 PinStatus::LooksLike { name: ira.clone(), line: 1 },
-                "and somebody else"
+                "and another user"
             );
             let keys: Vec<_> = users.find(&ira).unwrap().1.iter().map(|key| (key.fingerprint, key.line)).collect();
             assert_eq!(keys, [(KEY, 1), (OTHER, 3)]);

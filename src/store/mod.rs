@@ -48,7 +48,7 @@ pub enum DiskError {
         source: io::Error,
     },
     /// Every user of the machine can change it, or put files in it (mode bit 0o002).
-    #[error("{path} can be written by everybody (mode {mode:04o})")]
+    #[error("{path} can be written by every user (mode {mode:04o})")]
     Open {
         /// Path.
         path: PathBuf,

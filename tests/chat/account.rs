@@ -160,15 +160,11 @@ pub fn holds(story: &Story) {
 
 fn nothing_is_told_of_but_what_may_be(visit: &Visit) {
     let may_be = |line: &str| {
-        let always = [
-            "[!] First contact with ",
-            "[!] Compare it with what ",
-            "[!] Not delivered (",
-            "[!] Nobody was in #lobby ",
-        ];
+        let always =
+            ["[!] First contact with ", "[!] Compare it with what ", "[!] Not delivered (", "[!] No member of #lobby "];
         let vanished = ["error: the connection was lost"];
         // A letter that had been read, when the way to say so was lost.
-        let again = ["[!] Dropped: a letter from "];
+        let again = ["[!] Dropped: a repeated letter from "];
         always.iter().chain(&again).any(|start| line.starts_with(start))
             || line.starts_with("    ")
             || line.starts_with("error: ") && line.ends_with("not delivered, see above")

@@ -113,7 +113,7 @@ fn whoever_comes_back_too_late_is_in_again_as_somebody_new() {
     anna.process.err.wait_for("[!] Connection lost. Reconnecting …");
     boris.process.out.wait_for("[+] Anna left the room.");
     boris.says("missed.");
-    anna.process.err.wait_for(", in a new session: what was said meanwhile cannot be caught up.");
+    anna.process.err.wait_for(", in a new session: messages sent meanwhile cannot be caught up.");
     boris.process.out.wait_for_times("[+] Anna joined the room.", 1);
     anna.says("here I am.");
     boris.sees("Anna", "here I am.");

@@ -102,7 +102,7 @@ fn whoever_opens_a_room_keeps_order_there() {
     let (_path, mut anna, mut boris) = two_in_two(&server);
     anna.says("/topic what we do");
     for client in [&anna, &boris] {
-        client.process.err.wait_for("#lab is about: what we do");
+        client.process.err.wait_for("topic of #lab: what we do");
     }
     anna.says("/rooms");
     anna.process.err.wait_for("[+] You are in #lab, #lobby; you speak in the first");

@@ -102,10 +102,10 @@ fn letters_of_which_their_reader_has_not_told_come_again_when_it_is_killed() {
         (0..written).filter(|id| read.secrets.iter().filter(|read| *read == id).count() > 1).collect();
     assert!(twice.is_empty(), "{twice:?} were shown more than once");
     let missing = (0..written).filter(|id| !read.secrets.contains(id)).count();
-    let dropped = read.told.matches("[!] Dropped: a letter from Anna that has come before.").count();
+    let dropped = read.told.matches("[!] Dropped: a repeated letter from Anna.").count();
     // Noted as read, and then killed before it was shown: it comes again, and that is told.
     assert!(missing <= dropped, "{missing} letters are missing, and only {dropped} were told of:\n{}", read.told);
-    nobody_is_told_of_anything_but(&people, &["[!] Dropped: a letter from Anna that has come before."]);
+    nobody_is_told_of_anything_but(&people, &["[!] Dropped: a repeated letter from Anna."]);
     println!(
         "{rounds} kills of a reader of letters in {:.0} s: {written} letters, {} shown once, {missing} noted as read and not \
          shown, {dropped} times told that one came again",

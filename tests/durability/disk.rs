@@ -70,7 +70,7 @@ impl Room {
         for person in &self.people {
             person.is_told(NOTICE);
         }
-        self.house.server().wait_for_log("[!] What is said from now on does not survive the server: ");
+        self.house.server().wait_for_log("[!] Messages from now on are lost if the server stops: ");
         // The talk goes on.
         for _ in 0..5 {
             self.says_in_vain();
@@ -82,7 +82,7 @@ impl Room {
         let again = (0..MAX_LINES).any(|_| {
             self.says_in_vain();
             thread::sleep(Duration::from_millis(5));
-            self.house.log().contains("[+] The disk keeps what happens again")
+            self.house.log().contains("[+] Messages are kept on disk again")
         });
         assert!(again, "{}", self.house.log());
         for person in &self.people {
@@ -204,7 +204,7 @@ fn a_journal_that_is_taken_away_or_replaced_is_told_of_and_another_is_begun() {
     fs::rename(other, &journal).unwrap();
     room.people.iter().for_each(|person| assert_eq!(person.read().told.matches(NOTICE).count(), 1));
     assert!((0..MAX_LINES).any(|_| room.says_in_vain()), "{}", room.house.log());
-    let kept = |room: &Room| room.house.log().matches("[+] The disk keeps what happens again").count();
+    let kept = |room: &Room| room.house.log().matches("[+] Messages are kept on disk again").count();
     let before = kept(&room);
     until("it is kept again", || {
         room.says_in_vain();
@@ -236,7 +236,7 @@ fn a_log_that_is_taken_away_replaced_or_cut_short_is_told_of_and_another_is_begu
     let port = room.house.port.to_string();
     let refused = run_client(&stranger, &["-p", &port, "-u", NAMES[0]], "");
     assert_eq!(refused.status, Some(6), "the name is its owner's still: {}", refused.err);
-    let kept = |room: &Room| room.house.log().matches("[+] The disk keeps what happens again").count();
+    let kept = |room: &Room| room.house.log().matches("[+] Messages are kept on disk again").count();
     let damages: [&dyn Fn(); 2] = [
         &|| {
             let other = data.write("other", fs::read(&journal).unwrap(), 0o600);

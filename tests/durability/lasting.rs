@@ -19,7 +19,7 @@ use crate::support::process::{Exit, run_server};
 const NOTICE: &str = "[server] The server's disk cannot keep names, bans, rooms and letters";
 const KEPT_AGAIN: &str = "[server] The server's disk keeps names, bans, rooms and letters again.";
 const LOGGED: &str = "[!] Names, bans, rooms and letters of now are lost if the server stops: ";
-const LOGGED_AGAIN: &str = "[+] The disk keeps names, bans, rooms and letters again";
+const LOGGED_AGAIN: &str = "[+] Names, bans, rooms and letters are kept on disk again";
 const LOST: &str = " changes of names, bans, rooms and letters are lost: ";
 /// Who is away, and is written to.
 const CLARA: usize = 2;

@@ -92,7 +92,7 @@ fn a_journal_in_memory_leaves_nothing_on_disk_and_a_kill_begins_new_sessions_and
     for person in &people[..3] {
         person.is_told("[+] Back after ");
         let told = person.read().told;
-        assert!(told.contains(", in a new session: what was said meanwhile cannot be caught up."), "{told}");
+        assert!(told.contains(", in a new session: messages sent meanwhile cannot be caught up."), "{told}");
     }
     assert_eq!(house.found_again(), (0, 0));
     meet_again(&mut people[..3]);
@@ -100,7 +100,7 @@ fn a_journal_in_memory_leaves_nothing_on_disk_and_a_kill_begins_new_sessions_and
     let told = people[1].read().told;
     let (mut unknown, mut said) = (0, 0);
     for id in first..first + 3 {
-        let is_unknown = told.contains(&format!("[!] Not known to have been delivered: word {id}.\n"));
+        let is_unknown = told.contains(&format!("[!] Delivery unknown: word {id}.\n"));
         let times = people[0].read().said.iter().filter(|read| **read == id).count();
         assert!(times == usize::from(!is_unknown), "word {id}: read {times} times; {told}");
         if is_unknown { unknown += 1 } else { said += 1 }
@@ -112,8 +112,7 @@ fn a_journal_in_memory_leaves_nothing_on_disk_and_a_kill_begins_new_sessions_and
     house.kill();
     house.open_again();
     let ended = people[2].ends();
-    let not_known =
-        last.iter().filter(|text| ended.err.contains(&format!("[!] Not known to have been delivered: {text}")));
+    let not_known = last.iter().filter(|text| ended.err.contains(&format!("[!] Delivery unknown: {text}")));
     let status = if not_known.count() > 0 { 9 } else { 0 };
     assert_eq!(ended.status, Some(status), "{}", ended.err);
     people[3].comes(house.port);

@@ -72,7 +72,7 @@ fn only_the_exact_word_ends_it() {
     server.process.out.wait_for("no such command: hello; HELP lists them");
     server.process.out.wait_for("to stop the server type TERMINATE, in capitals");
     server.process.type_line("WHO");
-    server.process.out.wait_for("nobody is here");
+    server.process.out.wait_for("no user is here");
     still_serves(server.port);
     assert_eq!(server.terminate().status, Some(0));
 }

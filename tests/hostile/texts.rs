@@ -81,17 +81,14 @@ fn what_is_no_message_or_too_long_a_text_is_told_of_and_what_follows_is_shown() 
     let client = Client::join(server.port, "Ira");
     let mut peer = Peer::join(server.port, &BORIS, "Boris");
     peer.say_raw("no message");
-    client
-        .process
-        .err
-        .wait_for("[!] A message from Boris could not be opened: it is not in the form that it should have.");
+    client.process.err.wait_for("[!] A message from Boris could not be opened: malformed.");
     for text in [&*"x".repeat(4_097), ""] {
         peer.say(text);
     }
     client
         .process
         .err
-        .wait_for_times("[!] A message from Boris cannot be shown: it is empty, too long, or no text.", 2);
+        .wait_for_times("[!] A message from Boris cannot be shown: it is empty, too long, or not text.", 2);
     peer.say("short");
     client.sees("Boris", "short");
     assert_eq!(client.talk(), ["Boris: short"]);

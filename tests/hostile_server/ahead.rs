@@ -37,7 +37,7 @@ fn a_key_may_be_any_number_of_messages_ahead_and_the_gap_is_shown() {
     stage.shares(&mut mallory);
     let envelope = stage.envelope_from(&mut mallory, "back at the beginning");
     stage.relays(&mallory, envelope);
-    stage.is_told("[!] Dropped: a message from Mallory that has come before.");
+    stage.is_told("[!] Dropped: a repeated message from Mallory.");
     stage.says(&mut ira, "nothing is missing of me");
     let talk = ["Ira: far ahead", "Mallory: far ahead", "Mallory: farther", "Ira: nothing is missing of me"];
     assert_eq!(stage.talk(), talk);
@@ -57,7 +57,7 @@ fn a_message_is_opened_a_thousand_steps_ahead_of_its_key_and_no_further() {
     stage.relays(&mallory, all.remove(1_000));
     stage.is_told("[!] 1000 messages from Mallory are missing.");
     stage.relays(&mallory, all.remove(999));
-    stage.is_told("[!] Dropped: a message from Mallory that has come before.");
+    stage.is_told("[!] Dropped: a repeated message from Mallory.");
     stage.client.sees("Mallory", "far ahead");
     assert_eq!(stage.talk(), ["Mallory: far ahead"]);
     stage.ends();
@@ -130,7 +130,7 @@ fn the_last_numbers_that_there_are_stop_only_whoever_uses_them() {
     for count in [0, 1, u64::MAX] {
         let boxed = forger.boxed(&stage, "whisper", count, &padded("one more"));
         stage.event(Event::Whispered { who: session, boxed });
-        stage.is_told("[!] Dropped: a whisper from Mallory that has come before.");
+        stage.is_told("[!] Dropped: a whisper from Mallory, a repeated one.");
     }
     stage.says(&mut ira, "still here");
     stage.whispers(&mut ira, "and here");

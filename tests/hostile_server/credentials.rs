@@ -39,7 +39,7 @@ fn order_8(last: u8) -> [u8; 32] {
 fn is_refused(stage: &mut Stage, forger: &Forger, person: Person) {
     stage.tell(&[numbered(person)]);
     stage.joined(forger.session);
-    stage.is_told("[!] Somebody is here of whom nothing is shown: their credential does not hold.");
+    stage.is_told("[!] A member's messages are hidden: their credential does not hold.");
     let envelope = forger.envelope(stage, [1; 8], 0, &[0; 96]);
     let said = stage.said_by(forger.session, envelope);
     stage.event(said);
@@ -153,7 +153,7 @@ fn nothing_is_sealed_to_a_key_that_agrees_on_nothing_and_the_others_can_read() {
     stage.told();
     assert_eq!(stage.talks_to(&mut ira, "for Ira alone"), [ira.number()]);
     let told = stage.told();
-    let words = "their key is not one that anything can be sealed to";
+    let words = "their key cannot be used for sealing";
     assert_eq!(told.iter().filter(|line| line.contains(words)).count(), keys.len(), "{told:#?}");
     let claim = Claim { x25519: vec![0; 32], ..forger.claim("late") };
     let person = forger.person(&claim);
@@ -211,7 +211,7 @@ fn a_signature_in_a_second_spelling_is_none() {
     }
     assert_eq!(carry, 0, "it has room for its order once more");
     stage.relays(&ira, bent);
-    stage.is_told_of("[!] REFUSED: a message said to be Ira's");
+    stage.is_told_of("[!] REFUSED: a message in Ira's name");
     stage.relays(&ira, envelope);
     stage.client.sees("Ira", "in the one spelling");
     assert!(stage.told().is_empty());

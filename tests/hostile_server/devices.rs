@@ -22,7 +22,7 @@ fn with_other_device(arguments: &[&str]) -> (Stage, Member) {
     stage.joins(&device);
     let told = stage.told().join("\n");
     assert!(
-        told.contains("Ira IS NOT WHO THEY WERE") && told.contains("/accept Ira takes it beside the old one"),
+        told.contains("Ira HAS CHANGED KEYS") && told.contains("/accept Ira adds its key to the old one"),
         "{told}"
     );
     (stage, device)
@@ -60,7 +60,7 @@ fn who_is_accepted_talks_and_is_talked_to_from_then_on() {
     stage.client.says("/list");
     stage.client.process.err.wait_for(&format!("    Ira   new       {}", device.fingerprint()));
     stage.client.says("/accept Ira");
-    stage.client.process.err.wait_for("[!] Ira is not accepted: nobody is here under exactly that name");
+    stage.client.process.err.wait_for("[!] Ira is not accepted: no member with exactly that name");
     assert_eq!(stage.client.folder.read("known_users"), both(), "once");
     stage.ends();
 }
@@ -131,7 +131,7 @@ fn who_is_accepted_but_not_verified_reads_nothing_that_is_for_the_verified() {
     accepts(&mut stage);
     stage.is_told_of("[!] Ira is not verified, and cannot read what you say");
     stage.client.says("Is it you?");
-    stage.client.process.err.wait_for("[!] Not sent: nobody here could read it");
+    stage.client.process.err.wait_for("[!] Not sent: no member could read it");
     stage.client.says("/verify Ira");
     stage.client.process.err.wait_for("Then: /verify Ira yes");
     stage.client.says("/verify Ira yes");
@@ -151,11 +151,7 @@ fn only_one_who_was_refused_for_their_key_is_accepted_and_only_under_exactly_tha
     let before = stage.client.folder.read("known_users");
     for name in ["Ira", "lra", "Zoe", "Anna", "nobody"] {
         stage.client.says(&format!("/accept {name}"));
-        stage
-            .client
-            .process
-            .err
-            .wait_for(&format!("[!] {name} is not accepted: nobody is here under exactly that name"));
+        stage.client.process.err.wait_for(&format!("[!] {name} is not accepted: no member with exactly that name"));
     }
     assert_eq!(stage.client.folder.read("known_users"), before);
     stage.ends();

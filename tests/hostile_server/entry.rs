@@ -122,7 +122,7 @@ fn a_password_that_others_can_read_or_that_is_none_is_refused_before_anything_is
         ("correct horse\n", 0o644, "can be read by others (mode 0644)\nhint: chmod 600 "),
         ("1234567\n", 0o600, "a password has 8 to 256 bytes"),
         ("\nsecond line", 0o600, "its first line is empty"),
-        ("bell\u{7}bell\n", 0o600, "no control characters"),
+        ("bell\u{7}bell\n", 0o600, "may not have control characters"),
     ] {
         let folder = home("");
         let file = folder.write("password", password, mode).display().to_string();
@@ -227,7 +227,7 @@ fn a_new_password_is_sent_as_it_travels_and_its_answer_is_shown() {
     stage.client.says("/password off");
     while !matches!(stage.hear(), ToServer::Password(password) if password.is_empty()) {}
     stage.answers(ErrorCode::Wait, 0);
-    stage.is_told("[!] The password is as it was. The server says: no");
+    stage.is_told("[!] The password is unchanged. The server says: no");
     // Lost on its way: nobody knows whether it is set, and it is not set again by itself.
     stage.client.says("/password");
     while !matches!(stage.hear(), ToServer::Password(_)) {}

@@ -10,7 +10,7 @@ use cfb_chat::wire::codec::Writer;
 use crate::support::acting_character;
 use crate::support::hostile_server::{HostileServer, Member, Stage, home, number};
 
-const STRANGER: &str = "somebody was named before it was told who they are";
+const STRANGER: &str = "a member was named before being introduced";
 const MEMBER: &str = "the room's list of members does not add up: the server hides who is here";
 const EVENT: &str = "an event that was not due";
 
@@ -171,7 +171,7 @@ fn messages_with_wrong_fields() {
         is_a_fault(&format!("a message of type {kind} with wrong fields"), |stage, _, _| stage.tell_bytes(&message));
     }
     for record in [&b""[..], &[0x80], &[0x05], &[0x81, 0x20], &[0x82, 0x18, 0x26]] {
-        is_a_fault("a record that holds no messages", |stage, _, _| stage.tell_bytes(record));
+        is_a_fault("a record without messages", |stage, _, _| stage.tell_bytes(record));
     }
 }
 
@@ -215,7 +215,7 @@ fn more_people_than_there_can_be() {
     let members: Vec<Number> = (1..=12_501).map(Number).chain([number(stage.session())]).collect();
     let welcome = Welcome { change: members.len() as u64, members, ..stage.welcome() };
     stage.tell(&[ToClient::Welcome(welcome)]);
-    stage.ends_for("it tells of more people than there can be", &[]);
+    stage.ends_for("it introduces too many people", &[]);
     // Who is only told of, and never comes, gives way to others.
     let mut stage = Stage::with(&[]);
     stage.told();

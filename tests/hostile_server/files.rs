@@ -27,7 +27,7 @@ fn who_cannot_be_kept_is_not_shown_and_those_who_are_known_go_on() {
     stage.shares(&mut ira);
     stage.told();
     stage.joins(&mallory);
-    stage.is_told_of("[!] Mallory is new, and cannot be kept: ");
+    stage.is_told_of("[!] Mallory is new, and could not be saved: ");
     stage.shares(&mut mallory);
     let envelope = stage.envelope_from(&mut mallory, "not shown");
     stage.relays(&mallory, envelope);
@@ -51,7 +51,7 @@ fn a_letter_that_cannot_be_noted_is_not_shown_and_waits() {
     let letter = ira.letter("Ira", &stage.identity, stage.server, now_in_millis(), "later");
     for _ in 0..2 {
         stage.event(Event::Letter(letter.clone()));
-        stage.is_told_of("[!] A letter from Ira is not shown, for it could not be noted as read: ");
+        stage.is_told_of("[!] A letter from Ira is not shown, as it could not be marked as read: ");
     }
     assert!(stage.talk().is_empty());
     // It has not said that it has seen it: the next thing that it says is something else.
@@ -104,7 +104,7 @@ fn nobody_is_kept_unannounced_by_a_letter_that_comes_again() {
     stage.told();
     stage.event(Event::Letter(letter));
     let told = stage.told().join("\n");
-    assert!(told.contains("[!] Dropped: a letter from Ira that has come before."), "{told}");
+    assert!(told.contains("[!] Dropped: a repeated letter from Ira."), "{told}");
     is_announced_if_kept(&mut stage, &ira, &told);
     stage.ends();
 }

@@ -89,7 +89,7 @@ fn a_key_of_which_any_bit_was_flipped_opens_nothing() {
     each_is_told_of(&mut stage, vec![Event::Whispered { who: session, boxed: key.clone() }], "Ira");
     let envelope = stage.envelope_from(&mut ira, "Hi");
     stage.relays(&ira, envelope.clone());
-    stage.is_told_of("[!] A message from Ira could not be opened: they have not given you the key.");
+    stage.is_told_of("[!] A message from Ira could not be opened: Ira has not shared the key.");
     stage.event(Event::Shared { who: session, boxed: key });
     stage.relays(&ira, envelope);
     stage.client.sees("Ira", "Hi");
@@ -136,7 +136,7 @@ fn a_person_of_whom_any_byte_was_changed_is_nobody() {
         stage.left(session);
     }
     let told = stage.told();
-    let words = "[!] Somebody is here of whom nothing is shown: their credential does not hold.";
+    let words = "[!] A member's messages are hidden: their credential does not hold.";
     assert!(told.iter().all(|line| line == words), "{told:#?}");
     assert_eq!(told.len(), count);
     stage.joins(&ira);

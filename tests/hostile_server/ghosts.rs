@@ -8,8 +8,8 @@ use rustix::process::Signal;
 
 use crate::support::hostile_server::{HostileServer, IRA, MALLORY, Member, Stage, home, known, said_at};
 
-const OTHER_ROSTER: &str = "for a room as it was long ago, or never";
-const OTHER_PEOPLE: &str = "the server shows Ira other people than you";
+const OTHER_ROSTER: &str = "for an outdated or unknown list of members";
+const OTHER_PEOPLE: &str = "the server shows Ira another list of members";
 
 /// A room with Ira, whose key the client has.
 fn with_ira() -> (Stage, Member) {

@@ -21,9 +21,9 @@ fn whoever_has_the_chain_of_another_cannot_speak_with_it() {
     let sealed = ira.key.seal(&padded("forged"));
     let forged = sealed.sign(&mallory.credential, stage.server, "#lobby", stage.roster());
     stage.relays(&ira, forged.clone());
-    stage.is_told_of("[!] REFUSED: a message said to be Ira's");
+    stage.is_told_of("[!] REFUSED: a message in Ira's name");
     stage.relays(&mallory, forged);
-    stage.is_told_of("[!] A message from Mallory could not be opened: they have not given you the key.");
+    stage.is_told_of("[!] A message from Mallory could not be opened: Mallory has not shared the key.");
     // Not even if Mallory hands Ira's chain out as Mallory's own: it is Mallory who has said it then.
     let key = ira.key.shared("#lobby");
     let boxed = mallory.boxes_up(&stage.keys, stage.server, Purpose::Key, &key);
@@ -101,11 +101,11 @@ fn what_is_sealed_well_and_is_no_text_is_not_shown() {
     };
     for padded in &unreadable {
         says(&mut stage, &mut forger, padded);
-        stage.is_told("[!] A message from Mallory cannot be shown: it is empty, too long, or no text.");
+        stage.is_told("[!] A message from Mallory cannot be shown: it is empty, too long, or not text.");
         forger.boxes += 1;
         let boxed = forger.boxed(&stage, "whisper", forger.boxes, padded);
         stage.event(Event::Whispered { who: session, boxed });
-        stage.is_told("[!] A whisper from Mallory cannot be shown: it is empty, too long, or no text.");
+        stage.is_told("[!] A whisper from Mallory cannot be shown: it is empty, too long, or not text.");
     }
     // Keys that are none.
     let no_keys = [
@@ -149,7 +149,7 @@ fn a_text_longer_than_the_server_takes_is_not_shown() {
     stage.told();
     let envelope = stage.envelope_from(&mut ira, "eleven char");
     stage.relays(&ira, envelope);
-    stage.is_told("[!] A message from Ira cannot be shown: it is empty, too long, or no text.");
+    stage.is_told("[!] A message from Ira cannot be shown: it is empty, too long, or not text.");
     stage.says(&mut ira, "ten charac");
     assert_eq!(stage.talk(), ["Ira: ten charac"]);
     stage.ends();

@@ -37,7 +37,7 @@ fn who_looks_like_somebody_here_is_refused() {
         stage.shares(&mut ira);
         stage.told();
         stage.joins(&impostor);
-        stage.is_told_of(&format!("[!] Somebody calls themselves {name}, a name that looks like"));
+        stage.is_told_of(&format!("[!] {name} looks like"));
         stage.shares(&mut impostor);
         let envelope = stage.envelope_from(&mut impostor, "believe me");
         stage.relays(&impostor, envelope);
@@ -63,8 +63,8 @@ fn who_looks_like_somebody_known_or_like_oneself_is_refused() {
         stage.told();
         stage.joins(&impostor);
         let told = stage.told().join("\n");
-        assert!(told.starts_with(&format!("[!] Somebody calls themselves {name}, a name that looks like")), "{told}");
-        assert_eq!(told.contains("looks like Ira, whom you know"), other == "Ira", "{told}");
+        assert!(told.starts_with(&format!("[!] {name} looks like")), "{told}");
+        assert_eq!(told.contains("looks like Ira, a user you know"), other == "Ira", "{told}");
         assert_eq!(told.contains("remove line 1 of "), other == "Ira", "{told}");
         is_shunned(&mut stage, &mut impostor);
         assert!(stage.talk().is_empty());
@@ -87,7 +87,7 @@ fn somebody_with_the_name_of_a_known_one_and_another_key_is_refused_until_the_li
         stage.joins(&false_ira);
         let told = stage.told();
         let (was, is) = (IRA.public().fingerprint(), MALLORY.public().fingerprint());
-        assert_eq!(told[0], "[!] Ira IS NOT WHO THEY WERE. Somebody may be pretending to be Ira.");
+        assert_eq!(told[0], "[!] Ira HAS CHANGED KEYS. This may be an impostor.");
         assert_eq!(told[1..3], [format!("    the key was  {was}"), format!("    the key is   {is}")]);
         let line = format!("remove line 2 of {}", stage.client.folder.file("known_users").display());
         assert!(told[3..].join("\n").contains(&line), "{told:#?}");
@@ -135,7 +135,7 @@ fn of_two_look_alikes_who_are_told_of_at_once_one_is_refused_then_and_ever_after
     stage.welcomes(&[&ira, &lra]);
     let told = stage.told().join("\n");
     let (taken, refused) = if told.contains("First contact with Ira.") { (&ira, &lra) } else { (&lra, &ira) };
-    let words = format!("[!] Somebody calls themselves {}, a name that looks like", refused.name);
+    let words = format!("[!] {} looks like", refused.name);
     assert!(told.contains(&words), "{told}");
     assert!(told.contains(&format!("First contact with {}.", taken.name)), "{told}");
     let kept = stage.client.folder.read("known_users");
@@ -154,7 +154,7 @@ fn of_two_look_alikes_who_are_told_of_at_once_one_is_refused_then_and_ever_after
 
 #[test]
 fn nobody_is_here_twice() {
-    is_a_fault("it tells of one person as being here twice", |stage, _, _| {
+    is_a_fault("it lists one member twice", |stage, _, _| {
         stage.joins(&Member::ira());
         stage.joins(&Member::ira());
     });
@@ -169,7 +169,7 @@ fn nobody_is_here_twice() {
     assert!(stage.told().is_empty(), "the same key is the same person");
     stage.shares(&mut again);
     stage.relays(&again, envelope);
-    stage.is_told_of("REFUSED: a message said to be Ira's");
+    stage.is_told_of("REFUSED: a message in Ira's name");
     stage.says(&mut again, "by the second");
     assert_eq!(stage.talk(), ["Ira: by the second"]);
     stage.ends();

@@ -5,7 +5,7 @@ use cfb_chat::secure::e2e::roster::RosterHash;
 use crate::support::hostile_server::{Happened, MINUTE, Member, Stage, said_at};
 
 const OTHER_ROSTER: &str =
-    "[!] REFUSED: a message from Ira for a room as it was long ago, or never. The server may be holding it back.";
+    "[!] REFUSED: a message from Ira for an outdated or unknown list of members. The server may have held it back.";
 
 /// The room as it was before Mallory came, and Ira, who goes on talking to it.
 struct Old {

@@ -9,14 +9,14 @@ use cfb_chat::net::secure_channel::now_in_millis;
 use super::faults::is_a_fault;
 use crate::support::hostile_server::{HostileServer, Member, Stage, home, number};
 
-const STRANGER: &str = "somebody was named before it was told who they are";
+const STRANGER: &str = "a member was named before being introduced";
 
 fn reused(number: Number) -> String {
-    format!("it gives the number {}, which is somebody's, to somebody else", number.0)
+    format!("it gives the number {} to a second member", number.0)
 }
 
 fn renumbered(number: Number) -> String {
-    format!("it gives a second number, {}, to somebody who is here", number.0)
+    format!("it gives a second number, {}, to a present member", number.0)
 }
 
 /// Somebody's Person, under any number.

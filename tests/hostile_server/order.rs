@@ -50,7 +50,7 @@ fn a_key_that_is_left_out_is_told_of_by_what_it_would_have_opened() {
     stage.key_from(&mut ira);
     let envelope = stage.envelope_from(&mut ira, "under a key that did not come");
     stage.relays(&ira, envelope);
-    stage.is_told_of("[!] A message from Ira could not be opened: they have not given you the key.");
+    stage.is_told_of("[!] A message from Ira could not be opened: Ira has not shared the key.");
     ira.renews_key(2);
     stage.shares(&mut ira);
     let told = stage.told();
@@ -73,9 +73,9 @@ fn what_comes_again_is_dropped_and_told_of() {
         stage.event(Event::Whispered { who: session, boxed: whisper.clone() });
         stage.event(Event::Shared { who: session, boxed: key.clone() });
         let again = [
-            "[!] Dropped: a message from Ira that has come before.",
-            "[!] Dropped: a whisper from Ira that has come before.",
-            "[!] Dropped: a key from Ira that has come before.",
+            "[!] Dropped: a repeated message from Ira.",
+            "[!] Dropped: a whisper from Ira, a repeated one.",
+            "[!] Dropped: a key from Ira, a repeated one.",
         ];
         // The second key box has a place in the chain that is behind: the first time it is that which is told.
         let told = stage.told();
@@ -98,14 +98,14 @@ fn what_overtakes_is_shown_with_its_gap_and_what_it_overtook_is_dropped() {
     for envelope in [third, first, second] {
         stage.relays(&ira, envelope);
     }
-    let dropped = "[!] Dropped: a message from Ira that has come before.";
+    let dropped = "[!] Dropped: a repeated message from Ira.";
     assert_eq!(stage.told(), ["[!] 2 messages from Ira are missing.", dropped, dropped]);
     let session = ira.session();
     let [first, second] = ["first", "second"].map(|text| stage.whisper_from(&mut ira, text));
     for boxed in [second, first] {
         stage.event(Event::Whispered { who: session, boxed });
     }
-    let dropped = "[!] Dropped: a whisper from Ira that has come before.";
+    let dropped = "[!] Dropped: a whisper from Ira, a repeated one.";
     assert_eq!(stage.told(), ["[!] 1 private message (or key) from Ira is missing.", dropped]);
     stage.says(&mut ira, "fourth");
     assert_eq!(stage.talk(), ["Ira: third", "[whisper from Ira] second", "Ira: fourth"]);
@@ -121,15 +121,15 @@ fn one_members_words_are_not_shown_as_anothers() {
     stage.told();
     let (by_ira, by_mallory) = (stage.envelope_from(&mut ira, "Ira's"), stage.envelope_from(&mut mallory, "Mallory's"));
     stage.relays(&ira, by_mallory.clone());
-    stage.is_told_of("REFUSED: a message said to be Ira's");
+    stage.is_told_of("REFUSED: a message in Ira's name");
     stage.relays(&mallory, by_ira.clone());
-    stage.is_told_of("REFUSED: a message said to be Mallory's");
+    stage.is_told_of("REFUSED: a message in Mallory's name");
     let (to, from) = (stage.whisper_from(&mut ira, "Ira's"), mallory.session());
     stage.event(Event::Whispered { who: from, boxed: to });
-    stage.is_told("[!] REFUSED: a whisper said to be Mallory's, whose signature does not hold.");
+    stage.is_told("[!] REFUSED: a whisper in Mallory's name with an invalid signature.");
     let boxed = stage.key_from(&mut ira);
     stage.event(Event::Shared { who: from, boxed });
-    stage.is_told("[!] REFUSED: a key said to be Mallory's, whose signature does not hold.");
+    stage.is_told("[!] REFUSED: a key in Mallory's name with an invalid signature.");
     stage.relays(&ira, by_ira);
     stage.relays(&mallory, by_mallory);
     stage.says(&mut ira, "the last");
@@ -144,7 +144,7 @@ fn what_was_said_in_another_room_is_not_shown_in_this_one() {
     let roster = stage.roster();
     let elsewhere = ira.key.seal(&padded("elsewhere")).sign(&ira.credential, stage.server, "#other", roster);
     stage.relays(&ira, elsewhere);
-    stage.is_told_of("REFUSED: a message said to be Ira's");
+    stage.is_told_of("REFUSED: a message in Ira's name");
     let text = ira.key.shared("#other");
     let boxed = ira.boxes_up(&stage.keys, stage.server, Purpose::Key, &text);
     stage.event(Event::Shared { who: ira.session(), boxed });
@@ -163,17 +163,17 @@ fn what_was_sealed_for_another_server_is_not_shown_on_this_one() {
     let (roster, session) = (stage.roster(), ira.session());
     let envelope = ira.key.seal(&padded("not here")).sign(&ira.credential, other_server(), "#lobby", roster);
     stage.relays(&ira, envelope);
-    stage.is_told_of("REFUSED: a message said to be Ira's");
+    stage.is_told_of("REFUSED: a message in Ira's name");
     let boxed = ira.boxes_up(&stage.keys, other_server(), Purpose::Whisper, &padded("not here"));
     stage.event(Event::Whispered { who: session, boxed });
-    stage.is_told("[!] REFUSED: a whisper said to be Ira's, whose signature does not hold.");
+    stage.is_told("[!] REFUSED: a whisper in Ira's name with an invalid signature.");
     let key = ira.key.shared("#lobby");
     let boxed = ira.boxes_up(&stage.keys, other_server(), Purpose::Key, &key);
     stage.event(Event::Shared { who: session, boxed });
-    stage.is_told("[!] REFUSED: a key said to be Ira's, whose signature does not hold.");
+    stage.is_told("[!] REFUSED: a key in Ira's name with an invalid signature.");
     let letter = ira.letter("Ira", &stage.identity, other_server(), now_in_millis(), "not here");
     stage.event(Event::Letter(letter));
-    stage.is_told("[!] A letter was refused: it was written to somebody else, or for another server.");
+    stage.is_told("[!] A letter was refused: it is addressed to another user, or to another server.");
     stage.whispers(&mut ira, "here");
     stage.says(&mut ira, "and here");
     assert_eq!(stage.talk(), ["[whisper from Ira] here", "Ira: and here"]);
@@ -188,7 +188,7 @@ fn a_box_for_somebody_else_is_not_opened() {
     stage.told();
     let boxed = ira.boxes_up(&other.keys(), stage.server, Purpose::Whisper, &padded("for Mallory"));
     stage.event(Event::Whispered { who: ira.session(), boxed });
-    stage.is_told("[!] REFUSED: a whisper said to be Ira's, whose signature does not hold.");
+    stage.is_told("[!] REFUSED: a whisper in Ira's name with an invalid signature.");
     stage.whispers(&mut ira, "for you");
     assert_eq!(stage.talk(), ["[whisper from Ira] for you"]);
     stage.ends();

@@ -57,7 +57,7 @@ fn a_key_from_before_somebody_left_opens_nothing_when_they_are_back_and_counts_g
     stage.told();
     let envelope = stage.envelope_from(&mut ira, "under the old key");
     stage.relays(&ira, envelope);
-    stage.is_told_of("[!] A message from Ira could not be opened: they have not given you the key.");
+    stage.is_told_of("[!] A message from Ira could not be opened: Ira has not shared the key.");
     ira.renews_key(1);
     stage.shares(&mut ira);
     stage.says(&mut ira, "under a new key");

@@ -77,8 +77,7 @@ fn what_cannot_be_opened_is_told_of_and_the_others_go_on() {
     }
     for client in [&ira, &anna] {
         for what in ["A message", "A whisper", "A key"] {
-            let words =
-                format!("[!] {what} from Boris could not be opened: it is not in the form that it should have.");
+            let words = format!("[!] {what} from Boris could not be opened: malformed.");
             client.process.err.wait_for_times(&words, 10);
         }
         let talk = client.talk();

@@ -54,7 +54,7 @@ fn a_credential_that_is_about_to_end_is_changed_without_noise_and_nothing_is_los
 
     let seen = seen.lock().expect("nobody has failed");
     let last_step = seen.iter().position(|line| line.contains("Now you can start")).expect("it was let in");
-    let renewed = "[+] Your credential was about to end: you have a new one, for a week.";
-    let unread = "[!] Nobody was in #lobby who could read that, and it is not kept for who comes later.";
+    let renewed = "[+] Credential renewed for a week.";
+    let unread = "[!] No member of #lobby could read that, and it is not kept for later ones.";
     assert_eq!(seen[last_step + 1..], [renewed, unread, renewed]);
 }

@@ -13,7 +13,7 @@ use crate::support::hostile_server::{HostileServer, IRA, MALLORY, Member, Stage,
 
 const NOT_DUE: &str = "a Welcome that was not due";
 const LOST: &str = "[!] Connection lost. Reconnecting …";
-const NEW_SESSION: &str = ", in a new session: what was said meanwhile cannot be caught up.";
+const NEW_SESSION: &str = ", in a new session: messages sent meanwhile cannot be caught up.";
 
 /// A room with Ira, who has been heard.
 fn with_ira() -> (HostileServer, Stage, Member) {
@@ -262,15 +262,15 @@ fn who_is_refused_begins_anew_and_says_what_is_known_of_each_message() {
     stage.client.says("/w Ira for you");
     stage.client.says("/w Mallory too late");
     stage.client.says("/list");
-    stage.client.process.err.wait_for("You are reconnecting: this is who was here");
+    stage.client.process.err.wait_for("You are reconnecting: these were the members");
     // Mallory is gone by then.
     let old = ira.key.shared("#lobby");
     begins_anew(&server, &mut stage, &[&ira], &refused());
     stage.client.process.out.wait_for("[+] Mallory left the room.");
     let told = stage.told().join("\n");
     for line in [
-        "[!] Not known to have been delivered: under way\n",
-        "[!] Not known to have been delivered, to Ira alone: a secret under way\n",
+        "[!] Delivery unknown: under way\n",
+        "[!] Delivery unknown, to Ira alone: a secret under way\n",
         NEW_SESSION,
         "[!] Not delivered (Mallory has just gone: another /whisper leaves a letter): too late",
     ] {
@@ -298,7 +298,7 @@ fn who_is_refused_begins_anew_and_says_what_is_known_of_each_message() {
     stage.says(&mut ira_again, "after");
     stage.is_told("[!] 1 message from Ira is missing.");
     stage.relays(&ira_again, missed);
-    stage.is_told("[!] Dropped: a message from Ira that has come before.");
+    stage.is_told("[!] Dropped: a repeated message from Ira.");
     assert_eq!(stage.talk().iter().filter(|line| line.contains("read in the first")).count(), 1);
     stage.ends();
 }
@@ -332,8 +332,8 @@ fn who_was_too_slow_is_told_how_much_it_may_be() {
     let (server, mut stage, ira) = with_ira();
     begins_anew(&server, &mut stage, &[&ira], &[ToClient::Bye(ByeReason::Slow)]);
     let told = stage.told();
-    assert!(told[0].contains("too much was waiting for you to read it. Reconnecting …"), "{told:?}");
-    assert!(told[1].contains("too much had happened to catch up (5 events at most). What is missing"), "{told:?}");
+    assert!(told[0].contains("too many messages were waiting for you. Reconnecting …"), "{told:?}");
+    assert!(told[1].contains("too many events to catch up (5 events at most). Missing messages"), "{told:?}");
     assert_eq!(told.len(), 2);
     stage.ends();
 }
@@ -383,7 +383,7 @@ fn nothing_is_sent_to_another_server_that_is_there_instead() {
     assert!(channel.is_err(), "it does not say who it is");
     let ended = stage.client.process.wait();
     assert_eq!(ended.status, Some(5), "{}", ended.err);
-    assert!(ended.err.contains("IS NOT THE ONE IT WAS"), "{}", ended.err);
+    assert!(ended.err.contains("HAS CHANGED KEYS"), "{}", ended.err);
 }
 
 #[test]

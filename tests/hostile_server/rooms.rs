@@ -187,7 +187,7 @@ fn who_is_put_out_of_one_room_goes_on_in_the_other_and_of_the_last_is_out() {
     stage.told();
     let kicked = out_of_the_lab(&stage, 2, LeftReason::Kicked);
     stage.event(kicked);
-    assert_eq!(stage.told(), ["[!] You are no longer in #lab (kicked).", "[+] What you say goes to #lobby now."]);
+    assert_eq!(stage.told(), ["[!] You are no longer in #lab (kicked).", "[+] Your messages go to #lobby now."]);
     stage.client.says("here I am");
     assert!(matches!(stage.takes(), Numbered::Share(_)));
     assert!(matches!(stage.takes(), Numbered::Say { room, .. } if room == RoomName::lobby()));
@@ -196,7 +196,7 @@ fn who_is_put_out_of_one_room_goes_on_in_the_other_and_of_the_last_is_out() {
     stage.tell(&[ToClient::Bye(ByeReason::Kicked)]);
     let ended = stage.client.process.wait();
     assert_eq!(ended.status, Some(7), "{}", ended.err);
-    assert!(ended.err.contains("put you out (kicked)"), "{}", ended.err);
+    assert!(ended.err.contains("removed you (kicked)"), "{}", ended.err);
 }
 
 /// PROTOCOL.md 8.5-4.
@@ -300,7 +300,7 @@ fn a_new_session_comes_back_to_its_rooms_and_to_the_lobby_if_that_is_all() {
         "[!] Not back in #lab; trying #lobby. The server says: the room is locked",
         "[!] You are no longer in #lab. The server says: the room is locked",
         "[!] Not delivered, in #lab (you are not in #lab): for the lab alone",
-        "[+] What you say goes to #lobby now.",
+        "[+] Your messages go to #lobby now.",
     ] {
         assert!(told.contains(line), "{line:?} is not in:\n{told}");
     }
@@ -368,7 +368,7 @@ fn what_the_server_is_to_do_is_sent_as_it_is_and_its_answer_is_shown() {
     assert_eq!(hears(&mut stage), command("TWO"));
     stage.hangs_up();
     assert_eq!(server.meets_again(&mut stage), join(RoomName::lobby(), stage.cursor));
-    stage.client.process.err.wait_for("[!] The connection was lost; not known to have been done: TWO");
+    stage.client.process.err.wait_for("[!] The connection was lost; outcome unknown: TWO");
     let resumed = stage.resumed();
     stage.tell(&[ToClient::Welcome(resumed)]);
     stage.pongs();

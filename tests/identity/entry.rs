@@ -88,7 +88,7 @@ fn an_invitation_lets_one_in_once_and_from_then_on_the_key_does() {
     let file = zoe.write("invitation", line, 0o600).display().to_string();
     let late = run_client(&zoe, &["-u", "Zoe", "--join-file", &file], "");
     assert_eq!(late.status, Some(6), "{}", late.err);
-    assert!(late.err.contains("that invitation is not good"), "{}", late.err);
+    assert!(late.err.contains("that invitation is invalid"), "{}", late.err);
     server.stopper().terminate();
     server.wait();
 }

@@ -167,6 +167,6 @@ fn a_folder_in_which_anybody_can_put_files() {
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).expect("it is ours");
     let ended = run_client(&folder, &["-p", &DeafPort::take().port, "-u", "Ira"], "");
     assert_eq!(ended.status, Some(3), "{}", ended.err);
-    assert!(ended.err.contains("can be written by everybody (mode 0777)"), "{}", ended.err);
+    assert!(ended.err.contains("can be written by every user (mode 0777)"), "{}", ended.err);
     assert!(ended.err.contains("hint: chmod 700 '"), "{}", ended.err);
 }

@@ -52,16 +52,16 @@ fn a_server_that_has_changed_is_refused_loudly_and_learns_nothing_of_the_user() 
         let refused = visit(&folder, port, more);
         assert_eq!(refused.status, Some(5), "{}", refused.err);
         for part in [
-            &format!("error: THE SERVER AT 127.0.0.1:{port} IS NOT THE ONE IT WAS."),
+            &format!("error: THE SERVER AT 127.0.0.1:{port} HAS CHANGED KEYS."),
             &format!("it was  {}", fingerprint(SERVER)),
             &format!("it is   {}", fingerprint(USER_B)),
-            "hint: ask whoever runs it. If it has a new key indeed, remove line 1 of ",
+            "hint: ask the operator. If the server has a new key, remove line 1 of ",
         ] {
             assert!(refused.err.contains(part), "no {part:?} in\n{}", refused.err);
         }
         assert_eq!(folder.read("known_servers"), before);
     }
-    other.process.err.wait_for_times("went away during the handshake", 2);
+    other.process.err.wait_for_times("left during the handshake", 2);
     assert!(!other.log().contains("New connection"), "{}", other.log());
 
     folder.write("known_servers", "", 0o600);

@@ -109,6 +109,6 @@ TOLD: dict[str, Put] = {
     "not_reached": lambda line: f"The server is not reached: {line['not_reached']}",
     "resumed": lambda line: f"Back in {line['resumed']}.",
     "anew": lambda line: f"A new session begins ({line['anew']}).",
-    "in_doubt": lambda line: f"Not known to have been delivered: {line['in_doubt']}",
+    "in_doubt": lambda line: f"Delivery unknown: {line['in_doubt']}",
     "error": _error,
 }

@@ -250,7 +250,7 @@ class Kept(InRooms):
         return ira, ben
 
     def test_resumed_in_a_room_that_was_left_meanwhile(self) -> None:
-        """Left, or put out: the last that the client knows is that it is there."""
+        """Left, or removed: the last that the client knows is that it is there."""
         for put_out in (False, True):
             with self.subTest(put_out=put_out):
                 self.setUp()

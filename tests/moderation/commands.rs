@@ -27,7 +27,7 @@ fn all() -> Vec<Row> {
     all.extend([
         row("DURATION", "HELP DURATION", Rank::Operator, |stage, line| is_no_command(stage, line, "forever")),
         row("NAME", "HELP NAME", Rank::Keeper, |stage, line| {
-            is_no_command(stage, line, "whether they are here or not");
+            is_no_command(stage, line, "present or absent");
         }),
         row("#room", "HELP #room", Rank::Anybody, |stage, line| is_no_command(stage, line, "with its #")),
     ]);
@@ -160,10 +160,10 @@ fn what_is_an_operators_is_refused_to_everybody_else_and_what_is_a_keepers_too()
     assert!(notices.is_empty(), "nothing was done that anybody is told of: {notices:?}");
     assert_eq!(stage.asks("ROOMS"), rooms_before);
     for (line, nothing) in [
-        ("BANS", "nobody is banned"),
+        ("BANS", "there are no bans"),
         ("INVITES", "there are no invitations"),
-        ("MOTD", "there are no words of the day"),
-        ("DEOP Anna", "Anna is no operator"),
+        ("MOTD", "there is no message of the day"),
+        ("DEOP Anna", "Anna is not an operator"),
         ("UNMUTE Boris", "Boris is not muted"),
     ] {
         assert_eq!(stage.asks(line), nothing);
@@ -207,8 +207,8 @@ fn what_is_no_command_changes_nothing_and_says_what_would_be_one() {
         assert!(why.contains("Nobody") || why.contains("#none"), "{line}: {why}");
     }
     for (line, why) in [
-        ("BAN Clara", "that would be yourself"),
-        ("BAN 127.0.0.0/16 1h", "that would be yourself"),
+        ("BAN Clara", "you cannot ban yourself"),
+        ("BAN 127.0.0.0/16 1h", "you cannot ban yourself"),
         ("BAN 127.0.0.3 2d", "addresses change hands: they are banned for a day at most; ban the name"),
         ("FORGET Boris", "Boris is here: KICK Boris first"),
         ("LOCK #lobby", "the lobby has no keeper, and is open to all who may come in (--access)"),

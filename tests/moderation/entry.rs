@@ -130,7 +130,7 @@ fn a_server_that_is_by_invitation_or_closed_knows_who_has_been_there() {
 
     reloads(&mut stage, "closed");
     let why = dora.is_refused(port, "#lobby", &for_two, ErrorCode::Refused);
-    assert_eq!(why, "this server is closed: only those come in who have registered a name here");
+    assert_eq!(why, "this server is closed: only registered names may join");
     anna().comes(port, "#lobby");
     anna().called("Annabel").is_refused(port, "#lobby", "", ErrorCode::Refused);
     reloads(&mut stage, "invite");

@@ -28,8 +28,8 @@ pub const ROWS: [Row; 13] = [
 
 fn help(stage: &mut Stage, line: &str) {
     let told = stage.asks(line);
-    assert!(told.starts_with("KICK #room NAME [REASON]  puts NAME out of a room"), "{told}");
-    assert_eq!(told.contains("they may come back"), stage.by != Actor::Keeper, "{told}");
+    assert!(told.starts_with("KICK #room NAME [REASON]  removes NAME from a room"), "{told}");
+    assert_eq!(told.contains("who may join again"), stage.by != Actor::Keeper, "{told}");
     assert_eq!(stage.asks("HELP FLY"), "no such command: FLY; HELP lists them");
 }
 
@@ -59,11 +59,11 @@ fn rooms(stage: &mut Stage, line: &str) {
 }
 
 fn topic(stage: &mut Stage, line: &str) {
-    assert_eq!(stage.is_refused(line, ErrorCode::Absent), "there is no room #told that you know of");
+    assert_eq!(stage.is_refused(line, ErrorCode::Absent), "no such room: #told");
     let _keeper = stage.opens("#told");
-    assert_eq!(stage.asks(line), "nobody has said what #told is about");
+    assert_eq!(stage.asks(line), "#told has no topic");
     stage.does("TOPIC #told canary-of-a-topic", "TOPIC #told");
-    assert_eq!(stage.asks(line), format!("#told is about: {TOPIC_CANARY}"));
+    assert_eq!(stage.asks(line), format!("topic of #told: {TOPIC_CANARY}"));
 }
 
 fn devices(stage: &mut Stage, line: &str) {
@@ -110,15 +110,15 @@ fn removes_a_device(stage: &mut Stage, line: &str) {
 fn sets_a_topic(stage: &mut Stage, line: &str) {
     let _keeper = stage.opens("#topic");
     let mut boris = boris().comes(stage.port(), "#topic");
-    let told = format!("#topic is about: {TOPIC_CANARY} ({})", stage.label());
+    let told = format!("topic of #topic: {TOPIC_CANARY} ({})", stage.label());
     assert_eq!(stage.does(line, "TOPIC #topic"), told);
     assert_eq!(boris.notices(), [told]);
     let dora = Who::new(&DORA, "Dora", 5).comes(stage.port(), "#topic");
-    assert!(dora.notice.ends_with(&format!("\n#topic is about: {TOPIC_CANARY}")), "{}", dora.notice);
-    let gone = format!("{} has taken the topic of #topic away", stage.label());
+    assert!(dora.notice.ends_with(&format!("\ntopic of #topic: {TOPIC_CANARY}")), "{}", dora.notice);
+    let gone = format!("{} removed the topic of #topic", stage.label());
     assert_eq!(stage.does("TOPIC #topic -", "TOPIC #topic"), gone);
     assert_eq!(boris.notices(), [gone]);
-    assert_eq!(stage.asks("TOPIC #topic"), "nobody has said what #topic is about");
+    assert_eq!(stage.asks("TOPIC #topic"), "#topic has no topic");
 }
 
 fn locks(stage: &mut Stage, line: &str) {
@@ -148,13 +148,13 @@ fn makes_a_guest(stage: &mut Stage, line: &str) {
     let _keeper = stage.opens("#invite");
     stage.does("LOCK #invite", "LOCK #invite");
     let mut boris = boris().comes(stage.port(), "#lobby");
-    assert_eq!(stage.does(line, "INVITE #invite Boris"), "Boris may come into #invite");
+    assert_eq!(stage.does(line, "INVITE #invite Boris"), "Boris is a guest of #invite");
     assert_eq!(boris.notices(), [format!("{} invites you to #invite: /join #invite", stage.label())]);
     boris.joins("#invite");
     let gone = Who::new(&DORA, "Dora", 5).comes(stage.port(), "#lobby");
     gone.goes("#lobby");
     let told = stage.does("INVITE #invite Dora", "INVITE #invite Dora");
-    assert_eq!(told, "Dora may come into #invite, and is not here to be told");
+    assert_eq!(told, "Dora is a guest of #invite, but is not here to be told");
     Who::new(&DORA, "Dora", 5).comes(stage.port(), "#invite");
 }
 
@@ -163,9 +163,9 @@ fn kicks_from_a_room(stage: &mut Stage, line: &str) {
     let mut dora = Who::new(&DORA, "Dora", 5).comes(stage.port(), "#kick");
     let mut boris_in_two = boris().comes(stage.port(), "#lobby");
     boris_in_two.joins("#kick");
-    assert_eq!(stage.does(line, "KICK #kick Boris (rude words)"), "Boris is out of #kick");
+    assert_eq!(stage.does(line, "KICK #kick Boris (rude words)"), "Boris is removed from #kick");
     let heard = boris_in_two.hears();
-    let text = format!("{} has put you out of #kick: rude words", stage.label());
+    let text = format!("{} removed you from #kick: rude words", stage.label());
     let is_told =
         |message: &ToClient| matches!(message, ToClient::Event { event: Event::Notice(told), .. } if *told == text);
     let is_gone = |message: &ToClient| matches!(message, ToClient::Event { event: Event::Left { .. }, .. });
@@ -181,7 +181,7 @@ fn kicks_from_a_room(stage: &mut Stage, line: &str) {
     boris_in_two.ends_by(ByeReason::Replaced);
     stage.does("KICK #kick Boris", "KICK #kick Boris");
     let told = boris_in_one.ends_by(ByeReason::Kicked);
-    assert_eq!(told, [format!("{} has put you out of #kick", stage.label())]);
+    assert_eq!(told, [format!("{} removed you from #kick", stage.label())]);
     boris().comes(stage.port(), "#kick");
     // A guest is none any more.
     stage.does("LOCK #kick", "LOCK #kick");
@@ -218,7 +218,7 @@ fn is_left_by(stage: &mut Stage, keeper: Option<super::people::Somebody>, room: 
 fn registers(stage: &mut Stage, line: &str) {
     let keeper = stage.opens("#register");
     let mut boris_inside = boris().comes(stage.port(), "#register");
-    let told = format!("#register stays when nobody is in it ({})", stage.label());
+    let told = format!("#register is registered: it stays when empty ({})", stage.label());
     assert_eq!(stage.does(line, "REGISTER #register"), told);
     assert_eq!(boris_inside.notices(), [told]);
     stage.does("TOPIC #register canary-of-a-topic", "TOPIC #register");
@@ -227,14 +227,14 @@ fn registers(stage: &mut Stage, line: &str) {
     assert_eq!(people_in(stage, "#register"), Some((0, format!("kept by {}  {TOPIC_CANARY}", stage.keeper()))));
     // Whoever comes first into it does not keep it.
     let mut first = boris().comes(stage.port(), "#register");
-    assert!(first.notice.ends_with(&format!("\n#register is about: {TOPIC_CANARY}")), "{}", first.notice);
+    assert!(first.notice.ends_with(&format!("\ntopic of #register: {TOPIC_CANARY}")), "{}", first.notice);
     assert_eq!(first.commands("LOCK #register").map_err(|why| why.0), Err(ErrorCode::Refused));
 }
 
 fn unregisters(stage: &mut Stage, line: &str) {
     let keeper = stage.opens("#unregister");
     stage.does("REGISTER #unregister", "REGISTER #unregister");
-    let told = format!("#unregister is gone when nobody is in it any more ({})", stage.label());
+    let told = format!("#unregister is unregistered: it ends when empty ({})", stage.label());
     assert_eq!(stage.does(line, "UNREGISTER #unregister"), told);
     assert!(people_in(stage, "#unregister").is_some(), "somebody is");
     is_left_by(stage, keeper, "#unregister");

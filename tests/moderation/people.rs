@@ -176,7 +176,7 @@ impl Somebody {
         notices(&self.hears())
     }
 
-    /// They are put out: they are told why, then Bye, then the end. Gives the notices.
+    /// They are removed they are told why, then Bye, then the end. Gives the notices.
     pub fn ends_by(mut self, bye: ByeReason) -> Vec<String> {
         let last = self.peer.hears_out();
         let heard: Vec<ToClient> = self.heard.drain(..).chain(last).collect();

@@ -227,7 +227,7 @@ fn a_console_at_a_named_pipe_waits_for_its_next_writer() {
         if !line.is_empty() {
             echo(&pipe, line);
         }
-        server.process.out.wait_for_times("nobody is here", count);
+        server.process.out.wait_for_times("no user is here", count);
         thread::sleep(PAUSE);
     }
     assert!(!server.log().contains("console has ended"), "{}", server.log());

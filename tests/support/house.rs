@@ -8,7 +8,7 @@ use crate::support::folder::{Folder, SERVER};
 use crate::support::process::{Exit, Process, Server, server_command};
 
 /// What a server says when it finds what another has left behind.
-const FOUND: &str = "The server had not been stopped: ";
+const FOUND: &str = "Recovered after a crash: ";
 
 /// A server, one after the other.
 pub struct House {

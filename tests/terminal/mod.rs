@@ -265,7 +265,7 @@ fn the_console_answers_and_only_terminate_ends_it() {
     let folder = tempfile::tempdir().unwrap();
     let (mut server, port) = Terminal::server(folder.path());
     server.enter("WHO");
-    server.wait_for("nobody is here");
+    server.wait_for("no user is here");
     server.enter("hello");
     server.wait_for("no such command: hello; HELP lists them");
     server.enter("terminate");
@@ -358,7 +358,7 @@ fn two_people_whisper_and_compare_what_they_see_of_each_other() {
     sahnawaz.enter("/r yes?");
     ira.wait_for(" [whisper from sahnawaz] yes?");
     ira.enter("/w nobody psst");
-    ira.wait_for("[!] Not sent: nobody named nobody is here, and you have never met one.");
+    ira.wait_for("[!] Not sent: no user named nobody is here or known to you.");
 
     let mut digits = [(&mut sahnawaz, "Ira"), (&mut ira, "sahnawaz")].map(|(person, other)| {
         person.enter(&format!("/verify {other}"));
@@ -403,7 +403,7 @@ fn typing_goes_on_while_the_connection_is_away_and_the_prompt_shows_it() {
     ira.wait_until("the state", |screen| last_line(screen) == "~ half a thou");
     ira.enter("ght");
     ira.enter("/list");
-    ira.wait_for("You are reconnecting: this is who was here when the connection was lost.");
+    ira.wait_for("You are reconnecting: these were the members when the connection was lost.");
     ira.wait_until("the state", |screen| last_line(screen) == "~");
     ira.type_in("and more");
     let mut second = Served::accept(&server);
@@ -448,7 +448,7 @@ fn in_several_rooms_the_prompt_names_the_one_that_a_line_goes_to() {
     ira.wait_for("[!] You are no longer in #laboratory (kicked).");
     ira.wait_until("what was typed", |screen| last_line(screen) == "#laboratory> a secret");
     ira.enter(" of the laboratory");
-    ira.wait_for("[!] Not sent: you were in #laboratory when you began to type");
+    ira.wait_for("[!] Not sent: you left #laboratory while typing");
     ira.wait_until("one room", |screen| last_line(screen) == ">");
     ira.enter("to the lobby too");
     sahnawaz.wait_for(" #lobby Ira: to the lobby too");

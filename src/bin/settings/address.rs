@@ -35,7 +35,7 @@ fn v6(address: Ipv6Addr) -> Result<String, String> {
 }
 
 fn nowhere(address: IpAddr) -> String {
-    format!("{address} is every address of this machine: nobody can reach it by that")
+    format!("{address} stands for every address of this machine: clients cannot connect to it")
 }
 
 fn port_of(text: &str) -> Result<u16, String> {

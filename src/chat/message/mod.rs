@@ -118,7 +118,7 @@ words! {
 
 /// A record's text is not one or more messages, or counts with a number that is none: the connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a record that holds no messages")]
+#[error("a record without messages")]
 pub struct MessageError;
 
 /// The fields of one message, after its type.

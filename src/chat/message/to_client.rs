@@ -152,7 +152,7 @@ pub enum Event<Who = SessionNumber> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ServerMessageError {
     /// A record holds no messages.
-    #[error("a record that holds no messages")]
+    #[error("a record without messages")]
     NoMessages,
     /// A known type has wrong fields.
     #[error("a message of type {0} with wrong fields")]

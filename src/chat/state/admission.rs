@@ -117,7 +117,7 @@ impl ChatState {
                 out.push(tell(conn, &ToClient::Pong));
                 return JoinOutcome::OnceMore;
             }
-            _ => return JoinOutcome::Closed("its first message is no Join".into(), Severity::Plain),
+            _ => return JoinOutcome::Closed("its first message is not a Join".into(), Severity::Plain),
         };
         if cursor > 0 {
             // They were put out when they were banned: but from where they were then, and as far as a crash remembers it.
@@ -167,7 +167,7 @@ impl ChatState {
         now: Now,
     ) -> Result<NameGrant, JoinDeniedError> {
         if self.ended.has(user.session) || self.sessions.contains_key(&user.session) {
-            return Err(JoinDeniedError::plain("that session has been here before: begin a new one"));
+            return Err(JoinDeniedError::plain("that session was used before: begin a new one"));
         }
         let standing = self.accounts.standing(&user.name, user.owner, |account| self.is_free(account, now.at));
         if let Some(ban) = self.order.banned(user.owner, standing.own(), address, now.at) {
@@ -187,12 +187,12 @@ impl ChatState {
                 if self.is_wary_of(address, now) && self.accounts.of(user.owner).next().is_none() =>
             {
                 Err(JoinDeniedError::plain(
-                    "somebody from your address has just been banned: new names from there are taken again in ten minutes",
+                    "a user at your address was just banned: new names from there are accepted again in ten minutes",
                 ))
             }
             (NameOwnership::Free, Access::Open) => Ok(NameGrant { account: None, invite: None }),
             (NameOwnership::Free, Access::Closed) => {
-                Err(JoinDeniedError::plain("this server is closed: only those come in who have registered a name here"))
+                Err(JoinDeniedError::plain("this server is closed: only registered names may join"))
             }
             (NameOwnership::Free, Access::Invite) => {
                 if self.accounts.of(user.owner).next().is_some() {
@@ -205,7 +205,7 @@ impl ChatState {
                     }
                     None => Err(JoinDeniedError::Closed(
                         ErrorCode::Invitation,
-                        "that invitation is not good, or not any more".into(),
+                        "that invitation is invalid or used up".into(),
                         Severity::Wrong,
                     )),
                 }
@@ -299,7 +299,9 @@ impl ChatState {
         let member = self.begin(who, account, out);
         self.join(member, room, now, out);
         if let Some(name) = is_new_key {
-            let told = format!("others know {name} by another key: they see nothing of you until they /accept {name}");
+            let told = format!(
+                "others know {name} by another key: your messages stay hidden from them until they /accept {name}"
+            );
             self.send_event(member, Event::Notice(told), now, out);
         }
         self.hand_over_letters(owner, member, now, out);

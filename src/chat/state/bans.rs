@@ -36,7 +36,7 @@ impl ChatState {
             }
             BanTarget::Key(owner) => Banned::Key(owner),
             BanTarget::Network(network) => Banned::Network(network),
-            BanTarget::Number(..) => return Err(refused("a ban is on somebody".into())),
+            BanTarget::Number(..) => return Err(refused("BAN needs a name, a key or an address".into())),
         };
         if let (Banned::Network(_), Some(lasts)) = (&on, lasts)
             && lasts > ADDRESS_BANNED_AT_MOST
@@ -47,7 +47,7 @@ impl ChatState {
         let until = lasts.map(|lasts| end(now, lasts));
         let own = by.member().and_then(|member| self.present.get(&member));
         if own.is_some_and(|own| on.is_on(own.user.owner, Some(own.account), own.address)) {
-            return Err(refused("that would be yourself".into()));
+            return Err(refused("you cannot ban yourself".into()));
         }
         let ban =
             self.order.ban(on.clone(), until, reason, &by.label(), now.at).map_err(|why| refused(why.to_string()))?;
@@ -63,7 +63,7 @@ impl ChatState {
             }
             self.kick(*member, &told, now, out);
         }
-        Ok(format!("{line}\nput out: {}", hit.len()).into())
+        Ok(format!("{line}\nremoved {}", hit.len()).into())
     }
 
     /// New names from the address of a banned user are refused for a while: a new key costs an attacker no effort.
@@ -117,7 +117,7 @@ impl ChatState {
         };
         match lifted {
             0 => Err(absent(format!("there is no ban on {whom}: BANS lists them"))),
-            _ => Ok(format!("{whom} may come in again").into()),
+            _ => Ok(format!("{whom} is no longer banned").into()),
         }
     }
 }

@@ -114,13 +114,13 @@ impl ChatState {
             Command::Kick(name, reason) => {
                 let account = self.named(&name)?;
                 let member = self.session_of(account).ok_or_else(|| absent(format!("{name} is not here")))?;
-                let told = format!("{} has put you out{}", by.label(), because(&reason));
+                let told = format!("{} removed you{}", by.label(), because(&reason));
                 self.kick(member, &told, now, out);
-                format!("{name} is out").into()
+                format!("{name} is removed").into()
             }
             Command::Ban(whom, lasts, reason) => self.ban(by, whom, lasts, &reason, now, out)?,
             Command::Unban(whom) => self.unban(&whom, now.at)?,
-            Command::Bans => lines(self.order.bans(now.at).map(ban_line), "nobody is banned").into(),
+            Command::Bans => lines(self.order.bans(now.at).map(ban_line), "there are no bans").into(),
             Command::Mute(name, lasts) => {
                 let account = self.named(&name)?;
                 let until = lasts.map(|lasts| end(now, lasts));
@@ -146,19 +146,23 @@ impl ChatState {
                 };
                 lines(self.order.invites(now.at).map(line), "there are no invitations").into()
             }
-            Command::Revoke(id) if self.order.revoke(id) => format!("invitation {id} is good for nothing now").into(),
+            Command::Revoke(id) if self.order.revoke(id) => format!("invitation {id} is revoked").into(),
             Command::Revoke(id) => return Err(absent(format!("there is no invitation {id}: INVITES lists them"))),
             Command::Forget(name) => self.forget_name(&name)?,
             Command::Status => CommandOutcome::Wish(HostRequest::Status),
             Command::Reload => CommandOutcome::Wish(HostRequest::Reload),
             Command::WordsOfTheDay if self.order.words().is_empty() => {
-                String::from("there are no words of the day").into()
+                String::from("there is no message of the day").into()
             }
             Command::WordsOfTheDay => self.order.words().to_owned().into(),
             Command::SetWordsOfTheDay(words) => {
                 self.order.set_words(&words);
-                String::from(if words.is_empty() { "no words of the day" } else { "whoever comes in will read that" })
-                    .into()
+                String::from(if words.is_empty() {
+                    "no message of the day"
+                } else {
+                    "message of the day set: newcomers read it"
+                })
+                .into()
             }
             Command::Terminate => CommandOutcome::Wish(HostRequest::Terminate),
         })
@@ -167,7 +171,7 @@ impl ChatState {
     /// The account of an owned name.
     pub(super) fn named(&self, name: &Name) -> Result<AccountId, CommandError> {
         let account = self.accounts.find(name);
-        account.map(|account| account.id).ok_or_else(|| absent(format!("nobody named {name} is known here")))
+        account.map(|account| account.id).ok_or_else(|| absent(format!("no user named {name} is known here")))
     }
 
     /// Takes a token in.
@@ -224,13 +228,13 @@ impl ChatState {
         let keys = self.accounts.get(account).map(Account::owners).unwrap_or_default();
         let changed = keys.into_iter().filter(|owner| self.order.set_operator(*owner, is_one)).count();
         if changed == 0 {
-            let why = if is_one { "is an operator already" } else { "is no operator" };
+            let why = if is_one { "is an operator already" } else { "is not an operator" };
             return Err(refused(format!("{name} {why}")));
         }
         let (told, answer) = if is_one {
             ("made you an operator: /server HELP", format!("{name} is an operator, with {}", count(changed, "key")))
         } else {
-            ("made you no operator any more", format!("{name} is no operator any more"))
+            ("removed your operator rights", format!("{name} is not an operator any more"))
         };
         self.tell_name(account, &format!("{} has {told}", by.label()), now, out);
         Ok(answer.into())
@@ -292,7 +296,7 @@ impl ChatState {
             format!("{:<widest$}  {}{from}{operator}{away}", it.user.name, rooms.join(" "))
         };
         if all.is_empty() {
-            return "nobody is here".into();
+            return "no user is here".into();
         }
         format!("{} here\n{}", all.len(), lines(all.iter().map(line), ""))
     }
@@ -314,10 +318,10 @@ impl ChatState {
         };
         let unread = match self.limits.resume {
             Duration::ZERO => String::new(),
-            resume => format!("what you have yet to get, for {} ({journal}), ", shown_span(resume)),
+            resume => format!("undelivered messages, for {} ({journal}); ", shown_span(resume)),
         };
         let rules = format!(
-            "This server cannot read what is said. It keeps, sealed: {unread}letters, for 30d. And in the clear: names and \
+            "This server cannot read messages. It keeps, sealed: {unread}letters, for 30d. And in the clear: names and \
              keys, until unused for {}; rooms; bans. Operators: {operators}.",
             shown_span(self.policy.unused_names),
         );

@@ -128,7 +128,7 @@ impl ChatState {
         }
         out.push(match self.accounts.find(&name).and_then(Account::latest_key) {
             Some(spki) => tell(from, &ToClient::Found { name, spki: spki.to_vec() }),
-            None => refusal(from, ErrorCode::Absent, "nobody has that name here"),
+            None => refusal(from, ErrorCode::Absent, "no user has that name here"),
         });
     }
 

@@ -131,7 +131,7 @@ pub fn answer(n: u64, outcome: Outcome) -> ToClient {
     };
     let text = match code {
         ErrorCode::Refused => "not in that room, or too many letters wait",
-        ErrorCode::Absent => "nobody such is here",
+        ErrorCode::Absent => "no such user",
         ErrorCode::Large => "too long",
         ErrorCode::Malformed => "wrong fields",
         ErrorCode::Unsupported => NOT_DONE,

@@ -87,20 +87,20 @@ impl ChatState {
     /// Text for a user who joins a room.
     pub(super) fn topic_text(&self, room: &RoomName) -> Option<String> {
         let topic = &self.rules.get(room)?.topic;
-        (!topic.is_empty()).then(|| format!("{room} is about: {topic}"))
+        (!topic.is_empty()).then(|| format!("topic of {room}: {topic}"))
     }
 
     /// A room's topic, for those who may know of it.
     pub(super) fn tell_topic(&self, by: &Actor, room: &RoomName) -> Result<CommandOutcome, CommandError> {
         self.check_visible_to(by, room)?;
-        Ok(self.topic_text(room).unwrap_or_else(|| format!("nobody has said what {room} is about")).into())
+        Ok(self.topic_text(room).unwrap_or_else(|| format!("{room} has no topic")).into())
     }
 
     fn check_visible_to(&self, by: &Actor, room: &RoomName) -> Result<(), CommandError> {
         let is_there = self.rooms.contains_key(room) || self.rules.contains_key(room);
         let is_in = by.member().and_then(|member| self.present.get(&member)).is_some_and(|one| one.is_in(room));
         let may_see = is_in || self.check_open_to(room, by.account(), by.is_operator()).is_ok();
-        if is_there && may_see { Ok(()) } else { Err(absent(format!("there is no room {room} that you know of"))) }
+        if is_there && may_see { Ok(()) } else { Err(absent(format!("no such room: {room}"))) }
     }
 
     /// Rooms that a user may know of.
@@ -150,10 +150,10 @@ impl ChatState {
             }
             RoomCommand::SetTopic(topic) if topic.is_empty() => {
                 rules.topic = topic;
-                format!("{} has taken the topic of {room} away", by.label())
+                format!("{} removed the topic of {room}", by.label())
             }
             RoomCommand::SetTopic(topic) => {
-                let told = format!("{room} is about: {topic} ({})", by.label());
+                let told = format!("topic of {room}: {topic} ({})", by.label());
                 rules.topic = topic;
                 told
             }
@@ -175,11 +175,11 @@ impl ChatState {
                     self.check_register(keeper)?;
                 }
                 (rules.keeper, rules.registered) = (keeper, true);
-                format!("{room} stays when nobody is in it ({})", by.label())
+                format!("{room} is registered: it stays when empty ({})", by.label())
             }
             RoomCommand::Unregister => {
                 rules.registered = false;
-                format!("{room} is gone when nobody is in it any more ({})", by.label())
+                format!("{room} is unregistered: it ends when empty ({})", by.label())
             }
         };
         self.settle(rules);
@@ -244,8 +244,8 @@ impl ChatState {
             let text = format!("{} invites you to {room}: /join {room}", by.label());
             self.send_event(member, Event::Notice(text), now, out);
         }
-        let told = if is_here.is_some() { "" } else { ", and is not here to be told" };
-        Ok(format!("{name} may come into {room}{told}").into())
+        let told = if is_here.is_some() { "" } else { ", but is not here to be told" };
+        Ok(format!("{name} is a guest of {room}{told}").into())
     }
 
     fn kick_from(
@@ -266,12 +266,12 @@ impl ChatState {
             rules.guests.retain(|guest| *guest != account);
             self.settle(rules);
         }
-        let text = format!("{} has put you out of {room}{}", by.label(), because(reason));
+        let text = format!("{} removed you from {room}{}", by.label(), because(reason));
         self.send_event(member, Event::Notice(text), now, out);
         self.remove_member(member, room, LeftReason::Kicked, now, out);
         if self.present.get(&member).is_some_and(|present| present.rooms().next().is_none()) {
             self.end(member, LeftReason::Kicked, Some(ByeReason::Kicked), now, out);
         }
-        Ok(format!("{name} is out of {room}").into())
+        Ok(format!("{name} is removed from {room}").into())
     }
 }

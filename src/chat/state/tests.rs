@@ -5,7 +5,7 @@ use crate::wire::codec::Writer;
 
 /// A user with a name and a numbered key.
 const IRA: (&str, u8) = ("Ira", 1);
-const USED: &str = "that session has been here before: begin a new one";
+const USED: &str = "that session was used before: begin a new one";
 
 mod adversary;
 mod delivery;

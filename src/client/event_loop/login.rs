@@ -160,10 +160,10 @@ impl EventLoop<'_> {
             ),
             ErrorCode::Password => (format!("it wants a password ({said})"), Some(OTHER_NAME)),
             ErrorCode::Invitation if self.config.token.is_some() => {
-                (said, Some("ask whoever invited you for another; if the name is yours already, come without one"))
+                (said, Some("ask for another invitation; if the name is yours already, join without one"))
             }
             ErrorCode::Invitation => {
-                (said, Some("ask whoever runs it for one, and come with --join - or --join-file FILE"))
+                (said, Some("ask the operator for one, and join with --join - or --join-file FILE"))
             }
             ErrorCode::Wait => (format!("too fast ({said})"), Some("wait half a minute, and try again")),
             _ => (said, None),

@@ -42,6 +42,47 @@ const SILENT_WAIT: Duration = Duration::from_secs(1);
 
 /// Connects, talks until the user leaves or the server ends it, and leaves.
 ///
+/// A client that says one line and leaves once that is delivered:
+///
+/// ```
+/// use std::io;
+///
+/// use cfb_chat::chat::name::Name;
+/// use cfb_chat::client::ui::{Input, Screen};
+/// use cfb_chat::client::ui_event::UiEvent;
+/// use cfb_chat::client::{ClientConfig, run};
+/// use cfb_chat::server::{Server, ServerConfig};
+/// use crossbeam::channel::{Receiver, unbounded};
+///
+/// struct OneLine;
+///
+/// impl Screen for OneLine {
+///     fn show(&mut self, shown: &UiEvent) -> io::Result<()> {
+///         println!("{}", shown.text());
+///         Ok(())
+///     }
+///     fn start_input(&mut self) -> io::Result<Receiver<Input>> {
+///         let (lines, input) = unbounded();
+///         let _ = lines.send(Input::Line("The build is green".into(), None));
+///         let _ = lines.send(Input::End);
+///         Ok(input)
+///     }
+///     fn is_watched(&self) -> bool {
+///         false
+///     }
+///     fn close(&mut self) {}
+/// }
+///
+/// let folder = tempfile::tempdir()?;
+/// let server = Server::start(&ServerConfig { bits: 2048, ..ServerConfig::in_folder(folder.path(), 0) })?;
+/// let keys = folder.path().join("bot");
+/// let config = ClientConfig::new("127.0.0.1", server.address().port(), Name::parse("bot")?, &keys);
+/// run(&ClientConfig { bits: 2048, ..config }, &mut OneLine)?;
+/// server.stopper().terminate();
+/// server.wait();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`ClientError`]: why it did not begin, or did not end by the user's wish.
 pub fn run(config: &ClientConfig, screen: &mut dyn Screen) -> Result<(), ClientError> {

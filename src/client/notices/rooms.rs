@@ -8,13 +8,13 @@ use crate::chat::name::{RoomName, Visible};
 
 /// One has come into another room.
 pub fn you_are_in(room: &RoomName, peers: &[Listed]) -> String {
-    let others = here(room, peers).unwrap_or_else(|| "[!] Nobody else is there.".into());
+    let others = here(room, peers).unwrap_or_else(|| "[!] No other member is there.".into());
     format!("[+] You are in {room} now.\n{others}")
 }
 
 /// One speaks in another room from now on.
 pub fn you_speak_in(room: &RoomName) -> String {
-    format!("[+] What you say goes to {room} now.")
+    format!("[+] Your messages go to {room} now.")
 }
 
 /// One has left a room by one's own wish.
@@ -30,7 +30,7 @@ pub fn rooms<'a>(all: impl Iterator<Item = &'a RoomName>) -> String {
 
 /// One is not in the room any more, and did not ask for it.
 pub fn kicked(room: &RoomName, reason: LeftReason) -> String {
-    format!("[!] You are no longer in {room} ({reason}): what you say is not delivered.")
+    format!("[!] You are no longer in {room} ({reason}): your messages are not delivered.")
 }
 
 /// The same of one room of several.
@@ -66,12 +66,12 @@ pub fn not_done(line: &str, why: &str) -> String {
 
 /// A request whose outcome is unknown.
 pub fn not_known_to_be_done(line: &str) -> String {
-    format!("[!] The connection was lost; not known to have been done: {}", Visible(line))
+    format!("[!] The connection was lost; outcome unknown: {}", Visible(line))
 }
 
 /// The password is what it was.
 pub fn password_not_set(why: &str) -> String {
-    format!("[!] The password is as it was. The server says: {}", Visible(why))
+    format!("[!] The password is unchanged. The server says: {}", Visible(why))
 }
 
 /// The state of the password is unknown.
@@ -80,5 +80,5 @@ pub const PASSWORD_NOT_KNOWN: &str =
 
 /// A private message of a session that this client never met.
 pub fn whisper_of_somebody_gone() -> String {
-    "[!] A private message could not be opened: whoever sent it has gone.".into()
+    "[!] A private message could not be opened: its sender has left.".into()
 }

@@ -142,8 +142,8 @@ impl ClientSession {
             }
             Ok(Some(Request::Lookup(pending))) => {
                 let why = match code {
-                    ErrorCode::Absent => format!("this server knows nobody named {}", pending.name),
-                    code => format!("the server does not say who {} is: {code}", pending.name),
+                    ErrorCode::Absent => format!("this server knows no user named {}", pending.name),
+                    code => format!("the server does not identify {}: {code}", pending.name),
                 };
                 shown.push(UiEvent::Undelivered(notices::not_delivered(&why, None, &pending.text)));
             }

@@ -44,19 +44,19 @@ pub enum SendError {
     #[error(transparent)]
     Text(#[from] TextError),
     /// No user has that name.
-    #[error("nobody named {0} is here, and you have never met one")]
+    #[error("no user named {0} is here or known to you")]
     Nobody(Name),
     /// One's own name.
     #[error("that is you")]
     Oneself,
     /// The peer with that name is rejected.
-    #[error("whoever is here as {0} now is refused (/list), and is not the one you know, if you know one")]
+    #[error("the present {0} is refused (/list), and is not the {0} you know")]
     Shunned(Name),
     /// No present member may read it.
-    #[error("nobody here could read it: none is verified, and --verified-only was given")]
+    #[error("no member could read it: none is verified, and --verified-only is set")]
     Unread,
     /// No peer has whispered yet.
-    #[error("nobody has whispered to you yet")]
+    #[error("no whisper has come yet")]
     NoWhisper,
     /// One is not in that room.
     #[error("you are not in {0}")]
@@ -65,7 +65,7 @@ pub enum SendError {
     #[error("no room is in focus: /focus #name chooses one")]
     Nowhere,
     /// A line was typed under another room's prompt.
-    #[error("you were in {0} when you began to type, and are not now: say it again")]
+    #[error("you left {0} while typing: send it again")]
     Elsewhere(RoomName),
     /// It is the only one.
     #[error("it is the only room you are in: EXIT leaves")]
@@ -475,8 +475,8 @@ fn why(code: ErrorCode) -> &'static str {
         ErrorCode::Large => "it is too long for this server",
         ErrorCode::Volatile => "the server handed it out, but could not keep it",
         ErrorCode::Muted => "an operator has muted you",
-        ErrorCode::Taken | ErrorCode::Password | ErrorCode::Invitation => "your name belongs to somebody else",
-        ErrorCode::Absent => "there is nobody such",
+        ErrorCode::Taken | ErrorCode::Password | ErrorCode::Invitation => "your name belongs to another user",
+        ErrorCode::Absent => "no such user",
         ErrorCode::Malformed | ErrorCode::Unsupported => "the server does not understand it",
         ErrorCode::Again | ErrorCode::Wait => "too fast",
     }

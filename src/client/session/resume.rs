@@ -360,7 +360,7 @@ mod tests {
         let mut shown = Vec::new();
         alone.session.start_new_session(credential, &mut shown);
         assert_eq!((shown.len(), alone.session.undelivered()), (15, 4));
-        assert!(shown.iter().all(|item| item.text().starts_with("[!] Not known to have been delivered: text ")));
+        assert!(shown.iter().all(|item| item.text().starts_with("[!] Delivery unknown: text ")));
         alone.is_let_in(1);
         assert_eq!(alone.numbers(), [1, 2, 3, 4]);
     }

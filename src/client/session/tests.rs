@@ -416,8 +416,8 @@ impl World {
                 UiEvent::Message { manner: MessageKind::WhisperFrom, text, .. } => {
                     here.whispers.push(text.as_written().to_owned());
                 }
-                UiEvent::Remark(remark) if remark.contains("whoever sent it has gone") => here.whispers.push(remark),
-                UiEvent::Remark(remark) if remark.contains("Nobody was in") => here.told_unread += 1,
+                UiEvent::Remark(remark) if remark.contains("its sender has left") => here.whispers.push(remark),
+                UiEvent::Remark(remark) if remark.contains("No member of") => here.told_unread += 1,
                 UiEvent::Remark(remark) if !EXPECTED.iter().any(|expected| remark.contains(expected)) => {
                     self.faults.push((who, remark));
                 }

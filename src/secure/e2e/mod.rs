@@ -26,16 +26,16 @@ pub type SessionBytes = [u8; 32];
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndToEndError {
     /// Its fields are not what they must be.
-    #[error("it is not in the form that it should have")]
+    #[error("malformed")]
     Malformed,
     /// Its signature does not hold.
-    #[error("its signature does not hold")]
+    #[error("invalid signature")]
     Signature,
     /// It is for a room that the two do not share.
     #[error("it is for another room")]
     OtherRoom,
     /// It has come before.
-    #[error("it has come before")]
+    #[error("it is a repetition")]
     Replayed,
     /// It was read in an earlier session of one's own.
     #[error("it was read in an earlier session")]

@@ -61,7 +61,7 @@ pub enum LetterError {
     #[error(transparent)]
     Refused(#[from] EndToEndError),
     /// It is for another identity, or for another server.
-    #[error("it was written to somebody else, or for another server")]
+    #[error("it is addressed to another user, or to another server")]
     Address,
     /// It was written too long ago, or is yet to be written.
     #[error("it is more than 30 days old, or from the future")]

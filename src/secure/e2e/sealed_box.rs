@@ -22,7 +22,7 @@ pub enum Purpose {
 
 /// A small-order key, which gives no secret; its maker knew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("their key is not one that anything can be sealed to")]
+#[error("their key cannot be used for sealing")]
 pub struct WeakKeyError;
 
 /// Seals `text` to a session; `count` is that of one's boxes to it, from 1.

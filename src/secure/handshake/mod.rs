@@ -65,7 +65,7 @@ pub enum ClientHandshakeError {
     #[error("the other end does not speak this protocol")]
     Malformed,
     /// A record did not open: an attacker changed it.
-    #[error("what came was changed on the way")]
+    #[error("the data was changed on the way")]
     Unopened,
     /// The server's credential or its proof does not hold.
     #[error("the server could not prove who it is: {0}")]

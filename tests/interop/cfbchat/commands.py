@@ -162,7 +162,7 @@ class Commands:
             if other.name == name.lower():
                 self.chat.tell(other, f"You were kicked from {first}. {reason}".strip())
                 self.chat.put_out(other, first)
-                return f"{name} is out of {first}."
+                return f"{name} is removed from {first}."
         return f"{name} is not in {first}."
 
     def _kick_out(self, name: str, reason: str) -> str:
@@ -226,7 +226,7 @@ class Commands:
 
     def _motd(self, member: Member | None, rest: str) -> str:
         if not rest:
-            return self.registry.words_of_the_day or "There are no words of the day."
+            return self.registry.words_of_the_day or "There is no message of the day."
         self._operators_only(member)
         self.registry.words_of_the_day = "" if rest == "-" else rest
         return "So be it."
