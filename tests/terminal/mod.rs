@@ -1,6 +1,7 @@
 //! The transcripts of a real session, on real pseudo-terminals: what people see, and what their terminal is left as.
 
 mod inherited;
+mod keys;
 mod passwords;
 mod together;
 
@@ -58,6 +59,10 @@ impl Terminal {
 
     fn type_in(&mut self, keys: &str) {
         self.session.send(keys).unwrap();
+    }
+
+    fn type_bytes(&mut self, bytes: &[u8]) {
+        self.session.send(bytes).unwrap();
     }
 
     fn enter(&mut self, line: &str) {

@@ -10,11 +10,12 @@ use crossbeam::channel::{self, Receiver, Sender, TrySendError};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
-use rustyline::{Config, Editor, ExternalPrinter, Prompt};
+use rustyline::{Cmd, Config, Editor, ExternalPrinter, KeyEvent, Prompt};
 use zeroize::Zeroizing;
 
 use super::plain::print;
 use super::secret::ask_and_wait;
+use super::typed_line::TypedLine;
 use super::{Input, Screen};
 use crate::chat::command::{NewPassword, UserCommand};
 use crate::chat::name::RoomName;
@@ -31,6 +32,10 @@ const PROMPT_AWAY: &str = "~ ";
 const DONE_WITHIN: Duration = Duration::from_secs(5);
 /// Pause before a terminal that does not block is made to.
 const NOT_AGAIN_WITHIN: Duration = Duration::from_millis(20);
+/// Escape begins a longer key, or is one: so long the editor waits for more, in milliseconds, and shows nothing meanwhile.
+const ESCAPE_WITHIN: u16 = 50;
+/// Keys after which the editor waits for another one and shows nothing meanwhile, with Ctrl: they do nothing here.
+const WAITING_KEYS: [char; 6] = ['R', 'S', 'V', 'Q', 'X', ']'];
 /// Time for pending events at the end.
 const SHOWN_WITHIN: Duration = Duration::from_secs(1);
 /// Ends what the line editor may have begun: bracketed paste; and the prompt that waits for a line.
@@ -39,6 +44,11 @@ const LEAVE_LINE: &[u8] = b"\r\x1b[K\x1b[?2004l";
 /// So many lines are kept back, and drawn together, at most: what is said in some milliseconds, if it is said as fast as it
 /// can be read. Then the typing user has a turn.
 const TOGETHER: usize = 64;
+
+const NOT_UTF_8: &str =
+    "[!] What you typed is not UTF-8: \u{fffd} stands for it. Check the line, and the terminal's encoding.\n";
+
+type LineEditor = Editor<TypedLine, MemHistory>;
 
 /// A terminal with line editing.
 #[derive(Default)]
@@ -135,9 +145,12 @@ impl Screen for LineScreen {
     fn start_input(&mut self) -> io::Result<Receiver<Input>> {
         // The editor takes a terminal that does not block for one that has ended.
         make_terminals_block();
-        let config = Config::builder().build();
-        let mut editor: Editor<(), MemHistory> =
-            Editor::with_history(config, MemHistory::new()).map_err(io::Error::other)?;
+        let config = Config::builder().keyseq_timeout(Some(ESCAPE_WITHIN)).build();
+        let mut editor: LineEditor = Editor::with_history(config, MemHistory::new()).map_err(io::Error::other)?;
+        editor.set_helper(Some(TypedLine::default()));
+        for key in WAITING_KEYS {
+            editor.bind_sequence(KeyEvent::ctrl(key), Cmd::Noop);
+        }
         let mut printer = editor.create_external_printer().map_err(io::Error::other)?;
         let (shown, to_show) = channel::bounded::<Vec<UiEvent>>(CAPACITY / TOGETHER);
         let (ends, all_shown) = channel::bounded(0);
@@ -165,7 +178,7 @@ impl Screen for LineScreen {
         let desk = self.desk.clone();
         desk.place().is_known = true;
         let thread = thread::Builder::new().name("input".into()).spawn(move || {
-            while let Some((input, room)) = next_input(&mut editor, &desk) {
+            while let Some((input, room)) = next_input(&mut editor, &desk, &mut full) {
                 if !pass_on(&input, room, &sender, &desk, &mut full) {
                     return;
                 }
@@ -219,10 +232,18 @@ impl Screen for LineScreen {
 }
 
 /// Reads the next line or paste, with its room; `None` at the end of input, and for Ctrl+C.
-fn next_input(editor: &mut Editor<(), MemHistory>, desk: &Arc<PromptState>) -> Option<(String, Option<RoomName>)> {
+fn next_input(
+    editor: &mut LineEditor,
+    desk: &Arc<PromptState>,
+    printer: &mut impl ExternalPrinter,
+) -> Option<(String, Option<RoomName>)> {
+    let mut initial = (String::new(), String::new());
     loop {
         let prompt = desk.prompt();
-        match editor.readline(&prompt) {
+        if let Some(typed) = editor.helper() {
+            typed.begin(&initial);
+        }
+        match editor.readline_with_initial(&prompt, (&initial.0, &initial.1)) {
             Ok(text) => {
                 // Of a paste each line is one: who looks back for one is not to say all of it again.
                 for line in text.lines().filter(|line| !UserCommand::is_secret(line)) {
@@ -236,6 +257,11 @@ fn next_input(editor: &mut Editor<(), MemHistory>, desk: &Arc<PromptState>) -> O
             Err(error) if has_not_blocked(&error) => {
                 thread::sleep(NOT_AGAIN_WITHIN);
                 make_terminals_block();
+            }
+            // The editor has dropped the line, and what was read of a paste behind the byte.
+            Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                initial = editor.helper().map(TypedLine::with_replacement).unwrap_or_default();
+                let _ = printer.print(NOT_UTF_8.into());
             }
             Err(_) => return None,
         }

@@ -3,6 +3,7 @@
 mod line;
 mod plain;
 mod secret;
+mod typed_line;
 
 pub use line::LineScreen;
 pub use plain::PlainScreen;
