@@ -1,4 +1,5 @@
-//! Keys that begin something longer, and bytes that are no text: messages are shown meanwhile, and the line stays.
+//! Keys that begin something longer, bytes that are no text, lines that the terminal cuts: messages are shown meanwhile,
+//! and no line is lost or sent in part without a word.
 
 use super::Terminal;
 
@@ -37,4 +38,20 @@ fn a_byte_that_is_no_text_costs_neither_the_line_nor_the_session() {
     // The screen of these tests shows no U+FFFD.
     let came = String::from_utf8_lossy(&ira.came);
     assert!(came.contains("Boris: caf\u{fffd} au lait"), "{came}");
+}
+
+#[test]
+fn a_line_that_the_terminal_cuts_is_refused_and_not_said_in_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_server, port) = Terminal::server(folder.path());
+    let mut ira = Terminal::client("Ira", &port, folder.path());
+    let client = [env!("CARGO_BIN_EXE_client"), "-u", "Boris", "--bits", "2048", "-p", &port];
+    let mut boris = Terminal::start("env", &[&["TERM=dumb"], &client[..]].concat(), folder.path());
+    ira.wait_for("[+] Boris joined the room.");
+    boris.wait_for("Now you can start");
+    boris.type_in(&("x".repeat(5_000) + "\n"));
+    boris.wait_for("the terminal cuts lines at 4095 bytes");
+    boris.type_in("a short one\n");
+    ira.wait_for("Boris: a short one");
+    assert!(!ira.lines().iter().any(|line| line.contains("xxxx")), "{:?}", ira.lines());
 }

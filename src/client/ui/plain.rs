@@ -11,6 +11,10 @@ use crate::store::standard_streams::BlockingStream;
 
 /// The longest line that is held, in bytes; what is longer could not be sent either.
 const LONGEST_LINE: u64 = 65_536;
+/// The kernel cuts a line of a terminal without an editor here, in bytes (`N_TTY_BUF_SIZE` of Linux less one for its end),
+/// without a word: a line of this length is suspect.
+const CUT_AT: usize = 4_095;
+const CUT: &str = "the terminal cuts lines at 4095 bytes, and this one may be longer; say it in parts, or from a file";
 
 /// So many bytes are kept back at most: what is said in some milliseconds, if it is said as fast as it can be read.
 const KEPT_BACK: usize = 16 * 1_024;
@@ -47,7 +51,7 @@ impl Screen for PlainScreen {
         // A full pipe is waited for: it takes more when it is read.
         let (sender, lines) = channel::bounded(0);
         thread::Builder::new().name("input".into()).spawn(move || {
-            read_lines(BufReader::new(BlockingStream(io::stdin())), &sender);
+            read_lines(BufReader::new(BlockingStream(io::stdin())), io::stdin().is_terminal(), &sender);
         })?;
         Ok(lines)
     }
@@ -69,7 +73,7 @@ pub(super) fn print(shown: &UiEvent) -> io::Result<()> {
     }
 }
 
-fn read_lines(mut input: impl BufRead, lines: &Sender<Input>) {
+fn read_lines(mut input: impl BufRead, is_terminal: bool, lines: &Sender<Input>) {
     let mut bytes = Vec::new();
     loop {
         bytes.clear();
@@ -92,6 +96,7 @@ fn read_lines(mut input: impl BufRead, lines: &Sender<Input>) {
             let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             match std::str::from_utf8(line) {
+                _ if is_terminal && line.len() >= CUT_AT => Input::Unreadable(CUT),
                 Ok(line) => Input::Line(line.to_owned(), None),
                 Err(_) => Input::Unreadable("the line is not UTF-8"),
             }
@@ -110,7 +115,7 @@ mod tests {
 
     fn inputs(bytes: &[u8]) -> Vec<Input> {
         let (sender, lines) = channel::unbounded();
-        read_lines(bytes, &sender);
+        read_lines(bytes, false, &sender);
         drop(sender);
         lines.iter().collect()
     }
@@ -119,6 +124,16 @@ mod tests {
     fn lines_end_with_a_line_feed_or_the_input() {
         let line = |text: &str| Input::Line(text.into(), None);
         assert_eq!(inputs(b"Hi\r\n\nthere"), [line("Hi"), line(""), line("there"), Input::End]);
+    }
+
+    #[test]
+    fn a_line_that_a_terminal_may_have_cut_is_not_sent() {
+        let (sender, lines) = channel::unbounded();
+        let text = ["x".repeat(CUT_AT - 1), "x".repeat(CUT_AT), "é".repeat(3_000)[..CUT_AT - 1].to_owned() + "x"];
+        read_lines(text.join("\n").as_bytes(), true, &sender);
+        drop(sender);
+        let found: Vec<Input> = lines.iter().collect();
+        assert!(matches!(&found[..], [Input::Line(..), Input::Unreadable(CUT), Input::Unreadable(CUT), Input::End]));
     }
 
     #[test]
