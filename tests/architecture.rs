@@ -15,7 +15,7 @@ const ROOMS: [(&str, &[&str]); 7] = [
 ];
 
 /// A third-party crate, and the only rooms that may name it. `bin` is the two programs.
-const HOMES: [(&str, &[&str]); 30] = [
+const HOMES: [(&str, &[&str]); 31] = [
     ("aes", &["secure"]),
     ("argon2", &["secure"]),
     ("base64ct", &["secure", "chat"]),
@@ -35,6 +35,7 @@ const HOMES: [(&str, &[&str]); 30] = [
     ("pkcs8", &["secure"]),
     ("precis_core", &["chat"]),
     ("precis_profiles", &["chat"]),
+    ("unicode_normalization", &["chat"]),
     ("rpassword", &["store"]),
     ("rsa", &["secure"]),
     ("rusqlite", &["store"]),

@@ -18,8 +18,8 @@ use super::user::User;
 const MAX_NAMES: usize = 32_768;
 /// Identities of one name.
 pub(super) const MAX_KEYS: usize = 16;
-/// Ways of writing one name, two looks each.
-const MAX_LOOKS: usize = 16;
+/// Looks of one name: eight ways of writing it, three looks each.
+const MAX_LOOKS: usize = 24;
 /// That a name is used is written down again after this, in milliseconds.
 const NOTED_EVERY: u64 = 24 * 60 * 60 * 1_000;
 
@@ -73,8 +73,14 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    pub(super) fn restore(&mut self, account: Account) {
+    pub(super) fn restore(&mut self, mut account: Account) {
         self.reserve_id(account.id);
+        // An earlier version kept fewer looks of a name.
+        for look in account.name.skeletons() {
+            if !account.looks.contains(&look) && !self.looks.contains_key(&look) {
+                account.looks.push(look);
+            }
+        }
         self.index(&account);
         self.all.insert(account.id, account);
     }
@@ -261,9 +267,13 @@ impl Accounts {
 
     fn claimants(&self, name: &Name) -> impl Iterator<Item = &Account> {
         let ids = name.skeletons().into_iter().filter_map(|look| self.looks.get(&look));
-        let mut ids: Vec<AccountId> = ids.copied().collect();
-        ids.dedup();
-        ids.into_iter().filter_map(|id| self.all.get(&id))
+        let mut found: Vec<AccountId> = Vec::new();
+        for id in ids {
+            if !found.contains(id) {
+                found.push(*id);
+            }
+        }
+        found.into_iter().filter_map(|id| self.all.get(&id))
     }
 
     fn index(&mut self, account: &Account) {

@@ -6,8 +6,10 @@ use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
+use precis_core::DerivedPropertyValue;
 use precis_core::profile::Profile;
 use precis_profiles::UsernameCasePreserved;
+use unicode_normalization::UnicodeNormalization;
 use unicode_security::confusable_detection::skeleton;
 
 use crate::wire::address::is_address;
@@ -29,6 +31,12 @@ pub enum NameError {
     /// Spaces, control or direction characters, or others that RFC 8265 keeps out of names.
     #[error("a name has letters, digits and signs only: no spaces, no control or invisible characters")]
     Characters,
+    /// A character that the tables of names do not know yet.
+    #[error("a name has no characters newer than Unicode 6.3 (2013)")]
+    Newer,
+    /// Right-to-left letters beside others, or digits in front of them.
+    #[error("a name does not mix writing from right to left with other letters, or begin with such digits (RFC 5893)")]
+    Direction,
     /// It is spelt in a way that RFC 8265 would change.
     #[error("a name is spelt in its normal form")]
     NotNormal,
@@ -79,11 +87,13 @@ impl Name {
         &self.0
     }
 
-    /// Skeletons of a name (UTS 39 §4), equal for names that look alike: that of the name as it
-    /// stands, by which `Ira` is `lra`, and that of its lower case, by which `Ira` is `ira`.
+    /// Skeletons of a name (UTS 39 §4), equal for names that look alike: that of the name as it stands, by which `Ira`
+    /// is `lra`; of its lower case, by which `Ira` is `ira`; and of its upper case, by which `b0b` is `bob`: a skeleton
+    /// is not the same in another case.
     #[must_use]
-    pub fn skeletons(&self) -> [String; 2] {
-        [skeleton(&self.0).collect(), skeleton(&self.0.to_lowercase()).collect()]
+    pub fn skeletons(&self) -> [String; 3] {
+        let of = |text: &str| skeleton(text).collect();
+        [of(&self.0), of(&self.0.to_lowercase()), of(&self.0.to_uppercase())]
     }
 
     /// True if people could take one for the other.
@@ -131,10 +141,22 @@ fn is_plain(text: &str) -> bool {
 
 /// The normal form by the tables of RFC 8265.
 fn by_the_tables(text: &str) -> Result<Cow<'_, str>, NameError> {
-    let enforce = |text| UsernameCasePreserved::new().enforce(text).map_err(|_| NameError::Characters);
-    let normal = enforce(text)?.into_owned();
+    let enforce = |text: &str| UsernameCasePreserved::new().enforce(text.to_owned()).map_err(|why| reason(&why));
+    // Some keyboards and copied file names give letters in parts, which the tables refuse one by one.
+    let composed: String = text.nfc().collect();
+    let normal = enforce(&composed)?.into_owned();
     // What is composed in the normal form, as ≠ is, may be what no name has.
     if enforce(&normal)? == *normal { Ok(normal.into()) } else { Err(NameError::Characters) }
+}
+
+fn reason(why: &precis_core::Error) -> NameError {
+    match why {
+        precis_core::Error::BadCodepoint(found) if found.property == DerivedPropertyValue::Unassigned => {
+            NameError::Newer
+        }
+        precis_core::Error::Invalid => NameError::Direction,
+        precis_core::Error::BadCodepoint(_) | precis_core::Error::Unexpected(_) => NameError::Characters,
+    }
 }
 
 impl fmt::Display for Name {
@@ -331,7 +353,20 @@ mod tests {
     #[test]
     fn names_have_the_characters_of_unicode_6_3() {
         assert!(Name::parse("\u{10d0}").is_ok());
-        assert_eq!(Name::parse("\u{1c90}"), Err(NameError::Characters));
+        assert_eq!(Name::parse("\u{1c90}"), Err(NameError::Newer));
+    }
+
+    #[test]
+    fn a_typed_name_is_composed_and_a_refused_one_told_its_reason() {
+        assert_eq!(Name::normalize("\u{1100}\u{1175}\u{11b7}").unwrap().as_str(), "김");
+        let why = |text| Name::normalize(text).unwrap_err();
+        for newer in ["\u{1c90}", "\u{1e900}", "\u{2b820}"] {
+            assert_eq!(why(newer), NameError::Newer, "{newer}");
+        }
+        for mixed in ["\u{0663}\u{0664}", "1\u{05d0}"] {
+            assert_eq!(why(mixed), NameError::Direction, "{mixed}");
+        }
+        assert_eq!(why("a b"), NameError::Characters);
     }
 
     /// PROTOCOL.md 6.7-3.
@@ -346,6 +381,9 @@ mod tests {
             ("Bob", "bοb"),
             ("modern", "rnodern"),
             ("Ira", "Іra"),
+            ("John", "J0hn"),
+            ("bob", "b0b"),
+            ("οδος", "οδοσ"),
         ];
         for (one, other) in pairs {
             assert!(name(one).looks_like(&name(other)), "{one} {other}");

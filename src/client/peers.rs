@@ -471,7 +471,7 @@ impl PeerTable {
 
     /// True if a peer is present with this name and this key.
     fn is_here(&self, name: &Name, fingerprint: Fingerprint) -> bool {
-        let [look, _] = name.skeletons();
+        let [look, ..] = name.skeletons();
         let mut whose = self.looks.get(&look).into_iter().flatten().filter(|(_, key)| *key == fingerprint);
         whose.any(|(session, _)| self.get(*session).is_some_and(|present| present.name == name))
     }
