@@ -30,9 +30,7 @@ impl TypedLine {
         before.push(REPLACEMENT);
         (before, behind)
     }
-}
 
-impl TypedLine {
     fn keep(&self, line: &str, position: usize) {
         if let Some((before, behind)) = line.split_at_checked(position) {
             self.line.replace((before.to_owned(), behind.to_owned()));
