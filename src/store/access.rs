@@ -99,7 +99,7 @@ pub(super) fn refuse_readable(path: &Path, rule: SecretAccess) -> Result<(), Dis
     Err(DiskError::Exposed { path: path.to_owned(), mode, remedy: remedy(path, &found) })
 }
 
-/// True if the file's rights let only its owner, root and this program read it, or those whom root let in with it.
+/// True if the file's rights let only its owner, root and this program read it, or users that root let in.
 fn is_private(reader: &ProcessUser, file: &FileRights, list: &[ListEntry]) -> bool {
     if file.mode & 0o007 != 0 {
         return false;

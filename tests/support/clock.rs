@@ -11,7 +11,7 @@ pub fn faketime() -> Option<PathBuf> {
     folders.chain(["/usr/lib/faketime/libfaketimeMT.so.1".into()]).find(|path| path.exists())
 }
 
-/// Starts something whose clock is what a file says. Only the clock on the wall is: no wait depends on it.
+/// Starts a program with the wall clock that a file says. Its waits go by another clock.
 pub fn with_clock(mut command: Command, library: &Path, file: &Path) -> Command {
     command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", file);
     command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
